@@ -14,8 +14,8 @@ use super::client::{PlaneClient, issue_path};
 use super::error::PlaneError;
 use super::issue_link::issue_link;
 use super::issue_lookup::{find, number_in};
+use super::issue_state::state_of;
 use super::parameters::{IssuePlace, given, text_or_null};
-use super::set_state::state_of;
 use super::text::{plain_text, without_controls};
 use crate::function::Call;
 

@@ -1,27 +1,17 @@
-//! A second look at issues that were moved soon after the start of the engine.
+//! The states that issues were given soon after the start of the engine.
 //!
-//! Law: what an engine that was killed had sent may land in Plane behind what its successor has sent, and nothing tells.
-//! So an issue that is moved within a moment after the start is looked at once more when that moment is over. It is moved
-//! again only where Plane says that the same user has moved it since: never what people have set, and never over Needs
-//! Input, In Review or Blocked where that was not forced. One look and one move for each issue; both are logged.
+//! Law: each issue is given out once, when nothing of an engine before this one lands any more.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use everfold_base::json::Value;
-use hyper::Method;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::client::{PlaneClient, issue_path};
-use super::error::PlaneError;
 use super::parameters::IssuePlace;
-use super::set_state::state_of;
-use super::state_key::{is_held, state_key};
 
-/// Issues that are looked at again after one start.
+/// Issues that are remembered after one start.
 const ISSUES_MAX: usize = 1_000;
 
 /// The address, the workspace, the project and the issue.
@@ -51,72 +41,35 @@ impl LateWrites {
         Self { until: Instant::now() + settled, written: Arc::default() }
     }
 
-    /// Notes what an issue has now. The first note of an issue leads to the second look.
-    pub(super) fn note(&self, client: &PlaneClient, place: &IssuePlace, write: StateWrite) {
+    /// Notes what an issue has now. Whether it is the first note of this issue, whose state is then to be [taken](Self::take).
+    pub(super) fn note(&self, place: &IssuePlace, write: StateWrite) -> bool {
         if Instant::now() >= self.until {
-            return;
+            return false;
         }
         let mut written = self.written();
         let is_full = written.len() >= ISSUES_MAX;
         match written.entry(address(place)) {
-            Entry::Occupied(mut known) => drop(known.insert(write)),
-            Entry::Vacant(_) if is_full => {}
+            Entry::Occupied(mut known) => {
+                known.insert(write);
+                false
+            }
+            Entry::Vacant(_) if is_full => false,
             Entry::Vacant(free) => {
                 free.insert(write);
-                let (client, place) = (client.clone(), place.clone());
-                tokio::spawn(async move { client.late.clone().look(&client, &place).await });
+                true
             }
         }
     }
 
-    async fn look(&self, client: &PlaneClient, place: &IssuePlace) {
+    /// Gives what the issue was given last, when nothing of a former engine lands any more.
+    pub(super) async fn take(&self, place: &IssuePlace) -> Option<StateWrite> {
         tokio::time::sleep_until(self.until).await;
-        let Some(write) = self.written().remove(&address(place)) else { return };
-        let issue = &place.issue;
-        match repeat(client, place, &write).await {
-            Ok(None) => {}
-            Ok(Some(late)) => tracing::warn!(
-                issue,
-                "Plane had “{late}”, which an earlier request had set: the newer state is set again"
-            ),
-            Err(error) => {
-                tracing::warn!(issue, "the state of the issue could not be looked at again: {error}")
-            }
-        }
+        self.written().remove(&address(place))
     }
 
     fn written(&self) -> MutexGuard<'_, HashMap<IssueAddress, StateWrite>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Moves the issue again where a former request has moved it since; gives the name of the state that it had.
-async fn repeat(
-    client: &PlaneClient,
-    place: &IssuePlace,
-    write: &StateWrite,
-) -> Result<Option<String>, PlaneError> {
-    let (path, what) = (format!("{}/", issue_path(place)), format!("issue {}", place.issue));
-    let found = client.get(&place.site, &path, &what).await?;
-    let Some(now) = state_of(&found).filter(|now| *now != write.state) else { return Ok(None) };
-    if moved_by(&found).as_ref() != Some(&write.by) {
-        return Ok(None);
-    }
-    let states = client.states_of(&place.site, &place.project).await?;
-    let name = states.name(&now).unwrap_or_default().to_owned();
-    let is_held_now = is_held(&state_key(&name));
-    let target_is_held = states.name(&write.state).is_some_and(|name| is_held(&state_key(name)));
-    if is_held_now && !target_is_held && !write.force {
-        return Ok(None);
-    }
-    let body = json!({ "state": write.state });
-    client.send(Method::PATCH, &place.site, &place.site.token, &path, Some(&body), &what).await?;
-    Ok(Some(name))
-}
-
-/// Who changed an issue last, as Plane says.
-pub(super) fn moved_by(issue: &Value) -> Option<String> {
-    issue["updated_by"].as_str().filter(|by| !by.is_empty()).map(str::to_owned)
 }
 
 fn address(place: &IssuePlace) -> IssueAddress {

@@ -14,8 +14,10 @@ use serde_json::json;
 
 use super::client::{PlaneClient, issue_path};
 use super::error::PlaneError;
-use super::late_writes::{StateWrite, moved_by};
+use super::issue_state::{moved_by, state_of};
+use super::late_writes::StateWrite;
 use super::parameters::IssuePlace;
+use super::second_look::look_again;
 use super::state_key::{is_held, state_key};
 use super::states_cache::ProjectStates;
 use crate::function::Call;
@@ -110,7 +112,7 @@ impl StateMove<'_> {
     fn note(&self, state: &str, issue: &Value) {
         let Some(by) = moved_by(issue) else { return };
         let write = StateWrite { state: state.to_owned(), by, force: self.with.force };
-        self.client.late.note(self.client, &self.with.place, write);
+        look_again(self.client, &self.with.place, write);
     }
 
     /// Why the issue is left in the state that it has.
@@ -149,10 +151,4 @@ impl StateMove<'_> {
             _the_same => Err(refused),
         }
     }
-}
-
-/// The id of the state of an issue: a text, or an object that holds it.
-pub(super) fn state_of(issue: &Value) -> Option<String> {
-    let state = [&issue["state"]["id"], &issue["state"], &issue["state_id"]];
-    state.into_iter().find_map(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
 }

@@ -1,9 +1,10 @@
 //! `git.free_branch`: a name for a branch that neither the repository nor its remote nor another step has.
 //!
 //! Law: the engine gives and records the name, as it does for `everfold.unique`; a repeat of the step, also after a crash
-//! and after the branch was made, gets the same one. Nothing is written to the repository.
+//! and after the branch was made, gets the same one. Nothing is written to the repository but what `fetch` brings.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{Hash, Value};
@@ -19,6 +20,10 @@ use crate::function::Call;
 use crate::git::authorise::authorised;
 use crate::git::{Git, GitError};
 use crate::provider::Remote;
+
+/// How often a fetch is tried.
+const FETCH_TRIES: u32 = 4;
+const FETCH_PAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +44,9 @@ pub(super) struct FreeBranchParameters {
     #[serde(default = "origin")]
     #[schemars(extend("type" = ["string", "boolean"]))]
     remote: Value,
+    /// the remote's branches are fetched first, so that what begins at one of them begins at its newest commit
+    #[serde(default)]
+    fetch: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -69,7 +77,11 @@ pub(super) async fn free_branch(
     if let Some(remote) = remote {
         let name = wanted.remote.as_str().unwrap_or_default();
         let token = context.providers.token_for(&remote)?;
-        used.extend(there(&authorised(git, token, &remote), name, &remote, &wishes).await?);
+        let git = authorised(git, token, &remote);
+        if wanted.fetch {
+            fetch(&git, name, &remote).await?;
+        }
+        used.extend(there(&git, name, &remote, &wishes).await?);
     }
     let wish = WantedName {
         name: wanted.name.clone(),
@@ -137,6 +149,31 @@ async fn here(git: &Git, wishes: &[String]) -> Result<BTreeSet<String>, Failure>
     Ok(in_the_way(listed.lines(), wishes))
 }
 
+/// Brings the remote's branches. Two that fetch at once stop one another at a branch, so the loser does it again.
+async fn fetch(git: &Git, name: &str, remote: &Remote) -> Result<(), Failure> {
+    let mut tries_left = FETCH_TRIES;
+    loop {
+        tries_left -= 1;
+        match git.text(&["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", name]).await {
+            Ok(_) => return Ok(()),
+            Err(GitError::Failed { .. }) if tries_left > 0 => tokio::time::sleep(FETCH_PAUSE).await,
+            Err(error) => return Err(unreachable(error, remote)),
+        }
+    }
+}
+
+fn unreachable(error: GitError, remote: &Remote) -> Failure {
+    match error {
+        GitError::Failed { message, .. } => failed(
+            FailureKind::Error,
+            "UNREACHABLE",
+            format!("{} does not tell its branches: {message}", remote.shown()),
+            "`retry` in the step makes the engine try again by itself; a refusal needs the provider's `token`",
+        ),
+        other => broken(other),
+    }
+}
+
 /// The branches of the remote that do.
 async fn there(
     git: &Git,
@@ -145,15 +182,7 @@ async fn there(
     wishes: &[String],
 ) -> Result<BTreeSet<String>, Failure> {
     let listed = git.text(&["ls-remote", "--quiet", "--heads", "--", name]).await;
-    let listed = listed.map_err(|error| match error {
-        GitError::Failed { message, .. } => failed(
-            FailureKind::Error,
-            "UNREACHABLE",
-            format!("{} does not tell its branches: {message}", remote.shown()),
-            "`retry` in the step makes the engine try again by itself; a refusal needs the provider's `token`",
-        ),
-        other => broken(other),
-    })?;
+    let listed = listed.map_err(|error| unreachable(error, remote))?;
     Ok(in_the_way(listed.lines().filter_map(|line| line.split_whitespace().nth(1)), wishes))
 }
 

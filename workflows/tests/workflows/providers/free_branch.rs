@@ -80,6 +80,23 @@ async fn o114_a_branch_that_is_here_or_at_origin_is_taken_and_the_next_wish_is_g
 }
 
 #[tokio::test]
+async fn a_branch_is_named_behind_a_fetch_where_that_is_asked_for() {
+    let place = ConnectedPlace::new("");
+    let names = Names::default();
+    let work = place.work();
+    let before = git(&work, &["rev-parse", "origin/main"]);
+    // Somebody else pushes: this clone does not know of it.
+    let tree = git(&work, &["rev-parse", "main^{tree}"]);
+    let newer = git(&work, &["commit-tree", tree.trim(), "-p", "main", "-m", "of somebody else"]);
+    git(&work, &["push", "--quiet", "origin", &format!("{}:main", newer.trim())]);
+    git(&work, &["update-ref", "refs/remotes/origin/main", before.trim()]);
+    ask(&place, &names, 1, json!({"name": "feature/ET-1"})).await;
+    assert_eq!(git(&work, &["rev-parse", "origin/main"]), before);
+    ask(&place, &names, 2, json!({"name": "feature/ET-2", "fetch": true})).await;
+    assert_eq!(git(&work, &["rev-parse", "origin/main"]).trim(), newer.trim());
+}
+
+#[tokio::test]
 async fn o114_a_name_above_or_below_a_branch_is_not_free() {
     let place = ConnectedPlace::new("");
     let names = Names::default();
