@@ -25,14 +25,14 @@ pub struct FilterError {
 }
 
 impl FilterError {
-    fn new(source: &str, offset: usize, message: impl Into<String>) -> Self {
+    pub(super) fn new(source: &str, offset: usize, message: impl Into<String>) -> Self {
         let before = source.get(..offset).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Self { message: message.into(), line, column, hint: None }
     }
 
-    fn hint(self, hint: impl Into<Option<String>>) -> Self {
+    pub(super) fn hint(self, hint: impl Into<Option<String>>) -> Self {
         Self { hint: hint.into(), ..self }
     }
 }
@@ -62,11 +62,15 @@ impl RowFilter {
         let types = |path: &[String]| fields.type_of(path);
         let expr = Expr::over_record(source, &types)
             .map_err(|error| FilterError::new(source, error.offset, error.message).hint(error.hint))?;
+        if let Some(error) = expr.bad_literal() {
+            return Err(FilterError::new(source, error.offset, error.message).hint(error.hint));
+        }
         let chains = expr.chains().iter().filter(|chain| !chain.tested || !fields.is_in_list(&chain.path));
-        let paths = chains.map(|chain| chain.path.clone()).chain(expr.item_chains());
-        for path in paths {
+        let of_items = expr.item_chains().into_iter().map(|chain| (chain.path, chain.written));
+        let paths = chains.map(|chain| (chain.path.clone(), chain.path.clone())).chain(of_items);
+        for (path, written) in paths {
             if let Some((message, hint)) = fields.unknown(&path) {
-                let offset = expr.locate(&path);
+                let offset = expr.locate(&written);
                 return Err(FilterError::new(source, offset, message).hint(hint));
             }
         }
@@ -82,7 +86,7 @@ impl RowFilter {
         let condition = expr.condition(&types, &Constants(&now)).map_err(|error| {
             FilterError::new(source, 0, format!("a value in it cannot be computed: {}", why(error)))
         })?;
-        misspelt(&condition, fields).map_or(Ok(()), |(word, message, hint)| {
+        misspelt(&condition, &|path| fields.words(path)).map_or(Ok(()), |(word, message, hint)| {
             let offset = expr.locate(std::slice::from_ref(&word));
             Err(FilterError::new(source, offset, message).hint(hint))
         })?;
@@ -132,9 +136,12 @@ fn why(error: EvalError) -> String {
 }
 
 /// A word that a field never has, with what is said of it.
-fn misspelt(condition: &FieldCondition, fields: &RowFields) -> Option<(String, String, String)> {
+pub(super) fn misspelt(
+    condition: &FieldCondition,
+    words_of: &dyn Fn(&[String]) -> Option<Vec<&'static str>>,
+) -> Option<(String, String, String)> {
     let check = |path: &[String], value: &Value| {
-        let (word, words) = (value.as_str()?, fields.words(path)?);
+        let (word, words) = (value.as_str()?, words_of(path)?);
         if words.contains(&word) {
             return None;
         }
@@ -148,9 +155,9 @@ fn misspelt(condition: &FieldCondition, fields: &RowFields) -> Option<(String, S
     };
     match condition {
         FieldCondition::All(parts) | FieldCondition::Any(parts) => {
-            parts.iter().find_map(|part| misspelt(part, fields))
+            parts.iter().find_map(|part| misspelt(part, words_of))
         }
-        FieldCondition::Not(part) | FieldCondition::OfItem(part) => misspelt(part, fields),
+        FieldCondition::Not(part) | FieldCondition::OfItem(part) => misspelt(part, words_of),
         FieldCondition::Compare { path, with, .. } => check(path, with),
         FieldCondition::OneOf { path, values } => values.iter().find_map(|value| check(path, value)),
         FieldCondition::Holds { .. } | FieldCondition::Has { .. } | FieldCondition::Other => None,
@@ -186,7 +193,7 @@ impl Scope for RowScope<'_> {
 }
 
 /// A field that is null is not there: `has` asks for the others.
-fn without_nulls(value: Value) -> Value {
+pub(super) fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => fields
             .into_iter()

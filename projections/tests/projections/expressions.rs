@@ -284,7 +284,22 @@ fn what_cannot_be_asked_is_refused_with_its_place_before_a_row_is_read() {
         ),
         ("label.team == 'x'", "no field “label.team”; did you mean `labels.team`?"),
         ("run.status == 'failed'", "did you mean `status`?"),
-        ("awaits.exists(a, a.kin == 'approval')", "no field “awaits[].kin”; did you mean `awaits[].kind`?"),
+        (
+            "awaits.exists(a, a.kin == 'approval')",
+            "line 1, column 20: rows of runs have no field “awaits[].kin”; did you mean `awaits[].kind`?",
+        ),
+        (
+            "cost > 1.0 && size(awaits.filter(a, a.step == a.stp)) > 1",
+            "line 1, column 49: rows of runs have no field “awaits[].stp”; did you mean `awaits[].step`?",
+        ),
+        ("size(labels.team + labl.x) > 1", "line 1, column 25: rows of runs have no field “labl.x”"),
+        (
+            "started_at > now - duration('999999d')",
+            "line 1, column 30: “999999d” is longer than a duration may be; write at most 3650d",
+        ),
+        ("elapsed > duration('1.5d')", "line 1, column 21: “1.5d” is not a duration; write a whole number"),
+        ("cost > 1.0 || title.matches('[')", "line 1, column 30: “[”: pattern: unclosed character class"),
+        ("title.replaceRegex('(', 'x') == ''", "line 1, column 19: “(”: pattern: unclosed group"),
         ("input.amount > 3", "no field “input.amount”; rows hold no inputs"),
         ("awaits.signal == 'go'", "rows hold what people are asked for"),
         ("zebra == 1", "no field “zebra”; the fields are id, short_id, pipeline"),

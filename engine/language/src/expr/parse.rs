@@ -48,6 +48,8 @@ pub(super) struct CompiledExpr {
     pub(super) functions: BTreeSet<&'static str>,
     /// The patterns that stand in it as texts.
     pub(super) patterns: Vec<String>,
+    /// The texts of `duration('…')` that end in days and are no duration.
+    pub(super) bad_days: Vec<String>,
     /// The names that its loops give to items.
     pub(super) variables: BTreeSet<String>,
 }
@@ -126,10 +128,11 @@ impl Expr {
             chains: Vec::new(),
             functions: BTreeSet::new(),
             patterns: Vec::new(),
+            bad_days: Vec::new(),
             variables: BTreeSet::new(),
         };
         walk.visit(&mut tree, 0)?;
-        let ExprWalk { chains, mut functions, patterns, variables, .. } = walk;
+        let ExprWalk { chains, mut functions, patterns, bad_days, variables, .. } = walk;
         let (evaluated, has_charges) = bounded(&tree);
         functions.extend(has_charges.then_some(BOUNDED));
         let mut references: Vec<Reference> = chains.iter().map(reference).collect();
@@ -143,6 +146,7 @@ impl Expr {
             chains,
             functions,
             patterns,
+            bad_days,
             variables,
         })))
     }
@@ -229,6 +233,7 @@ struct ExprWalk<'a> {
     chains: Vec<FieldChain>,
     functions: BTreeSet<&'static str>,
     patterns: Vec<String>,
+    bad_days: Vec<String>,
     variables: BTreeSet<String>,
 }
 
@@ -375,7 +380,7 @@ impl ExprWalk<'_> {
         if let Some(Node::Literal(LiteralValue::String(pattern))) = pattern.map(|pattern| &pattern.expr) {
             self.patterns.push(pattern.inner().to_owned());
         }
-        write_days(call);
+        self.bad_days.extend(write_days(call));
         let qualifier = match call.target.as_deref().map(|target| &target.expr) {
             Some(Node::Ident(name)) if name == "optional" && !self.is_bound(name) => Some("optional."),
             _ => None,
@@ -480,15 +485,18 @@ impl ExprWalk<'_> {
     }
 }
 
-/// `duration('7d')`: CEL has no days, the texts of pipelines do.
-fn write_days(call: &mut CallExpr) {
+/// `duration('7d')`: CEL has no days, the texts of pipelines do. Gives the text that is no such duration.
+fn write_days(call: &mut CallExpr) -> Option<String> {
     if let ("duration", None, [IdedNode { expr: Node::Literal(LiteralValue::String(text)), .. }]) =
         (call.func_name.as_str(), &call.target, call.args.as_mut_slice())
         && text.inner().ends_with('d')
-        && let Ok(span) = everfold_base::duration::parse(text.inner())
     {
-        *text = format!("{}ms", span.as_millis()).into();
+        match everfold_base::duration::parse(text.inner()) {
+            Ok(span) => *text = format!("{}ms", span.as_millis()).into(),
+            Err(_no_span) => return Some(text.inner().to_owned()),
+        }
     }
+    None
 }
 
 /// The static chain that ends in this node, if its root is a name of the scope and not bound by a loop.

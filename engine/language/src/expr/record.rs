@@ -48,6 +48,7 @@ impl Expr {
             chains: of.chains.clone(),
             functions,
             patterns: of.patterns.clone(),
+            bad_days: of.bad_days.clone(),
             variables: of.variables.clone(),
         }))
     }
@@ -55,11 +56,20 @@ impl Expr {
     /// The chains of fields that the loops of the expression follow from the items of lists: `awaits.exists(a, a.kind ==
     /// 'x')` gives `["awaits", "[]", "kind"]`.
     #[must_use]
-    pub fn item_chains(&self) -> Vec<Vec<String>> {
+    pub fn item_chains(&self) -> Vec<ItemChain> {
         let mut chains = Chains::default();
         chains.collect(&self.0.tree);
         chains.of_items
     }
+}
+
+/// A chain of fields from an item of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemChain {
+    /// From the record on: `["awaits", "[]", "kind"]`.
+    pub path: Vec<String>,
+    /// As it is written, from the name that the loop gives to the item: `["a", "kind"]`.
+    pub written: Vec<String>,
 }
 
 /// Chains of fields as an expression follows them, with the loops around them.
@@ -68,7 +78,7 @@ pub(super) struct Chains {
     /// The names that loops give, and of what list they are items.
     pub(super) bound: Vec<(String, Option<Vec<String>>)>,
     pub(super) of_fields: Vec<FieldChain>,
-    of_items: Vec<Vec<String>>,
+    of_items: Vec<ItemChain>,
     /// A name that a loop gives stands somewhere.
     pub(super) has_bound: bool,
 }
@@ -109,9 +119,9 @@ impl Chains {
         if let Some(chain) = chain_of(node, &all) {
             return self.of_fields.push(chain);
         }
-        if let Some(chain) = self.item_path(node) {
+        if let (Some(chain), Some(written)) = (self.item_path(node), chain_of(node, &[])) {
             self.has_bound = true;
-            return self.of_items.push(chain.path);
+            return self.of_items.push(ItemChain { path: chain.path, written: written.path });
         }
         match &node.expr {
             Node::Ident(name) => self.has_bound |= all.contains(name),

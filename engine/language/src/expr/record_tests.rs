@@ -146,7 +146,9 @@ fn an_expression_says_to_indexes_what_its_comparisons_with_constants_say() {
     assert!(condition("at > timestamp('never')").is_err());
     let chains =
         Expr::parse("items.exists(item, item.kind == 'a' || items.exists(b, b.x == item.y))").unwrap();
-    assert_eq!(chains.item_chains(), [path("items.[].kind"), path("items.[].x"), path("items.[].y")]);
+    let found: Vec<_> = chains.item_chains().into_iter().map(|chain| (chain.path, chain.written)).collect();
+    let wanted = [("items.[].kind", "item.kind"), ("items.[].x", "b.x"), ("items.[].y", "item.y")];
+    assert_eq!(found, wanted.map(|(item, written)| (path(item), path(written))));
 }
 
 #[test]
