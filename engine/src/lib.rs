@@ -7,9 +7,9 @@ pub use everfold_base::{
     actor, blobs, codec, data_folder, duration, envelope, failure, id, json, text, time,
 };
 pub use everfold_core::{
-    aggregate, artefact, breaker_resets, budgets, decide, effect, event, export, hooks, input, notifications,
-    pauses, pipeline_versions, policy, prices, progress, replay_input, run_numbers, schedules, seen,
-    service_pauses, slots, state, tokens, triggers, unique_names,
+    aggregate, artefact, asked_state, breaker_resets, budgets, decide, effect, event, export, hooks, input,
+    notifications, pauses, pipeline_versions, policy, prices, progress, replay_input, run_numbers, schedules,
+    seen, service_pauses, slots, state, tokens, triggers, unique_names, why,
 };
 pub use everfold_language::{builder, definition, expr, timetable};
 pub use everfold_ports as execution;

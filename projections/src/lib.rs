@@ -42,6 +42,7 @@ pub use decision::{Decision, DecisionKind, DecisionType, decision_of};
 pub use failed_notices::{FailedNotice, FailedNoticesView};
 pub use filter::{
     Field, FieldType, FilterError, FilterRow, Judged, ROWS_MAX, RowFields, RowFilter, RowScan, ScanReport,
+    StateAnswer, StateQuestion,
 };
 pub use inbox::{InboxModel, InboxView, Remark, Task, TaskKind, TaskName, TaskNameError, TaskPage};
 pub use log_reader::Unreadable;

@@ -1,7 +1,7 @@
 //! What an answer says of the expression that it was asked by.
 
 use everfold_projections::ScanReport;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How an expression found the rows of an answer.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -19,13 +19,13 @@ pub(crate) struct FilterAnswer {
 }
 
 /// Rows of which an expression is neither true nor false.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = UndecidedRows)]
 pub(crate) struct UndecidedRows {
     /// How many.
-    rows: u64,
+    pub(crate) rows: u64,
     /// Why, of the first.
-    why: String,
+    pub(crate) why: String,
 }
 
 impl From<ScanReport> for FilterAnswer {

@@ -20,4 +20,5 @@ pub(crate) mod start;
 pub(crate) mod steering;
 pub(crate) mod token;
 pub(crate) mod whole_number;
+pub(crate) mod why;
 pub(crate) mod written_moment;

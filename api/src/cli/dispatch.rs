@@ -9,10 +9,10 @@ use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
 use super::target::Where;
 use super::{
-    audit, background, background_owner, bench, board, completions, contexts, control, demo, diff, doctor,
-    events, explain, hooks, inbox, init, limits, logs, man, notices, orch, pipeline, projections, replay,
-    rerun, run, runs, schedule, serve, show, signal, spend, state, store, threads, token, ui, version, watch,
-    workers,
+    audit, background, background_owner, bench, bisect, board, completions, contexts, control, demo, diff,
+    doctor, events, explain, hooks, inbox, init, limits, logs, man, notices, orch, pipeline, projections,
+    replay, rerun, run, runs, schedule, serve, show, signal, spend, state, store, threads, token, ui,
+    version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -80,7 +80,9 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Watch(args) => looked(watch::run(context, args).await?),
         Verb::Logs(args) => looked(logs::run(context, args).await?),
         Verb::Events(args) => looked(events::run(context, args).await?),
+        Verb::Why(args) => looked(why::run(context, args).await?),
         Verb::State(args) => looked(state::run(context, args).await?),
+        Verb::Bisect(args) => looked(bisect::run(context, args).await?),
         Verb::Diff(args) => looked(diff::run(context, args).await?),
         Verb::Audit(args) => looked(audit::run(context, args).await?),
         Verb::Board(args) => looked(board::run(context, args).await?),

@@ -11,6 +11,7 @@ mod audit;
 mod background;
 mod background_owner;
 mod bench;
+mod bisect;
 mod board;
 mod browser;
 mod candidates;
@@ -82,6 +83,7 @@ mod version;
 mod wait;
 mod wait_state;
 mod watch;
+mod why;
 mod workers;
 
 pub use program::main_with_args;

@@ -16,6 +16,7 @@ mod audit;
 mod backtest;
 #[cfg(test)]
 mod backtest_tests;
+mod bisect;
 mod board;
 mod budgets;
 mod byte_reservation;
@@ -65,6 +66,7 @@ mod store;
 mod stream;
 mod stream_account;
 mod values;
+mod why;
 mod worker_reports;
 mod workers;
 

@@ -13,7 +13,6 @@ use super::extract::{JsonBody, Path};
 use super::parameters::moment;
 use super::pipeline_source::source;
 use super::relative_names::once_of_run;
-use super::state::version_before;
 use crate::access::Caller;
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
 use crate::fault::{Code, Fault};
@@ -109,7 +108,7 @@ pub(crate) async fn fork(
     let at = match (asked.version, asked.at) {
         (Some(version), None) if version > 0 => Version(version),
         (None, Some(at)) => match moment(&app, Some(&at)).await? {
-            Some(position) => version_before(&app, run, position).await?,
+            Some(position) => app.version_before(run, position).await?,
             None => Version::ZERO,
         },
         (None, None) => return Err(Fault::new(Code::Invalid, "version or at is missing")),

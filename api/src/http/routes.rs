@@ -15,10 +15,10 @@ use utoipa_axum::routes;
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
-    access, artefacts, audit, backtest, board, budgets, byte_reservation, control, diff, events, export,
-    graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, orch,
+    access, artefacts, audit, backtest, bisect, board, budgets, byte_reservation, control, diff, events,
+    export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, orch,
     pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend,
-    state, store, stream, worker_reports, workers,
+    state, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -98,6 +98,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::stream))
         .routes(routes!(state::at))
         .routes(routes!(diff::diff))
+        .routes(routes!(bisect::of_run))
+        .routes(routes!(bisect::of_runs))
+        .routes(routes!(why::of_run))
+        .routes(routes!(why::of_folder))
         .routes(routes!(state::definition))
         .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))

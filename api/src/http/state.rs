@@ -16,7 +16,7 @@ use super::pipeline_source::source;
 use super::pipelines::document;
 use crate::body::replay::ReplayBody;
 use crate::fault::{Code, Fault};
-use crate::node::{DecidedBy, Replay};
+use crate::node::{DecidedBy, Replay, not_begun};
 use crate::schema;
 use crate::view::RunView;
 
@@ -45,7 +45,7 @@ pub(crate) async fn at(
 ) -> Result<Json<RunView>, Fault> {
     let run = app.resolve(&run).await?;
     let at = match moment(&app, params.at.as_deref()).await? {
-        Some(position) => Some(version_before(&app, run, position).await?),
+        Some(position) => Some(app.version_before(run, position).await?),
         None => None,
     };
     // The earlier of the two wins.
@@ -60,38 +60,11 @@ pub(crate) async fn at(
     Ok(Json(app.view_at(run, version).await?))
 }
 
-/// The last version up to a position of the log.
-pub(super) async fn version_before(app: &App, run: RunId, at: Position) -> Result<Version, Fault> {
-    const CHUNK: usize = 1_000;
-    let stream = StreamId::run(run);
-    let mut found = Version::ZERO;
-    loop {
-        let events = app.store().read(&stream, found.next(), CHUNK).await?;
-        let until = events.iter().take_while(|event| event.position <= at).last();
-        if let Some(event) = until {
-            found = event.header.version;
-        }
-        let over = events.last().is_none_or(|event| event.position > at);
-        if over {
-            break;
-        }
-    }
-    if found == Version::ZERO {
-        return Err(not_begun(run));
-    }
-    Ok(found)
-}
-
 /// Refuses a moment at which a run had not begun.
 pub(super) async fn begun_by(app: &App, run: RunId, at: Option<Position>) -> Result<(), Fault> {
     let Some(at) = at else { return Ok(()) };
     let first = app.store().read(&StreamId::run(run), Version::FIRST, 1).await?;
     first.first().filter(|event| event.position <= at).map(|_| ()).ok_or_else(|| not_begun(run))
-}
-
-fn not_begun(run: RunId) -> Fault {
-    Fault::new(Code::NotYet, format!("run {} had not begun then", run.short()))
-        .hint(format!("`everfold show {}` says when it started", run.short()))
 }
 
 /// `GET /runs/{id}/definition`: the canonical document that the run is pinned to.

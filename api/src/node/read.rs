@@ -221,7 +221,7 @@ impl Node {
     /// # Errors
     /// There is no such run, or it cannot be folded.
     pub async fn view(&self, run: RunId) -> Result<RunView, Fault> {
-        let (known, drives_all) = (self.driven().contains(&run), self.drives_all.load(Ordering::Acquire));
+        let (known, drives_all) = self.driving(run);
         let live = (known || drives_all).then(|| self.engine.live(run).borrow().clone());
         let seen = self
             .engine
@@ -252,6 +252,17 @@ impl Node {
             view.disk_full = *self.store.writability().borrow() == Writability::Full;
         }
         Ok(view)
+    }
+
+    /// Whether the run is driven as a single one, and whether every run is.
+    fn driving(&self, run: RunId) -> (bool, bool) {
+        (self.driven().contains(&run), self.drives_all.load(Ordering::Acquire))
+    }
+
+    /// Whether this node goes on with a run.
+    pub(super) fn drives(&self, run: RunId) -> bool {
+        let (known, drives_all) = self.driving(run);
+        known || drives_all
     }
 
     /// Waits until the shared budget counters of a run have seen what was recorded up to `position` and have answered

@@ -212,7 +212,7 @@ fn step_diff(
     (!changes.is_empty()).then_some(StepDiff { step, changes })
 }
 
-fn brief(envelope: &Envelope) -> EventBrief {
+pub(super) fn brief(envelope: &Envelope) -> EventBrief {
     let event = &event_body(envelope)["event"];
     let path = [&event["id"]["path"], &event["path"]].into_iter().find(|path| path["step"].is_string());
     let step = path.map(|path| {

@@ -21,6 +21,7 @@ mod pipeline;
 mod run;
 mod signal;
 mod task;
+mod why;
 mod worker;
 
 pub(crate) use access::{RoleSchema, TokenSchema};
@@ -40,6 +41,7 @@ pub(crate) use run::{
 };
 pub(crate) use signal::{HearingSchema, SignalTakerSchema};
 pub(crate) use task::{SeenKindSchema, TaskSchema, UnblockingSchema, VotingSchema};
+pub(crate) use why::CauseSchema;
 pub(crate) use worker::{
     AttemptNameSchema, HeardSchema, JobSchema, RemoteViewSchema, ReportedFailureSchema, WorkerViewSchema,
 };

@@ -15,7 +15,7 @@ mod step;
 mod stored_value;
 
 pub use account::{RouteView, StepUsageView, WarningView};
-pub use awaits::{AwaitView, block_message};
+pub use awaits::AwaitView;
 pub use budget::{AmountsView, BudgetStatus, UsageView};
 pub(crate) use budget::{budget_view, usd};
 pub(crate) use event_line::{ShownEvent, event_detail};

@@ -7,6 +7,7 @@
 mod answers;
 mod artefacts;
 mod awaited_ends;
+mod bisect;
 mod buttons;
 mod credentials;
 mod document;
@@ -41,5 +42,6 @@ mod staged_tasks;
 mod titles;
 mod tokens_and_roles;
 mod verification;
+mod why;
 
 use everfold_engine as engine;

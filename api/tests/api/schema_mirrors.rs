@@ -23,6 +23,7 @@ use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{Role, Token};
+use everfold_engine::why::{CauseKind, CauseNode, Evidence, LookedAt, Subject};
 use everfold_projections::{
     AttemptFailure, AttemptRow, AttemptRowEnd, AwaitedAction, AwaitedActionKind, Decision, DecisionKind,
     GroupBy, ModelStatus, ModelStop, Remark, Task, TaskKind,
@@ -173,6 +174,7 @@ fn every_enum_has_the_words_of_its_mirror() {
     same_words::<Measure>("Measure");
     same_words::<Verdict>("Verdict");
     same_words::<RunStatus>("RunStatus");
+    same_words::<CauseKind>("CauseKind");
     same_words::<StepStatus>("StepStatus");
     same_words::<FailureKind>("FailureKind");
     same_words::<OriginKind>("OriginKind");
@@ -323,6 +325,30 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
             rebuilding: None,
         },
     );
+    let subject = Subject {
+        run: Some(run()),
+        step: Some(text()),
+        round: Some(1),
+        attempt: Some(1),
+        name: Some(text()),
+    };
+    same_fields("CauseSubject", &subject);
+    let evidence = Evidence {
+        run: Some(run()),
+        version: Version::FIRST,
+        position: Position::FIRST,
+        event: text(),
+        actor: text(),
+    };
+    same_fields("CauseEvidence", &evidence);
+    let looked_at = LookedAt { name: text(), value: Value::Null };
+    same_fields("LookedAt", &looked_at);
+    let cause = CauseNode {
+        evidence: Some(evidence),
+        values: vec![looked_at],
+        ..CauseNode::new(CauseKind::Slot, subject, "it waits")
+    };
+    same_fields("Cause", cause);
     let awaited = AwaitedAction { step: text(), kind: AwaitedActionKind::Approval, roles: Vec::new() };
     same_fields("Awaits", awaited);
     same_fields("Remark", Remark { by: text(), comment: comment() });

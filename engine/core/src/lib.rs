@@ -7,6 +7,7 @@
 
 pub mod aggregate;
 pub mod artefact;
+pub mod asked_state;
 pub mod breaker_resets;
 pub mod budgets;
 pub mod decide;
@@ -31,3 +32,4 @@ pub mod state;
 pub mod tokens;
 pub mod triggers;
 pub mod unique_names;
+pub mod why;

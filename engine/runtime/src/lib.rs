@@ -26,6 +26,7 @@ mod engine;
 mod engine_parts;
 mod error;
 mod failures;
+mod history_fold;
 mod limits;
 mod live_output;
 mod load;
@@ -62,6 +63,7 @@ pub use crate::engine::look::LookError;
 pub use crate::error::{
     DefinitionError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
 };
+pub use crate::history_fold::HistoryFold;
 pub use crate::live_output::{LiveAttempt, LiveRun};
 pub use crate::pauses::{HaltError, Halting};
 pub use crate::pipelines::Saved;

@@ -47,13 +47,7 @@ impl Loader<'_> {
         let stream = StreamId::run(run);
         let beginning = self.store.read(&stream, Version::FIRST, BEGINNING).await?;
         let first = beginning.first().ok_or(LoadError::NotFound(run))?;
-        let definition = match decode(run, first)? {
-            RunEvent::RunStarted(started) => self.definition(run, started.definition).await?,
-            other => {
-                let what = "a history begins with RunStarted".into();
-                return Err(LoadError::Illegal { run, version: Version::FIRST, name: other.name(), what });
-            }
-        };
+        let definition = self.first_definition(run, first).await?;
         let mut is_whole = beginning.len() < BEGINNING;
         let snapshot = if is_whole { None } else { self.snapshot(&stream, run, until, &definition).await? };
         let mut folded = match snapshot {
@@ -77,6 +71,22 @@ impl Loader<'_> {
                 Err(LoadError::NotYet { run, wanted, last: folded.version })
             }
             _ => Ok(folded),
+        }
+    }
+
+    /// Nothing of a run yet, whose history begins with this event.
+    pub(crate) async fn beginning(&self, run: RunId, first: &Envelope) -> Result<FoldedRun, LoadError> {
+        Ok(FoldedRun::nothing(self.first_definition(run, first).await?))
+    }
+
+    /// The definition that a history begins with.
+    async fn first_definition(&self, run: RunId, first: &Envelope) -> Result<Arc<Definition>, LoadError> {
+        match decode(run, first)? {
+            RunEvent::RunStarted(started) => self.definition(run, started.definition).await,
+            other => {
+                let what = "a history begins with RunStarted".into();
+                Err(LoadError::Illegal { run, version: Version::FIRST, name: other.name(), what })
+            }
         }
     }
 
@@ -170,7 +180,12 @@ impl FoldedRun {
         }
     }
 
-    fn fold(&mut self, run: RunId, envelope: &Envelope, event: &RunEvent) -> Result<(), LoadError> {
+    pub(crate) fn fold(
+        &mut self,
+        run: RunId,
+        envelope: &Envelope,
+        event: &RunEvent,
+    ) -> Result<(), LoadError> {
         let version = envelope.header.version;
         let illegal = |what: String| LoadError::Illegal { run, version, name: event.name(), what };
         if version != self.version.next() {

@@ -13,8 +13,8 @@ use super::orch::{OrchArgs, OrchVerb};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef, RunsArgs,
-    SpendArgs, StateArgs, StatsArgs,
+    AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef,
+    RunsArgs, SpendArgs, StateArgs, StatsArgs, WhyArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
@@ -93,6 +93,8 @@ pub(crate) enum Verb {
     Runs(RunsArgs),
     /// Where a run is, what it waits for, what failed, what to do next
     Show(RunRef),
+    /// Why a run is where it is; without a run, why nothing happens
+    Why(WhyArgs),
     /// Follow a run without touching it
     Watch(RunRef),
     /// What the work of a step wrote
@@ -103,6 +105,8 @@ pub(crate) enum Verb {
     State(StateArgs),
     /// What changed between two moments of a run, or two runs
     Diff(DiffArgs),
+    /// The first event of a run, or the first run, of which an expression is true
+    Bisect(BisectArgs),
     /// Decisions of all runs; a new policy over recorded verdicts
     Audit(AuditArgs),
     /// Runs in columns, now or at any moment

@@ -206,11 +206,32 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "why",
+        &[
+            ("everfold why @", "why the newest run is where it is, also where other runs hold it up"),
+            ("everfold why @ deploy", "one step: what it waits for, why it was passed over or sent back"),
+            ("everfold why", "why nothing happens: pauses, limits, breakers, budgets, missing workers"),
+            ("everfold why @ --at -10m", "ten minutes ago"),
+        ],
+    ),
+    (
         "diff",
         &[
             ("everfold diff @ 5..12", "two versions of a run"),
             ("everfold diff @ -10m..", "what the last ten minutes changed"),
             ("everfold diff @1 @", "two runs"),
+        ],
+    ),
+    (
+        "bisect",
+        &[
+            ("everfold bisect @ 'cost > 2.0'", "the event after which it had cost more"),
+            ("everfold bisect @ \"steps.review.gates.tests.verdict == 'fail'\"", ""),
+            (
+                "everfold bisect --pipeline release \"status == 'failed'\"",
+                "the first run that failed, and what changed",
+            ),
+            ("everfold bisect --runs \"labels.team == 'blue'\" 'steps.build.round > 1'", "of these runs"),
         ],
     ),
     (

@@ -8,13 +8,13 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     (
         "Look",
         &[
-            "ui", "open", "runs", "show", "watch", "logs", "events", "board", "stats", "spend", "orch",
-            "debug",
+            "ui", "open", "runs", "show", "why", "watch", "logs", "events", "board", "stats", "spend",
+            "orch", "debug",
         ],
     ),
     ("Decide", &["inbox", "approve", "reject", "changes", "answer", "unblock", "recheck"]),
     ("Steer", &["pause", "interrupt", "cancel", "signal", "breakpoints", "budget", "limits"]),
-    ("Time", &["state", "diff", "fork", "replay", "audit"]),
+    ("Time", &["state", "diff", "bisect", "fork", "replay", "audit"]),
     ("Pipelines", &["pipeline", "schedule", "hook", "hooks"]),
     ("Serve", &["serve", "token", "context", "workers", "notices"]),
     (

@@ -166,6 +166,35 @@ pub(crate) struct StateArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct WhyArgs {
+    /// The run [default: all that is held up in the folder]
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: Option<String>,
+    /// Only this step
+    #[arg(value_name = "STEP", value_parser = name())]
+    pub(crate) step: Option<String>,
+    /// As it was at a version or a time: -10m, yesterday, 2026-11-20, RFC 3339 [default: now]
+    #[arg(long, value_name = "VERSION|TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BisectArgs {
+    /// The run; with --runs the expression
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) first: String,
+    /// What is asked of the run after each event: steps.build.round > 1, cost > 2.0, status == 'blocked'
+    #[arg(value_name = "EXPR")]
+    pub(crate) expression: Option<String>,
+    /// Ask it of each run instead, the oldest first, of which this is true: pipeline == 'release'
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) runs: Option<String>,
+    /// The same of the runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// The run
     #[arg(value_name = "RUN", value_parser = name())]

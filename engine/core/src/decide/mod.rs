@@ -51,7 +51,7 @@ mod render;
 mod route;
 mod run_names;
 mod run_output;
-mod scope;
+pub(crate) mod scope;
 mod seen;
 mod signal;
 mod signal_hearing;

@@ -146,6 +146,19 @@ impl SlotState {
         queue.into_iter().map(|(run, _)| *run).collect()
     }
 
+    /// The runs that one waits for which wants a slot: those that hold one, else those that come before it; `None`: it
+    /// need not wait.
+    #[must_use]
+    pub fn awaited_by(&self, run: RunId, slot: &WantedSlot) -> Option<Vec<RunId>> {
+        // Runs that came first are served first, even where only they are kept waiting by a lower limit.
+        let ahead: Vec<RunId> = self.queue().into_iter().take_while(|waiting| *waiting != run).collect();
+        if self.holds(run) || (self.has_room(slot) && ahead.is_empty()) {
+            return None;
+        }
+        let holders: Vec<RunId> = self.living().collect();
+        Some(if holders.is_empty() { ahead } else { holders })
+    }
+
     /// The run that holds it or, where some wait, the newest that does.
     #[must_use]
     pub fn claimant(&self) -> Option<RunId> {

@@ -36,3 +36,4 @@ mod step_control;
 mod step_rules;
 mod stopping;
 mod task_decisions;
+mod why;

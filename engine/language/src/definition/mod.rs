@@ -40,6 +40,7 @@ pub use crate::words::{
     FinishStatus, OnLimit, OnLost, OnOver, OnTaken, Period, Release, Save, UnblockDecision, Vote,
 };
 pub use case_file::cases_of;
+pub use check::{RUN_FIELDS, STEP_FIELDS};
 pub use codes::{Code, Severity, codes};
 pub use files::{FileSource, NoFiles};
 pub use graph::Graph;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::engine_parts::EngineParts;
 use crate::error::{DefinitionError, LoadError, QueryError, StartError, SubmitError};
+use crate::history_fold::HistoryFold;
 use crate::live_output::LiveRun;
 use crate::messages::ShardMessage;
 use crate::recovery::orphan_processes;
@@ -152,6 +153,12 @@ impl Engine {
     /// [`LoadError`]: no such run, or it has not come that far, or it cannot be folded.
     pub async fn state_at(&self, run: RunId, version: Version) -> Result<RunState, LoadError> {
         Ok(self.inner.shared.loader().fold(run, Some(version)).await?.state)
+    }
+
+    /// A run's history, to be folded event by event from its first one.
+    #[must_use]
+    pub fn history(&self, run: RunId) -> HistoryFold {
+        HistoryFold::new(Arc::clone(&self.inner.shared), run)
     }
 
     /// A pinned definition.

@@ -32,12 +32,7 @@ impl Engine {
         for (stream, slot) in in_order(slots) {
             let key = KeyStream::load(&self.inner.shared, &stream).await;
             let state = key.map_err(|error| QueryError::Store(error.to_string()))?.state;
-            // Runs that came first are served first, even where only they are kept waiting by a lower limit.
-            let ahead: Vec<RunId> = state.queue().into_iter().take_while(|waiting| *waiting != run).collect();
-            if !state.holds(run) && (!state.has_room(&slot) || !ahead.is_empty()) {
-                let holders: Vec<RunId> = state.living().collect();
-                awaited.push((slot, if holders.is_empty() { ahead } else { holders }));
-            }
+            awaited.extend(state.awaited_by(run, &slot).map(|runs| (slot, runs)));
         }
         Ok(awaited)
     }

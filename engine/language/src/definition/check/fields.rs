@@ -9,7 +9,8 @@ use super::super::similar::similar;
 use super::name_check::NameCheck;
 use crate::expr::FieldChain;
 
-pub(super) const STEP_FIELDS: [&str; 16] = [
+/// The fields of a step, as expressions name them: `steps.ID.FIELD`.
+pub const STEP_FIELDS: [&str; 16] = [
     "status",
     "output",
     "outputs",
@@ -30,7 +31,8 @@ pub(super) const STEP_FIELDS: [&str; 16] = [
 /// Of what a step or the run used up.
 pub(super) const USAGE_FIELDS: [&str; 4] = ["cost", "input", "output", "cached"];
 pub(super) const CANCELLED_FIELDS: [&str; 3] = ["by", "reason", "at"];
-pub(super) const RUN_FIELDS: [&str; 21] = [
+/// The fields of the run, as expressions name them: `run.FIELD`.
+pub const RUN_FIELDS: [&str; 21] = [
     "id",
     "short_id",
     "root",

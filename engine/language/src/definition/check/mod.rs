@@ -16,6 +16,7 @@ mod tolerated;
 mod types;
 mod upstream;
 
+pub use fields::{RUN_FIELDS, STEP_FIELDS};
 pub(super) use graph::graph;
 pub(super) use names::names;
 pub(super) use signals::signals;

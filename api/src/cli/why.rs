@@ -1,0 +1,141 @@
+//! `why`: why a run, or a step of it, is where it is; without a run, why nothing happens.
+
+use everfold_engine::clock;
+use everfold_engine::time::Timestamp;
+use everfold_engine::why::{CauseKind, CauseNode};
+use owo_colors::OwoColorize as _;
+use serde_json::Value;
+
+use super::args::WhyArgs;
+use super::context::CommandContext;
+use super::moments::{TypedMoment, moment};
+use super::output::columns;
+use crate::body::why::{FolderWhy, RunWhy};
+use crate::client::{encode, query};
+use crate::fault::{Code, Fault};
+use crate::text::{count, does, instant, plain, run_style, span};
+
+pub(crate) async fn run(context: &CommandContext, args: WhyArgs) -> Result<u8, Fault> {
+    let Some(run) = &args.run else {
+        if args.at.is_some() {
+            return Err(Fault::new(Code::Usage, "--at asks about a run: `why` without one is about now")
+                .hint("write why RUN --at TIME, or `everfold board --at TIME` for all runs"));
+        }
+        return folder(context).await;
+    };
+    let (version, at) = match args.at.as_deref().map(|text| moment("--at", text)).transpose()? {
+        None => (None, None),
+        Some(TypedMoment::Number(version)) => (Some(version.to_string()), None),
+        Some(TypedMoment::Time(at)) => (None, Some(at.to_string())),
+    };
+    let is_past = version.is_some() || at.is_some();
+    let params = query([("step", args.step.clone()), ("version", version), ("at", at)]);
+    let path = format!("/api/v1/runs/{}/why{params}", encode(run));
+    if context.json {
+        let why: Value = context.client.get(&path).await?;
+        context.out.json(&why)?;
+        return Ok(0);
+    }
+    let why: RunWhy = context.client.get(&path).await?;
+    let now = if is_past { why.at } else { clock::now() };
+    context.out.raw(&run_text(&why, now, is_past, columns()));
+    Ok(0)
+}
+
+async fn folder(context: &CommandContext) -> Result<u8, Fault> {
+    if context.json {
+        let why: Value = context.client.get("/api/v1/why").await?;
+        context.out.json(&why)?;
+        return Ok(0);
+    }
+    let why: FolderWhy = context.client.get("/api/v1/why").await?;
+    context.out.raw(&folder_text(&why, columns()));
+    Ok(0)
+}
+
+/// Why a run is where it is, as a text.
+pub(crate) fn run_text(why: &RunWhy, now: Timestamp, is_past: bool, within: Option<usize>) -> String {
+    let is = match (&why.step, &why.step_status) {
+        (Some(step), Some(status)) => format!("step {step} is {status}"),
+        _whole_run if is_past => why.status.style(run_style(why.status)).to_string(),
+        _whole_run => does(why.status).style(run_style(why.status)).to_string(),
+    };
+    let title = why.title.as_ref().map(|title| format!(", {}", plain(title))).unwrap_or_default();
+    let at =
+        if is_past { format!(" at version {}, {}", why.version, instant(why.at)) } else { String::new() };
+    let mut lines = vec![format!("run {} ({}{title}) {is}{at}", why.short_id.bold(), why.pipeline)];
+    cause_lines(&why.causes, 1, now, within, &mut lines);
+    lines.join("\n") + "\n"
+}
+
+/// Why nothing happens, as a text.
+pub(crate) fn folder_text(why: &FolderWhy, within: Option<usize>) -> String {
+    let open = match why.open {
+        0 => "no run is open".to_owned(),
+        open => format!("{} open, {} running", count(open, "run"), why.running),
+    };
+    let mut lines = vec![open];
+    if why.causes.is_empty() {
+        lines.push("  nothing holds runs up".to_owned());
+    }
+    cause_lines(&why.causes, 1, why.at, within, &mut lines);
+    lines.join("\n") + "\n"
+}
+
+fn cause_lines(
+    causes: &[CauseNode],
+    depth: usize,
+    now: Timestamp,
+    within: Option<usize>,
+    lines: &mut Vec<String>,
+) {
+    for cause in causes {
+        let indent = "  ".repeat(depth);
+        let before = if depth > 1 { "because " } else { "" };
+        let line = format!("{indent}{before}{}{}", plain(&cause.sentence), when(cause, now));
+        lines.push(wrapped(&line, &indent, within));
+        cause_lines(&cause.because, depth + 1, now, within, lines);
+    }
+}
+
+/// Since when and until when, and the event that shows it.
+fn when(cause: &CauseNode, now: Timestamp) -> String {
+    let mut parts = String::new();
+    if let Some(since) = cause.since.filter(|_| cause.kind != CauseKind::Condition) {
+        let ended = matches!(
+            cause.kind,
+            CauseKind::Ended
+                | CauseKind::Verdict
+                | CauseKind::Attempt
+                | CauseKind::Rework
+                | CauseKind::Skipped
+                | CauseKind::Succeeded
+                | CauseKind::Failed
+        );
+        let word = if ended { "at" } else { "since" };
+        parts.push_str(&format!(", {word} {}", instant(since)));
+        if !ended && now > since {
+            parts.push_str(&format!(" ({})", span(now.since(since))));
+        }
+    }
+    if let Some(until) = cause.until {
+        let left =
+            if until > now { format!(" (in {})", span(until.since(now))) } else { " (due)".to_owned() };
+        parts.push_str(&format!(", until {}{left}", instant(until)));
+    }
+    if let Some(evidence) = &cause.evidence {
+        let event = format!(" [{} {}]", evidence.event, evidence.version);
+        parts.push_str(&event.dimmed().to_string());
+    }
+    parts
+}
+
+/// A line in as many as the terminal has room for.
+fn wrapped(line: &str, indent: &str, within: Option<usize>) -> String {
+    let Some(within) = within.filter(|within| line.len() > *within) else { return line.to_owned() };
+    let options = textwrap::Options::new(within)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let indent = format!("{indent}    ");
+    textwrap::fill(line, options.subsequent_indent(&indent))
+}

@@ -1,0 +1,87 @@
+//! The first event, and the first run, of which an expression is true.
+
+use axum::Json;
+use axum::extract::State;
+use everfold_engine::clock;
+use everfold_projections::{RUN_FIELDS, RunExpression, RunFilter};
+use serde::Deserialize;
+
+use super::app::App;
+use super::extract::{Params, Path};
+use super::filter::compiled;
+use crate::fault::{Code, Fault};
+use crate::node::{RunBisect, RunsBisect};
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RunBisectParams {
+    /// An expression over the run's state: `steps.build.round > 1`, `cost > 2.0`, `status == 'blocked'`.
+    #[param(required = true)]
+    expression: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RunsBisectParams {
+    /// An expression over the state of each run.
+    #[param(required = true)]
+    expression: Option<String>,
+    /// An expression over the fields of a row: which runs are looked at, as for `GET /runs`.
+    filter: Option<String>,
+    /// Only runs of this pipeline.
+    pipeline: Option<String>,
+}
+
+/// `GET /runs/{id}/bisect`: the first event of a run after which an expression is true.
+///
+/// Every version is looked at in order. The answer says whether it became false again, and how many events were looked at.
+#[utoipa::path(
+    get,
+    path = "/runs/{run}/bisect",
+    tag = "history",
+    params(RunBisectParams),
+    responses((status = 200, description = "The event, or that there is none.", body = RunBisect))
+)]
+pub(crate) async fn of_run(
+    State(app): State<App>,
+    Path(run): Path<String>,
+    Params(params): Params<RunBisectParams>,
+) -> Result<Json<RunBisect>, Fault> {
+    let run = app.resolve(&run).await?;
+    Ok(Json(app.bisect(run, &asked(params.expression)?).await?))
+}
+
+/// `GET /bisect`: the first run, by start, of which an expression is true, and what changed of the definition between it
+/// and the run of its pipeline before.
+#[utoipa::path(
+    get,
+    path = "/bisect",
+    tag = "history",
+    params(RunsBisectParams),
+    responses((status = 200, description = "The run, or that there is none.", body = RunsBisect))
+)]
+pub(crate) async fn of_runs(
+    State(app): State<App>,
+    Params(params): Params<RunsBisectParams>,
+) -> Result<Json<RunsBisect>, Fault> {
+    let RunsBisectParams { expression, filter, pipeline } = params;
+    let now = clock::now();
+    let asked_of_rows = match filter.as_deref() {
+        Some(source) => {
+            let set_aside = app.set_aside().into_iter().collect();
+            Some(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside))
+        }
+        None => None,
+    };
+    let filter = RunFilter { pipeline, asked: asked_of_rows, ..RunFilter::default() };
+    Ok(Json(app.bisect_runs(filter, &asked(expression)?).await?))
+}
+
+fn asked(expression: Option<String>) -> Result<String, Fault> {
+    expression.ok_or_else(|| {
+        Fault::new(Code::Invalid, "expression is missing")
+            .hint("expression=steps.build.round > 1 asks for the first event after which that is true")
+    })
+}

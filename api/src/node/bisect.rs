@@ -1,0 +1,272 @@
+//! The first event of a run, and the first run of a list, of which an expression is true.
+//!
+//! Law: every version of a run is looked at in order, because what is asked for may become false again; so the answer is
+//! that of asking each state by itself. How many events, runs and bytes of values one answer goes over is bounded.
+
+use std::collections::BTreeMap;
+
+use everfold_engine::definition::Definition;
+use everfold_engine::driver::HistoryFold;
+use everfold_engine::envelope::{Envelope, StreamId};
+use everfold_engine::expr::{Allowance, Loaded, ValueRef};
+use everfold_engine::id::{RunId, Version};
+use everfold_engine::json::Hash;
+use everfold_engine::state::RunState;
+use everfold_projections::{FilterError, RunFilter, RunOrder, RunRow, StateAnswer, StateQuestion};
+use serde_json::Value;
+
+use super::bisect_answer::{DefinitionChange, FoundEvent, NamedRun, RunBisect, RunsBisect};
+use super::handle::Node;
+use super::run_diff::brief;
+use crate::body::filter::UndecidedRows;
+use crate::compare::differences;
+use crate::fault::{Code, Fault};
+
+/// Events of a run that one answer looks at.
+const EVENTS_MAX: u64 = 100_000;
+/// Runs that one answer looks at.
+const RUNS_MAX: u64 = 1_000;
+/// Runs of a page of the list.
+const PAGE: usize = 100;
+/// Bytes of values kept apart that one answer loads.
+const VALUES_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Differences of two definitions that are listed.
+const CHANGES_MAX: usize = 50;
+
+impl Node {
+    /// The first event of a run after which an expression is true, and whether it became false again.
+    ///
+    /// # Errors
+    /// There is no such run; the expression cannot be asked.
+    pub(crate) async fn bisect(&self, run: RunId, source: &str) -> Result<RunBisect, Fault> {
+        let definition = self.definition(run).await?;
+        let question = StateQuestion::compile(source, Some(&definition)).map_err(refused)?;
+        let mut asking = Asking::new(self);
+        let mut history: HistoryFold = self.engine().history(run);
+        let mut found = RunBisect {
+            run,
+            short_id: run.short(),
+            expression: source.to_owned(),
+            first: None,
+            cause: None,
+            changed: None,
+            false_again: None,
+            last: None,
+            looked_at: 0,
+            more: false,
+            undecided: None,
+        };
+        while let Some(envelope) = history.next().await? {
+            if found.looked_at == EVENTS_MAX || asking.is_over() {
+                found.more = true;
+                break;
+            }
+            let Some(state) = history.state() else { break };
+            let answer = asking.ask(run, &question, state).await?;
+            found.looked_at += 1;
+            match (answer, &found.first) {
+                (Some(true), None) => {
+                    found.cause = self.cause_of(run, &envelope).await?;
+                    found.first = Some(found_event(&envelope));
+                }
+                (Some(true), Some(_)) => {}
+                (_not_true, Some(_)) if found.false_again.is_none() => {
+                    found.false_again = Some(found_event(&envelope));
+                }
+                (_not_true, _) => {}
+            }
+            found.last = answer;
+        }
+        found.undecided = asking.undecided;
+        let version =
+            found.first.as_ref().map(|event| event.version).filter(|version| *version > Version::FIRST);
+        if let Some(version) = version {
+            let before = Version(version.get() - 1);
+            found.changed = Some(self.compared(run, before, Some(version)).await?);
+        }
+        Ok(found)
+    }
+
+    /// The first event of the input that recorded an event, where that is another one.
+    async fn cause_of(&self, run: RunId, envelope: &Envelope) -> Result<Option<FoundEvent>, Fault> {
+        let first = envelope.header.cause.because.next();
+        if first >= envelope.header.version {
+            return Ok(None);
+        }
+        let events = self.store.read(&StreamId::run(run), first, 1).await?;
+        let same = |event: &&Envelope| event.header.cause.input == envelope.header.cause.input;
+        Ok(events.first().filter(same).map(found_event))
+    }
+
+    /// The first run of a list, by start, of which an expression is true.
+    ///
+    /// # Errors
+    /// The expression cannot be asked; a run cannot be read.
+    pub(crate) async fn bisect_runs(&self, filter: RunFilter, source: &str) -> Result<RunsBisect, Fault> {
+        StateQuestion::compile(source, None).map_err(refused)?;
+        let mut asking = Asking::new(self);
+        let mut before: BTreeMap<String, RunRow> = BTreeMap::new();
+        let (mut looked_at, mut cursor, mut first, mut more) = (0, None, None, false);
+        'pages: loop {
+            let of_page = filter.clone();
+            let page = self
+                .runs(None, move |runs| runs.list(&of_page, RunOrder::Oldest, cursor, PAGE, None))
+                .await?;
+            for row in page.items {
+                if looked_at == RUNS_MAX || asking.is_over() {
+                    more = true;
+                    break 'pages;
+                }
+                let state = self.engine().state(row.id).await?;
+                looked_at += 1;
+                let answer = match StateQuestion::compile(source, Some(state.definition())) {
+                    Ok(question) => asking.ask(row.id, &question, &state).await?,
+                    // It names a step that this run's definition does not have.
+                    Err(error) => asking.leave_out(error.to_string()),
+                };
+                if answer == Some(true) {
+                    first = Some((row, state.definition_hash()));
+                    break 'pages;
+                }
+                before.insert(row.pipeline.clone(), row);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let mut found = RunsBisect {
+            expression: source.to_owned(),
+            first: None,
+            before: None,
+            definition: None,
+            looked_at,
+            more,
+            undecided: asking.undecided,
+        };
+        let Some((row, Some(hash))) = first else { return Ok(found) };
+        let former = before.remove(&row.pipeline);
+        if let Some(former) = former {
+            let then = self.definition(former.id).await?;
+            if then.hash() != hash {
+                found.definition = Some(self.change(&row.pipeline, &then, hash).await?);
+            }
+            found.before = Some(self.found_run(&former, then.hash()).await?);
+        }
+        found.first = Some(self.found_run(&row, hash).await?);
+        Ok(found)
+    }
+
+    async fn found_run(&self, row: &RunRow, definition: Hash) -> Result<NamedRun, Fault> {
+        let saved = self.saved_versions(&row.pipeline).await?;
+        let version = saved.iter().rfind(|(event, _)| event.hash == definition).map(|(event, _)| event.n);
+        Ok(NamedRun {
+            run: row.id,
+            short_id: row.short_id.clone(),
+            pipeline: row.pipeline.clone(),
+            title: row.title.clone(),
+            status: row.shown.status,
+            started_at: row.started_at,
+            definition,
+            saved: version,
+        })
+    }
+
+    /// What is different between two definitions of a pipeline.
+    async fn change(&self, pipeline: &str, from: &Definition, to: Hash) -> Result<DefinitionChange, Fault> {
+        let later = self
+            .engine()
+            .definition(to)
+            .await
+            .map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        let document = |definition: &Definition| -> Result<Value, Fault> {
+            serde_json::from_str(&definition.document())
+                .map_err(|error| Fault::new(Code::Internal, error.to_string()))
+        };
+        let mut changes = differences(&document(from)?, &document(&later)?);
+        changes.truncate(CHANGES_MAX);
+        let saved = self.saved_versions(pipeline).await?;
+        let saved = saved.into_iter().rfind(|(event, _)| event.hash == to);
+        Ok(DefinitionChange {
+            from: from.hash(),
+            to,
+            saved_at: saved.as_ref().map(|(_, envelope)| envelope.header.recorded_at),
+            saved_by: saved.map(|(_, envelope)| envelope.header.actor.to_string()),
+            changes,
+        })
+    }
+}
+
+/// An expression on its way through states.
+struct Asking<'a> {
+    node: &'a Node,
+    allowance: Allowance,
+    loaded: Loaded,
+    bytes: u64,
+    undecided: Option<UndecidedRows>,
+}
+
+impl<'a> Asking<'a> {
+    fn new(node: &'a Node) -> Self {
+        Self { node, allowance: Allowance::of_rows(), loaded: Loaded::default(), bytes: 0, undecided: None }
+    }
+
+    /// Whether nothing is left of what all evaluations may go over together.
+    fn is_over(&self) -> bool {
+        self.allowance.is_spent()
+    }
+
+    /// Asks a state, with the values that it keeps apart; `None`: neither true nor false.
+    async fn ask(
+        &mut self,
+        run: RunId,
+        question: &StateQuestion,
+        state: &RunState,
+    ) -> Result<Option<bool>, Fault> {
+        loop {
+            match question.ask(state, &self.loaded, &self.allowance) {
+                StateAnswer::True => return Ok(Some(true)),
+                StateAnswer::False => return Ok(Some(false)),
+                StateAnswer::Undecided(why) => return Ok(self.leave_out(why)),
+                StateAnswer::Needs(values) => {
+                    let size: u64 = values.iter().map(|value| value.size_bytes).sum();
+                    let is_known = |value: &ValueRef| self.loaded.get(value).is_some();
+                    if self.bytes + size > VALUES_BYTES_MAX || values.iter().all(is_known) {
+                        let why =
+                            format!("values of more than {VALUES_BYTES_MAX} bytes would have to be read");
+                        return Ok(self.leave_out(why));
+                    }
+                    for value in values {
+                        let text = self.node.engine().value(run, value).await?;
+                        self.loaded.insert(&value, text);
+                    }
+                    self.bytes += size;
+                }
+            }
+        }
+    }
+
+    fn leave_out(&mut self, why: String) -> Option<bool> {
+        let undecided = self.undecided.get_or_insert(UndecidedRows { rows: 0, why });
+        undecided.rows += 1;
+        None
+    }
+}
+
+fn refused(error: FilterError) -> Fault {
+    let FilterError { message, line, column, hint } = &error;
+    let place = serde_json::json!({ "line": line, "column": column, "message": message });
+    Fault::new(Code::BadFilter, format!("expression: {error}")).errors(vec![place]).hinted(hint.clone())
+}
+
+fn found_event(envelope: &Envelope) -> FoundEvent {
+    let brief = brief(envelope);
+    FoundEvent {
+        version: brief.version,
+        position: envelope.position,
+        at: brief.at,
+        actor: brief.actor,
+        kind: brief.kind,
+        step: brief.step,
+    }
+}

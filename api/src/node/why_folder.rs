@@ -1,0 +1,184 @@
+//! Why nothing happens: what holds up the runs of a data folder.
+//!
+//! Law: each cause has a number of runs or attempts that it concerns, or stands for all; what concerns none (a full pool
+//! that no attempt waits for) is no cause.
+
+use std::sync::atomic::Ordering;
+
+use everfold_engine::clock;
+use everfold_engine::driver::{BreakerStand, LineView};
+use everfold_engine::state::RunStatus;
+use everfold_engine::store::Writability;
+use everfold_engine::why::{CauseKind, CauseNode, Subject};
+use everfold_projections::{RunFilter, RunOrder};
+
+use super::handle::Node;
+use crate::body::why::FolderWhy;
+use crate::fault::Fault;
+use crate::text::{count, cut};
+
+/// Runs of each kind that are named.
+const NAMED_MAX: usize = 5;
+
+impl Node {
+    /// What holds up the runs of the folder.
+    ///
+    /// # Errors
+    /// A read model or a stream cannot be read.
+    pub(crate) async fn why_nothing(&self) -> Result<FolderWhy, Fault> {
+        let counts = self.runs(None, |runs| runs.counts(None)).await?.by_status;
+        let of = |status: RunStatus| counts.get(&status).copied().unwrap_or_default();
+        let open = counts.iter().filter(|(status, _)| !status.is_ended()).map(|(_, count)| count).sum();
+        let mut causes = self.of_folder(open).await?;
+        causes.extend(of_line(&self.engine().line()));
+        causes.extend(self.of_functions());
+        causes.extend(self.of_budgets().await?);
+        for (status, kind, what) in [
+            (RunStatus::Queued, CauseKind::Slot, "waits for a slot or key"),
+            (RunStatus::Blocked, CauseKind::Blocked, "waits for a person to decide on a blocked step"),
+            (RunStatus::Waiting, CauseKind::Approval, "waits for people, a signal or a moment"),
+            (RunStatus::Paused, CauseKind::Paused, "is paused"),
+        ] {
+            if of(status) > 0 {
+                causes.push(self.of_status(status, kind, what, of(status)).await?);
+            }
+        }
+        Ok(FolderWhy { at: clock::now(), open, running: of(RunStatus::Running), causes })
+    }
+
+    /// What concerns every run: the disk, the engine, pauses, runs that are set aside.
+    async fn of_folder(&self, open: u64) -> Result<Vec<CauseNode>, Fault> {
+        let mut causes = Vec::new();
+        if *self.store.writability().borrow() == Writability::Full {
+            let sentence = "the disk is full, so that nothing is recorded; runs go on when there is room";
+            causes.push(CauseNode::new(CauseKind::Disk, Subject::default(), sentence));
+        }
+        if !self.drives_all.load(Ordering::Acquire) && open > 0 {
+            let sentence = format!(
+                "no engine goes on with every run of the folder ({} open); `everfold serve` does",
+                count(open, "run")
+            );
+            causes.push(CauseNode::new(CauseKind::Owner, Subject::default(), sentence));
+        }
+        for halt in self.halts().await? {
+            let what = halt
+                .pipeline
+                .as_ref()
+                .map_or("the whole engine".to_owned(), |name| format!("the pipeline {name}"));
+            let why =
+                halt.reason.as_ref().map(|reason| format!(": {}", cut(reason, 120))).unwrap_or_default();
+            let sentence = format!("{what} is paused by {}{why}", halt.by);
+            let subject = Subject { name: halt.pipeline.clone(), ..Subject::default() };
+            causes.push(CauseNode::new(CauseKind::Paused, subject, sentence).since(halt.since));
+        }
+        for (run, why) in self.set_aside().into_iter().take(NAMED_MAX) {
+            let sentence = format!("the run {} is set aside: {}", run.short(), cut(&why, 120));
+            causes.push(CauseNode::new(CauseKind::SetAside, Subject::run(run), sentence));
+        }
+        for schedule in self.schedules().await? {
+            if schedule.status == "paused" {
+                let why = schedule.reason.as_ref().map(|reason| format!(": {}", cut(reason, 120)));
+                let sentence = format!("the schedule {} is paused{}", schedule.name, why.unwrap_or_default());
+                let cause = CauseNode::new(CauseKind::Paused, Subject::name(&schedule.name), sentence);
+                causes.push(cause.since(schedule.paused_at));
+            }
+        }
+        Ok(causes)
+    }
+
+    /// Functions that attempts wait for, and no worker offers.
+    fn of_functions(&self) -> Vec<CauseNode> {
+        let names = self.functions().names().into_iter().filter(|name| self.functions().is_remote(name));
+        let views = names.map(|name| self.book().function(name, ""));
+        let missing = views.filter(|function| function.waiting > 0 && function.polls == 0);
+        missing
+            .map(|function| {
+                let waiting = waiting(function.waiting);
+                let sentence = format!("no worker offers the function {}, and {waiting}", function.name);
+                CauseNode::new(CauseKind::Worker, Subject::name(&function.name), sentence)
+            })
+            .collect()
+    }
+
+    /// Shared budgets whose own limits are used up.
+    async fn of_budgets(&self) -> Result<Vec<CauseNode>, Fault> {
+        let budgets = self.shared_budgets(None).await?;
+        let over = budgets.into_iter().filter_map(|budget| Some((budget.over?, budget)));
+        let cause = |(over, budget): (everfold_engine::event::Measure, crate::http::SharedBudgetView)| {
+            let sentence = format!("the shared budget {} is used up ({})", budget.scope, over.as_str());
+            CauseNode::new(CauseKind::Budget, Subject::name(&budget.scope), sentence).until(budget.until)
+        };
+        Ok(over.map(cause).collect())
+    }
+
+    /// The runs in a status, the oldest named one by one.
+    async fn of_status(
+        &self,
+        status: RunStatus,
+        kind: CauseKind,
+        what: &str,
+        number: u64,
+    ) -> Result<CauseNode, Fault> {
+        let filter = RunFilter { status: vec![status], ..RunFilter::default() };
+        let page =
+            self.runs(None, move |runs| runs.list(&filter, RunOrder::Oldest, None, NAMED_MAX, None)).await?;
+        let named = page.items.into_iter().map(|row| {
+            let title = row.title.as_ref().map(|title| format!(", {}", cut(title, 60))).unwrap_or_default();
+            let note = row.shown.note().map(|note| format!(": {}", cut(note, 120))).unwrap_or_default();
+            let sentence = format!("run {} ({}{title}){note}", row.short_id, row.pipeline);
+            CauseNode::new(kind, Subject::run(row.id), sentence).since(row.shown.moved_at)
+        });
+        let each = if number > 1 { "each " } else { "" };
+        let sentence = format!("{} {each}{what}", count(number, "run"));
+        let mut cause = CauseNode::new(kind, Subject::default(), sentence).because(named);
+        let more = number.saturating_sub(cause.because.len() as u64);
+        if more > 0 {
+            let sentence = format!("{more} more: `everfold runs --status {status}`");
+            cause.because.push(CauseNode::new(CauseKind::More, Subject::default(), sentence));
+        }
+        Ok(cause)
+    }
+}
+
+/// Places, resources, rates and breakers that attempts wait for.
+fn of_line(line: &LineView) -> Vec<CauseNode> {
+    let mut causes = Vec::new();
+    for (kind, pools) in [(CauseKind::Place, &line.places), (CauseKind::Resource, &line.resources)] {
+        for pool in pools.iter().filter(|pool| pool.waiting > 0) {
+            let waiting = waiting(pool.waiting);
+            let thing = if kind == CauseKind::Place { "places of" } else { "of the resource" };
+            let sentence = match pool.size {
+                0 => format!("the settings do not name the resource {}, and {waiting} for it", pool.name),
+                size => {
+                    format!("{} of {size} {thing} {} are in use, and {waiting}", pool.in_use, pool.name)
+                }
+            };
+            causes.push(CauseNode::new(kind, Subject::name(&pool.name), sentence));
+        }
+    }
+    for rate in line.rates.iter().filter(|rate| rate.waiting > 0) {
+        let waiting = waiting(rate.waiting);
+        let sentence =
+            format!("{} starts {} times in {}, and {waiting}", rate.service, rate.starts, rate.per);
+        causes.push(CauseNode::new(CauseKind::Rate, Subject::name(&rate.service), sentence).until(rate.next));
+    }
+    for breaker in line.breakers.iter().filter(|breaker| breaker.state != BreakerStand::Closed) {
+        let last =
+            breaker.last.as_ref().map(|last| format!(", the last: {}", cut(last, 120))).unwrap_or_default();
+        let sentence = format!(
+            "the breaker of {} is open after {} in a row{last}; {}",
+            breaker.service,
+            count(u64::from(breaker.failures), "outage"),
+            waiting(breaker.waiting),
+        );
+        let cause = CauseNode::new(CauseKind::Breaker, Subject::name(&breaker.service), sentence);
+        causes.push(cause.since(breaker.since).until(breaker.next));
+    }
+    causes
+}
+
+/// How many attempts wait: `1 attempt waits`, `2 attempts wait`.
+fn waiting(attempts: usize) -> String {
+    let verb = if attempts == 1 { "waits" } else { "wait" };
+    format!("{} {verb}", count(attempts as u64, "attempt"))
+}

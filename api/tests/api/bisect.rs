@@ -1,0 +1,166 @@
+//! `GET /runs/{run}/bisect` and `GET /bisect`: the first event, and the first run, of which an expression is true.
+
+use everfold_engine::expr::{Allowance, Loaded};
+use everfold_engine::id::{RunId, Version};
+use everfold_projections::{StateAnswer, StateQuestion};
+use serde_json::{Value, json};
+
+use crate::fixtures::in_memory::{Api, read};
+
+const SENT_BACK: &str = "\
+name: sent-back
+steps:
+  - id: build
+    function: everfold.echo
+    with: { failed: 3 }
+  - id: review
+    function: everfold.noop
+    gates:
+      - { id: tests, expression: 'steps.build.output.failed == 0', on_fail: { rework: build, max: 2, then: block } }
+";
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+async fn started(api: &Api, body: Value, status: &str) -> String {
+    let (code, run) = api.post("/api/v1/runs", body).await;
+    assert_eq!(code, 201, "{run}");
+    let id = run["id"].as_str().unwrap().to_owned();
+    api.until(&id, status).await;
+    id
+}
+
+/// What a plain look at each version by itself says: the first true one, the first one behind it that is not, how many.
+async fn plainly(api: &Api, run: &str, source: &str) -> (Option<u64>, Option<u64>, u64) {
+    let (engine, run) = (api.held.node().engine(), run.parse::<RunId>().unwrap());
+    let last = engine.state(run).await.unwrap().version().get();
+    let (mut first, mut again) = (None, None);
+    for version in 1..=last {
+        let state = engine.state_at(run, Version(version)).await.unwrap();
+        let question = StateQuestion::compile(source, None).unwrap();
+        let is_true = question.ask(&state, &Loaded::default(), &Allowance::of_rows()) == StateAnswer::True;
+        match (is_true, first) {
+            (true, None) => first = Some(version),
+            (false, Some(_)) if again.is_none() => again = Some(version),
+            _goes_on => {}
+        }
+    }
+    (first, again, last)
+}
+
+#[tokio::test]
+async fn the_first_event_is_that_of_asking_each_version_by_itself() {
+    let api = Api::new();
+    let run = started(&api, json!({ "definition": SENT_BACK }), "blocked").await;
+    for source in [
+        "status == 'blocked'",
+        "status == 'running'",
+        "steps.build.round > 1",
+        "steps.build.status == 'running' && steps.build.round == 2",
+        "steps.build.output.failed == 3",
+        "steps.review.gates.?tests.?verdict.orValue('') == 'fail'",
+        "steps.review.status == 'gating' || steps.review.status == 'blocked'",
+        "version >= 7 && version < 9",
+        "cost > 1.0",
+        "now - started_at >= duration('0s')",
+        "size(run.waiting) > 0",
+    ] {
+        let (code, found) =
+            api.get(&format!("/api/v1/runs/{run}/bisect?expression={}", encoded(source))).await;
+        assert_eq!(code, 200, "{source}: {found}");
+        let seen = (
+            found["first"]["version"].as_u64(),
+            found["false_again"]["version"].as_u64(),
+            found["looked_at"].as_u64().unwrap(),
+        );
+        assert_eq!(seen, plainly(&api, &run, source).await, "{source}: {found}");
+        assert_eq!(found["more"], false);
+    }
+}
+
+#[tokio::test]
+async fn the_event_is_told_with_its_input_and_what_it_changed() {
+    let api = Api::new();
+    let run = started(&api, json!({ "definition": SENT_BACK }), "blocked").await;
+    let asked = encoded("steps.build.round > 1");
+    let (_, found) = api.get(&format!("/api/v1/runs/{run}/bisect?expression={asked}")).await;
+    assert_eq!(
+        (&found["first"]["type"], &found["first"]["step"]),
+        (&"StepScheduled".into(), &"build".into())
+    );
+    assert_eq!(found["false_again"], Value::Null, "{found}");
+    assert_eq!((&found["last"], &found["undecided"]), (&true.into(), &Value::Null));
+    let build = &found["changed"]["steps"][0];
+    assert_eq!(build["step"], "build");
+    let rounds: Vec<&Value> =
+        build["changes"].as_array().unwrap().iter().filter(|change| change["path"] == "round").collect();
+    assert_eq!((&rounds[0]["before"], &rounds[0]["after"]), (&1.into(), &2.into()), "{build}");
+    // What it was recorded with stands before it, and is of the same input.
+    let cause = found["cause"]["version"].as_u64().unwrap();
+    assert!(cause < found["first"]["version"].as_u64().unwrap(), "{found}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_refused_with_its_place() {
+    let api = Api::new();
+    let run = started(&api, json!({ "definition": SENT_BACK }), "blocked").await;
+    for (source, said) in [
+        ("steps.bild.round > 1", "column 7: the run has no step “bild”"),
+        ("steps.build.rond > 1", "column 13: steps have no field “rond”"),
+        ("statsu == 'x'", "column 1: states of runs have no name “statsu”"),
+        ("steps.build.status == 'done'", "“done” is never the value of"),
+        ("status == 'blokced'", "“blokced” is never the value of"),
+        ("run.stats == 'x'", "`run` has no field “stats”"),
+        ("failure.cod == 'x'", "`failure` has no field “cod”"),
+        ("cost", "a question is true or false, this is"),
+        ("title.matches('[')", "column 16: “[”: pattern"),
+        ("elapsed > duration('999999d')", "longer than a duration may be"),
+        ("status = 'x'", "column 8"),
+    ] {
+        let (code, fault) =
+            api.get(&format!("/api/v1/runs/{run}/bisect?expression={}", encoded(source))).await;
+        assert_eq!((code, &fault["code"]), (422, &"EF0284".into()), "{source}: {fault}");
+        assert!(fault["detail"].as_str().unwrap().contains(said), "{source}: {fault}");
+    }
+    let (code, _) = api.get(&format!("/api/v1/runs/{run}/bisect")).await;
+    assert_eq!(code, 422);
+}
+
+#[tokio::test]
+async fn the_first_run_is_told_with_the_run_before_it_and_what_changed_of_the_definition() {
+    let api = Api::new();
+    let version = |wanted: u32| {
+        format!(
+            "name: count\nsteps:\n  - id: check\n    gates:\n      - {{ id: small, expression: '{wanted} < 3' }}\n"
+        )
+    };
+    let mut runs = Vec::new();
+    for (wanted, status) in [(1, "succeeded"), (2, "succeeded"), (5, "failed"), (6, "failed")] {
+        let body = json!({ "definition": version(wanted) }).to_string();
+        let (code, saved) = read(api.send("PUT", "/api/v1/pipelines/count", &[], body).await).await;
+        assert!(code < 300, "{saved}");
+        runs.push(started(&api, json!({ "pipeline": "count" }), status).await);
+    }
+    let asked = encoded("steps.check.status == 'failed'");
+    let (code, found) = api.get(&format!("/api/v1/bisect?expression={asked}&pipeline=count")).await;
+    assert_eq!(code, 200, "{found}");
+    assert_eq!((&found["first"]["run"], &found["first"]["saved"]), (&json!(runs[2]), &json!(3)), "{found}");
+    assert_eq!((&found["before"]["run"], &found["before"]["saved"]), (&json!(runs[1]), &json!(2)));
+    assert_eq!((&found["looked_at"], &found["more"]), (&json!(3), &json!(false)));
+    let change = &found["definition"];
+    assert_eq!(
+        (&change["from"], &change["to"]),
+        (&found["before"]["definition"], &found["first"]["definition"])
+    );
+    assert!(change["changes"].to_string().contains("5 < 3"), "{change}");
+    assert!(change["saved_at"].is_string(), "{change}");
+    // The list is asked by its own filter; a step that a definition does not have is left out and counted.
+    let (_, none) = api
+        .get(&format!("/api/v1/bisect?expression={asked}&filter={}", encoded("status == 'succeeded'")))
+        .await;
+    assert_eq!((&none["first"], &none["looked_at"]), (&Value::Null, &json!(2)), "{none}");
+    let (_, other) =
+        api.get(&format!("/api/v1/bisect?expression={}", encoded("steps.absent.round > 1"))).await;
+    assert_eq!((&other["first"], &other["undecided"]["rows"]), (&Value::Null, &json!(4)), "{other}");
+}

@@ -1,0 +1,190 @@
+//! `GET /runs/{run}/why` and `GET /why`: causes as a chain, over runs, with the events that show them.
+
+use serde_json::{Value, json};
+
+use crate::fixtures::in_memory::Api;
+
+/// The causes as lines: the kind, the sentence, whether an event shows it; runs by the names that they are given.
+fn told(causes: &Value, runs: &[(&str, &str)]) -> String {
+    fn lines(causes: &Value, depth: usize, found: &mut Vec<String>) {
+        for cause in causes.as_array().unwrap() {
+            let shown =
+                cause["evidence"]["event"].as_str().map(|event| format!(" <{event}>")).unwrap_or_default();
+            let (kind, sentence) = (cause["kind"].as_str().unwrap(), cause["sentence"].as_str().unwrap());
+            found.push(format!("{}{kind}: {sentence}{shown}", "  ".repeat(depth)));
+            lines(&cause["because"], depth + 1, found);
+        }
+    }
+    let mut found = Vec::new();
+    lines(causes, 0, &mut found);
+    let mut text = found.join("\n");
+    for (id, name) in runs {
+        text = text.replace(&id[id.len() - 8..], name);
+    }
+    text
+}
+
+async fn started(api: &Api, definition: &str, input: Value, status: &str) -> String {
+    let mut body = json!({ "definition": definition, "input": input });
+    // What stands as the title of the run is no input.
+    if let Some(title) = body["input"].as_object_mut().and_then(|input| input.remove("title")) {
+        body["title"] = title;
+    }
+    let (code, run) = api.post("/api/v1/runs", body).await;
+    assert_eq!(code, 201, "{run}");
+    let id = run["id"].as_str().unwrap().to_owned();
+    api.until(&id, status).await;
+    id
+}
+
+async fn why(api: &Api, path: &str) -> Value {
+    let (code, answer) = api.get(path).await;
+    assert_eq!(code, 200, "{path}: {answer}");
+    answer
+}
+
+const HALL: &str = "\
+name: hall
+concurrency: { key: hall, limit: 1 }
+steps:
+  - { id: ok, approval: { title: Right?, roles: [product] } }
+";
+
+#[tokio::test]
+async fn a_run_that_waits_for_a_slot_names_its_holder_and_why_that_waits() {
+    let api = Api::new();
+    let first = started(&api, HALL, json!({ "title": "The first" }), "waiting").await;
+    let second = started(&api, HALL, json!({ "title": "The second" }), "queued").await;
+    let third = started(&api, HALL, json!({ "title": "The third" }), "queued").await;
+    let names = [(first.as_str(), "FIRST"), (second.as_str(), "SECOND"), (third.as_str(), "THIRD")];
+    let answer = why(&api, &format!("/api/v1/runs/{third}/why")).await;
+    assert_eq!((&answer["status"], &answer["step"]), (&"queued".into(), &Value::Null));
+    insta::assert_snapshot!("why_slots", told(&answer["causes"], &names));
+    let holder = &answer["causes"][0]["because"][0];
+    assert_eq!(holder["subject"]["run"], first);
+    assert!(holder["since"].is_string(), "{holder}");
+    // The event below is one of the holder's own.
+    assert_eq!(holder["because"][0]["evidence"]["run"], first);
+    let asked = holder["because"][0]["evidence"]["version"].as_u64().unwrap();
+    let (_, events) = api.get(&format!("/api/v1/runs/{first}/events")).await;
+    let event = events["items"].as_array().unwrap().iter().find(|event| event["version"] == asked).unwrap();
+    assert_eq!(event["event"]["type"], "ApprovalRequested", "{event}");
+
+    // As it was: the slot was free before the first ended, and is held by it at the moment that is asked about.
+    let (_, moment) = api.get("/api/v1/moment").await;
+    let (code, _) = api.post(&format!("/api/v1/inbox/{first}:ok:1"), json!({ "decision": "approve" })).await;
+    assert!(code < 300, "{code}");
+    api.until(&first, "succeeded").await;
+    api.until(&second, "waiting").await;
+    let now = why(&api, &format!("/api/v1/runs/{third}/why")).await;
+    assert_eq!(now["causes"][0]["because"][0]["subject"]["run"], second, "{now}");
+    let then = why(&api, &format!("/api/v1/runs/{third}/why?at={}", moment["position"])).await;
+    assert_eq!(told(&then["causes"], &names), told(&answer["causes"], &names));
+}
+
+const CHILD: &str = "name: child\nsteps: [{ id: ask, question: { title: Which one? } }]\n";
+const PARENT: &str = "\
+name: parent
+steps:
+  - { id: below, run: { pipeline: child } }
+  - { id: after, function: everfold.noop }
+";
+
+#[tokio::test]
+async fn a_step_waits_for_a_step_that_waits_for_a_child_that_waits_for_a_person() {
+    let api = Api::new();
+    let (code, saved) = put(&api, "child", CHILD).await;
+    assert!(code < 300, "{saved}");
+    let parent = started(&api, PARENT, json!({}), "running").await;
+    let (_, view) = api.get(&format!("/api/v1/runs/{parent}")).await;
+    let mut child = view["steps"][0]["child"].clone();
+    while child.is_null() {
+        let (_, view) = api.get(&format!("/api/v1/runs/{parent}")).await;
+        child = view["steps"][0]["child"].clone();
+        tokio::task::yield_now().await;
+    }
+    let child = child.as_str().unwrap().to_owned();
+    api.until(&child, "waiting").await;
+    let names = [(parent.as_str(), "PARENT"), (child.as_str(), "CHILD")];
+    let answer = why(&api, &format!("/api/v1/runs/{parent}/why?step=after")).await;
+    assert_eq!(answer["step_status"], "pending");
+    insta::assert_snapshot!("why_child", told(&answer["causes"], &names));
+    let (code, fault) = api.get(&format!("/api/v1/runs/{parent}/why?step=aftr")).await;
+    assert_eq!((code, fault["hint"].as_str().unwrap()), (404, "did you mean after?"));
+}
+
+async fn put(api: &Api, name: &str, text: &str) -> (u16, Value) {
+    let body = json!({ "definition": text }).to_string();
+    crate::fixtures::in_memory::read(api.send("PUT", &format!("/api/v1/pipelines/{name}"), &[], body).await)
+        .await
+}
+
+const SENT_BACK: &str = "\
+name: sent-back
+input: { type: object, required: [deploy], properties: { deploy: { type: boolean } } }
+steps:
+  - id: build
+    function: everfold.echo
+    with: { failed: 3 }
+  - id: review
+    function: everfold.noop
+    gates:
+      - { id: tests, expression: 'steps.build.output.failed == 0', on_fail: { rework: build, max: 1, then: block } }
+  - id: deploy
+    needs: [build]
+    when: input.deploy && steps.build.output.failed < 2
+    function: everfold.noop
+";
+
+#[tokio::test]
+async fn what_was_sent_back_passed_over_and_blocked_is_told_with_its_gate_and_its_values() {
+    let api = Api::new();
+    let run = started(&api, SENT_BACK, json!({ "deploy": true }), "blocked").await;
+    let answer = why(&api, &format!("/api/v1/runs/{run}/why")).await;
+    insta::assert_snapshot!("sent_back", told(&answer["causes"], &[]));
+    for step in ["build", "review", "deploy"] {
+        let of_step = why(&api, &format!("/api/v1/runs/{run}/why?step={step}")).await;
+        insta::assert_snapshot!(format!("sent_back_{step}"), told(&of_step["causes"], &[]));
+    }
+    // The first version that it had, and one that it never had.
+    let first = why(&api, &format!("/api/v1/runs/{run}/why?version=1")).await;
+    assert_eq!(first["version"], 1);
+    assert!(!first["causes"].as_array().unwrap().is_empty(), "{first}");
+    for version in ["0", "9999"] {
+        let (code, fault) = api.get(&format!("/api/v1/runs/{run}/why?version={version}")).await;
+        assert_eq!((code, &fault["code"]), (404, &"EF0215".into()), "{fault}");
+    }
+}
+
+#[tokio::test]
+async fn every_version_of_a_run_has_causes_and_an_end() {
+    let api = Api::new();
+    let run = started(&api, SENT_BACK, json!({ "deploy": false }), "blocked").await;
+    let (_, view) = api.get(&format!("/api/v1/runs/{run}")).await;
+    for version in 1..=view["version"].as_u64().unwrap() {
+        let answer = why(&api, &format!("/api/v1/runs/{run}/why?version={version}")).await;
+        assert!(!answer["causes"].as_array().unwrap().is_empty(), "version {version}: {answer}");
+    }
+    let (code, _) = api.post(&format!("/api/v1/runs/{run}/cancel"), json!({ "reason": "enough" })).await;
+    assert!(code < 300);
+    api.until(&run, "cancelled").await;
+    let answer = why(&api, &format!("/api/v1/runs/{run}/why")).await;
+    insta::assert_snapshot!("sent_back_cancelled", told(&answer["causes"], &[]));
+}
+
+#[tokio::test]
+async fn why_nothing_happens_names_pauses_queues_and_what_people_are_asked() {
+    let api = Api::new();
+    let empty = why(&api, "/api/v1/why").await;
+    assert_eq!((&empty["open"], &empty["causes"]), (&0.into(), &json!([])));
+    let first = started(&api, HALL, json!({ "title": "The first" }), "waiting").await;
+    let second = started(&api, HALL, json!({ "title": "The second" }), "queued").await;
+    let blocked = started(&api, SENT_BACK, json!({ "deploy": true }), "blocked").await;
+    let (code, _) =
+        api.post("/api/v1/engine/pause", json!({ "pipeline": "nightly", "reason": "a migration" })).await;
+    assert!(code < 300, "{code}");
+    let names = [(first.as_str(), "FIRST"), (second.as_str(), "SECOND"), (blocked.as_str(), "BLOCKED")];
+    let answer = why(&api, "/api/v1/why").await;
+    assert_eq!(answer["open"], 3);
+    insta::assert_snapshot!("why_nothing", told(&answer["causes"], &names));
+}

@@ -1,0 +1,25 @@
+//! Budgets that are used up.
+
+use super::cause::{CauseKind, CauseNode, Subject};
+use super::explainer::Explainer;
+use super::trail::Topic;
+use crate::budgets::{limit, shown};
+
+/// The budgets of the run that are used up.
+pub(super) fn budgets(explainer: &Explainer<'_>) -> Vec<CauseNode> {
+    let state = explainer.state;
+    let mut causes = Vec::new();
+    for budget in state.budgets(state.last_at()) {
+        let Some(over) = budget.over else { continue };
+        let id = &budget.terms.id;
+        let of = limit(budget.terms, over, budget.used.raised)
+            .map(|limit| format!(": {} of {}", shown(over, over.of(budget.used.spent)), shown(over, limit)));
+        let shared =
+            budget.terms.scope.as_ref().map(|scope| format!(", shared as {scope},")).unwrap_or_default();
+        let sentence = format!("the budget {id}{shared} is used up{}", of.unwrap_or_default());
+        let until = budget.period.map(|(_, until)| until);
+        let cause = CauseNode::new(CauseKind::Budget, Subject::name(id), sentence).until(until);
+        causes.push(explainer.shown(cause, Topic::Budget, id));
+    }
+    causes
+}

@@ -1,0 +1,192 @@
+//! Why a run is where it is, sentence by sentence. That every state has a cause is a law of the simulated run, which
+//! looks after every batch of every test.
+
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_core::event::{
+    AttemptStarted, BreakpointsSet, HaltScope, RunHalted, RunPaused, UnblockDecision,
+};
+use everfold_core::input::InputKind;
+use everfold_core::why::{CauseNode, of_run, of_step};
+use everfold_language::definition::OnLost;
+use serde_json::{Value, json};
+
+use crate::fixtures::scenario::{
+    approval, cancel, function, lose, pause, resume, rework, run, send_signal, unblock, wait, with,
+};
+use crate::fixtures::simulated_run::{World, definition};
+
+fn told(causes: &[CauseNode]) -> Vec<String> {
+    fn lines(causes: &[CauseNode], depth: usize, found: &mut Vec<String>) {
+        for cause in causes {
+            let event =
+                cause.evidence.as_ref().map(|shown| format!(" <{}>", shown.event)).unwrap_or_default();
+            found.push(format!("{}{}{event}", "  ".repeat(depth), cause.sentence));
+            lines(&cause.because, depth + 1, found);
+        }
+    }
+    let mut found = Vec::new();
+    lines(causes, 0, &mut found);
+    found
+}
+
+fn of(world: &World) -> Vec<String> {
+    told(&of_run(&world.state, &world.trail))
+}
+
+fn of_one(world: &World, step: &str) -> Vec<String> {
+    told(&of_step(&world.state, &world.trail, &step.into()).expect("a step"))
+}
+
+#[test]
+fn work_that_is_to_begin_and_is_at_work() {
+    let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
+    assert_eq!(of(&world), ["attempt 1 of a is to begin <StepScheduled>"]);
+    assert_eq!(
+        of_one(&world, "b"),
+        ["b begins when a has ended", "  attempt 1 of a is to begin <StepScheduled>"]
+    );
+    let id = "a/1/1".parse().expect("an id");
+    world
+        .give(InputKind::AttemptStarted(AttemptStarted { id, began_at: None, holder: None }))
+        .expect("taken");
+    assert_eq!(of(&world), ["attempt 1 of a is at work <AttemptStarted>"]);
+    world.succeed("a/1/1", json!(null));
+    assert_eq!(of_one(&world, "a"), ["a succeeded <StepSucceeded>"]);
+}
+
+#[test]
+fn a_retry_says_which_of_how_many_and_how_the_attempt_before_failed() {
+    let retry = json!({"retry": {"attempts": 3, "backoff_min": "10s", "backoff_max": "60s"}});
+    let mut world = run(json!([with(function("a", &[]), retry)]));
+    let failure =
+        Failure { code: Some("BUSY".into()), ..Failure::new(FailureKind::Error, "too many requests") };
+    world.finish("a/1/1", Err(failure));
+    assert_eq!(
+        of(&world),
+        [
+            "attempt 2 of a, of 3 at most, follows <RetryScheduled>",
+            "  an attempt of a failed (error BUSY): too many requests <AttemptFailed>",
+        ]
+    );
+    assert!(of_run(&world.state, &world.trail)[0].until.is_some(), "when it follows is known");
+}
+
+#[test]
+fn a_step_that_is_sent_back_names_what_sent_it_back() {
+    let steps = json!([function("build", &[]), with(function("check", &["build"]), rework("build"))]);
+    let mut world = run(steps);
+    world.succeed("build/1/1", json!(null));
+    world.fail("check/1/1", "two are red");
+    assert_eq!(
+        of_one(&world, "build"),
+        [
+            "attempt 1 of build in round 2 is to begin <StepScheduled>",
+            "build was sent back because of how round 1 of check ended (1 of 3) <ReworkRequested>",
+            "  an attempt of check failed (exit): two are red <AttemptFailed>",
+        ]
+    );
+}
+
+#[test]
+fn people_a_signal_and_a_moment_are_named_with_what_they_are_for() {
+    let people = json!({"roles": ["qa", "product"], "quorum": 2});
+    let mut world = run(json!([
+        approval("ok", people),
+        wait("go", &[], json!({"signal": "ci"})),
+        wait("nap", &[], json!({"for": "1h"})),
+    ]));
+    assert_eq!(
+        of(&world),
+        [
+            "ok waits for the approval of qa or product, 0 of 2 votes: go on? <ApprovalRequested>",
+            "go waits for the signal ci <StepScheduled>",
+            "nap waits for its time <StepScheduled>",
+        ]
+    );
+    send_signal(&mut world, "ci", json!({}));
+    assert_eq!(of_one(&world, "go"), ["go succeeded <StepSucceeded>"]);
+}
+
+#[test]
+fn a_lost_attempt_that_blocks_says_how_it_is_known() {
+    let mut world = run(json!([function("a", &[])]));
+    lose(&mut world, "a/1/1", OnLost::Block);
+    assert_eq!(
+        of(&world),
+        [
+            "a waits for a person to decide, because an attempt vanished, and it is not known what it did <StepBlocked>",
+            "  an attempt of a vanished: no record <AttemptLost>",
+        ]
+    );
+    world.by("ada", unblock(UnblockDecision::Fail)).expect("taken");
+    assert_eq!(of(&world)[0].split(':').next(), Some("the run failed"), "{:?}", of(&world));
+}
+
+#[test]
+fn pauses_say_who_and_why_and_what_would_begin() {
+    let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
+    let kind = InputKind::Pause(RunPaused { reason: Some("lunch".into()), interrupt: false });
+    world.by("ada", kind).expect("taken");
+    let scope = HaltScope::Pipeline("p".into());
+    world.by("bob", InputKind::Halt(RunHalted { scope, reason: None })).expect("taken");
+    world.succeed("a/1/1", json!(null));
+    assert_eq!(
+        of_one(&world, "b"),
+        [
+            "b begins when a has ended",
+            "  the work of a has ended, and what follows is decided when the run goes on",
+            "    the run is paused by user:ada: lunch <RunPaused>",
+            "    the pipeline p is paused <RunHalted>",
+        ]
+    );
+    resume(&mut world);
+    assert_eq!(
+        of(&world),
+        [
+            "the pipeline p is paused <RunHalted>",
+            "the work of a has ended, and what follows is decided when the run goes on",
+            "  the pipeline p is paused <RunHalted>",
+        ]
+    );
+}
+
+#[test]
+fn a_breakpoint_and_a_cancellation_are_named() {
+    let mut world = run(json!([function("a", &[]), function("b", &["a"])]));
+    world.by("ada", InputKind::Breakpoints(BreakpointsSet { steps: vec!["b".into()] })).expect("taken");
+    world.succeed("a/1/1", json!(null));
+    assert_eq!(of(&world), ["the run is paused before b, where a breakpoint is set <BreakpointHit>"]);
+    resume(&mut world);
+    pause(&mut world);
+    world.by("ada", cancel()).expect("taken");
+    assert_eq!(
+        of(&world),
+        [
+            "the run is being cancelled by user:ada <CancelRequested>",
+            "attempt 1 of b is being ended: the run was cancelled <StopRequested>",
+        ]
+    );
+    world.fail("b/1/1", "stopped");
+    assert_eq!(of(&world), ["the run was cancelled by user:ada <RunCancelled>"]);
+}
+
+fn started(pipeline: Value, input: Value) -> World {
+    World::start(definition(pipeline), input)
+}
+
+#[test]
+fn a_false_condition_is_said_with_the_values_that_it_looked_at() {
+    let step = with(function("deploy", &[]), json!({"when": "input.deploy && input.version > 3"}));
+    let pipeline = json!({"name": "p", "steps": [step]});
+    let world = started(pipeline, json!({"deploy": true, "version": 2}));
+    assert_eq!(
+        of_one(&world, "deploy"),
+        [
+            "deploy was passed over <StepSkipped>",
+            "  its `when` was false: input.deploy && input.version > 3, where input.deploy was true, \
+             input.version was 2 <StepSkipped>",
+        ]
+    );
+    let condition = &of_step(&world.state, &world.trail, &"deploy".into()).expect("a step")[0].because[0];
+    assert_eq!(json!(condition.values[1]), json!({"name": "input.version", "value": 2}));
+}
