@@ -16,7 +16,7 @@ use crate::look::WorkspaceInspector;
 use crate::notify::{self, FunctionNotifier};
 use crate::probe::{
     CiProber, CommandProber, ConfigProber, CredentialsProber, DiffProber, FileProber, FrontmatterProber,
-    FunctionProber, HttpProber, MergeableProber, RunsProber, TestsProber,
+    FunctionProber, HttpProber, MergeableProber, RenewedProber, RunsProber, TestsProber,
 };
 use crate::process::{ProcessSurvivors, Processes};
 use crate::provider::Providers;
@@ -96,7 +96,7 @@ pub fn registry(
         executors: executors.into_iter().map(|(kind, it)| (kind.to_owned(), it)).collect(),
         probers: probers
             .into_iter()
-            .map(|(kind, it)| (kind.to_owned(), guarded(kind, it, secrets)))
+            .map(|(kind, it)| (kind.to_owned(), renewed(kind, guarded(kind, it, secrets), processes)))
             .collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
         inspector: Some(Arc::new(WorkspaceInspector)),
@@ -116,6 +116,16 @@ fn guarded(kind: &str, prober: Arc<dyn Prober>, secrets: &SecretResolver) -> Arc
     match kind {
         "command" | "file" | "frontmatter" | "credentials" => prober,
         _answers_only => Arc::new(GuardedProber(prober, secrets.clone())),
+    }
+}
+
+/// Those that read the worktree find what was pushed to its branch since it was judged before.
+fn renewed(kind: &str, prober: Arc<dyn Prober>, processes: &Processes) -> Arc<dyn Prober> {
+    match kind {
+        "command" | "file" | "frontmatter" | "diff" | "tests" => {
+            Arc::new(RenewedProber(prober, processes.clone()))
+        }
+        _elsewhere => prober,
     }
 }
 

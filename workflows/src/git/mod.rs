@@ -10,6 +10,7 @@
 //! | `functions` | the functions `git.*` |
 
 mod authorise;
+mod branch_moved;
 mod call;
 mod copies;
 mod discard;
@@ -22,11 +23,13 @@ mod own_worktree;
 pub(crate) mod repository;
 mod save;
 mod save_error;
+mod standing;
 mod turn;
 mod unwritable;
 mod workspaces;
 mod worktrees;
 
+pub(crate) use branch_moved::{own_base, take_over};
 pub(crate) use call::{CEILING, Git, ceiling_of};
 pub use error::GitError;
 pub(crate) use functions::{Context, declare};

@@ -13,20 +13,20 @@ use everfold_base::id::RunId;
 use everfold_ports::Workdir;
 
 use super::authorise::authorised;
+use super::branch_moved;
 use super::call::Git;
 use super::error::GitError;
 use super::error::TIME_LIMIT;
 use super::locks;
 use super::nested;
 use super::save_error::SaveError;
+use super::standing::{NO_HOOKS, head_of, unmerged};
 use crate::provider::{ProviderSettings, Remote, token_for};
 
 /// Saving gets this much time where the step has less: what was worked for is to be kept.
 const TIME_MIN: Duration = Duration::from_secs(120);
-/// Bytes of the names of files that a failure tells.
-const NAMES_BYTES_MAX: u64 = 2_000;
-/// Saving runs no hook of the repository.
-const NO_HOOKS: [&str; 2] = ["-c", "core.hooksPath=/dev/null"];
+/// How often what others push meanwhile is merged.
+const MERGES_MAX: u32 = 3;
 
 /// What to commit, and with which author.
 pub(crate) struct SaveRequest<'a> {
@@ -78,7 +78,7 @@ async fn saved(request: SaveRequest<'_>) -> Result<String, SaveError> {
     }
     on_branch(&git, branch, request.run).await?;
     if let Some(providers) = request.push {
-        push(&git, providers).await?;
+        push(&git, request.run, providers).await?;
     }
     Ok(head_of(&git).await?)
 }
@@ -101,25 +101,6 @@ async fn settled(git: &Git, run: RunId) -> Result<(), SaveError> {
         ));
     }
     Ok(())
-}
-
-/// The files with conflicts, some of them.
-pub(super) async fn unmerged(git: &Git) -> Result<Option<String>, GitError> {
-    let asked = ["diff", "--name-only", "--diff-filter=U", "-z", "--no-ext-diff", "--no-renames"];
-    let (names, is_all) = git.beginning(&asked, NAMES_BYTES_MAX).await?;
-    Ok(some_names(&names, is_all))
-}
-
-/// The first of names that end with a zero byte, and how many more there are.
-pub(super) fn some_names(names: &[u8], is_all: bool) -> Option<String> {
-    let names = String::from_utf8_lossy(names);
-    let names: Vec<&str> = names.split('\0').filter(|name| !name.is_empty()).collect();
-    let (first, more) = names.split_first()?;
-    Some(match (more.len(), is_all) {
-        (0, true) => (*first).to_owned(),
-        (more, true) => format!("{first} and {more} more"),
-        (_, false) => format!("{first} and many more"),
-    })
 }
 
 /// The folder of a rebase that has begun and not ended.
@@ -170,8 +151,12 @@ pub(super) async fn keep(git: &Git, run: RunId) -> Result<String, GitError> {
     Ok(reference)
 }
 
-/// Doing it again pushes nothing; what others pushed there meanwhile is not overwritten.
-async fn push(git: &Git, providers: &BTreeMap<String, ProviderSettings>) -> Result<(), SaveError> {
+/// Doing it again pushes nothing; what others pushed there meanwhile is merged, and never overwritten.
+async fn push(
+    git: &Git,
+    run: RunId,
+    providers: &BTreeMap<String, ProviderSettings>,
+) -> Result<(), SaveError> {
     let Some(remote) = Remote::of(git, "origin").await? else {
         let message = "there is no remote `origin` to push to".to_owned();
         return Err(refused("NO_REMOTE", message, "`git remote add origin URL` in the repository adds one"));
@@ -181,10 +166,19 @@ async fn push(git: &Git, providers: &BTreeMap<String, ProviderSettings>) -> Resu
         failure.code.get_or_insert_with(|| "UNAUTHORISED".to_owned());
         SaveError::Refused(Box::new(failure))
     })?;
-    let git = authorised(git.clone(), token, &remote);
-    git.text(&[&NO_HOOKS[..], &["push", "--quiet", "--porcelain", "--no-verify", "origin", "HEAD"]].concat())
-        .await?;
-    Ok(())
+    let with_token = authorised(git.clone(), token, &remote);
+    let push = [&NO_HOOKS[..], &["push", "--quiet", "--porcelain", "--no-verify", "origin", "HEAD"]].concat();
+    let mut merges = 0;
+    loop {
+        match with_token.text(&push).await {
+            Ok(_) => return Ok(()),
+            Err(error) if merges < MERGES_MAX && branch_moved::is_behind(&error) => {
+                branch_moved::merge(git, &with_token, run).await?;
+                merges += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Brings a run's worktree back to a commit, on the run's own branch: what was committed there since, what was
@@ -221,10 +215,6 @@ pub(crate) async fn reset(workdir: &Workdir, commit: &str, is_pushed: bool) -> R
 /// The commit that the working folder stands on.
 pub(crate) async fn head(workdir: &Workdir) -> Result<String, GitError> {
     head_of(&Git::within(workdir)?).await
-}
-
-pub(super) async fn head_of(git: &Git) -> Result<String, GitError> {
-    git.text(&["rev-parse", "--verify", "HEAD^{commit}"]).await
 }
 
 async fn commit(git: &Git, message: &str) -> Result<(), SaveError> {

@@ -24,7 +24,8 @@ use super::own_worktree::own;
 use super::repository::{
     checked_repository, commit_of, default_base, in_the_way, is_branch, missing_base, taken, unable,
 };
-use super::save::{head_of, keep as keep_commit};
+use super::save::keep as keep_commit;
+use super::standing::head_of;
 use super::unwritable::unwritable;
 use super::workspaces::GitWorkspaces;
 use crate::private_file::{make_private, write_private};

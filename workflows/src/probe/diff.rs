@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::{Map, json};
 
 use super::failures::{gone, never, not_now};
-use crate::git::{Git, GitError, head};
+use crate::git::{Git, GitError, head, own_base};
 use everfold_system::regular;
 
 /// Names that the evidence lists; all are counted.
@@ -36,7 +36,10 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
     };
     let failed = |error: GitError| not_now(error.to_string());
     let git = Git::within(&request.workdir).map_err(gone)?;
-    let base = base(&request.spec, &workdir.base_commit)?;
+    let mut base = base(&request.spec, &workdir.base_commit)?;
+    if request.spec["since"] == "round" {
+        base = own_base(&git, request.id.run, &base).await.map_err(failed)?;
+    }
     let base = base.as_str();
     let arguments = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, "--"];
     let changed = git.bytes(&arguments).await.map_err(failed)?;

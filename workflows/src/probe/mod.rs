@@ -18,6 +18,7 @@ mod hosted;
 mod http;
 mod junit;
 mod mergeable;
+mod renewed;
 mod runs;
 mod source;
 
@@ -32,4 +33,5 @@ pub use function::FunctionProber;
 pub use http::HttpProber;
 pub use junit::TestsProber;
 pub use mergeable::MergeableProber;
+pub(crate) use renewed::RenewedProber;
 pub use runs::RunsProber;

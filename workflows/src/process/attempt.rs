@@ -16,7 +16,7 @@ use super::stored_end::StoredEnd;
 use super::unready::Unready;
 use super::{process_input, program, turns};
 use crate::attempt_end::ended_now;
-use crate::git::{Git, GitError, unable};
+use crate::git::{Git, GitError, take_over, unable};
 use crate::private_file::{if_there, make_private, write_draft};
 use crate::shim::protocol::{CANCEL, CommandOutcome, INPUT, STARTED};
 
@@ -73,6 +73,9 @@ async fn make_or_go_on(
     let plan = plan.as_ref().map_err(|failure| Unready::Failed(failure.clone()))?;
     prepare_folder(request, plan)?;
     reset_worktree(request).await?;
+    if !has_begun(request)? {
+        take_over(request.id.run, &request.workdir, &processes.settings.providers).await;
+    }
     loop {
         turns::settle(folder).map_err(|error| unturned(&error))?;
         let past = turns::past(folder)?;

@@ -36,6 +36,7 @@ mod full_disk;
 mod functions;
 mod probes;
 mod providers;
+mod pushed_by_others;
 mod remarks;
 mod removed_folders;
 mod saved_work;

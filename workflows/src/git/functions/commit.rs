@@ -9,7 +9,8 @@ use super::failures::{broken, failed};
 use super::references::{action, commit_named, made_by_us, plain, worktree};
 use crate::function::Call;
 use crate::git::repository::branch_of;
-use crate::git::save::{identity, is_merging, unmerged};
+use crate::git::save::{identity, is_merging};
+use crate::git::standing::unmerged;
 use crate::git::{Git, GitError, free_locks};
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -12,7 +12,7 @@ use super::failures::{broken, failed};
 use super::references::current_branch;
 use crate::function::Call;
 use crate::git::Git;
-use crate::git::save::head_of;
+use crate::git::standing::head_of;
 use crate::provider::{
     HostedRepository, MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, pull_number,
 };

@@ -1,0 +1,138 @@
+//! Takes over what others pushed to a run's branch: a person who corrects a document, a button of the forge.
+//!
+//! Law: nothing is lost, neither here nor there. The branch only goes on from where it stands; what was committed on both
+//! sides is merged, and a merge with conflicts is taken back and said. Which commits are those of others is noted, so that
+//! they are not held against the work of the round.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::RunId;
+use everfold_language::definition::Save;
+use everfold_ports::Workdir;
+
+use super::authorise::authorised;
+use super::call::Git;
+use super::error::GitError;
+use super::save_error::SaveError;
+use super::standing::{NO_HOOKS, head_of, unmerged};
+use crate::provider::{ProviderSettings, Remote, token_for};
+
+/// How long the remote may take before work begins.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// Notes that are followed from one commit.
+const NOTES_MAX: usize = 100;
+
+/// Brings a run's worktree to where its branch stands at `origin`, if others went on from here. Where that cannot be, the
+/// worktree stays as it is: saving merges, or says what is in the way.
+pub(crate) async fn take_over(run: RunId, workdir: &Workdir, providers: &BTreeMap<String, ProviderSettings>) {
+    let Some(branch) = workdir
+        .git
+        .as_ref()
+        .filter(|git| git.save == Save::Push && !git.is_copy)
+        .and_then(|git| git.branch.as_deref())
+    else {
+        return;
+    };
+    match tokio::time::timeout(TIME_LIMIT, taken(run, workdir, branch, providers)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%run, branch, %error, "the branch at origin was not taken over"),
+        Err(_late) => {
+            tracing::debug!(%run, branch, "origin did not answer, so its branch was not taken over")
+        }
+    }
+}
+
+async fn taken(
+    run: RunId,
+    workdir: &Workdir,
+    branch: &str,
+    providers: &BTreeMap<String, ProviderSettings>,
+) -> Result<(), GitError> {
+    let git = Git::within(workdir)?;
+    let on = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await?;
+    let Some(remote) = Remote::of(&git, "origin").await? else { return Ok(()) };
+    let Ok(token) = token_for(providers, &remote) else { return Ok(()) };
+    if on != format!("refs/heads/{branch}") {
+        return Ok(());
+    }
+    let tip = fetched(&authorised(git.clone(), token, &remote), branch).await?;
+    let head = head_of(&git).await?;
+    if tip == head || !git.says(&["merge-base", "--is-ancestor", &head, &tip]).await? {
+        return Ok(());
+    }
+    // What is not committed stays; where it is in the way, git changes nothing.
+    git.text(&[&NO_HOOKS[..], &["merge", "--ff-only", "--quiet", &tip]].concat()).await?;
+    note(&git, run, &head, &tip).await
+}
+
+/// Where a branch stands at `origin`.
+async fn fetched(git: &Git, branch: &str) -> Result<String, GitError> {
+    let refspec = format!("+refs/heads/{branch}:refs/remotes/origin/{branch}");
+    let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin", &refspec];
+    git.text(&[&NO_HOOKS[..], &fetch].concat()).await?;
+    let tracked = format!("refs/remotes/origin/{branch}^{{commit}}");
+    git.text(&["rev-parse", "--verify", "--quiet", &tracked]).await
+}
+
+/// Whether a push was refused because the branch at the other side holds what is not here.
+pub(super) fn is_behind(error: &GitError) -> bool {
+    matches!(error, GitError::Failed { message, .. } if message.contains("[rejected]"))
+}
+
+/// Merges what others pushed to the branch that is checked out. Merging may start programs of the work, which see no token.
+pub(super) async fn merge(git: &Git, with_token: &Git, run: RunId) -> Result<(), SaveError> {
+    let branch = git.text(&["symbolic-ref", "--quiet", "--short", "HEAD"]).await?;
+    let tip = fetched(with_token, &branch).await?;
+    let ours = git.text(&["merge-base", "HEAD", &tip]).await?;
+    let message = format!("{branch}: what was pushed meanwhile");
+    let merge =
+        ["-c", "commit.gpgSign=false", "merge", "--quiet", "--no-verify", "--no-edit", "-m", &message];
+    let merged = git.text(&[&NO_HOOKS[..], &merge, &[tip.as_str()]].concat()).await;
+    if let Err(error) = merged {
+        let names = unmerged(git).await?;
+        git.text(&[&NO_HOOKS[..], &["merge", "--abort"]].concat()).await?;
+        let Some(names) = names else { return Err(error.into()) };
+        return Err(SaveError::Refused(Box::new(moved(
+            format!("{branch} was pushed to by others meanwhile, and {names} has conflicts with the work"),
+            git,
+            &branch,
+        ))));
+    }
+    Ok(note(git, run, &ours, &tip).await?)
+}
+
+/// The branch went on and what was done here could not be joined with it.
+pub(super) fn moved(message: String, git: &Git, branch: &str) -> Failure {
+    let folder = git.folder.display();
+    let mut failure = Failure::new(FailureKind::Conflict, message).with_hint(format!(
+        "the work is committed in {folder}: `git merge origin/{branch}` and `git push origin {branch}` there, then retry the step"
+    ));
+    failure.code = Some("BRANCH_MOVED".to_owned());
+    failure
+}
+
+fn place(run: RunId, from: &str) -> String {
+    format!("refs/everfold/{run}/taken/{from}")
+}
+
+/// Notes that what lies between two commits is the work of others.
+async fn note(git: &Git, run: RunId, from: &str, to: &str) -> Result<(), GitError> {
+    git.text(&["update-ref", &place(run, from), to]).await.map(|_| ())
+}
+
+/// The commit from which on a round's changes are its own: where nothing but the work of others follows upon the one at
+/// which it began, what they left.
+pub(crate) async fn own_base(git: &Git, run: RunId, began: &str) -> Result<String, GitError> {
+    let mut base = began.to_owned();
+    for _ in 0..NOTES_MAX {
+        let noted = format!("{}^{{commit}}", place(run, &base));
+        let Ok(tip) = git.text(&["rev-parse", "--verify", "--quiet", &noted]).await else { break };
+        if tip == base || !git.says(&["merge-base", "--is-ancestor", &tip, "HEAD"]).await? {
+            break;
+        }
+        base = tip;
+    }
+    Ok(base)
+}
