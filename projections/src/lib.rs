@@ -52,9 +52,10 @@ pub use money::usd;
 pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
 pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
 pub use runs::{
-    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, RUN_FIELDS, RUN_STATUSES, RowFailure,
-    RowParent, RowState, RowStepCounts, RowUsage, RunCounts, RunExpression, RunFilter, RunOrder, RunPage,
-    RunRow, RunSort, RunsModel, RunsView, SortError, SortReport, SortedRuns, StepCounts,
+    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, GroupedRuns, GroupingError, LookReport,
+    RUN_FIELDS, RUN_STATUSES, RowFailure, RowParent, RowState, RowStepCounts, RowUsage, RunCounts,
+    RunExpression, RunFigures, RunFilter, RunGroup, RunGrouping, RunOrder, RunPage, RunRow, RunSort,
+    RunsModel, RunsView, SortError, SortedRuns, StepCounts,
 };
 pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{

@@ -307,7 +307,7 @@ pub struct TimeFigures {
 }
 
 impl TimeFigures {
-    fn of(mut times: Vec<u64>) -> Option<Self> {
+    pub(crate) fn of(mut times: Vec<u64>) -> Option<Self> {
         times.sort_unstable();
         // The nearest rank: a time that there was.
         let quantile = |percent: usize| times.get((times.len() * percent).div_ceil(100).max(1) - 1).copied();

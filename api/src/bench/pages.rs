@@ -22,14 +22,16 @@ use crate::serve;
 /// How often each page is asked for.
 const TIMES: u32 = 200;
 
-/// The pages that are asked for: what people look at first, and what the board asks for while its bar of time is dragged.
-/// `@MOMENT` is another moment of the load each time.
-const ASKED: [(&str, &str); 8] = [
+/// The pages that are asked for: what people look at first, what the board asks for while its bar of time is dragged,
+/// and what looks at many rows. `@MOMENT` is another moment of the load each time.
+const ASKED: [(&str, &str); 10] = [
     ("page: the board", "/"),
     ("page: the board, 200 cards a column", "/?cards=200"),
     ("page: the board of a past moment", "/?at=@MOMENT"),
     ("page: its columns, bar of time dragged", "/?at=@MOMENT&part=columns"),
     ("page: the table of runs", "/runs"),
+    ("page: the table, sorted by a field", "/runs?sort=-elapsed"),
+    ("figures of runs by group", "/api/v1/stats?by=pipeline,status&bucket=1h"),
     ("page: a run", "/runs/@"),
     ("page: events of a run", "/runs/@/events"),
     ("page: the inbox", "/inbox"),

@@ -17,6 +17,7 @@ pub(crate) mod schedule;
 pub(crate) mod spend;
 pub(crate) mod sse_chunk;
 pub(crate) mod start;
+pub(crate) mod stats;
 pub(crate) mod steering;
 pub(crate) mod token;
 pub(crate) mod whole_number;

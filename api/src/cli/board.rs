@@ -1,18 +1,18 @@
-//! `board`: runs in columns, now or at any moment. `stats`: how many there are.
+//! `board`: runs in columns, now or at any moment.
 
 use everfold_engine::clock;
 use everfold_engine::state::RunStatus;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
-use super::args::{BoardArgs, StatsArgs};
+use super::args::BoardArgs;
 use super::context::CommandContext;
 use super::moments::moment_param;
 use super::output::{columns as terminal_columns, note};
 use super::run_list::cards;
 use crate::client::query;
 use crate::fault::Fault;
-use crate::text::{run_style, table};
+use crate::text::run_style;
 
 pub(crate) async fn run(context: &CommandContext, args: BoardArgs) -> Result<u8, Fault> {
     let at = moment_param("--at", args.at.as_ref())?;
@@ -50,22 +50,5 @@ pub(crate) async fn run(context: &CommandContext, args: BoardArgs) -> Result<u8,
         }
         context.out.line("");
     }
-    Ok(0)
-}
-
-pub(crate) async fn stats(context: &CommandContext, args: StatsArgs) -> Result<u8, Fault> {
-    let params = query([("at", moment_param("--at", args.at.as_ref())?)]);
-    let stats: Value = context.client.get(&format!("/api/v1/stats{params}")).await?;
-    if context.json {
-        context.out.json(&stats)?;
-        return Ok(0);
-    }
-    let mut rows: Vec<[String; 2]> = Vec::new();
-    for (status, count) in stats["by_status"].as_object().into_iter().flatten() {
-        rows.push([status.clone(), count.to_string()]);
-    }
-    rows.push(["all".to_owned(), stats["total"].to_string()]);
-    rows.push(["open tasks".to_owned(), stats["open_tasks"].to_string()]);
-    context.out.line(table(["RUNS", "COUNT"], rows));
     Ok(0)
 }

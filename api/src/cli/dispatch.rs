@@ -11,7 +11,7 @@ use super::target::Where;
 use super::{
     audit, background, background_owner, bench, bisect, board, completions, contexts, control, demo, diff,
     doctor, events, explain, hooks, inbox, init, limits, logs, man, notices, orch, pipeline, projections,
-    replay, rerun, run, runs, schedule, serve, show, signal, spend, state, store, threads, token, ui,
+    replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats, store, threads, token, ui,
     version, watch, why, workers,
 };
 use crate::client::Leave;
@@ -86,7 +86,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Diff(args) => looked(diff::run(context, args).await?),
         Verb::Audit(args) => looked(audit::run(context, args).await?),
         Verb::Board(args) => looked(board::run(context, args).await?),
-        Verb::Stats(args) => looked(board::stats(context, args).await?),
+        Verb::Stats(args) => looked(stats::run(context, args).await?),
         Verb::Projections(args) => looked(projections::run(context, args).await?),
         Verb::Inbox(args) => looked(inbox::run(context, args).await?),
         Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),

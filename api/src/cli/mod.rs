@@ -72,6 +72,7 @@ mod show;
 mod signal;
 mod spend;
 mod state;
+mod stats;
 mod store;
 mod store_progress;
 mod table;

@@ -1,8 +1,8 @@
-//! The board, and how many runs there are.
+//! The board.
 
 use axum::extract::State;
 use axum::response::Response;
-use everfold_projections::{Board, Column, GroupBy, RunCounts};
+use everfold_projections::{Board, Column, GroupBy};
 use serde::{Deserialize, Serialize};
 
 use everfold_engine::id::Position;
@@ -94,42 +94,4 @@ pub(crate) async fn board(
         cards: cards.into_iter().map(&listed).collect(),
     });
     Ok(read(answer.position, BoardAnswer { position, group_by, columns: columns.collect() }))
-}
-
-#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct StatsParams {
-    /// A time or a position.
-    at: Option<String>,
-    min_position: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct StatsAnswer {
-    position: Position,
-    #[serde(flatten)]
-    runs: RunCounts,
-    /// What people were asked at that position.
-    open_tasks: u64,
-}
-
-/// `GET /stats`: how many runs there are in each status, and what people are asked.
-#[utoipa::path(
-    get,
-    path = "/stats",
-    tag = "runs",
-    params(StatsParams),
-    responses((status = 200, description = "The counts.", body = schema::StatsSchema))
-)]
-pub(crate) async fn stats(
-    State(app): State<App>,
-    Params(params): Params<StatsParams>,
-) -> Result<Response, Fault> {
-    let at = moment(&app, params.at.as_deref()).await?;
-    let min = min_position(&app, params.min_position)?;
-    let answer = app.views().runs(min, move |runs| runs.counts(at)).await?;
-    let open_tasks = app.inbox(min, move |inbox| inbox.open_count(at)).await?;
-    let position = at.map_or(answer.position, |at| at.min(answer.position));
-    Ok(read(answer.position, StatsAnswer { position, runs: answer.value, open_tasks }))
 }

@@ -2,7 +2,7 @@
 
 use everfold_engine::id::Position;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{FilterError, RowFields, RowFilter, SortReport};
+use everfold_projections::{FilterError, LookReport, RowFields, RowFilter};
 use serde::Serialize;
 use serde_json::json;
 
@@ -48,8 +48,8 @@ pub(crate) struct SortAnswer {
     complete: bool,
 }
 
-impl From<SortReport> for SortAnswer {
-    fn from(SortReport { looked_at, complete }: SortReport) -> Self {
+impl From<LookReport> for SortAnswer {
+    fn from(LookReport { looked_at, complete }: LookReport) -> Self {
         Self { looked_at, complete }
     }
 }

@@ -62,6 +62,7 @@ mod spend;
 mod spend_groups;
 mod sse;
 mod state;
+mod stats;
 mod store;
 mod stream;
 mod stream_account;

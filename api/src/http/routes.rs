@@ -18,7 +18,7 @@ use super::{
     access, artefacts, audit, backtest, bisect, board, budgets, byte_reservation, control, diff, events,
     export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, orch,
     pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend,
-    state, store, stream, why, worker_reports, workers,
+    state, stats, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -115,7 +115,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(audit::gates))
         .routes(routes!(backtest::backtest))
         .routes(routes!(board::board))
-        .routes(routes!(board::stats))
+        .routes(routes!(stats::stats))
         .routes(routes!(orch::tasks))
         .routes(routes!(orch::task))
         .routes(routes!(orch::queue))

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body::stats::GroupedAnswer;
+
 /// What makes a column.
 #[derive(ToSchema, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,4 +62,6 @@ pub(crate) struct StatsSchema {
     by_status: BTreeMap<String, u64>,
     /// What people were asked at that position.
     open_tasks: u64,
+    /// Figures of runs by group, where `by`, `bucket` or `filter` was given.
+    grouped: Option<GroupedAnswer>,
 }

@@ -25,7 +25,7 @@ mod why;
 mod worker;
 
 pub(crate) use access::{RoleSchema, TokenSchema};
-pub(crate) use board::{GroupBySchema, StatsSchema, StepFiguresSchema};
+pub(crate) use board::{GroupBySchema, StatsSchema, StepFiguresSchema, TimeFiguresSchema};
 pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema};
 pub(crate) use history::{
     AttemptRowSchema, DecisionSchema, EventLineSchema, ListedDecisionSchema, RunDecisionSchema,

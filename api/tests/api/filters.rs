@@ -26,7 +26,7 @@ fn titles(page: &Value) -> Vec<&str> {
 }
 
 /// Five runs, `n1` to `n5`; those with an odd number have failed.
-async fn five_runs() -> Api {
+pub(crate) async fn five_runs() -> Api {
     let api = Api::new();
     for n in 1..=5 {
         let body = json!({ "definition": COUNTED, "input": { "n": n }, "title": format!("n{n}") });

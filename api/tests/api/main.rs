@@ -39,6 +39,7 @@ mod schema_mirrors;
 mod shared_budgets;
 mod slow_clients;
 mod staged_tasks;
+mod stats;
 mod titles;
 mod tokens_and_roles;
 mod verification;

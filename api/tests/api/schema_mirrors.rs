@@ -546,7 +546,7 @@ steps:
     row["initiator"] = "user:ada".into();
     same_fields("RunRow", &row);
     same_fields("RowFailure", &row["failure"]);
-    same_fields("Stats", get("/api/v1/stats".into()).await);
+    same_fields("Stats", get("/api/v1/stats?by=status".into()).await);
     let stats = get(format!("/api/v1/pipelines/fails/stats?min_position={position}")).await;
     same_fields("StepFigures", &stats["steps"][0]);
     same_fields("TimeFigures", &stats["steps"][0]["machine"]);

@@ -8,7 +8,7 @@
 //! [`step_counts`] among it, and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
 //! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries: [`run_filter`]
 //! says which runs are wanted, by simple conditions and by an expression over [`fields`], of which [`plan`] takes what indexes answer. [`sorted`] lists them in the order of
-//! a field.
+//! a field, [`grouped`] sums them up by fields; both [`look`] at so many rows at most.
 
 mod activity;
 mod awaited_action;
@@ -16,8 +16,10 @@ mod board;
 mod fields;
 mod fold;
 mod funding;
+mod grouped;
 mod index_terms;
 mod list;
+mod look;
 mod packed_rows;
 mod plan;
 mod record;
@@ -36,9 +38,11 @@ pub use awaited_action::{AwaitedAction, AwaitedActionKind};
 pub use board::{Board, Column, GroupBy};
 pub use fields::RUN_FIELDS;
 pub use fold::RunsModel;
+pub use grouped::{GroupedRuns, GroupingError, RunFigures, RunGroup, RunGrouping};
 pub use list::{RunCounts, RunOrder, RunPage, RunsView};
+pub use look::LookReport;
 pub use row::{RowStepCounts, RunRow};
 pub use row_state::{RowFailure, RowParent, RowState, RowUsage, STATUSES as RUN_STATUSES};
 pub use run_filter::{RunExpression, RunFilter};
-pub use sorted::{RunSort, SortError, SortReport, SortedRuns};
+pub use sorted::{RunSort, SortError, SortedRuns};
 pub use step_counts::StepCounts;

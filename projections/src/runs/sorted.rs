@@ -7,7 +7,6 @@
 //! A row without the field comes last in both directions; of rows with the same value the newest comes first.
 
 use std::cmp::Ordering;
-use std::ops::ControlFlow;
 
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
@@ -15,9 +14,10 @@ use serde::Serialize;
 
 use super::fields::{RUN_FIELDS, RunFields};
 use super::list::RunsView;
+use super::look::LookReport;
 use super::row::RunRow;
 use super::run_filter::RunFilter;
-use crate::filter::{FieldType, FilterRow as _, Judged, ROWS_MAX, RowScan, ScanReport};
+use crate::filter::{FieldType, FilterRow as _, ROWS_MAX, ScanReport};
 use crate::projection::FoldError;
 
 /// What the owner of runs says of them, and no row.
@@ -42,15 +42,6 @@ pub struct SortError {
     pub hint: String,
 }
 
-/// How many rows were sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct SortReport {
-    /// Rows that were looked at.
-    pub looked_at: u64,
-    /// Whether they were all that may fit; else they are the newest of these.
-    pub complete: bool,
-}
-
 /// Part of a list in the order of a field.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SortedRuns {
@@ -61,7 +52,7 @@ pub struct SortedRuns {
     /// The position that the list is of.
     pub position: Position,
     /// How many rows were sorted.
-    pub sort: SortReport,
+    pub sort: LookReport,
     /// How rows were looked at, where an expression was asked.
     pub scan: Option<ScanReport>,
 }
@@ -162,45 +153,6 @@ impl RunSort {
     }
 }
 
-/// The rows that fit, on their way through all that may.
-struct SortingRows<'a> {
-    filter: &'a RunFilter,
-    sort: &'a RunSort,
-    now: Timestamp,
-    keys: Vec<(Option<SortKey>, u32)>,
-    report: SortReport,
-    scan: Option<RowScan<'a>>,
-}
-
-impl SortingRows<'_> {
-    /// Whether another row may be read.
-    fn has_room(&mut self) -> bool {
-        let is_within = self.report.looked_at < self.sort.rows_max as u64;
-        self.report.complete = is_within && self.scan.as_mut().is_none_or(RowScan::has_room);
-        self.report.complete
-    }
-
-    fn take(&mut self, number: u32, row: &RunRow) -> ControlFlow<()> {
-        self.report.looked_at += 1;
-        if !self.filter.fits(row) {
-            return ControlFlow::Continue(());
-        }
-        let judged = match (&mut self.scan, &self.filter.asked) {
-            (Some(scan), Some(asked)) => scan.judge(&asked.of_row(row)),
-            _no_expression => Judged::Fits,
-        };
-        match judged {
-            Judged::Fits => self.keys.push((self.sort.key(row, self.now), number)),
-            Judged::DoesNotFit => {}
-            Judged::Later => {
-                self.report.complete = false;
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    }
-}
-
 impl RunsView<'_> {
     /// The runs that fit in the order of a field, at most `limit` behind the first `skipped`; of a past position, as
     /// they were then. What still goes on has lasted up to `now`.
@@ -218,29 +170,10 @@ impl RunsView<'_> {
     ) -> Result<SortedRuns, FoldError> {
         let position = at.unwrap_or(self.snapshot.position());
         let at = Some(position);
-        let filter = filter.in_lower_case();
-        let visible = self.visible_at(at)?;
-        let wanted = self.wanted(&filter, &visible)?;
-        let report = SortReport { looked_at: 0, complete: true };
-        let scan = filter.asked.as_ref().map(|asked| asked.scan(wanted.by_index));
-        let mut rows = SortingRows { filter: &filter, sort, now, keys: Vec::new(), report, scan };
-        let mut failed = None;
-        wanted.condition.walk(&self.snapshot, wanted.first..visible.count, true, |number| {
-            if !rows.has_room() {
-                return Ok(ControlFlow::Break(()));
-            }
-            Ok(match self.row(number, at) {
-                Ok(row) => row.map_or(ControlFlow::Continue(()), |row| rows.take(number, &row)),
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
-            })
+        let mut keys = Vec::new();
+        let (report, scan) = self.look(filter, sort.rows_max, position, |number, row| {
+            keys.push((sort.key(row, now), number));
         })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let SortingRows { mut keys, report, scan, .. } = rows;
         keys.sort_unstable_by(|one, other| sort.order(one, other));
         let first = usize::try_from(skipped).unwrap_or(usize::MAX).min(keys.len());
         let last = first.saturating_add(limit).min(keys.len());
@@ -249,6 +182,6 @@ impl RunsView<'_> {
             items.extend(self.row(*number, at)?);
         }
         let next = (last < keys.len()).then_some(last as u64);
-        Ok(SortedRuns { items, next, position, sort: report, scan: scan.map(RowScan::report) })
+        Ok(SortedRuns { items, next, position, sort: report, scan })
     }
 }

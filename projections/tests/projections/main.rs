@@ -8,6 +8,7 @@ mod engine {
 }
 mod expressions;
 mod failing_log;
+mod grouped;
 mod history_writer;
 mod kill;
 mod laws;

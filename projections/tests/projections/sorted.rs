@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
 use everfold_projections::{
-    Models, RUN_FIELDS, RUN_STATUSES, RowFilter, RunExpression, RunFilter, RunOrder, RunRow, RunSort,
-    SortReport,
+    LookReport, Models, RUN_FIELDS, RUN_STATUSES, RowFilter, RunExpression, RunFilter, RunOrder, RunRow,
+    RunSort,
 };
 use proptest::prelude::*;
 
@@ -143,16 +143,16 @@ fn what_is_sorted_is_bounded_and_the_answer_says_of_how_many() {
         runs.sorted(&RunFilter::default(), &sort, 0, 100, None, NOW).unwrap()
     };
     let part = by_start(4);
-    assert_eq!(part.sort, SortReport { looked_at: 4, complete: false });
+    assert_eq!(part.sort, LookReport { looked_at: 4, complete: false });
     assert_eq!(part.items.into_iter().rev().collect::<Vec<_>>(), newest, "the newest are sorted");
     assert_eq!(part.next, None);
-    assert_eq!(by_start(6).sort, SortReport { looked_at: 6, complete: true });
+    assert_eq!(by_start(6).sort, LookReport { looked_at: 6, complete: true });
     // What an index rules out is not looked at.
     let teams = RunFilter { labels: vec![("team".into(), Some("t1".into()))], ..RunFilter::default() };
     let sort = RunSort::parse("-cost").unwrap();
     let position = Some(Position(0));
     let none = runs.sorted(&teams, &sort, 0, 100, position, NOW).unwrap();
-    assert_eq!((none.items.len(), none.sort), (0, SortReport { looked_at: 0, complete: true }));
+    assert_eq!((none.items.len(), none.sort), (0, LookReport { looked_at: 0, complete: true }));
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub(crate) enum Verb {
     Audit(AuditArgs),
     /// Runs in columns, now or at any moment
     Board(BoardArgs),
-    /// How many runs there are in each status
+    /// How many runs there are, how they ended, how long they took and what they cost
     Stats(StatsArgs),
     /// How far the read models are, and building one anew
     Projections(ProjectionsArgs),

@@ -91,7 +91,14 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "board",
         &[("everfold board --group-by stage", ""), ("everfold board --at -2h", "as it was two hours ago")],
     ),
-    ("stats", &[("everfold stats", ""), ("everfold stats --at yesterday", "")]),
+    (
+        "stats",
+        &[
+            ("everfold stats", ""),
+            ("everfold stats --by pipeline,labels.team --filter \"started_at > now - duration('7d')\"", ""),
+            ("everfold stats --bucket 1d --by failure.kind --at yesterday", ""),
+        ],
+    ),
     (
         "spend",
         &[

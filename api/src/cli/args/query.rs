@@ -90,6 +90,15 @@ pub(crate) struct BoardArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
+    /// Figures for each value of these fields: status, pipeline, labels.team, failure.kind; several separated by commas
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    pub(crate) by: Vec<String>,
+    /// Figures for each stretch of time in which runs began: 1h, 1d, 7d
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) bucket: Option<String>,
+    /// Figures of the runs of which this is true: status == 'failed' && cost > 2.0 && labels.team == 'blue'
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
     /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub(crate) at: Option<String>,
