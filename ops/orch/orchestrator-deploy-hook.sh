@@ -21,6 +21,8 @@ TARGET_IMAGE="${TARGET_IMAGE:-orchestrator-$TARGET_SERVICE}"
 case "$TARGET_SERVICE" in *-staging) profile=staging ;; *) profile="" ;; esac
 COMPOSE_PROFILE="${COMPOSE_PROFILE-$profile}"
 PREV_IMAGE_FILE="${PREV_IMAGE_FILE:-$REPO/.deploy-prev-image${TARGET_SERVICE#orchestrator}}"
+# There while this hook holds the queue: a deploy that was cut off is known to the next one by it.
+HELD_FILE="$PREV_IMAGE_FILE.held"
 # The commit that the task built; it must be on main by the time of the deploy. Empty: whatever is there.
 EXPECTED_COMMIT="${EXPECTED_COMMIT:-}"
 # How long another deploy of the service is waited for.
@@ -53,7 +55,7 @@ log() {
 step() {
   local name="$1" limit="$2" said code
   shift 2
-  said="$(timeout --kill-after=5 "$limit" "$@" 2>&1 < /dev/null)"
+  said="$(timeout --kill-after=5 "$limit" "$@" 2>&1 < /dev/null 9>&-)"
   code=$?
   while IFS= read -r line; do [ -n "$line" ] && log "$name: $line"; done <<< "$said"
   [ "$code" = 124 ] && log "$name: no end within $limit s"
@@ -64,14 +66,14 @@ compose() { docker compose ${COMPOSE_PROFILE:+--profile "$COMPOSE_PROFILE"} "$@"
 export -f compose
 export COMPOSE_PROFILE
 
-container() { timeout --kill-after=5 "$DOCKER_TIMEOUT" bash -c 'compose ps -q "$0"' "$TARGET_SERVICE" 2>/dev/null | head -n 1; }
+container() { timeout --kill-after=5 "$DOCKER_TIMEOUT" bash -c 'compose ps -q "$0"' "$TARGET_SERVICE" 2>/dev/null 9>&- | head -n 1; }
 
 # inside SECONDS COMMAND: what the shell of the running container says to it.
 inside() {
   local id
   id="$(container)"
   [ -n "$id" ] || return 1
-  timeout --kill-after=5 "$1" docker exec "$id" sh -c "$2" 2>&1 < /dev/null
+  timeout --kill-after=5 "$1" docker exec "$id" sh -c "$2" 2>&1 < /dev/null 9>&-
 }
 
 # The clone is on main, as it was committed, and nobody else's. Its own two files may lie in it.
@@ -88,8 +90,13 @@ clone_is_right() {
   if [ -n "$foreign" ]; then log "STOP: uid $FOREIGN_UID owns $foreign: give the clone to the user of the hook (chown -R)"; return 1; fi
 }
 
+# save_running_image COMMIT: what runs before this deploy. A deploy of what runs already keeps what ran before that.
 save_running_image() {
   local id image
+  if [ -s "$PREV_IMAGE_FILE" ] && [ "$(inside "$DOCKER_TIMEOUT" "$MARKER_COMMAND" | tail -n 1)" = "$1" ]; then
+    log "the container runs $1 already: the image to go back to stays $(cat "$PREV_IMAGE_FILE")"
+    return
+  fi
   id="$(container)"
   image="$([ -n "$id" ] && timeout "$DOCKER_TIMEOUT" docker inspect --format '{{.Image}}' "$id" 2>/dev/null)"
   if [ -z "$image" ]; then log "no running image to save"; return; fi
@@ -138,13 +145,17 @@ has_expected_commit() {
 }
 
 held=""
-# The queue of the service starts nothing until `resume_queue`. What somebody else held before stays held.
+# The queue of the service starts nothing until `resume_queue`. What somebody else held before stays held; what a deploy
+# held that was cut off, or whose login failed, is this one's.
 hold_queue() {
-  local said
+  local said before=theirs
   [ -n "$held" ] && return 0
+  [ -e "$HELD_FILE" ] && before=ours
+  : > "$HELD_FILE" || { log "$HELD_FILE cannot be written"; return 1; }
   if ! said="$(inside "$DOCKER_TIMEOUT" "$QUEUE_HOLD")"; then log "the queue could not be held: ${said%%$'\n'*}"; return 1; fi
   held=ours
-  grep -Eq '"changed"[[:space:]]*:[[:space:]]*false' <<< "$said" && held=theirs
+  if grep -Eq '"changed"[[:space:]]*:[[:space:]]*false' <<< "$said"; then held="$before"; fi
+  [ "$held" = ours ] || rm -f "$HELD_FILE"
   log "the queue is held"
 }
 
@@ -158,6 +169,7 @@ resume_queue() {
   if [ "$held" = theirs ]; then log "the queue was held before the deploy, and stays held"; return 0; fi
   if ! said="$(inside "$DOCKER_TIMEOUT" "$QUEUE_RESUME")"; then log "the queue could not be resumed: ${said%%$'\n'*}"; return 1; fi
   held=""
+  rm -f "$HELD_FILE"
   log "the queue goes on"
 }
 
@@ -174,7 +186,7 @@ roll_back() {
   fi
   log "rolling back to $image"
   step tag "$DOCKER_TIMEOUT" docker tag "$image" "$TARGET_IMAGE" && up && becomes_healthy "$ROLLBACK_ATTEMPTS" "$ROLLBACK_INTERVAL" || return 2
-  [ -z "$held" ] || resume_queue || log "the service is back; resume its queue by hand when the login works"
+  [ -z "$held" ] || resume_queue || log "the service is back; deploy again when the login works, or resume its queue by hand and remove $HELD_FILE"
 }
 
 # What is started is healthy, has the new code, and its agents are logged in.
@@ -187,10 +199,10 @@ goes_live() {
 deploy() {
   local commit
   clone_is_right || return 1
-  save_running_image
   step pull "$GIT_TIMEOUT" git pull --ff-only origin main || { log "DEPLOY FAILED: pull; the service is untouched"; return 1; }
   has_expected_commit || { log "DEPLOY FAILED: the service is untouched"; return 1; }
   commit="$(git rev-parse HEAD)"
+  save_running_image "$commit"
   log "building $commit"
   step build "$BUILD_TIMEOUT" bash -c 'compose build --build-arg "REVISION=$1" "$0"' "$TARGET_SERVICE" "$commit" ||
     { log "DEPLOY FAILED: build; the service is untouched"; return 1; }
@@ -212,7 +224,10 @@ main() {
   log "$1 of $TARGET_SERVICE on port $TARGET_PORT from $REPO"
   case "$1" in
     --deploy) deploy ;;
-    --rollback) roll_back && log "ROLLED BACK" || { log "ROLLBACK FAILED"; return 1; } ;;
+    --rollback)
+      [ -e "$HELD_FILE" ] && held=ours
+      roll_back && log "ROLLED BACK" || { log "ROLLBACK FAILED"; return 1; }
+      ;;
   esac
 }
 

@@ -135,6 +135,11 @@ mod tests {
                 "elapsed": elapsed, "cost_usd": "1.250000",
             },
         });
-        insta::assert_snapshot!(by_group(&grouped, None), @"");
+        insta::assert_snapshot!(by_group(&grouped, None), @r"
+        GROUP                          RUNS  OK  FAILED  CANCELLED  OPEN  P50   P95   USD
+        2026-11-20  blue  greet        3     1   1       0          1     1.0s  2.0s  1.250000
+        2026-11-20 06:00:00  -  greet  1     0   0       0          1     -     -     0.000000
+        all                            4     1   1       0          2     1.0s  2.0s  1.250000
+        ");
     }
 }

@@ -161,7 +161,7 @@ impl RunGrouping {
     ///
     /// # Errors
     /// [`GroupingError::Refused`]: rows have no such field, its values make no groups, there are too many of them, or the
-    /// stretches are too short.
+    /// stretches are too short. A field that is named twice counts once.
     pub fn parse(names: &[&str], bucket: Option<Duration>) -> Result<Self, GroupingError> {
         if names.len() > FIELDS_MAX {
             let message = format!("runs are grouped by {FIELDS_MAX} fields at most, not by {}", names.len());
@@ -170,7 +170,7 @@ impl RunGrouping {
         let mut fields: Vec<(String, Vec<String>)> = Vec::new();
         for name in names {
             if fields.iter().any(|(former, _)| former == name) {
-                return Err(refused(format!("“{name}” is named twice"), "name each field once"));
+                continue;
             }
             let path = Self::field(name).ok_or_else(|| Self::unknown(name))?;
             fields.push(((*name).to_owned(), path));

@@ -111,7 +111,7 @@ pub(crate) enum Verb {
     Audit(AuditArgs),
     /// Runs in columns, now or at any moment
     Board(BoardArgs),
-    /// How many runs there are, how they ended, how long they took and what they cost
+    /// How many runs there are, and their figures by group
     Stats(StatsArgs),
     /// How far the read models are, and building one anew
     Projections(ProjectionsArgs),

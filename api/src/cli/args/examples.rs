@@ -95,7 +95,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         "stats",
         &[
             ("everfold stats", ""),
-            ("everfold stats --by pipeline,labels.team --filter \"started_at > now - duration('7d')\"", ""),
+            ("everfold stats --by pipeline,labels.team --filter \"status == 'failed'\"", ""),
             ("everfold stats --bucket 1d --by failure.kind --at yesterday", ""),
         ],
     ),

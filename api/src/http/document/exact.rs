@@ -4,7 +4,7 @@
 //! a route refuses one for its form.
 
 use everfold_engine::event::RunEvent;
-use everfold_projections::{DecisionType, RunSort};
+use everfold_projections::{DecisionType, RunGrouping, RunSort};
 use serde_json::{Map, Value, json};
 
 use super::links;
@@ -121,6 +121,8 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         }
         ("listRuns", _, "sort") => pattern(&orders_of_runs()),
         ("listRuns", _, "cursor") => pattern(r"^[0-9a-f]{16}-[0-9]{1,18}(-[0-9]{1,18}-[0-9]{1,18})?$"),
+        ("getStats", _, "by") => pattern(&groupings_of_runs()),
+        ("getStats", _, "bucket") => pattern("^[1-9][0-9]{0,4}[mhd]$"),
         ("getBoard", _, "group_by") => words(&["status", "stage"]),
         ("getSpend", _, "by") => words(&["run", "step", "role", "model", "day", "pipeline"]),
         ("listAllDecisions", _, "kind") => pattern(&listed(&DecisionType::ALL.map(DecisionType::as_str))),
@@ -248,6 +250,13 @@ fn examples(id: &str) -> Option<Value> {
 fn orders_of_runs() -> String {
     let names: Vec<String> = RunSort::fields().iter().map(|name| name.replace('.', r"\.")).collect();
     format!(r"^-?(started|ended|labels\.[^\x00-\x1f]+|{})$", names.join("|"))
+}
+
+/// The fields that runs are grouped by, up to four of them.
+fn groupings_of_runs() -> String {
+    let names: Vec<String> = RunGrouping::fields().iter().map(|name| name.replace('.', r"\.")).collect();
+    let name = format!(r"(labels\.[^,\x00-\x1f]+|{})", names.join("|"));
+    format!("^{name}(,{name}){{0,3}}$")
 }
 
 /// Fields of schemas: the schema, the field, the keywords to add.

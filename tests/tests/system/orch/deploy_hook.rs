@@ -193,10 +193,42 @@ async fn o187_without_a_login_the_queue_stays_held() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o187_what_an_operator_holds_stays_held() {
     let host = Host::new().await;
-    host.play("hold-says", "{\"changed\": false}\n");
+    host.play("queue", "held\n");
     assert_eq!(host.hook(&["--deploy"]).await, 0);
     assert_eq!(host.played("queue"), "held\n");
     assert!(host.log().contains("stays held"), "{}", host.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o187_what_a_deploy_left_held_goes_on_behind_the_next_one_or_a_rollback() {
+    let host = Host::new().await;
+    host.play("login-fails", "");
+    assert_eq!(host.hook(&["--deploy"]).await, 1);
+    host.no_longer("login-fails");
+    assert_eq!(host.hook(&["--deploy"]).await, 0, "{}", host.log());
+    assert_eq!(host.played("queue"), "running\n", "{}", host.log());
+
+    for next in ["--deploy", "--rollback"] {
+        let host = Host::new().await;
+        assert_eq!(host.hook(&["--deploy"]).await, 0, "{}", host.log());
+        // As a kill behind the hold leaves it.
+        std::fs::write(host.clone().join(".deploy-prev-image-staging.held"), "").unwrap();
+        host.play("queue", "held\n");
+        assert_eq!(host.hook(&[next]).await, 0, "{}", host.log());
+        assert_eq!(host.played("queue"), "running\n", "{next}: {}", host.log());
+        host.play("queue", "held\n");
+        assert_eq!(host.hook(&["--deploy"]).await, 0, "{}", host.log());
+        assert_eq!(host.played("queue"), "held\n", "an operator's hold since then");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o183_the_same_deploy_twice_keeps_the_image_to_go_back_to() {
+    let host = Host::new().await;
+    assert_eq!(host.hook(&["--deploy"]).await, 0, "{}", host.log());
+    assert_eq!(host.hook(&["--deploy"]).await, 0, "{}", host.log());
+    assert_eq!(host.hook(&["--rollback"]).await, 0, "{}", host.log());
+    assert_eq!(host.played("image"), "sha256:old\n", "{}", host.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,12 @@ case "$1 $2" in
     # In the container stand its revision, `everfold` and `claude`.
     case "$5" in
       "cat /etc/orchestrator-revision") [ "$(cat "$state/image")" = sha256:new ] && [ ! -e "$state/stale" ] && cat "$state/built" ;;
-      "everfold pause"*) fails hold && exit 1; cat "$state/hold-says" 2>/dev/null; echo held > "$state/queue" ;;
+      "everfold pause"*)
+        fails hold && exit 1
+        [ "$(cat "$state/queue")" = held ] && changed=false || changed=true
+        printf '{"changed": %s}\n' "$changed"
+        echo held > "$state/queue"
+        ;;
       "everfold resume"*) echo running > "$state/queue" ;;
       "claude "*)
         [ -e "$state/login-hangs" ] && exec sleep 600

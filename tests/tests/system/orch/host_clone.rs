@@ -83,15 +83,18 @@ impl Host {
         std::fs::write(self.folder.path().join("docker").join(name), text).unwrap();
     }
 
+    /// Takes such a file away.
+    pub(super) fn no_longer(&self, name: &str) {
+        std::fs::remove_file(self.folder.path().join("docker").join(name)).unwrap();
+    }
+
     pub(super) fn played(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join("docker").join(name)).unwrap_or_default()
     }
 
     /// Nothing runs on this host yet.
     pub(super) fn runs_nothing(&self) {
-        for name in ["image", "container"] {
-            std::fs::remove_file(self.folder.path().join("docker").join(name)).unwrap();
-        }
+        ["image", "container"].map(|name| self.no_longer(name));
     }
 
     pub(super) fn answers(&self, health: impl Fn(&str) -> Answer + Send + 'static) {
