@@ -122,7 +122,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         ("listRuns", _, "sort") => pattern(&orders_of_runs()),
         ("listRuns", _, "cursor") => pattern(r"^[0-9a-f]{16}-[0-9]{1,18}(-[0-9]{1,18}-[0-9]{1,18})?$"),
         ("getStats", _, "by") => pattern(&groupings_of_runs()),
-        ("getStats", _, "bucket") => pattern("^[1-9][0-9]{0,4}[mhd]$"),
+        ("getStats", _, "bucket") => pattern("^[1-9][0-9]{0,2}[mhd]$"),
         ("getBoard", _, "group_by") => words(&["status", "stage"]),
         ("getSpend", _, "by") => words(&["run", "step", "role", "model", "day", "pipeline"]),
         ("listAllDecisions", _, "kind") => pattern(&listed(&DecisionType::ALL.map(DecisionType::as_str))),
