@@ -94,7 +94,9 @@ impl Host {
 
     /// Nothing runs on this host yet.
     pub(super) fn runs_nothing(&self) {
-        ["image", "container"].map(|name| self.no_longer(name));
+        for name in ["image", "container"] {
+            self.no_longer(name);
+        }
     }
 
     pub(super) fn answers(&self, health: impl Fn(&str) -> Answer + Send + 'static) {
