@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::args::{DeliveryRef, HookArgs, HookVerb, HooksArgs, HooksVerb};
 use super::context::{CommandContext, items};
+use super::lines::outcome_text::outcome_line;
 use super::list_pages::ListedItems;
-use super::outcome_text::outcome_line;
 use super::output::note;
 use crate::body::hook::DeliverBody;
 use crate::client::{encode, query};

@@ -5,7 +5,6 @@
 //! answer on stdout; what is for people's eyes beside it goes to stderr.
 //! No verb's file uses another verb's file: what verbs share is a file named by what it is.
 
-mod account_text;
 mod args;
 mod audit;
 mod background;
@@ -39,16 +38,15 @@ mod item_lines;
 mod json_fields;
 mod key_values;
 mod limits;
+mod lines;
 mod list_pages;
 mod log_screen;
 mod log_transcript;
 mod logs;
 mod man;
 mod moments;
-mod notice_text;
 mod notices;
 mod orch;
-mod outcome_text;
 mod output;
 mod pipeline;
 mod pipeline_files;

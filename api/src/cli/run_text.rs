@@ -8,8 +8,8 @@ use everfold_engine::time::Timestamp;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
-use super::account_text::account_lines;
-use super::notice_text::notice_lines;
+use super::lines::account_text::account_lines;
+use super::lines::notice_text::notice_lines;
 use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
 use crate::view::{AwaitView, FailureView, GateView, RunView, SeenView, StepPhase, StepView, next_lines};
 

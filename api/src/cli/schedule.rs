@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::args::{MomentArgs, ScheduleAddArgs, ScheduleArgs, ScheduleUpdateArgs, ScheduleVerb};
 use super::context::{CommandContext, items};
 use super::key_values::pairs;
-use super::outcome_text::outcome_line;
+use super::lines::outcome_text::outcome_line;
 use super::output::note;
 use super::pipeline_source::{named, near_file};
 use crate::body::schedule::{AddBody, UpdateBody};

@@ -110,7 +110,8 @@ fn courses(cells: &Cells, ranks: &Ranks) -> Vec<Course> {
     let mut courses: Vec<Course> =
         cells.arrows.iter().map(|(from, to)| Course { leaves: middle(*from), enters: middle(*to) }).collect();
     for cell in 0..cells.cells.len() {
-        let (mut out, mut into): (Vec<(f64, usize)>, Vec<(f64, usize)>) = (Vec::new(), Vec::new());
+        let mut out: Vec<(f64, usize)> = Vec::new();
+        let mut into: Vec<(f64, usize)> = Vec::new();
         for (at, (from, to)) in cells.arrows.iter().enumerate() {
             if *from == cell {
                 out.push((ranks.passages[at].first().map_or_else(|| middle(*to), |passage| passage.x), at));

@@ -105,7 +105,7 @@ pub(crate) enum Verb {
     State(StateArgs),
     /// What changed between two moments of a run, or two runs
     Diff(DiffArgs),
-    /// The first event of a run, or the first run, of which an expression is true
+    /// When an expression was true first: in a run, or among runs
     Bisect(BisectArgs),
     /// Decisions of all runs; a new policy over recorded verdicts
     Audit(AuditArgs),

@@ -7,7 +7,7 @@ use crate::text::{cut, instant};
 use crate::view::RunView;
 
 /// What a run has yet to tell and what it gave up, as lines behind an answer.
-pub(super) fn notice_lines(view: &RunView) -> Vec<String> {
+pub(in crate::cli) fn notice_lines(view: &RunView) -> Vec<String> {
     if view.notices_outstanding == 0 && view.notices_given_up.is_empty() {
         return Vec::new();
     }

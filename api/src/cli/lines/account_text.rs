@@ -6,7 +6,7 @@ use crate::text::cut;
 use crate::view::{RouteView, RunView, WarningView};
 
 /// The lines behind what a run waits for.
-pub(super) fn account_lines(view: &RunView) -> Vec<String> {
+pub(in crate::cli) fn account_lines(view: &RunView) -> Vec<String> {
     let mut lines = Vec::new();
     let used: Vec<&RouteView> = view.routes.iter().filter(|route| route.used > 0).collect();
     if !used.is_empty() {

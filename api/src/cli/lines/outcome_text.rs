@@ -3,7 +3,7 @@
 use crate::node::OutcomeView;
 
 /// An outcome in one line.
-pub(super) fn outcome_line(outcome: &OutcomeView) -> String {
+pub(in crate::cli) fn outcome_line(outcome: &OutcomeView) -> String {
     let of = match (&outcome.pipeline, outcome.trigger) {
         (Some(pipeline), Some(trigger)) => format!("{pipeline}:{trigger} "),
         _known => String::new(),
