@@ -126,8 +126,7 @@ pub(super) fn follow(
                 }
             };
             let used = former.map_or(0, |former: RouteUse| former.used);
-            // A held round begins by a person, so that `max_rounds` does not refuse it.
-            let rounds_left = by_person || route.hold || has_rounds_left(state, scope, target)?;
+            let rounds_left = by_person || has_rounds_left(state, scope, target)?;
             let is_allowed = rounds_left && max.is_none_or(|max| used < max);
             // A person begins a held round, so it does not count as an automatic rework.
             if is_allowed && !by_person && !route.hold && state.reworks() >= ceiling(state) {

@@ -537,18 +537,3 @@ fn a_signal_that_unblocks_begins_with_the_named_step_and_only_a_persons_has_word
         assert_eq!(scheduled.contains("now it is there"), has_words, "{scheduled}");
     }
 }
-
-#[test]
-fn a_held_rework_is_not_refused_for_the_rounds_of_its_target() {
-    let route = json!([{"to": {"rework": "a"}, "hold": true}]);
-    let mut world = run(json!([
-        with(function("a", &[]), json!({"max_rounds": 1})),
-        with(function("b", &["a"]), json!({"on_fail": route})),
-    ]));
-    world.succeed("a/1/1", json!(1));
-    let batch = world.fail("b/1/1", "no good");
-    assert_eq!(names(&batch), ["AttemptFailed", "ReworkRequested", "StepBlocked"]);
-    assert_eq!(world.state.block_reason(&"a".parse().expect("a path")), Some(&BlockReason::Held));
-    world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
-    assert_eq!(attempts(&world), ["a/2/1"]);
-}
