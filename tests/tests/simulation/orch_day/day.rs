@@ -140,8 +140,9 @@ impl Day {
             Deed::CiTells => {
                 let round = self.round_of(number, "developer").await?;
                 self.town.seen().green.insert((number, round));
-                let branch = json!([{ "name": self.branch(number).await? }]);
-                let body = json!({ "sha": "1f", "state": "success", "context": "ci", "branches": branch, "sender": { "login": "ci" } });
+                let (repository, _) = PROJECTS[number % PROJECTS.len()];
+                let repository = json!({ "name": repository, "full_name": format!("admin/{repository}") });
+                let body = json!({ "sha": "1f", "state": "success", "context": "ci", "repository": repository, "sender": { "login": "ci" } });
                 self.deliver("gitea", "status", &body).await
             }
         }
@@ -155,7 +156,7 @@ impl Day {
         self.deliver("plane", "issue", &body).await
     }
 
-    /// What also comes, and must lead to nothing: our own writes, comments, the words of other branches.
+    /// What also comes, and must lead to nothing: our own writes, comments, the words of other repositories.
     async fn chatter(&self, number: usize) -> Result<(), String> {
         let issue = &self.town.issues[number];
         let body = self.town.plane.delivery(issue, SHARED).ok_or("no such issue")?;
@@ -165,9 +166,9 @@ impl Day {
         let said =
             json!({ "event": "issue_comment", "action": "created", "data": comment, "activity": actor });
         self.deliver("plane", "issue_comment", &said).await?;
-        let other = json!([{ "name": "feature/another" }]);
+        let other = json!({ "name": "another", "full_name": "admin/another" });
         let status =
-            json!({ "sha": "2e", "state": "failure", "branches": other, "sender": { "login": "ci" } });
+            json!({ "sha": "2e", "state": "failure", "repository": other, "sender": { "login": "ci" } });
         self.deliver("gitea", "status", &status).await
     }
 

@@ -337,8 +337,9 @@ impl Services {
                 self.verdicts.get_mut(repository).and_then(VecDeque::pop_front).unwrap_or("success");
             self.statuses.insert(commit.to_owned(), verdict);
             let body = json!({
-                "id": self.statuses.len(), "sha": commit, "state": verdict, "context": "ci", "branches": [],
-                "repository": { "full_name": format!("admin/{repository}") }, "sender": { "login": "ci" },
+                "id": self.statuses.len(), "sha": commit, "commit": { "id": commit }, "state": verdict, "context": "ci",
+                "description": "", "target_url": "",
+                "repository": { "name": repository, "full_name": format!("admin/{repository}") }, "sender": { "login": "ci" },
             });
             self.send("gitea", "status", body);
         }

@@ -233,10 +233,7 @@ impl World {
 
     /// The status of the answer to a delivery; `None`: nobody answered, and it is sent once more later.
     pub(super) async fn deliver(&self, delivery: &Delivery) -> Option<u16> {
-        let mut body = delivery.body.clone();
-        if delivery.event == "status" {
-            body["branches"] = self.branches_at(&body);
-        }
+        let body = delivery.body.clone();
         let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
         mac.update(body.to_string().as_bytes());
         let signature: String =
@@ -255,20 +252,6 @@ impl World {
         };
         let path = format!("/api/v1/hooks/{}", delivery.source);
         self.client().once("POST", &path, &head, Some(&body)).await.ok().map(|answer| answer.status)
-    }
-
-    fn branches_at(&self, body: &Value) -> Value {
-        let repository =
-            body["repository"]["full_name"].as_str().unwrap().trim_start_matches("admin/").to_owned();
-        let of_commit = [
-            "for-each-ref",
-            "--points-at",
-            body["sha"].as_str().unwrap(),
-            "--format=%(refname:short)",
-            "refs/heads",
-        ];
-        let names = git(&self.origin(&repository), &of_commit);
-        names.lines().map(|name| json!({ "name": name, "commit": { "sha": body["sha"] } })).collect()
     }
 
     /// Sends deliveries on until something holds.
