@@ -62,6 +62,13 @@ pub struct AgentRound {
     pub usage: Spent,
 }
 
+impl AgentRound {
+    /// Whether it ends so that a person has to begin it again.
+    pub fn has_failed(&self) -> bool {
+        self.tries.last().is_some_and(|last| last.ends != Ending::Well)
+    }
+}
+
 /// What a round of an agent costs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Spent {

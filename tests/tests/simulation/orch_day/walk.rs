@@ -24,8 +24,8 @@ pub struct Walk {
     /// How often the tracker was given a state.
     states: BTreeMap<&'static str, usize>,
     setbacks: u32,
-    /// The agent that failed last: a person starts it again in the same round.
-    failed: Option<&'static str>,
+    /// An agent has failed: a person begins it again, behind the step that reads the comments.
+    has_failed: bool,
     /// How often a person has set In Progress.
     continued: u32,
     /// The owner has written a comment.
@@ -68,7 +68,7 @@ impl Walk {
             usage: BTreeMap::new(),
             states: BTreeMap::new(),
             setbacks: 0,
-            failed: None,
+            has_failed: false,
             continued: 0,
             has_said: false,
             has_pull: false,
@@ -123,6 +123,15 @@ impl Walk {
         self.awaited("blocked", Deed::Continue);
         self.continued += 1;
         self.say(role, texts::RELAUNCHED);
+        if std::mem::take(&mut self.has_failed) {
+            self.begin_again(match role {
+                "analyst" => "why-analyst",
+                "architect" => "why-architect",
+                "developer" => "why-developer",
+                "reviewer" => "why-reviewer",
+                _tester => "why-tester",
+            });
+        }
         if self.continued == 3 {
             self.ping("🔴 {item}: ERROR — 3 перезапуска одной задачи: слейте PR вручную или разберите её");
         }
@@ -141,13 +150,10 @@ impl Walk {
 
     /// A round of an agent. Gives whether it ends well; else it is blocked, and people are called.
     fn agent(&mut self, step: &'static str, finding: Finding, can_fail: bool) -> bool {
-        let again = self.failed.take() == Some(step);
-        let round = self.round(step) + u32::from(!again);
+        let round = self.round(step) + 1;
         self.rounds.insert(step, round);
-        let former = self.task.rounds.remove(&(step, round));
-        let mut tries = former.map(|former| former.tries).unwrap_or_default();
+        let mut tries = Vec::new();
         let mut ends = Ending::Well;
-        // A person who starts a round again gives it all its attempts again (O136).
         if self.luck.is_one_of(9) {
             let limited = if can_fail && self.is_set_back(4) { ATTEMPTS } else { 1 };
             for _ in 0..limited {
@@ -186,7 +192,7 @@ impl Walk {
             Ending::Well | Ending::Lost => return true,
         };
         if !matches!(step, "staging" | "deployer") {
-            self.failed = Some(step);
+            self.has_failed = true;
             self.ping(format!(
                 "⚠️ {{item}}: Agent {step} failed (exit_code={code}). Check logs: everfold logs {{run}} {step}"
             ));
@@ -372,8 +378,7 @@ impl Walk {
 
     fn develop(&mut self) -> Option<Fate> {
         loop {
-            let again = self.failed == Some("developer");
-            let is_last = self.round("developer") + u32::from(!again) == CAP;
+            let is_last = self.round("developer") + 1 >= CAP;
             let finding = match self.luck.below(10) {
                 0 | 1 => Finding::Red,
                 2 | 3 => Finding::Pending(1 + u32::try_from(self.luck.below(11)).unwrap()),
