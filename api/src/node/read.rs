@@ -259,7 +259,7 @@ impl Node {
         (self.driven().contains(&run), self.drives_all.load(Ordering::Acquire))
     }
 
-    /// Whether this node goes on with a run.
+    /// Whether this node drives a run.
     pub(super) fn drives(&self, run: RunId) -> bool {
         let (known, drives_all) = self.driving(run);
         known || drives_all

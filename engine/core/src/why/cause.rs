@@ -212,7 +212,7 @@ pub enum CauseKind {
     Breaker,
     /// No worker offers the function.
     Worker,
-    /// No engine goes on with the run.
+    /// No engine drives the run.
     Owner,
     /// The run was set aside: its engine could not go on with it.
     SetAside,
