@@ -39,8 +39,9 @@ fn seen(world: &World) -> Seen {
         comments: said,
         states,
         pulls: services.pulls.len(),
-        // Telegram knows no keys: killed while it is asked, the live message stays as it is, and a ping rings again.
-        has_two_live: live.len() > 1,
+        // Telegram knows no keys: killed while it is asked, a ping rings again, and a live message of which nothing is known
+        // stays as it was sent while the next update sends another. Only one of them is ever kept up to date.
+        has_two_live: live.iter().filter(|message| message.edits > 0).count() > 1,
         pings: pings.iter().map(|message| message.text.clone()).collect(),
         agents: world.lines("agents"),
         two: world.lines("two"),
