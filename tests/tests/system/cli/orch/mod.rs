@@ -3,6 +3,7 @@
 mod cases;
 mod corpus;
 mod deploy_logs;
+mod gate_snapshot;
 mod prompts;
 mod rules;
 mod saved;
