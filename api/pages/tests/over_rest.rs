@@ -72,7 +72,16 @@ fn answered(request: &Request) -> Response {
         path if path == format!("{run_path}/timeline") => list(json!([{
             "step": "build", "round": 1, "attempt": 1, "kind": "command", "scheduled_at": "2026-11-22T10:00:01.000Z",
             "started_at": "2026-11-22T10:00:02.000Z", "end": null,
+        }, {
+            "step": "check", "round": 1, "attempt": 1, "kind": "command", "scheduled_at": "2026-11-22T10:00:01.000Z",
+            "started_at": "2026-11-22T10:00:02.000Z",
+            "end": { "at": "2026-11-22T10:00:12.000Z", "failure": null, "log": { "lines": 3, "bytes": 300 } },
         }])),
+        // Compared where that is asked for, and nothing of it sent again.
+        path if path == format!("{run_path}/attempts/check/1/1/log") && query == "tail=0&verify=true" => {
+            "id: 3\nevent: over\ndata: {\"damage\":\"line 2 was emptied\"}\n\n".into_response()
+        }
+        path if path == format!("{run_path}/attempts/check/1/1/log") => log().into_response(),
         path if path == format!("{run_path}/attempts/build/1/1/log") => log().into_response(),
         path if path == format!("{run_path}/artefacts") => {
             let cursor = query.split('&').find_map(|pair| pair.strip_prefix("cursor="));
@@ -130,6 +139,18 @@ async fn a_log_at_a_position_has_no_line_that_came_later() {
     let text = page(&format!("/runs/beef/log/text?{query}&at={POSITION}")).await;
     assert_eq!(text, "early\nat that moment\n");
     assert!(past.contains(&format!("/log/text?{}&#38;at={POSITION}", query.replace('&', "&#38;"))), "{past}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_what_was_written_is_shown_and_named() {
+    let damaged = page("/runs/beef/log?step=check&round=1&attempt=1").await;
+    assert!(damaged.contains("This log is not what was written:</strong> line 2 was emptied."), "{damaged}");
+    assert!(damaged.contains("later</span>"), "it is shown all the same: {damaged}");
+    let found = page("/runs/beef/log?step=check&round=1&attempt=1&q=early").await;
+    assert!(found.contains("line 2 was emptied"), "also where something is looked for: {found}");
+    // What is still written is not compared.
+    let written = page("/runs/beef/log?step=build&round=1&attempt=1").await;
+    assert!(!written.contains("log-damage"), "{written}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Deserialize;
 
 use super::excerpt::clamped;
+use super::log_damage::damage;
 use super::log_lines::{LINES, LogWindow, tail};
 use super::log_place::{AttemptFact, asked, attempts, listed};
 use super::log_search::{FoundLines, search};
@@ -62,6 +63,8 @@ struct LogPage {
     attempts: Vec<AttemptFact>,
     here: Option<AttemptFact>,
     shown: ShownLog,
+    /// In which way the log is not what was written; or that it could not be compared.
+    damage: Result<Option<String>, Problem>,
     is_agent: bool,
     total_attempts: usize,
 }
@@ -149,9 +152,15 @@ pub(crate) async fn page(
         None => ShownLog::Nothing(no_attempt(&query)),
         Some(here) => shown(&visit, &id, here, &query, is_agent).await.unwrap_or_else(ShownLog::Nothing),
     };
+    let damage = match (&here, &shown) {
+        // What says that there is no log says enough; a page that is fetched anew keeps what it has said.
+        (None, _) | (_, ShownLog::Nothing(_)) => Ok(None),
+        _ if visit.is_partial => Ok(None),
+        (Some(here), _) => damage(&visit, &id, here).await,
+    };
     let total_attempts = all.iter().filter(|row| row.has_log()).count();
     let attempts: Vec<AttemptFact> = listed(&all, here.as_ref()).into_iter().cloned().collect();
-    Ok(Html(LogPage { frame, head, query, attempts, here, shown, is_agent, total_attempts }).into_response())
+    Ok(Html(LogPage { frame, head, query, attempts, here, shown, damage, is_agent, total_attempts }).into_response())
 }
 
 /// The kind of work; a retry does not name it again.

@@ -14,6 +14,7 @@ pub(crate) mod excerpt;
 mod file;
 mod gates;
 mod log;
+mod log_damage;
 mod log_lines;
 mod log_place;
 mod log_search;
