@@ -20,6 +20,7 @@ mod demo;
 mod demo_orch;
 mod documents;
 mod full_disk;
+mod golden_histories;
 mod history;
 mod orch;
 mod readme;

@@ -1,15 +1,21 @@
 //! The corpus of the gates that read documents: real files, the real prober, `orch`'s own policies; kept for ever.
 //!
-//! Law: no row changes. What a gate once said of a document it says for ever; a new form is a new row. The scratch folder
-//! replays what it recorded, so each verdict is also the same a second time.
+//! Law: no row changes. What a gate once said of a document it says for ever; a new form is a new row at the end. The scratch
+//! folder replays what it recorded, so each verdict is also the same a second time. Histories of the rows are kept
+//! (`corpus_golden`).
 
 use super::super::fixtures::Scratch;
 use super::cases::folder;
 
 /// A document and what its gate says of it: the verdict and the reason.
-struct Row(&'static str, Option<&'static str>, bool, &'static str);
+pub(super) struct Row(
+    pub(super) &'static str,
+    pub(super) Option<&'static str>,
+    pub(super) bool,
+    pub(super) &'static str,
+);
 
-const TESTS: &[Row] = &[
+pub(super) const TESTS: &[Row] = &[
     Row("o14", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
     Row("o15", Some("---\nresult: FAIL\n---\n"), false, "Test verdict: FAIL (FAIL)"),
     Row("o16", Some("---\nverdict: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
@@ -79,7 +85,7 @@ const TESTS: &[Row] = &[
     Row("o25", Some("---\nresult: BYPASS\n---\n"), true, "Test verdict: BYPASS (PASS)"),
 ];
 /// The same gate with `tests_gate: strict`.
-const STRICT: &[Row] = &[
+pub(super) const STRICT: &[Row] = &[
     Row(
         "o25",
         Some("---\nresult: delivered\n---\n"),
@@ -95,7 +101,7 @@ const STRICT: &[Row] = &[
     Row("o25", Some("---\nresult: NOT PASSED\n---\n"), false, "Test verdict: NOT PASSED (NOT)"),
     Row("o25", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
 ];
-const REVIEW: &[Row] = &[
+pub(super) const REVIEW: &[Row] = &[
     Row("o38", Some("---\nverdict: \" approved \"\n---\n"), true, "Verdict: APPROVED"),
     Row("o39", Some("---\nverdict: APPROVE\n---\n"), false, "Verdict: 'APPROVE'"),
     Row("o39", Some("---\nverdict:\n---\nVerdict: APPROVED\n"), false, "Verdict: ''"),
@@ -120,7 +126,7 @@ const REVIEW: &[Row] = &[
         "Verdict: APPROVED",
     ),
 ];
-const DEPLOY: &[Row] = &[
+pub(super) const DEPLOY: &[Row] = &[
     Row("o64", Some("---\ndeploy_status: \" success \"\n---\n"), true, "Deploy status: SUCCESS"),
     Row(
         "o64",
@@ -138,7 +144,7 @@ const DEPLOY: &[Row] = &[
     Row("o3", Some("- deploy_status\n"), false, "No machine-readable deploy_status in frontmatter (got: '')"),
     Row("o67", None, false, "Deploy log not found (14-deploy-log.md)"),
 ];
-const STAGING: &[Row] = &[
+pub(super) const STAGING: &[Row] = &[
     Row(
         "o65",
         Some("---\nstaging_status: FAILED\nresult: 9/10 checks PASS\n---\n"),
@@ -149,31 +155,42 @@ const STAGING: &[Row] = &[
     Row("o67", None, false, "Staging log not found (15-staging-log.md)"),
 ];
 
-/// A pipeline whose one step has a gate for each row, beside a copy of the gates of `orch`.
-fn written(scratch: &Scratch, rows: &[Row], kind: (&str, &str, &str), strict: bool) {
+/// The policy, the file and the fields of a gate.
+pub(super) type Kind = (&'static str, &'static str, &'static str);
+
+pub(super) const TESTS_GATE: Kind = ("tests", "13-test-report.md", "[verdict, status, result]");
+pub(super) const REVIEW_GATE: Kind = ("review", "12-review.md", "[verdict]");
+pub(super) const DEPLOY_GATE: Kind = ("deployed", "14-deploy-log.md", "[deploy_status]");
+pub(super) const STAGING_GATE: Kind = ("deployed", "15-staging-log.md", "[staging_status]");
+
+/// A pipeline whose one step has a gate for each row.
+pub(super) fn pipeline(rows: &[Row], kind: Kind, strict: bool) -> String {
     let (policy, file, fields) = kind;
-    std::fs::create_dir_all(scratch.path("orch")).unwrap();
-    std::fs::copy(folder().join("orch/gates.yaml"), scratch.path("orch/gates.yaml")).unwrap();
     let mut gates = String::new();
-    for (number, Row(rule, text, ..)) in rows.iter().enumerate() {
-        let place = format!("r{number}");
-        std::fs::create_dir_all(scratch.path(&place)).unwrap();
-        if let Some(text) = text {
-            scratch.write(&format!("{place}/{file}"), text);
-        }
+    for (number, Row(rule, ..)) in rows.iter().enumerate() {
         gates += &format!(
-            "      - {{ id: {rule}-{number}, on_fail: next, policy: {policy}, frontmatter: {{ file: {place}/{file}, fields: {fields}, pass: [PASS], text: true }} }}\n"
+            "      - {{ id: {rule}-{number}, on_fail: next, policy: {policy}, frontmatter: {{ file: r{number}/{file}, fields: {fields}, pass: [PASS], text: true }} }}\n"
         );
     }
-    scratch.write(
-        "corpus.yaml",
-        &format!(
-            "name: corpus\ninclude: orch/gates.yaml\nlocals: {{ strict: {strict} }}\nsteps:\n  - id: judged\n    command: \"true\"\n    gates:\n{gates}output: \"${{run.gates.map(g, [g.gate, g.verdict, g.reason])}}\"\n"
-        ),
-    );
+    format!(
+        "name: corpus\ninclude: orch/gates.yaml\nlocals: {{ strict: {strict} }}\nsteps:\n  - id: judged\n    command: \"true\"\n    gates:\n{gates}output: \"${{run.gates.map(g, [g.gate, g.verdict, g.reason])}}\"\n"
+    )
 }
 
-fn judged(rows: &[Row], kind: (&str, &str, &str), strict: bool) {
+/// The pipeline and the documents of its rows, beside a copy of the gates of `orch`.
+pub(super) fn written(scratch: &Scratch, rows: &[Row], kind: Kind, strict: bool) {
+    std::fs::create_dir_all(scratch.path("orch")).unwrap();
+    std::fs::copy(folder().join("orch/gates.yaml"), scratch.path("orch/gates.yaml")).unwrap();
+    for (number, Row(_, text, ..)) in rows.iter().enumerate() {
+        std::fs::create_dir_all(scratch.path(&format!("r{number}"))).unwrap();
+        if let Some(text) = text {
+            scratch.write(&format!("r{number}/{}", kind.1), text);
+        }
+    }
+    scratch.write("corpus.yaml", &pipeline(rows, kind, strict));
+}
+
+fn judged(rows: &[Row], kind: Kind, strict: bool) {
     let scratch = Scratch::new();
     written(&scratch, rows, kind, strict);
     let run = scratch.run(&["run", "./corpus.yaml"]);
@@ -190,23 +207,23 @@ fn judged(rows: &[Row], kind: (&str, &str, &str), strict: bool) {
 
 #[test]
 fn o13_the_tests_gate_says_of_each_report_what_it_always_said() {
-    judged(TESTS, ("tests", "13-test-report.md", "[verdict, status, result]"), false);
+    judged(TESTS, TESTS_GATE, false);
 }
 
 #[test]
 fn o25_the_strict_tests_gate_wants_whole_words() {
-    judged(STRICT, ("tests", "13-test-report.md", "[verdict, status, result]"), true);
+    judged(STRICT, TESTS_GATE, true);
 }
 
 #[test]
 fn o39_the_review_gate_accepts_one_word() {
-    judged(REVIEW, ("review", "12-review.md", "[verdict]"), false);
+    judged(REVIEW, REVIEW_GATE, false);
 }
 
 #[test]
 fn o64_the_gates_of_deployments_accept_one_word() {
-    judged(DEPLOY, ("deployed", "14-deploy-log.md", "[deploy_status]"), false);
-    judged(STAGING, ("deployed", "15-staging-log.md", "[staging_status]"), false);
+    judged(DEPLOY, DEPLOY_GATE, false);
+    judged(STAGING, STAGING_GATE, false);
 }
 
 #[test]
@@ -221,7 +238,7 @@ fn o24_the_words_of_the_tests_gate_are_frozen() {
 }
 
 /// What a role's prompt tells it to write, judged by the role's own gate.
-pub(super) fn verdict_on(kind: (&'static str, &'static str, &'static str), text: String) -> (bool, String) {
+pub(super) fn verdict_on(kind: Kind, text: String) -> (bool, String) {
     let scratch = Scratch::new();
     let text: &'static str = Box::leak(text.into_boxed_str());
     written(&scratch, &[Row("o6", Some(text), true, "")], kind, false);
