@@ -5,12 +5,13 @@
 //! and what comes out passes through `ammonia` all the same. The first heading is one of the third level: a page has
 //! its own above.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use ammonia::{Builder, UrlRelative};
-use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd};
 
 use crate::visible::visible;
 
@@ -40,12 +41,12 @@ pub(crate) fn rendered(text: &str) -> String {
 pub(crate) fn blocks(text: &str) -> Vec<MarkdownBlock> {
     let text = visible(text);
     let ends = line_ends(&text);
-    let mut blocks = Vec::new();
     if text.len() > MARKDOWN_BYTES_MAX {
         return plain(&text, ends.len() + 1);
     }
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
-    let (mut depth, mut held, mut from) = (0_usize, Vec::new(), 0);
+    let (mut depth, mut from, mut out) = (0_usize, 0, ShownEvents::new(&text));
+    let mut parts = Vec::new();
     for (event, place) in Parser::new_ext(&text, options).into_offset_iter() {
         if depth == 0 {
             from = place.start;
@@ -59,52 +60,201 @@ pub(crate) fn blocks(text: &str) -> Vec<MarkdownBlock> {
             return plain(&text, ends.len() + 1);
         }
         let to = place.end;
-        harmless(event, &mut held);
+        out.take(event, place);
         if depth == 0 {
-            blocks.push(block(std::mem::take(&mut held), from..to, &text, &ends));
+            parts.push(block(std::mem::take(&mut out.events), from..to, &text, &ends));
         }
     }
-    blocks
+    with_hidden_lines(parts, &out.shown, &text)
 }
 
 fn block(events: Vec<Event<'_>>, place: Range<usize>, text: &str, ends: &[usize]) -> MarkdownBlock {
-    let mut html = String::new();
-    pulldown_cmark::html::push_html(&mut html, events.into_iter());
     let trimmed = text.get(place.clone()).map_or(place.end, |of| place.start + of.trim_end().len());
     MarkdownBlock {
         first_line: line_of(ends, place.start),
         last_line: line_of(ends, trimmed.saturating_sub(1).max(place.start)),
-        html: CLEANER.clean(&html).to_string(),
+        html: html(events),
     }
 }
 
-/// What an event becomes that shows all and acts in nothing.
-fn harmless<'a>(event: Event<'a>, out: &mut Vec<Event<'a>>) {
-    match event {
-        Event::Start(Tag::HtmlBlock) => {
-            out.push(Event::Start(Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Indented)))
+fn html(events: Vec<Event<'_>>) -> String {
+    let mut html = String::new();
+    pulldown_cmark::html::push_html(&mut html, events.into_iter());
+    CLEANER.clean(&html).to_string()
+}
+
+/// Adds the lines of which a letter or a digit came to nothing that is shown, as they stand in the text: definitions of
+/// references, cells beyond the head of a table, numbers of a list that it does not count.
+fn with_hidden_lines(blocks: Vec<MarkdownBlock>, shown: &[Range<usize>], text: &str) -> Vec<MarkdownBlock> {
+    let mut is_shown = vec![false; text.len()];
+    for place in shown {
+        is_shown[place.clone()].fill(true);
+    }
+    let (mut all, mut from) = (Vec::<MarkdownBlock>::with_capacity(blocks.len()), 0);
+    let mut blocks = blocks.into_iter().peekable();
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        while let Some(block) = blocks.next_if(|block| block.first_line <= number) {
+            all.push(block);
         }
-        Event::End(TagEnd::HtmlBlock) => out.push(Event::End(TagEnd::CodeBlock)),
-        Event::Html(html) => out.push(Event::Text(html)),
-        Event::InlineHtml(html) => out.push(Event::Code(html)),
-        Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
-            out.push(Event::Start(Tag::Link { link_type, dest_url, title, id }));
-            out.push(Event::Text(CowStr::Borrowed("image: ")));
+        let is_hidden =
+            line.char_indices().any(|(at, letter)| letter.is_alphanumeric() && !is_shown[from + at]);
+        from += line.len();
+        if !is_hidden {
+            continue;
         }
-        Event::End(TagEnd::Image) => out.push(Event::End(TagEnd::Link)),
-        Event::Start(Tag::Heading { level, .. }) => {
-            out.push(Event::Start(Tag::Heading {
-                level: lower(level),
-                id: None,
-                classes: Vec::new(),
-                attrs: Vec::new(),
-            }));
+        let html = html(vec![
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)),
+            Event::Text(CowStr::Borrowed(line.trim_end())),
+            Event::End(TagEnd::CodeBlock),
+        ]);
+        match all.last_mut().filter(|block| block.last_line >= number) {
+            Some(block) => block.html.push_str(&html),
+            None => all.push(MarkdownBlock { first_line: number, last_line: number, html }),
         }
-        Event::End(TagEnd::Heading(level)) => out.push(Event::End(TagEnd::Heading(lower(level)))),
-        Event::TaskListMarker(is_done) => {
-            out.push(Event::Text(CowStr::Borrowed(if is_done { "☑ " } else { "☐ " })));
+    }
+    all.extend(blocks);
+    all
+}
+
+/// A link whose text is still coming.
+struct OpenLink<'a> {
+    address: CowStr<'a>,
+    title: CowStr<'a>,
+    text: String,
+}
+
+/// The events of a text as those that show all of it and act in nothing.
+struct ShownEvents<'a> {
+    text: &'a str,
+    events: Vec<Event<'a>>,
+    /// Where in the text stands what they show.
+    shown: Vec<Range<usize>>,
+    links: Vec<OpenLink<'a>>,
+    /// The next number of each list that is open; none of one without numbers.
+    lists: Vec<Option<u64>>,
+}
+
+impl<'a> ShownEvents<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, events: Vec::new(), shown: Vec::new(), links: Vec::new(), lists: Vec::new() }
+    }
+
+    fn take(&mut self, event: Event<'a>, place: Range<usize>) {
+        match event {
+            Event::Start(Tag::HtmlBlock) => {
+                self.events.push(Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)));
+            }
+            Event::End(TagEnd::HtmlBlock) => self.events.push(Event::End(TagEnd::CodeBlock)),
+            Event::Html(text) | Event::Text(text) => self.text(text, place, Event::Text),
+            Event::InlineHtml(text) | Event::Code(text) => self.text(text, place, Event::Code),
+            Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(info))) => self.fence(info, place),
+            Event::Start(Tag::Link { link_type, dest_url, title, id }) => {
+                self.open(link_type, dest_url, title, id, place);
+            }
+            Event::Start(Tag::Image { link_type, dest_url, title, id }) => {
+                self.open(link_type, dest_url, title, id, place);
+                self.events.push(Event::Text(CowStr::Borrowed("image: ")));
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) => self.close(),
+            Event::Start(Tag::Heading { level, .. }) => {
+                let (classes, attrs) = (Vec::new(), Vec::new());
+                self.events.push(Event::Start(Tag::Heading {
+                    level: lower(level),
+                    id: None,
+                    classes,
+                    attrs,
+                }));
+            }
+            Event::End(TagEnd::Heading(level)) => self.events.push(Event::End(TagEnd::Heading(lower(level)))),
+            Event::TaskListMarker(is_done) => {
+                self.shown.push(place);
+                self.events.push(Event::Text(CowStr::Borrowed(if is_done { "☑ " } else { "☐ " })));
+            }
+            event => {
+                self.count(&event, &place);
+                self.events.push(event);
+            }
         }
-        event => out.push(event),
+    }
+
+    /// A text, in which references to characters are resolved: these may bring some that are not seen.
+    fn text(&mut self, text: CowStr<'a>, place: Range<usize>, event: fn(CowStr<'a>) -> Event<'a>) {
+        self.shown.push(place);
+        let text = seen(text);
+        if let Some(link) = self.links.last_mut() {
+            link.text.push_str(&text);
+        }
+        self.events.push(event(text));
+    }
+
+    /// What stands behind the fence of a code block, above it.
+    fn fence(&mut self, info: CowStr<'a>, place: Range<usize>) {
+        let line = self.text[place.start..].lines().next().map_or(0, str::len);
+        self.shown.push(place.start..place.start + line);
+        if !info.trim().is_empty() {
+            let told = [Event::Start(Tag::Paragraph), Event::Code(seen(info)), Event::End(TagEnd::Paragraph)];
+            self.events.extend(told);
+        }
+        self.events.push(Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)));
+    }
+
+    fn open(
+        &mut self,
+        link_type: LinkType,
+        dest_url: CowStr<'a>,
+        title: CowStr<'a>,
+        id: CowStr<'a>,
+        place: Range<usize>,
+    ) {
+        self.shown.push(place);
+        self.links.push(OpenLink { address: dest_url.clone(), title, text: String::new() });
+        self.events.push(Event::Start(Tag::Link { link_type, dest_url, title: CowStr::Borrowed(""), id }));
+    }
+
+    /// The end of a link, behind which stands where it leads to, and its title.
+    fn close(&mut self) {
+        self.events.push(Event::End(TagEnd::Link));
+        let Some(link) = self.links.pop() else { return };
+        let (address, title) = (seen(link.address), seen(link.title));
+        let short = address.strip_prefix("https://").unwrap_or(&address).trim_end_matches('/');
+        let is_told = short.is_empty() || link.text.contains(short);
+        let told = [(!is_told).then(|| short.to_owned()), (!title.is_empty()).then(|| format!("“{title}”"))];
+        let told: Vec<String> = told.into_iter().flatten().collect();
+        if !told.is_empty() {
+            let told = format!(" ({})", told.join(", "));
+            if let Some(around) = self.links.last_mut() {
+                around.text.push_str(&told);
+            }
+            self.events.push(Event::Text(told.into()));
+        }
+    }
+
+    /// Numbers of lists are shown as a browser counts them; another one is not.
+    fn count(&mut self, event: &Event<'_>, place: &Range<usize>) {
+        match event {
+            Event::Start(Tag::List(first)) => self.lists.push(*first),
+            Event::End(TagEnd::List(_)) => {
+                self.lists.pop();
+            }
+            Event::Start(Tag::Item) => {
+                let Some(Some(next)) = self.lists.last_mut() else { return };
+                let written: String =
+                    self.text[place.start..].chars().take_while(char::is_ascii_digit).collect();
+                if written.parse() == Ok(*next) {
+                    self.shown.push(place.start..place.start + written.len());
+                }
+                *next = next.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A text of which every character is seen.
+fn seen(text: CowStr<'_>) -> CowStr<'_> {
+    match visible(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(seen) => seen.into(),
     }
 }
 
@@ -169,10 +319,8 @@ mod tests {
             "![a cat](https://x.test/cat.png) [b](javascript:alert(1)) [c](data:text/html,x) [d](/runs/1)",
         );
         assert!(html.contains("href=\"https://x.test/cat.png\"") && html.contains("image: a cat"), "{html}");
-        assert!(
-            !html.contains("javascript") && !html.contains("data:") && !html.contains("/runs/1"),
-            "{html}"
-        );
+        assert_eq!(html.matches("href").count(), 1, "{html}");
+        assert!(html.contains("b</a> (javascript:alert(1))"), "what is no link says what it was: {html}");
         assert!(html.contains("noopener"), "{html}");
     }
 
@@ -188,6 +336,47 @@ mod tests {
     fn a_text_of_a_million_quotes_is_shown_as_lines() {
         let html = rendered(&">".repeat(20_000));
         assert!(html.starts_with("<pre>&gt;"));
+    }
+
+    #[test]
+    fn what_the_rendering_would_leave_out_is_shown() {
+        for (text, said) in [
+            ("All well.\n\n[//]: # (delete it)\n[//]: # (and that)\n", vec!["delete it", "and that"]),
+            ("- one\n\n  [x]: https://evil.test \"pay 1000\"\n- two\n", vec!["pay 1000"]),
+            ("| a | b |\n|---|---|\n| 1 | 2 | delete all |\n", vec!["delete all"]),
+            ("```sh pay-bob\nls\n```\n", vec!["sh pay-bob", "ls"]),
+            ("[harmless](https://evil.test/really 'pay carol')", vec!["evil.test/really", "pay carol"]),
+            ("1. first\n7. seventh\n", vec!["7. seventh"]),
+        ] {
+            let html = rendered(text);
+            for said in said {
+                assert!(html.contains(said), "{text:?} does not say {said:?}: {html}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_shown_already_is_not_shown_twice() {
+        let text = "# A *title*\n\nText with `code`, [a link](https://x.test/) and <https://x.test/y> &amp; more \\* 3.\n\n\
+                    > quoted\n> text\n\n- [x] done\n- [ ] open\n\n3. three\n4. four\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n\
+                    Setext\n------\n\n    indented\n\n```\nx\n```\n\n<b>raw</b>\n\n***\n\nhard  \nbreak ![cat](https://x.test/cat.png)\n";
+        let html = rendered(text);
+        let pre = html.matches("<pre>").count();
+        assert_eq!(pre, 2, "the two blocks of code: {html}");
+        assert_eq!(
+            html.matches("x.test/y").count(),
+            2,
+            "an address that is its own text is told once: {html}"
+        );
+    }
+
+    #[test]
+    fn references_to_characters_bring_none_that_is_not_seen() {
+        let html = rendered(
+            "Pay &#x202e;DSU 001&#x202c; &#8203;zero &#27;esc &lrm;y `&shy;` [a](https://x.test/&#x202e;)",
+        );
+        assert!(!html.contains(['\u{202e}', '\u{202c}', '\u{200b}', '\u{1b}', '\u{200e}']), "{html}");
+        assert!(html.contains("⟨U+202E⟩DSU"), "{html}");
     }
 
     #[test]

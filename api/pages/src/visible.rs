@@ -51,15 +51,15 @@ fn is_unseen(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
-        '\u{200b}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2064}'
-        | '\u{2066}'..='\u{206f}'
-        | '\u{61c}' => true,
-        '\u{feff}' | '\u{2028}' | '\u{2029}' => true,
-        '\u{e0000}'..='\u{e007f}' => true,
+        // Soft hyphen, joiner of graphemes, fillers of Hangul and Khmer, Mongolian selectors, the blank of Braille.
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' => true,
+        '\u{180b}'..='\u{180f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' => true,
+        // Joiners stay: they make one emoji of several.
+        '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
+        // Selectors of variants, but for the one that makes an emoji of a sign; marks of annotations.
+        '\u{fe00}'..='\u{fe0e}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
+        // Formats of shorthand and music; tags and further selectors.
+        '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' => true,
         _ => false,
     }
 }
@@ -73,6 +73,15 @@ mod tests {
         assert_eq!(visible("a\u{1b}[31mb\u{202e}c\r\nd\te\u{200b}"), "a␛[31mb⟨U+202E⟩c\nd\te⟨U+200B⟩");
         assert_eq!(unseen("a\u{202e}b\u{202e}\r\n\u{1b}").as_deref(), Some("␛ ⟨U+202E⟩"));
         assert_eq!(unseen("plain\r\n"), None);
-        assert!(matches!(visible("plain, äöü 👩‍💻"), Cow::Borrowed(_)));
+        assert!(matches!(visible("plain, äöü 👩‍💻 ❤\u{fe0f}"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn fillers_soft_hyphens_and_selectors_are_named() {
+        for hidden in
+            ['\u{ad}', '\u{34f}', '\u{2800}', '\u{3164}', '\u{fe01}', '\u{e0041}', '\u{e0100}', '\u{fff9}']
+        {
+            assert_eq!(visible(&format!("a{hidden}b")), format!("a⟨U+{:04X}⟩b", u32::from(hidden)));
+        }
     }
 }

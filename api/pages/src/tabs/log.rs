@@ -160,7 +160,8 @@ pub(crate) async fn page(
     };
     let total_attempts = all.iter().filter(|row| row.has_log()).count();
     let attempts: Vec<AttemptFact> = listed(&all, here.as_ref()).into_iter().cloned().collect();
-    Ok(Html(LogPage { frame, head, query, attempts, here, shown, damage, is_agent, total_attempts }).into_response())
+    Ok(Html(LogPage { frame, head, query, attempts, here, shown, damage, is_agent, total_attempts })
+        .into_response())
 }
 
 /// The kind of work; a retry does not name it again.

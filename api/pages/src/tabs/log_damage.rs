@@ -42,8 +42,9 @@ pub(crate) async fn damage(
         while let Some(line) = lines.next() {
             is_over |= line == b"event: over";
             if let Some(data) = line.strip_prefix(b"data: ").filter(|_| is_over) {
-                let end: LogEnd = serde_json::from_slice(data)
-                    .map_err(|error| Problem::within(format!("the end of the log is not readable: {error}")))?;
+                let end: LogEnd = serde_json::from_slice(data).map_err(|error| {
+                    Problem::within(format!("the end of the log is not readable: {error}"))
+                })?;
                 return Ok(end.damage);
             }
         }
