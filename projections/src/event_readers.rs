@@ -32,41 +32,44 @@ pub(crate) const STEP_FIGURES: u16 = 1 << 9;
 pub(crate) const STAGES: u16 = 1 << 10;
 /// A step begins, ends, or is to begin anew: counted in the row of its run.
 pub(crate) const STEP_COUNTS: u16 = 1 << 11;
+/// Begins, ends, or says something of a round of a step: the comparison of runs.
+pub(crate) const ROUNDS: u16 = 1 << 12;
 
 /// The readers of an event, by its kind.
 fn readers(event: &RunEvent) -> u16 {
     match event {
         RunEvent::RunStarted(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES,
         RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES | STEP_COUNTS,
-        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS,
-        RunEvent::AttemptStarted(_) | RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES,
-        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES | STAGES,
-        RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::AttemptStarted(_) => TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::AttemptAsked(_) => ROW | STEP_FIGURES | STAGES,
-        RunEvent::ChildFinished(_) | RunEvent::ChildStopped(_) | RunEvent::NoticeQueued(_) => STAGES,
+        RunEvent::ChildFinished(_) => STAGES | ROUNDS,
+        RunEvent::ChildStopped(_) | RunEvent::NoticeQueued(_) => STAGES,
         RunEvent::TimerSet(_) => INBOX | STAGES,
         RunEvent::AnswerSaved(_) => INBOX,
         RunEvent::StepSkipped(_) | RunEvent::StepFailed(_) | RunEvent::StepCancelled(_) => {
-            INBOX | STEP_FIGURES | STAGES | STEP_COUNTS
+            INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
         }
+        RunEvent::StepBlocked(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StopRequested(_)
-        | RunEvent::StepBlocked(_)
         | RunEvent::ApprovalRequested(_)
         | RunEvent::QuestionAsked(_)
         | RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES | STAGES,
-        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES,
-        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS,
+        RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
         RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,
-        RunEvent::GateEvaluated(_) => DECISIONS | STAGES,
+        RunEvent::GateEvaluated(_) => DECISIONS | STAGES | ROUNDS,
         RunEvent::StepCancelRequested(_) => DECISIONS,
         RunEvent::VoteCast(_) => INBOX | DECISIONS,
-        RunEvent::ReworkRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | STEP_COUNTS,
-        RunEvent::ApprovalDecided(_)
-        | RunEvent::TimerFired(_)
-        | RunEvent::RunUnblocked(_)
-        | RunEvent::QuestionAnswered(_)
-        | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
-        RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES,
+        RunEvent::ReworkRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::ApprovalDecided(_) | RunEvent::RunUnblocked(_) | RunEvent::QuestionAnswered(_) => {
+            INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS
+        }
+        RunEvent::TimerFired(_) | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
+        RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES | ROUNDS,
         RunEvent::ProgressReported(_) => ROW,
         RunEvent::RunPaused(_)
         | RunEvent::RunResumed(_)

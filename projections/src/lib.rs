@@ -25,6 +25,7 @@ mod money;
 mod open_runs;
 mod projection;
 mod readside;
+mod rounds;
 mod row_codec;
 mod runs;
 mod small_map;
@@ -51,6 +52,7 @@ pub use models::Models;
 pub use money::usd;
 pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
 pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
+pub use rounds::{RoundEnd, RoundEndKind, RoundOutput, RoundRow, RoundVerdict, RoundsOfRun};
 pub use runs::{
     AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, GroupedRuns, GroupingError, LookReport,
     RUN_FIELDS, RUN_STATUSES, RowFailure, RowParent, RowState, RowStepCounts, RowUsage, RunCounts,

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::args::BisectArgs;
 use super::context::CommandContext;
+use super::lines::difference_text::difference_lines;
 use crate::client::{encode, query};
-use crate::compare::ValueDifference;
 use crate::fault::{Code, Fault};
 use crate::node::{FoundEvent, NamedRun, RunBisect, RunsBisect};
 use crate::text::{count, cut, instant};
@@ -73,20 +73,10 @@ pub(crate) fn run_text(found: &RunBisect) -> String {
     lines.join("\n") + "\n"
 }
 
-fn event_text(event: &FoundEvent) -> String {
+fn event_text(found: &FoundEvent) -> String {
+    let event = &found.event;
     let step = event.step.as_ref().map(|step| format!(" {step}")).unwrap_or_default();
     format!("{} {}{step}, {} by {}", event.version, event.kind, instant(event.at), event.actor)
-}
-
-fn difference_lines(before: &str, difference: &ValueDifference, lines: &mut Vec<String>) {
-    let ValueDifference { path, before: former, after } = difference;
-    for (mark, value) in [("-", former), ("+", after)] {
-        if let Some(value) = value {
-            let indent = before.len() - before.trim_start().len();
-            let name = before.trim_start();
-            lines.push(format!("{:indent$}{mark} {name}{path}: {}", "", cut(&value.to_string(), 200)));
-        }
-    }
 }
 
 async fn of_runs(context: &CommandContext, path: &str) -> Result<u8, Fault> {

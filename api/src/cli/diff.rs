@@ -1,33 +1,20 @@
 //! `diff`: a run at two moments, or two runs.
 
+use std::time::Duration;
+
+use everfold_engine::id::Version;
 use everfold_engine::time::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::args::DiffArgs;
 use super::context::CommandContext;
+use super::lines::difference_text::difference_lines;
 use super::moments::{TypedMoment, moment};
 use super::run_moment::version_at;
 use crate::client::{encode, query};
-use crate::compare::{ValueDifference, differences};
 use crate::fault::{Code, Fault};
-use crate::node::RunDiff;
-use crate::text::{cut, instant};
-
-/// Fields that are different in any two runs, or of every moment.
-const OWN: [&str; 12] = [
-    "id",
-    "short_id",
-    "version",
-    "started_at",
-    "updated_at",
-    "ended_at",
-    "driven",
-    "origin",
-    "parent",
-    "cwd",
-    "workspace",
-    "commit",
-];
+use crate::node::{ComparedGate, ComparedRound, ComparedRun, RoundPair, RunDiff, RunsDiff};
+use crate::text::{count, instant, span};
 
 pub(crate) async fn run(context: &CommandContext, args: DiffArgs) -> Result<u8, Fault> {
     match args.other.split_once("..") {
@@ -70,7 +57,7 @@ async fn version(
             // Before the beginning is the beginning.
             (None, DiffSide::From) => Ok(None),
             (None, DiffSide::To) => {
-                let began: Value = view(context, run).await?;
+                let began: Value = context.client.get(&format!("/api/v1/runs/{}", encode(run))).await?;
                 Err(began_later(text, at, began["started_at"].as_str().unwrap_or_default()))
             }
         },
@@ -98,15 +85,17 @@ async fn moments(
     }
     let (from, to) = (&diff.from, &diff.to);
     context.out.line(format!("run {}: version {} → {}", diff.short_id, from.version, to.version));
-    for difference in &diff.changes {
-        print(context, "", difference);
-    }
+    let mut lines = Vec::new();
+    diff.changes.iter().for_each(|difference| difference_lines("", difference, &mut lines));
     for step in &diff.steps {
-        context.out.line(format!("step {}", step.step));
-        for difference in &step.changes {
-            print(context, "  ", difference);
-        }
+        lines.push(format!("step {}", step.step));
+        step.changes.iter().for_each(|difference| difference_lines("  ", difference, &mut lines));
     }
+    if !diff.rounds.is_empty() {
+        lines.push("rounds".to_owned());
+        lines.extend(diff.rounds.iter().map(round_line));
+    }
+    lines.iter().for_each(|line| context.out.line(line));
     let word = if diff.events_total == 1 { "event" } else { "events" };
     context.out.line(format!("{} {word} between", diff.events_total));
     for event in &diff.events {
@@ -121,53 +110,130 @@ async fn moments(
 }
 
 async fn runs(context: &CommandContext, one: &str, other: &str) -> Result<u8, Fault> {
-    let (before, after) = (view(context, one).await?, view(context, other).await?);
-    let name = |view: &Value| view["short_id"].as_str().unwrap_or_default().to_owned();
-    let (from, to) = (name(&before), name(&after));
-    let found = differences(&compared(before), &compared(after));
+    let path = format!("/api/v1/runs/{}/diff/{}", encode(one), encode(other));
     if context.json {
-        context.out.json(&json!({ "from": from, "to": to, "differences": found }))?;
+        let diff: Value = context.client.get(&path).await?;
+        context.out.json(&diff)?;
         return Ok(0);
     }
-    if found.is_empty() {
-        context.out.line(format!("runs {from} and {to} are the same"));
-        return Ok(0);
-    }
-    context.out.line(format!("run {from} → run {to}"));
-    for difference in &found {
-        print(context, "", difference);
-    }
+    let diff: RunsDiff = context.client.get(&path).await?;
+    context.out.raw(&runs_text(&diff));
     Ok(0)
 }
 
-async fn view(context: &CommandContext, run: &str) -> Result<Value, Fault> {
-    context.client.get(&format!("/api/v1/runs/{}", encode(run))).await
+/// What is different in two runs, as a text.
+pub(crate) fn runs_text(diff: &RunsDiff) -> String {
+    let RunsDiff { from, to, same_input, same_definition, first, .. } = diff;
+    if first.is_none() && diff.differences.is_empty() {
+        return format!("runs {from} and {to} are the same\n");
+    }
+    let mut lines = vec![format!("run {from} → run {to}")];
+    lines.push(format!("  {} → {}", side_text(&diff.runs[0]), side_text(&diff.runs[1])));
+    lines.push(match (same_input, same_definition) {
+        (true, true) => "the same input and definition".to_owned(),
+        (false, true) => "another input".to_owned(),
+        (true, false) => "another definition".to_owned(),
+        (false, false) => "another input and another definition".to_owned(),
+    });
+    lines.push(match first {
+        Some(first) => {
+            let event = |at: Option<Version>| at.map_or("none".to_owned(), |version| version.to_string());
+            let events = format!("[events {} and {}]", event(first.from), event(first.to));
+            format!("they part first at {}, round {}: {} {events}", first.step, first.round, first.cause)
+        }
+        None => "both went the same way".to_owned(),
+    });
+    lines.extend(diff.rounds.iter().map(round_line));
+    let unlisted = diff.rounds_total.saturating_sub(diff.rounds.len());
+    if unlisted > 0 {
+        lines.push(format!("  … {} more", count(unlisted as u64, "round")));
+    }
+    for difference in diff.differences.iter().filter(|difference| !is_said_by_rounds(&difference.path)) {
+        difference_lines("", difference, &mut lines);
+    }
+    lines.join("\n") + "\n"
 }
 
-/// What two runs have in common to be compared: times and places are each one's own.
-fn compared(mut view: Value) -> Value {
-    if let Some(fields) = view.as_object_mut() {
-        fields.retain(|name, _| !OWN.contains(&name.as_str()));
-    }
-    for step in view["steps"].as_array_mut().into_iter().flatten() {
-        if let Some(fields) = step.as_object_mut() {
-            fields.retain(|name, _| !matches!(name.as_str(), "started_at" | "ended_at" | "child"));
+/// Whether the rounds, or the statuses in front of them, say it already.
+fn is_said_by_rounds(path: &str) -> bool {
+    match path.strip_prefix("steps.") {
+        Some(of_step) => {
+            let field = of_step.split('.').nth(1).unwrap_or_default();
+            matches!(field, "round" | "attempt" | "status" | "gates")
         }
+        None => matches!(path.split('.').next(), Some("status" | "awaits" | "routes" | "usage")),
     }
-    view
 }
 
-fn print(context: &CommandContext, indent: &str, difference: &ValueDifference) {
-    let ValueDifference { path, before, after } = difference;
-    for (mark, value) in [("-", before), ("+", after)] {
-        if let Some(value) = value {
-            context.out.line(format!("{indent}{mark} {path}: {}", cut(&value.to_string(), 400)));
+fn side_text(run: &ComparedRun) -> String {
+    format!("{} {}{}", run.status, span(Duration::from_millis(run.took_ms)), cost_text(&run.cost_usd))
+}
+
+/// What something cost, where it did.
+fn cost_text(usd: &str) -> String {
+    if usd.bytes().all(|digit| matches!(digit, b'0' | b'.')) { String::new() } else { format!(" {usd} USD") }
+}
+
+/// A round on both sides, and what is different.
+fn round_line(pair: &RoundPair) -> String {
+    let side = |round: &Option<ComparedRound>| match round {
+        Some(round) => round_text(round),
+        None => "did not begin".to_owned(),
+    };
+    let RoundPair { step, round, from, to, .. } = pair;
+    let notes = round_notes(pair).join("; ");
+    format!("  {step} {round}: {} → {}, {notes}", side(from), side(to))
+}
+
+fn round_text(round: &ComparedRound) -> String {
+    let took = round.took_ms.map(|took| format!(" {}", span(Duration::from_millis(took))));
+    let attempts = if round.attempts > 1 { format!(" {} attempts", round.attempts) } else { String::new() };
+    let end = round.end.as_deref().unwrap_or("goes on");
+    format!("{end}{}{attempts}{}", took.unwrap_or_default(), cost_text(&round.cost_usd))
+}
+
+fn round_notes(pair: &RoundPair) -> Vec<String> {
+    let (Some(from), Some(to)) = (&pair.from, &pair.to) else {
+        return vec![if pair.from.is_some() { "only in the first" } else { "only in the second" }.to_owned()];
+    };
+    if pair.differs.is_empty() {
+        return vec!["the same".to_owned()];
+    }
+    let has = |part: &str| pair.differs.iter().any(|differs| differs == part);
+    let mut notes = Vec::new();
+    if has("work") {
+        notes.push("given other values".to_owned());
+    }
+    if has("output") {
+        notes.push("another output".to_owned());
+    }
+    for gate in from.gates.keys().chain(to.gates.keys().filter(|gate| !from.gates.contains_key(*gate))) {
+        let (one, other) = (from.gates.get(gate), to.gates.get(gate));
+        let verdict = |said: Option<&ComparedGate>| said.map_or("not asked", |said| &said.verdict).to_owned();
+        let (was, is) = (verdict(one), verdict(other));
+        if was != is {
+            notes.push(format!("gate {gate}: {was} → {is}"));
+        }
+        if let (Some(one), Some(other)) = (one, other) {
+            if one.evidence != other.evidence {
+                notes.push(format!("other evidence of {gate}"));
+            }
+            if one.policy != other.policy {
+                notes.push(format!("another policy of {gate}"));
+            }
         }
     }
+    if notes.is_empty() {
+        // How it ended and its attempts stand in front.
+        notes.push("not the same".to_owned());
+    }
+    notes
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cli::output::Out;
     use crate::client::{Client, FolderOptions, Leave};

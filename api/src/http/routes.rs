@@ -98,6 +98,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(events::stream))
         .routes(routes!(state::at))
         .routes(routes!(diff::diff))
+        .routes(routes!(diff::runs))
         .routes(routes!(bisect::of_run))
         .routes(routes!(bisect::of_runs))
         .routes(routes!(why::of_run))

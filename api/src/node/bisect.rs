@@ -41,7 +41,7 @@ impl Node {
     pub(crate) async fn bisect(&self, run: RunId, source: &str) -> Result<RunBisect, Fault> {
         let definition = self.definition(run).await?;
         let question = StateQuestion::compile(source, Some(&definition)).map_err(refused)?;
-        let mut asking = Asking::new(self);
+        let mut scan = BisectScan::new(self);
         let mut history: HistoryFold = self.engine().history(run);
         let mut found = RunBisect {
             run,
@@ -57,12 +57,12 @@ impl Node {
             undecided: None,
         };
         while let Some(envelope) = history.next().await? {
-            if found.looked_at == EVENTS_MAX || asking.is_over() {
+            if found.looked_at == EVENTS_MAX || scan.is_over() {
                 found.more = true;
                 break;
             }
             let Some(state) = history.state() else { break };
-            let answer = asking.ask(run, &question, state).await?;
+            let answer = scan.ask(run, &question, state).await?;
             found.looked_at += 1;
             match (answer, &found.first) {
                 (Some(true), None) => {
@@ -77,9 +77,9 @@ impl Node {
             }
             found.last = answer;
         }
-        found.undecided = asking.undecided;
+        found.undecided = scan.undecided;
         let version =
-            found.first.as_ref().map(|event| event.version).filter(|version| *version > Version::FIRST);
+            found.first.as_ref().map(|found| found.event.version).filter(|version| *version > Version::FIRST);
         if let Some(version) = version {
             let before = Version(version.get() - 1);
             found.changed = Some(self.compared(run, before, Some(version)).await?);
@@ -104,7 +104,7 @@ impl Node {
     /// The expression cannot be asked; a run cannot be read.
     pub(crate) async fn bisect_runs(&self, filter: RunFilter, source: &str) -> Result<RunsBisect, Fault> {
         StateQuestion::compile(source, None).map_err(refused)?;
-        let mut asking = Asking::new(self);
+        let mut scan = BisectScan::new(self);
         let mut before: BTreeMap<String, RunRow> = BTreeMap::new();
         let (mut looked_at, mut cursor, mut first, mut more) = (0, None, None, false);
         'pages: loop {
@@ -113,16 +113,16 @@ impl Node {
                 .runs(None, move |runs| runs.list(&of_page, RunOrder::Oldest, cursor, PAGE, None))
                 .await?;
             for row in page.items {
-                if looked_at == RUNS_MAX || asking.is_over() {
+                if looked_at == RUNS_MAX || scan.is_over() {
                     more = true;
                     break 'pages;
                 }
                 let state = self.engine().state(row.id).await?;
                 looked_at += 1;
                 let answer = match StateQuestion::compile(source, Some(state.definition())) {
-                    Ok(question) => asking.ask(row.id, &question, &state).await?,
+                    Ok(question) => scan.ask(row.id, &question, &state).await?,
                     // It names a step that this run's definition does not have.
-                    Err(error) => asking.leave_out(error.to_string()),
+                    Err(error) => scan.leave_out(error.to_string()),
                 };
                 if answer == Some(true) {
                     first = Some((row, state.definition_hash()));
@@ -142,7 +142,7 @@ impl Node {
             definition: None,
             looked_at,
             more,
-            undecided: asking.undecided,
+            undecided: scan.undecided,
         };
         let Some((row, Some(hash))) = first else { return Ok(found) };
         let former = before.remove(&row.pipeline);
@@ -198,7 +198,7 @@ impl Node {
 }
 
 /// An expression on its way through states.
-struct Asking<'a> {
+struct BisectScan<'a> {
     node: &'a Node,
     allowance: Allowance,
     loaded: Loaded,
@@ -206,7 +206,7 @@ struct Asking<'a> {
     undecided: Option<UndecidedRows>,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> BisectScan<'a> {
     fn new(node: &'a Node) -> Self {
         Self { node, allowance: Allowance::of_rows(), loaded: Loaded::default(), bytes: 0, undecided: None }
     }
@@ -260,13 +260,5 @@ fn refused(error: FilterError) -> Fault {
 }
 
 fn found_event(envelope: &Envelope) -> FoundEvent {
-    let brief = brief(envelope);
-    FoundEvent {
-        version: brief.version,
-        position: envelope.position,
-        at: brief.at,
-        actor: brief.actor,
-        kind: brief.kind,
-        step: brief.step,
-    }
+    FoundEvent { event: brief(envelope), position: envelope.position }
 }

@@ -1,12 +1,12 @@
 //! Answers of `/runs/{run}/bisect` and `/bisect`.
 
-use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::id::{Position, RunId};
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::run_diff::RunDiff;
+use super::run_diff::{EventBrief, RunDiff};
 use crate::body::filter::UndecidedRows;
 use crate::schema;
 
@@ -41,22 +41,11 @@ pub(crate) struct RunBisect {
 /// An event that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct FoundEvent {
-    /// Its place in the run.
-    #[schema(value_type = u64)]
-    pub(crate) version: Version,
+    #[serde(flatten)]
+    pub(crate) event: EventBrief,
     /// Its place in the log.
     #[schema(value_type = u64)]
     pub(crate) position: Position,
-    /// When it was recorded.
-    #[schema(value_type = schema::TimeSchema)]
-    pub(crate) at: Timestamp,
-    /// Who caused it.
-    pub(crate) actor: String,
-    /// Its name.
-    #[serde(rename = "type")]
-    pub(crate) kind: String,
-    /// The step, or an item of it, that it is about.
-    pub(crate) step: Option<String>,
 }
 
 /// The first run of a list of which an expression is true.

@@ -34,7 +34,9 @@ mod record;
 mod replay;
 mod replay_below;
 mod rerun;
+mod run_compare;
 mod run_diff;
+mod runs_diff;
 mod schedules;
 mod settings;
 mod signals;
@@ -71,6 +73,7 @@ pub use replay::{
 };
 pub(crate) use rerun::Rerun;
 pub(crate) use run_diff::RunDiff;
+pub(crate) use runs_diff::{ComparedGate, ComparedRound, ComparedRun, RoundPair, RunsDiff};
 pub(crate) use schedules::{Add, Remove, Update};
 pub use schedules::{ScheduleView, TickView};
 pub use settings::settings;

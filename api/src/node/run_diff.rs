@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::cursor::CursorOf;
 use super::handle::Node;
+use super::runs_diff::RoundPair;
 use crate::body::event::event_body;
 use crate::compare::{ValueDifference, differences};
 use crate::fault::{Code, Fault};
@@ -41,6 +42,9 @@ pub(crate) struct RunDiff {
     pub(crate) changes: Vec<ValueDifference>,
     /// The steps that changed, in the order of the file.
     pub(crate) steps: Vec<StepDiff>,
+    /// The rounds of steps that began, were judged or ended between, in the order in which they began; the first thousand.
+    #[serde(default)]
+    pub(crate) rounds: Vec<RoundPair>,
     /// The events behind the earlier moment up to the later one, the first thousand of them.
     pub(crate) events: Vec<EventBrief>,
     /// How many there are.
@@ -71,12 +75,15 @@ pub(crate) struct StepDiff {
 /// An event by its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct EventBrief {
+    /// Its place in the run.
     #[schema(value_type = u64)]
     pub(crate) version: Version,
+    /// When it was recorded.
     #[schema(value_type = schema::TimeSchema)]
     pub(crate) at: Timestamp,
     /// Who caused it.
     pub(crate) actor: String,
+    /// Its name.
     #[serde(rename = "type")]
     pub(crate) kind: String,
     /// The step, or an item of it, that it is about.
@@ -127,12 +134,14 @@ impl Node {
             }
         }
         let steps = after.steps().map(|(step, _)| &step.id).filter_map(|id| step_diff(id, &old, &new));
+        let rounds = self.rounds_between(run, from.version, to.version).await?;
         let (events, next_cursor) = self.between(run, from.version, to.version).await?;
         Ok(RunDiff {
             run,
             short_id: run.short(),
             changes: differences(&earlier, &later),
             steps: steps.collect(),
+            rounds,
             events,
             events_total: to.version.get() - from.version.get(),
             next_cursor,

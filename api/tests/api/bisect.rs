@@ -5,30 +5,11 @@ use everfold_engine::id::{RunId, Version};
 use everfold_projections::{StateAnswer, StateQuestion};
 use serde_json::{Value, json};
 
-use crate::fixtures::in_memory::{Api, read};
+use crate::fixtures::in_memory::{Api, SENT_BACK, encoded, read};
 
-const SENT_BACK: &str = "\
-name: sent-back
-steps:
-  - id: build
-    function: everfold.echo
-    with: { failed: 3 }
-  - id: review
-    function: everfold.noop
-    gates:
-      - { id: tests, expression: 'steps.build.output.failed == 0', on_fail: { rework: build, max: 2, then: block } }
-";
-
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-async fn started(api: &Api, body: Value, status: &str) -> String {
-    let (code, run) = api.post("/api/v1/runs", body).await;
-    assert_eq!(code, 201, "{run}");
-    let id = run["id"].as_str().unwrap().to_owned();
-    api.until(&id, status).await;
-    id
+/// A run that was sent back and is blocked.
+async fn sent_back(api: &Api) -> String {
+    api.started(json!({ "definition": SENT_BACK, "input": { "deploy": true } }), "blocked").await
 }
 
 /// What a plain look at each version by itself says: the first true one, the first one behind it that is not, how many.
@@ -52,7 +33,7 @@ async fn plainly(api: &Api, run: &str, source: &str) -> (Option<u64>, Option<u64
 #[tokio::test]
 async fn the_first_event_is_that_of_asking_each_version_by_itself() {
     let api = Api::new();
-    let run = started(&api, json!({ "definition": SENT_BACK }), "blocked").await;
+    let run = sent_back(&api).await;
     for source in [
         "status == 'blocked'",
         "status == 'running'",
@@ -82,7 +63,7 @@ async fn the_first_event_is_that_of_asking_each_version_by_itself() {
 #[tokio::test]
 async fn the_event_is_told_with_its_input_and_what_it_changed() {
     let api = Api::new();
-    let run = started(&api, json!({ "definition": SENT_BACK }), "blocked").await;
+    let run = sent_back(&api).await;
     let asked = encoded("steps.build.round > 1");
     let (_, found) = api.get(&format!("/api/v1/runs/{run}/bisect?expression={asked}")).await;
     assert_eq!(
@@ -104,7 +85,7 @@ async fn the_event_is_told_with_its_input_and_what_it_changed() {
 #[tokio::test]
 async fn what_cannot_be_asked_is_refused_with_its_place() {
     let api = Api::new();
-    let run = started(&api, json!({ "definition": SENT_BACK }), "blocked").await;
+    let run = sent_back(&api).await;
     for (source, said) in [
         ("steps.bild.round > 1", "column 7: the run has no step “bild”"),
         ("steps.build.rond > 1", "column 13: steps have no field “rond”"),
@@ -140,7 +121,7 @@ async fn the_first_run_is_told_with_the_run_before_it_and_what_changed_of_the_de
         let body = json!({ "definition": version(wanted) }).to_string();
         let (code, saved) = read(api.send("PUT", "/api/v1/pipelines/count", &[], body).await).await;
         assert!(code < 300, "{saved}");
-        runs.push(started(&api, json!({ "pipeline": "count" }), status).await);
+        runs.push(api.started(json!({ "pipeline": "count" }), status).await);
     }
     let asked = encoded("steps.check.status == 'failed'");
     let (code, found) = api.get(&format!("/api/v1/bisect?expression={asked}&pipeline=count")).await;

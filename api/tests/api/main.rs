@@ -34,6 +34,7 @@ mod pipeline_stats;
 mod replay_by_definition;
 mod request_forms;
 mod routes;
+mod run_comparison;
 mod run_shapes;
 mod schema_mirrors;
 mod shared_budgets;

@@ -49,6 +49,7 @@ fn reads_of_moments(run: &str, pipeline: &str, task: &str) -> Vec<(&'static str,
         ("/api/v1/runs/{run}/graph", of_run("graph")),
         ("/api/v1/runs/{run}/timeline", of_run("timeline")),
         ("/api/v1/runs/{run}/why", of_run("why")),
+        ("/api/v1/runs/{run}/diff/{other}", of_run(&format!("diff/{run}"))),
         ("/api/v1/runs/{run}/artefacts", of_run("artefacts")),
         ("/api/v1/runs/{run}/audit", of_run("audit")),
         ("/api/v1/pipelines/{name}/stats", format!("/api/v1/pipelines/{pipeline}/stats")),
@@ -141,7 +142,7 @@ async fn a_moment_before_a_run_began_is_refused_on_every_route_of_it() {
     let of_run = |(name, path): (&'static str, String)| name.contains("{run}").then_some(path);
     let mut paths: Vec<String> =
         reads_of_moments(&run, "judged", "").into_iter().filter_map(of_run).collect();
-    assert_eq!(paths.len(), 6);
+    assert_eq!(paths.len(), 7);
     paths.extend(["spend", "audit/decisions"].map(|list| format!("/api/v1/{list}?run={run}")));
     for path in paths {
         let mark = if path.contains('?') { '&' } else { '?' };

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fixtures::in_memory::Api;
+use crate::fixtures::in_memory::{Api, SENT_BACK, read};
 
 /// The causes as lines: the kind, the sentence, whether an event shows it; runs by the names that they are given.
 fn told(causes: &Value, runs: &[(&str, &str)]) -> String {
@@ -24,17 +24,14 @@ fn told(causes: &Value, runs: &[(&str, &str)]) -> String {
     text
 }
 
-async fn started(api: &Api, definition: &str, input: Value, status: &str) -> String {
-    let mut body = json!({ "definition": definition, "input": input });
-    // What stands as the title of the run is no input.
-    if let Some(title) = body["input"].as_object_mut().and_then(|input| input.remove("title")) {
-        body["title"] = title;
-    }
-    let (code, run) = api.post("/api/v1/runs", body).await;
-    assert_eq!(code, 201, "{run}");
-    let id = run["id"].as_str().unwrap().to_owned();
-    api.until(&id, status).await;
-    id
+/// Starts a run with this title and waits until it has this status.
+async fn titled(api: &Api, definition: &str, title: &str, status: &str) -> String {
+    api.started(json!({ "definition": definition, "title": title }), status).await
+}
+
+/// A run that was sent back and is blocked.
+async fn sent_back(api: &Api, deploy: bool) -> String {
+    api.started(json!({ "definition": SENT_BACK, "input": { "deploy": deploy } }), "blocked").await
 }
 
 async fn why(api: &Api, path: &str) -> Value {
@@ -53,9 +50,9 @@ steps:
 #[tokio::test]
 async fn a_run_that_waits_for_a_slot_names_its_holder_and_why_that_waits() {
     let api = Api::new();
-    let first = started(&api, HALL, json!({ "title": "The first" }), "waiting").await;
-    let second = started(&api, HALL, json!({ "title": "The second" }), "queued").await;
-    let third = started(&api, HALL, json!({ "title": "The third" }), "queued").await;
+    let first = titled(&api, HALL, "The first", "waiting").await;
+    let second = titled(&api, HALL, "The second", "queued").await;
+    let third = titled(&api, HALL, "The third", "queued").await;
     let names = [(first.as_str(), "FIRST"), (second.as_str(), "SECOND"), (third.as_str(), "THIRD")];
     let answer = why(&api, &format!("/api/v1/runs/{third}/why")).await;
     assert_eq!((&answer["status"], &answer["step"]), (&"queued".into(), &Value::Null));
@@ -95,7 +92,7 @@ async fn a_step_waits_for_a_step_that_waits_for_a_child_that_waits_for_a_person(
     let api = Api::new();
     let (code, saved) = put(&api, "child", CHILD).await;
     assert!(code < 300, "{saved}");
-    let parent = started(&api, PARENT, json!({}), "running").await;
+    let parent = api.started(json!({ "definition": PARENT }), "running").await;
     let (_, view) = api.get(&format!("/api/v1/runs/{parent}")).await;
     let mut child = view["steps"][0]["child"].clone();
     while child.is_null() {
@@ -115,31 +112,13 @@ async fn a_step_waits_for_a_step_that_waits_for_a_child_that_waits_for_a_person(
 
 async fn put(api: &Api, name: &str, text: &str) -> (u16, Value) {
     let body = json!({ "definition": text }).to_string();
-    crate::fixtures::in_memory::read(api.send("PUT", &format!("/api/v1/pipelines/{name}"), &[], body).await)
-        .await
+    read(api.send("PUT", &format!("/api/v1/pipelines/{name}"), &[], body).await).await
 }
-
-const SENT_BACK: &str = "\
-name: sent-back
-input: { type: object, required: [deploy], properties: { deploy: { type: boolean } } }
-steps:
-  - id: build
-    function: everfold.echo
-    with: { failed: 3 }
-  - id: review
-    function: everfold.noop
-    gates:
-      - { id: tests, expression: 'steps.build.output.failed == 0', on_fail: { rework: build, max: 1, then: block } }
-  - id: deploy
-    needs: [build]
-    when: input.deploy && steps.build.output.failed < 2
-    function: everfold.noop
-";
 
 #[tokio::test]
 async fn what_was_sent_back_passed_over_and_blocked_is_told_with_its_gate_and_its_values() {
     let api = Api::new();
-    let run = started(&api, SENT_BACK, json!({ "deploy": true }), "blocked").await;
+    let run = sent_back(&api, true).await;
     let answer = why(&api, &format!("/api/v1/runs/{run}/why")).await;
     insta::assert_snapshot!("sent_back", told(&answer["causes"], &[]));
     for step in ["build", "review", "deploy"] {
@@ -159,7 +138,7 @@ async fn what_was_sent_back_passed_over_and_blocked_is_told_with_its_gate_and_it
 #[tokio::test]
 async fn every_version_of_a_run_has_causes_and_an_end() {
     let api = Api::new();
-    let run = started(&api, SENT_BACK, json!({ "deploy": false }), "blocked").await;
+    let run = sent_back(&api, false).await;
     let (_, view) = api.get(&format!("/api/v1/runs/{run}")).await;
     for version in 1..=view["version"].as_u64().unwrap() {
         let answer = why(&api, &format!("/api/v1/runs/{run}/why?version={version}")).await;
@@ -177,9 +156,9 @@ async fn why_nothing_happens_names_pauses_queues_and_what_people_are_asked() {
     let api = Api::new();
     let empty = why(&api, "/api/v1/why").await;
     assert_eq!((&empty["open"], &empty["causes"]), (&0.into(), &json!([])));
-    let first = started(&api, HALL, json!({ "title": "The first" }), "waiting").await;
-    let second = started(&api, HALL, json!({ "title": "The second" }), "queued").await;
-    let blocked = started(&api, SENT_BACK, json!({ "deploy": true }), "blocked").await;
+    let first = titled(&api, HALL, "The first", "waiting").await;
+    let second = titled(&api, HALL, "The second", "queued").await;
+    let blocked = sent_back(&api, true).await;
     let (code, _) =
         api.post("/api/v1/engine/pause", json!({ "pipeline": "nightly", "reason": "a migration" })).await;
     assert!(code < 300, "{code}");

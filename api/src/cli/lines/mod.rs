@@ -1,5 +1,6 @@
-//! Lines that several verbs print: what was used up, notices, what came of a delivery or a schedule.
+//! Lines that several verbs print: what was used up, what is different, notices, what came of a delivery or a schedule.
 
 pub(super) mod account_text;
+pub(super) mod difference_text;
 pub(super) mod notice_text;
 pub(super) mod outcome_text;

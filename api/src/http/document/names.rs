@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 112] = [
+const NAMES: [(&str, &str, &str); 113] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
@@ -40,6 +40,7 @@ const NAMES: [(&str, &str, &str); 112] = [
     ("GET", "/api/v1/runs/{run}/events/stream", "streamRunEvents"),
     ("GET", "/api/v1/runs/{run}/state", "getRunState"),
     ("GET", "/api/v1/runs/{run}/diff", "compareRun"),
+    ("GET", "/api/v1/runs/{run}/diff/{other}", "compareRuns"),
     ("GET", "/api/v1/runs/{run}/why", "explainRun"),
     ("GET", "/api/v1/why", "explainFolder"),
     ("GET", "/api/v1/runs/{run}/bisect", "bisectRun"),

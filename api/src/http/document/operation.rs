@@ -13,7 +13,7 @@ use super::part::part;
 use crate::access::{RequiredRole, needed};
 
 /// The parameters of paths: the name, what it is, an example.
-const NAMES: [(&str, &str, &str); 14] = [
+const NAMES: [(&str, &str, &str); 15] = [
     (
         "hash",
         "The BLAKE3 hash of the bytes, as the list or an event says it.",
@@ -25,6 +25,7 @@ const NAMES: [(&str, &str, &str); 14] = [
         "An id, a short id, at least 4 digits of one, `@` for the newest, `@1` for the one before, or the work item of its label `item`.",
         "@",
     ),
+    ("other", "The other run, named as the first.", "@"),
     ("step", "A step, or an item of it: `STEP`, `STEP.ITEM`.", "build"),
     ("round", "The round, from 1.", "1"),
     ("attempt", "The attempt, from 1.", "1"),

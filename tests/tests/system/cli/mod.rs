@@ -22,6 +22,7 @@ mod orch;
 mod pipeline_cases;
 mod preflight;
 mod progress;
+mod reasons;
 mod redaction;
 mod remote;
 mod roles;

@@ -1,0 +1,269 @@
+//! The rounds of a run's steps: what ran, how it ended, what its gates said, what came of it and what it cost.
+//!
+//! Law: folded from the run's events alone. A copied history counts, because what was decided there is what the run goes
+//! on from.
+
+use std::collections::{BTreeMap, HashMap};
+
+use everfold_base::envelope::Envelope;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::{AttemptId, Round, StepPath, Version};
+use everfold_base::json::{Hash, JsonText};
+use everfold_base::time::Timestamp;
+use everfold_core::event::{self, RunEvent, ScheduledWork};
+use everfold_core::policy::Verdict;
+
+use crate::event_readers::{ROUNDS, passed_over};
+
+/// A round of a step, or of an item of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundRow {
+    /// The step, or an item of it.
+    pub step: String,
+    /// The round.
+    pub round: Round,
+    /// The event that began it, or ended it where it never began.
+    pub version: Version,
+    /// When that was recorded.
+    pub began_at: Timestamp,
+    /// How it ended, or that it is blocked; none: it goes on.
+    pub end: Option<RoundEnd>,
+    /// The event of each attempt's beginning.
+    pub attempts: Vec<Version>,
+    /// The hash of what its first attempt was given to do.
+    pub work: Option<Hash>,
+    /// What came of it.
+    pub output: Option<RoundOutput>,
+    /// How the newest of its attempts that failed did so, or the round itself.
+    pub failure: Option<Failure>,
+    /// The newest verdict of each gate.
+    pub gates: BTreeMap<String, RoundVerdict>,
+    /// Cost in millionths of a US dollar.
+    pub cost_micros: u64,
+}
+
+/// How a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoundEnd {
+    /// How.
+    pub kind: RoundEndKind,
+    /// The event.
+    pub version: Version,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The ways in which a round ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoundEndKind {
+    /// The step succeeded.
+    Succeeded,
+    /// The step failed.
+    Failed,
+    /// It never began.
+    Skipped,
+    /// It was ended with its run, or by a person.
+    Cancelled,
+    /// The step was sent back, and began anew.
+    Reworked,
+    /// A person has to decide; the round has not ended.
+    Blocked,
+}
+
+impl RoundEndKind {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Cancelled => "cancelled",
+            Self::Reworked => "reworked",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+/// What came of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoundOutput {
+    /// The hash of the value.
+    pub hash: Hash,
+    /// The event that says it.
+    pub version: Version,
+}
+
+/// What a gate said of a round.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundVerdict {
+    /// What it said.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// The hash of the evidence.
+    pub evidence: Hash,
+    /// The hash of the policy.
+    pub policy: Hash,
+    /// The event.
+    pub version: Version,
+}
+
+/// The rounds of one run, folded event by event.
+#[derive(Debug, Clone, Default)]
+pub struct RoundsOfRun {
+    rows: Vec<RoundRow>,
+    places: HashMap<(StepPath, Round), usize>,
+    /// The newest round of each step and item.
+    newest: HashMap<StepPath, usize>,
+}
+
+impl RoundsOfRun {
+    /// Folds the run's next event. One that cannot be read is passed over.
+    pub fn fold(&mut self, envelope: &Envelope) {
+        let header = &envelope.header;
+        if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
+            self.apply(&event, header.version, header.recorded_at);
+        }
+    }
+
+    /// The rounds, in the order in which they began.
+    #[must_use]
+    pub fn rows(&self) -> &[RoundRow] {
+        &self.rows
+    }
+
+    fn row(&mut self, path: &StepPath, round: Round, version: Version, at: Timestamp) -> &mut RoundRow {
+        let next = self.rows.len();
+        let place = *self.places.entry((path.clone(), round)).or_insert(next);
+        if place == next {
+            self.newest.insert(path.clone(), place);
+            self.rows.push(RoundRow {
+                step: path.to_string(),
+                round,
+                version,
+                began_at: at,
+                end: None,
+                attempts: Vec::new(),
+                work: None,
+                output: None,
+                failure: None,
+                gates: BTreeMap::new(),
+                cost_micros: 0,
+            });
+        }
+        &mut self.rows[place]
+    }
+
+    fn known(&mut self, id: &AttemptId) -> Option<&mut RoundRow> {
+        let place = *self.places.get(&(id.path.clone(), id.round))?;
+        self.rows.get_mut(place)
+    }
+
+    fn end(&mut self, path: &StepPath, round: Round, end: RoundEnd, failure: Option<&Failure>) {
+        let row = self.row(path, round, end.version, end.at);
+        row.end = Some(end);
+        if let Some(failure) = failure {
+            row.failure = Some(failure.clone());
+        }
+    }
+
+    fn output(&mut self, id: &AttemptId, hash: Hash, version: Version) {
+        if let Some(row) = self.known(id) {
+            row.output = Some(RoundOutput { hash, version });
+        }
+    }
+
+    fn failed(&mut self, id: &AttemptId, failure: Failure) {
+        if let Some(row) = self.known(id) {
+            row.failure = Some(failure);
+        }
+    }
+
+    fn apply(&mut self, event: &RunEvent, version: Version, at: Timestamp) {
+        let end = |kind| RoundEnd { kind, version, at };
+        match event {
+            RunEvent::StepScheduled(event) => {
+                let row = self.row(&event.id.path, event.id.round, version, at);
+                row.attempts.push(version);
+                if let ScheduledWork::Task(task) = &event.work {
+                    row.work = Some(task.task.hash());
+                }
+            }
+            RunEvent::RetryScheduled(event) => {
+                if let Some(row) = self.known(&event.id) {
+                    row.attempts.push(version);
+                }
+            }
+            RunEvent::AttemptSucceeded(event) => self.output(&event.id, event.output.hash(), version),
+            RunEvent::AttemptFailed(event) => self.failed(&event.id, event.failure.clone()),
+            RunEvent::AttemptLost(event) => {
+                self.failed(&event.id, Failure::new(FailureKind::Lost, event.reason.clone()));
+            }
+            RunEvent::ChildFinished(event) => {
+                self.output(&event.id, event.output.hash(), version);
+                if let Some(failure) = &event.failure {
+                    self.failed(&event.id, failure.clone());
+                }
+            }
+            RunEvent::ApprovalDecided(event) => {
+                let decision = JsonText::new(&serde_json::json!(event.decision));
+                self.output(&event.id, decision.hash(), version);
+            }
+            RunEvent::QuestionAnswered(event) => self.output(&event.id, event.answer.hash(), version),
+            RunEvent::GateEvaluated(event) => {
+                if let Some(row) = self.known(&event.id) {
+                    let verdict = RoundVerdict {
+                        verdict: event.verdict,
+                        reason: event.reason.clone(),
+                        evidence: event.evidence.hash(),
+                        policy: event.policy_hash,
+                        version,
+                    };
+                    row.gates.insert(event.gate.clone(), verdict);
+                }
+            }
+            RunEvent::UsageRecorded(event) => {
+                if let Some(row) = self.known(&event.id) {
+                    row.cost_micros = row.cost_micros.saturating_add(event.usage.cost_micros);
+                }
+            }
+            RunEvent::StepSucceeded(event) => {
+                self.end(&event.path, event.round, end(RoundEndKind::Succeeded), None);
+            }
+            RunEvent::StepFailed(event) => {
+                self.end(&event.path, event.round, end(RoundEndKind::Failed), Some(&event.failure));
+            }
+            RunEvent::StepSkipped(event) => {
+                self.end(&event.path, event.round, end(RoundEndKind::Skipped), None);
+            }
+            RunEvent::StepCancelled(event) => {
+                self.end(&event.path, event.round, end(RoundEndKind::Cancelled), None);
+            }
+            RunEvent::StepBlocked(event) => {
+                self.end(&event.path, event.round, end(RoundEndKind::Blocked), None);
+            }
+            RunEvent::RunUnblocked(event) => {
+                let row = self.newest.get(&event.unblocked.path).and_then(|at| self.rows.get_mut(*at));
+                if let Some(row) = row.filter(|row| row.end.is_some_and(|end| is_blocked(&end))) {
+                    row.end = None;
+                }
+            }
+            RunEvent::ReworkRequested(event) => {
+                let reset = self.newest.iter().filter(|(path, _)| event.reset.contains(&path.step));
+                for place in reset.map(|(_, place)| *place).collect::<Vec<_>>() {
+                    if let Some(row) = self.rows.get_mut(place)
+                        && row.end.as_ref().is_none_or(is_blocked)
+                    {
+                        row.end = Some(end(RoundEndKind::Reworked));
+                    }
+                }
+            }
+            other => passed_over(other, ROUNDS),
+        }
+    }
+}
+
+fn is_blocked(end: &RoundEnd) -> bool {
+    end.kind == RoundEndKind::Blocked
+}

@@ -1,0 +1,160 @@
+//! `everfold why` and `everfold diff`: what people read, of real programs; ids, times and numbers of events are left out.
+
+use super::fixtures::{Scratch, fixed};
+
+/// Puts a word for every instant and for the numbers of events, and leaves spans out: where no time passed there is none.
+fn timeless(text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            let bare = word.trim_matches(['(', ')', ',', ']']);
+            let has_digit = bare.starts_with(|c: char| c.is_ascii_digit());
+            let is_date = bare.len() == 10 && bare.starts_with("20") && bare.contains('-');
+            let is_time = bare.len() == 9 && bare.ends_with('Z') && bare.contains(':');
+            let is_span = has_digit && bare.ends_with(['s', 'm', 'h']);
+            let is_of_events = words.last().is_some_and(|before| before == "[events");
+            let is_event = (word.ends_with(']') || is_of_events) && bare.chars().all(|c| c.is_ascii_digit());
+            match () {
+                () if is_date => words.push(word.replace(bare, "DATE")),
+                () if is_time => words.push(word.replace(bare, "TIME")),
+                () if is_event => words.push(word.replace(bare, "N")),
+                () if is_span => {
+                    let kept: String = word.replace(bare, "").replace("()", "");
+                    if let Some(last) = words.last_mut() {
+                        last.push_str(&kept);
+                    }
+                }
+                () => words.push(word.to_owned()),
+            }
+        }
+        lines.push(words.join(" "));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn see(scratch: &Scratch, names: &[(&str, &str)], args: &[&str]) -> String {
+    let done = scratch.run(args);
+    assert_eq!(done.code, 0, "{args:?}: {done:?}");
+    fixed(&format!("$ everfold {}\n{}", args.join(" "), timeless(&done.out)), scratch, names)
+}
+
+/// Starts a file, and waits until its run has this status.
+fn started(scratch: &Scratch, file: &str, status: &str) -> String {
+    scratch.run(&["run", file, "--no-wait"]);
+    let short = scratch.short("@");
+    scratch.await_status(&short, status);
+    short
+}
+
+#[test]
+fn why_tells_what_holds_a_run_up_and_how_one_ended() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "gated.yaml",
+        "name: gated
+steps:
+  - { id: build, command: echo built }
+  - id: check
+    command: 'true'
+    gates: [{ id: tests, command: exit 3, on_fail: { rework: build, max: 1, then: block } }]
+  - { id: tell, command: 'true' }
+",
+    );
+    scratch.write(
+        "asks.yaml",
+        "name: asks\nsteps:\n  - { id: ok, approval: { title: Ship it?, roles: [product] } }\n  - { id: ship, command: 'true' }\n",
+    );
+    scratch.write(
+        "fails.yaml",
+        "name: fails\nsteps:\n  - { id: broken, command: exit 7, retry: { attempts: 2, backoff: 1ms..1ms } }\n",
+    );
+    scratch.write("child.yaml", "name: child\nsteps:\n  - { id: pick, question: { title: Which one? } }\n");
+    scratch.write(
+        "parent.yaml",
+        "name: parent\nsteps:\n  - { id: below, run: { pipeline: child } }\n  - { id: after, command: 'true' }\n",
+    );
+    scratch.write("done.yaml", "name: done\nsteps:\n  - { id: only, command: 'true' }\n");
+    assert_eq!(scratch.run(&["pipeline", "save", "./child.yaml"]).code, 0);
+    let gated = started(&scratch, "./gated.yaml", "blocked");
+    let asks = started(&scratch, "./asks.yaml", "waiting");
+    let fails = started(&scratch, "./fails.yaml", "failed");
+    let done = started(&scratch, "./done.yaml", "succeeded");
+    scratch.run(&["run", "./parent.yaml", "--no-wait"]);
+    let runs = scratch.run(&["runs", "--json"]).json();
+    let of = |pipeline: &str| {
+        let rows = runs["items"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["pipeline"] == pipeline);
+        row.unwrap_or_else(|| panic!("no run of {pipeline}: {runs}"))["short_id"].as_str().unwrap().to_owned()
+    };
+    let (parent, child) = (of("parent"), of("child"));
+    scratch.await_status(&child, "waiting");
+    let names = [
+        (gated.as_str(), "GATED"),
+        (asks.as_str(), "ASKS"),
+        (fails.as_str(), "FAILS"),
+        (done.as_str(), "DONE"),
+        (parent.as_str(), "PARENT"),
+        (child.as_str(), "CHILD"),
+    ];
+    let see = |args: &[&str]| see(&scratch, &names, args);
+    let texts = [
+        see(&["why", &gated]),
+        see(&["why", &gated, "check"]),
+        see(&["why", &gated, "build"]),
+        see(&["why", &gated, "tell"]),
+        see(&["why", &asks]),
+        see(&["why", &asks, "ship"]),
+        see(&["why", &fails]),
+        see(&["why", &fails, "broken"]),
+        see(&["why", &parent]),
+        see(&["why", &parent, "after"]),
+        see(&["why", &done]),
+        see(&["why", &done, "only"]),
+    ];
+    insta::assert_snapshot!(texts.join("\n"));
+    let missed = scratch.run(&["why", &gated, "chekc"]);
+    assert!(missed.code != 0 && missed.err.contains("has no step “chekc”"), "{missed:?}");
+    for run in [&gated, &asks, &parent, &child] {
+        scratch.run(&["cancel", run]);
+    }
+}
+
+#[test]
+fn diff_tells_where_two_runs_part_first_and_what_each_round_came_to() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "judged.yaml",
+        "name: judged
+input: { type: object, required: [failed], properties: { failed: { type: integer } } }
+steps:
+  - id: build
+    command: echo \"${input.failed}\"
+    outputs: { json: stdout }
+  - id: check
+    command: 'true'
+    gates: [{ id: tests, expression: steps.build.output, policy: evidence.value < 3, on_fail: { rework: build, max: 1, then: block } }]
+  - { id: tell, command: 'true' }
+",
+    );
+    let run = |failed: &str, status: &str| {
+        let input = format!("failed={failed}");
+        scratch.run(&["run", "./judged.yaml", "-i", &input, "--no-wait"]);
+        let short = scratch.short("@");
+        scratch.await_status(&short, status);
+        short
+    };
+    let (good, alike, bad) = (run("1", "succeeded"), run("1", "succeeded"), run("7", "blocked"));
+    let names = [(good.as_str(), "GOOD"), (alike.as_str(), "ALIKE"), (bad.as_str(), "BAD")];
+    let texts = [
+        see(&scratch, &names, &["diff", &good, &alike]),
+        see(&scratch, &names, &["diff", &good, &bad]),
+        see(&scratch, &names, &["diff", &bad, &good]),
+    ];
+    insta::assert_snapshot!(texts.join("\n"));
+    let json = scratch.run(&["diff", &good, &bad, "--json"]).json();
+    assert_eq!((json["from"].as_str(), json["to"].as_str()), (Some(good.as_str()), Some(bad.as_str())));
+    assert_eq!(json["first"]["step"], "build", "{json}");
+    assert!(json["differences"].as_array().is_some_and(|differences| !differences.is_empty()), "{json}");
+    scratch.run(&["cancel", &bad]);
+}
