@@ -55,14 +55,14 @@ struct InProcessAttempt {
 }
 
 /// Takes an attempt off the list however its future ends, also by being dropped.
-struct Listed {
+struct ListedAttempt {
     running: InProcess,
     id: EffectId,
     ended: CancellationToken,
     stop: CancellationToken,
 }
 
-impl Drop for Listed {
+impl Drop for ListedAttempt {
     fn drop(&mut self) {
         // Stops the tasks that the work started, too.
         self.stop.cancel();
@@ -82,7 +82,7 @@ impl InProcess {
         let InProcessWork { id, timeout, what, stop } = attempt;
         let mine = InProcessAttempt { stop: CancellationToken::new(), ended: CancellationToken::new() };
         self.list().insert(id.clone(), mine.clone());
-        let listed = Listed { running: self.clone(), id, ended: mine.ended, stop: stop.token.clone() };
+        let listed = ListedAttempt { running: self.clone(), id, ended: mine.ended, stop: stop.token.clone() };
         let limit = timeout.unwrap_or(Duration::MAX);
         async move {
             let _listed = listed;

@@ -32,7 +32,7 @@ pub(super) type PlacedBack = (Vec<Point>, Point);
 
 /// Where a line leaves or enters its cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Side {
+enum LineSide {
     /// At the right, at this part of the cell's height.
     Right(f64),
     /// Through the gap, in this slot of it.
@@ -46,8 +46,8 @@ pub(super) struct Tracks<'a> {
     /// The targets, the inmost track first.
     targets: Vec<usize>,
     /// By route, then by target.
-    leaves: Vec<Side>,
-    enters: Vec<Side>,
+    leaves: Vec<LineSide>,
+    enters: Vec<LineSide>,
     /// By route: the left end of its label.
     labels: Vec<f64>,
     /// By cell: the height that its slots take.
@@ -99,8 +99,8 @@ impl<'a> Tracks<'a> {
                 passages.any(|passage| passage.rank == ranks.rank[back.from] && is_between(passage.x))
             };
             let from = match tracks.leaves[at] {
-                Side::Right(_) if back.from == back.to => own + LOOP + TO_LABEL,
-                Side::Right(_) if !passes(own, own + TO_LABEL + width) => own + TO_LABEL,
+                LineSide::Right(_) if back.from == back.to => own + LOOP + TO_LABEL,
+                LineSide::Right(_) if !passes(own, own + TO_LABEL + width) => own + TO_LABEL,
                 _ => right + TO_LABEL,
             };
             tracks.labels.push(from);
@@ -114,11 +114,11 @@ impl<'a> Tracks<'a> {
         for target in &self.targets {
             self.enters.push(if is_free(*target) {
                 self.heights[*target] = ENTRY_SLOT;
-                Side::Right(ENTRY_SLOT / 2.0)
+                LineSide::Right(ENTRY_SLOT / 2.0)
             } else {
                 let gap = &mut self.gaps[ranks.rank[*target]];
                 gap.1 += 1;
-                Side::Gap(gap.1 - 1)
+                LineSide::Gap(gap.1 - 1)
             });
         }
     }
@@ -128,11 +128,11 @@ impl<'a> Tracks<'a> {
             self.leaves.push(if back.from == back.to || is_free(back.from) {
                 let height = &mut self.heights[back.from];
                 *height += LABEL_SLOT;
-                Side::Right(*height - LABEL_SLOT / 2.0)
+                LineSide::Right(*height - LABEL_SLOT / 2.0)
             } else {
                 let gap = &mut self.gaps[ranks.rank[back.from] + 1];
                 gap.0 += 1;
-                Side::Gap(gap.0 - 1)
+                LineSide::Gap(gap.0 - 1)
             });
         }
     }
@@ -163,7 +163,7 @@ impl<'a> Tracks<'a> {
         let middle = self.labels[at] + label_width(&back.label, self.content) / 2.0;
         let mut line = Vec::new();
         let low = match self.leaves[at] {
-            Side::Right(part) => {
+            LineSide::Right(part) => {
                 let y = self.at_right(back.from, part, rows);
                 if back.from == back.to {
                     let (right, out) = (from.right(), from.right() + LOOP);
@@ -173,7 +173,7 @@ impl<'a> Tracks<'a> {
                 line.push((from.right(), y));
                 y
             }
-            Side::Gap(slot) => {
+            LineSide::Gap(slot) => {
                 let y = rows.bottoms[rows.rank[back.from]] + GAP_EDGE + LABEL_SLOT * (slot as f64 + 0.5);
                 let own = self.backs[..at].iter().filter(|other| other.from == back.from);
                 let x = from.right() - STUB - STUB_STEP * (own.count() % 5) as f64;
@@ -183,15 +183,17 @@ impl<'a> Tracks<'a> {
         };
         let nth = self.targets.iter().position(|target| *target == back.to).unwrap_or_default();
         let track = self.first + TRACK * nth as f64;
-        let side = self.enters.get(nth).copied().unwrap_or(Side::Gap(0));
+        let side = self.enters.get(nth).copied().unwrap_or(LineSide::Gap(0));
         let high = match side {
-            Side::Right(part) => self.at_right(back.to, part, rows),
-            Side::Gap(slot) => rows.tops[rows.rank[back.to]] - GAP_EDGE - ENTRY_SLOT * (slot as f64 + 0.5),
+            LineSide::Right(part) => self.at_right(back.to, part, rows),
+            LineSide::Gap(slot) => {
+                rows.tops[rows.rank[back.to]] - GAP_EDGE - ENTRY_SLOT * (slot as f64 + 0.5)
+            }
         };
         let up = if high < low { -CORNER } else { CORNER };
         line.extend([(track - CORNER, low), (track, low), (track, low + up)]);
         line.extend([(track, high - up), (track, high), (track - CORNER, high)]);
-        if let Side::Right(_) = side {
+        if let LineSide::Right(_) = side {
             line.push((to.right(), high));
         } else {
             let x = to.right() - STUB;

@@ -12,7 +12,9 @@ use everfold_engine::event;
 use everfold_engine::id::{Position, RunId, StepId, StepPath, Version};
 use everfold_engine::state::RunState;
 use everfold_engine::store::Writability;
-use everfold_engine::why::{CauseKind, CauseNode, Subject, Trail, TrailPlace, of_condition, of_run, of_step};
+use everfold_engine::why::{
+    CauseKind, CauseNode, CauseSubject, Trail, TrailPlace, of_condition, of_run, of_step,
+};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
@@ -162,16 +164,16 @@ impl Chain<'_> {
         let mut causes = Vec::new();
         if let Some(why) = node.why_set_aside(run) {
             let sentence = format!("the run is set aside, because its engine could not go on with it: {why}");
-            causes.push(CauseNode::new(CauseKind::SetAside, Subject::default(), sentence));
+            causes.push(CauseNode::new(CauseKind::SetAside, CauseSubject::default(), sentence));
         }
         if !node.drives(run) && state.note().busy {
             let sentence = "no engine goes on with the run; `everfold resume` or `everfold serve` does";
-            causes.push(CauseNode::new(CauseKind::Owner, Subject::default(), sentence));
+            causes.push(CauseNode::new(CauseKind::Owner, CauseSubject::default(), sentence));
         }
         if *node.store.writability().borrow() == Writability::Full {
             let sentence =
                 "the disk is full, so that nothing is recorded; the run goes on when there is room";
-            causes.push(CauseNode::new(CauseKind::Disk, Subject::default(), sentence));
+            causes.push(CauseNode::new(CauseKind::Disk, CauseSubject::default(), sentence));
         }
         causes
     }
@@ -220,11 +222,11 @@ impl Chain<'_> {
     async fn below(&mut self, run: RunId, depth: usize) -> Result<Vec<CauseNode>, Fault> {
         if !self.seen.insert(run) {
             let sentence = format!("the run {} is explained above", run.short());
-            return Ok(vec![CauseNode::new(CauseKind::More, Subject::run(run), sentence)]);
+            return Ok(vec![CauseNode::new(CauseKind::More, CauseSubject::run(run), sentence)]);
         }
         if depth >= DEPTH_MAX || self.seen.len() > RUNS_MAX {
             let sentence = format!("`everfold why {}` goes on from here", run.short());
-            return Ok(vec![CauseNode::new(CauseKind::More, Subject::run(run), sentence)]);
+            return Ok(vec![CauseNode::new(CauseKind::More, CauseSubject::run(run), sentence)]);
         }
         let version = match self.at {
             Some(position) => match self.node.version_before(run, position).await {
@@ -268,14 +270,14 @@ impl Chain<'_> {
                 None => format!("the run {} waits for it, too, and comes first{what}", other.short()),
             };
             let why = self.below(other, depth).await?;
-            let subject = Subject::run(other).named(&slot.key);
+            let subject = CauseSubject::run(other).named(&slot.key);
             cause
                 .because
                 .push(CauseNode::new(CauseKind::Slot, subject, sentence).since(holder.since).because(why));
         }
         if more > 0 {
             let sentence = format!("{more} further runs hold it, or come first");
-            cause.because.push(CauseNode::new(CauseKind::More, Subject::name(&slot.key), sentence));
+            cause.because.push(CauseNode::new(CauseKind::More, CauseSubject::name(&slot.key), sentence));
         }
         Ok(())
     }
@@ -314,7 +316,7 @@ impl Chain<'_> {
             0 => format!("no worker offers the function {name} now"),
             _some => format!("no worker has taken it yet; the function {name} is offered"),
         };
-        Some(CauseNode::new(CauseKind::Worker, Subject::name(name), sentence))
+        Some(CauseNode::new(CauseKind::Worker, CauseSubject::name(name), sentence))
     }
 
     /// The values that a condition looked at, from the state of then.
@@ -354,7 +356,7 @@ pub(super) fn of_reason(reason: &Reason, waiting: &Waiting) -> CauseNode {
         Reason::Rate { service, next, .. } => (CauseKind::Rate, service, Some(*next)),
         Reason::Breaker { service, next, .. } => (CauseKind::Breaker, service, Some(*next)),
     };
-    CauseNode::new(kind, Subject::name(name), format!("it waits for {reason}"))
+    CauseNode::new(kind, CauseSubject::name(name), format!("it waits for {reason}"))
         .since(waiting.since)
         .until(until)
 }

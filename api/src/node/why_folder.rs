@@ -9,7 +9,7 @@ use everfold_engine::clock;
 use everfold_engine::driver::{BreakerStand, LineView};
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::Writability;
-use everfold_engine::why::{CauseKind, CauseNode, Subject};
+use everfold_engine::why::{CauseKind, CauseNode, CauseSubject};
 use everfold_projections::{RunFilter, RunOrder};
 
 use super::handle::Node;
@@ -51,14 +51,14 @@ impl Node {
         let mut causes = Vec::new();
         if *self.store.writability().borrow() == Writability::Full {
             let sentence = "the disk is full, so that nothing is recorded; runs go on when there is room";
-            causes.push(CauseNode::new(CauseKind::Disk, Subject::default(), sentence));
+            causes.push(CauseNode::new(CauseKind::Disk, CauseSubject::default(), sentence));
         }
         if !self.drives_all.load(Ordering::Acquire) && open > 0 {
             let sentence = format!(
                 "no engine goes on with every run of the folder ({} open); `everfold serve` does",
                 count(open, "run")
             );
-            causes.push(CauseNode::new(CauseKind::Owner, Subject::default(), sentence));
+            causes.push(CauseNode::new(CauseKind::Owner, CauseSubject::default(), sentence));
         }
         for halt in self.halts().await? {
             let what = halt
@@ -68,18 +68,18 @@ impl Node {
             let why =
                 halt.reason.as_ref().map(|reason| format!(": {}", cut(reason, 120))).unwrap_or_default();
             let sentence = format!("{what} is paused by {}{why}", halt.by);
-            let subject = Subject { name: halt.pipeline.clone(), ..Subject::default() };
+            let subject = CauseSubject { name: halt.pipeline.clone(), ..CauseSubject::default() };
             causes.push(CauseNode::new(CauseKind::Paused, subject, sentence).since(halt.since));
         }
         for (run, why) in self.set_aside().into_iter().take(NAMED_MAX) {
             let sentence = format!("the run {} is set aside: {}", run.short(), cut(&why, 120));
-            causes.push(CauseNode::new(CauseKind::SetAside, Subject::run(run), sentence));
+            causes.push(CauseNode::new(CauseKind::SetAside, CauseSubject::run(run), sentence));
         }
         for schedule in self.schedules().await? {
             if schedule.status == "paused" {
                 let why = schedule.reason.as_ref().map(|reason| format!(": {}", cut(reason, 120)));
                 let sentence = format!("the schedule {} is paused{}", schedule.name, why.unwrap_or_default());
-                let cause = CauseNode::new(CauseKind::Paused, Subject::name(&schedule.name), sentence);
+                let cause = CauseNode::new(CauseKind::Paused, CauseSubject::name(&schedule.name), sentence);
                 causes.push(cause.since(schedule.paused_at));
             }
         }
@@ -95,7 +95,7 @@ impl Node {
             .map(|function| {
                 let waiting = waiting(function.waiting);
                 let sentence = format!("no worker offers the function {}, and {waiting}", function.name);
-                CauseNode::new(CauseKind::Worker, Subject::name(&function.name), sentence)
+                CauseNode::new(CauseKind::Worker, CauseSubject::name(&function.name), sentence)
             })
             .collect()
     }
@@ -106,7 +106,7 @@ impl Node {
         let over = budgets.into_iter().filter_map(|budget| Some((budget.over?, budget)));
         let cause = |(over, budget): (everfold_engine::event::Measure, crate::http::SharedBudgetView)| {
             let sentence = format!("the shared budget {} is used up ({})", budget.scope, over.as_str());
-            CauseNode::new(CauseKind::Budget, Subject::name(&budget.scope), sentence).until(budget.until)
+            CauseNode::new(CauseKind::Budget, CauseSubject::name(&budget.scope), sentence).until(budget.until)
         };
         Ok(over.map(cause).collect())
     }
@@ -126,15 +126,15 @@ impl Node {
             let title = row.title.as_ref().map(|title| format!(", {}", cut(title, 60))).unwrap_or_default();
             let note = row.shown.note().map(|note| format!(": {}", cut(note, 120))).unwrap_or_default();
             let sentence = format!("run {} ({}{title}){note}", row.short_id, row.pipeline);
-            CauseNode::new(kind, Subject::run(row.id), sentence).since(row.shown.moved_at)
+            CauseNode::new(kind, CauseSubject::run(row.id), sentence).since(row.shown.moved_at)
         });
         let each = if number > 1 { "each " } else { "" };
         let sentence = format!("{} {each}{what}", count(number, "run"));
-        let mut cause = CauseNode::new(kind, Subject::default(), sentence).because(named);
+        let mut cause = CauseNode::new(kind, CauseSubject::default(), sentence).because(named);
         let more = number.saturating_sub(cause.because.len() as u64);
         if more > 0 {
             let sentence = format!("{more} more: `everfold runs --status {status}`");
-            cause.because.push(CauseNode::new(CauseKind::More, Subject::default(), sentence));
+            cause.because.push(CauseNode::new(CauseKind::More, CauseSubject::default(), sentence));
         }
         Ok(cause)
     }
@@ -153,14 +153,16 @@ fn of_line(line: &LineView) -> Vec<CauseNode> {
                     format!("{} of {size} {thing} {} are in use, and {waiting}", pool.in_use, pool.name)
                 }
             };
-            causes.push(CauseNode::new(kind, Subject::name(&pool.name), sentence));
+            causes.push(CauseNode::new(kind, CauseSubject::name(&pool.name), sentence));
         }
     }
     for rate in line.rates.iter().filter(|rate| rate.waiting > 0) {
         let waiting = waiting(rate.waiting);
         let sentence =
             format!("{} starts {} times in {}, and {waiting}", rate.service, rate.starts, rate.per);
-        causes.push(CauseNode::new(CauseKind::Rate, Subject::name(&rate.service), sentence).until(rate.next));
+        causes.push(
+            CauseNode::new(CauseKind::Rate, CauseSubject::name(&rate.service), sentence).until(rate.next),
+        );
     }
     for breaker in line.breakers.iter().filter(|breaker| breaker.state != BreakerStand::Closed) {
         let last =
@@ -171,7 +173,7 @@ fn of_line(line: &LineView) -> Vec<CauseNode> {
             count(u64::from(breaker.failures), "outage"),
             waiting(breaker.waiting),
         );
-        let cause = CauseNode::new(CauseKind::Breaker, Subject::name(&breaker.service), sentence);
+        let cause = CauseNode::new(CauseKind::Breaker, CauseSubject::name(&breaker.service), sentence);
         causes.push(cause.since(breaker.since).until(breaker.next));
     }
     causes

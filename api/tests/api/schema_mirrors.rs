@@ -23,7 +23,7 @@ use everfold_engine::policy::Verdict;
 use everfold_engine::state::{RunStatus, StepStatus};
 use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{Role, Token};
-use everfold_engine::why::{CauseKind, CauseNode, Evidence, LookedAt, Subject};
+use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 use everfold_projections::{
     AttemptFailure, AttemptRow, AttemptRowEnd, AwaitedAction, AwaitedActionKind, Decision, DecisionKind,
     GroupBy, ModelStatus, ModelStop, Remark, Task, TaskKind,
@@ -325,7 +325,7 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
             rebuilding: None,
         },
     );
-    let subject = Subject {
+    let subject = CauseSubject {
         run: Some(run()),
         step: Some(text()),
         round: Some(1),

@@ -239,7 +239,7 @@ impl RunsView<'_> {
     ) -> Result<GroupedRuns, GroupingError> {
         let position = at.unwrap_or(self.snapshot.position());
         let mut sums: BTreeMap<(Option<Timestamp>, Vec<String>), GroupSums> = BTreeMap::new();
-        let (report, scan) = self.look(filter, grouping.rows_max, position, |_, row| {
+        let (report, scan) = self.look(filter, grouping.rows_max, Some(position), |_, row| {
             sums.entry(grouping.group_of(row, now)).or_default().add(row);
         })?;
         if sums.len() > GROUPS_MAX {

@@ -5,7 +5,6 @@ use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 
 use everfold_base::id::{Position, RunId};
-use everfold_base::time::Timestamp;
 use everfold_core::state::RunStatus;
 use everfold_ports::RunQuery;
 use serde::Serialize;
@@ -186,12 +185,14 @@ impl<'a> RunsView<'a> {
             labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..RunFilter::default()
         };
-        let total = match filter.started_after {
-            None => filter
-                .condition(&self.snapshot, self.head.count, true)?
-                .count(&self.snapshot, self.head.count)?,
+        let total = if filter.started_after.is_none() {
+            let condition = filter.condition(&self.snapshot, self.head.count, true)?;
+            condition.count(&self.snapshot, self.head.count)?
+        } else {
             // The indexes hold no times.
-            Some(after) => self.count_since(&filter, after)?,
+            let mut total = 0;
+            self.look(&filter, usize::MAX, None, |_, _| total += 1)?;
+            total
         };
         let rows = if query.limit == 0 {
             Vec::new()
@@ -199,29 +200,6 @@ impl<'a> RunsView<'a> {
             self.list(&filter, RunOrder::Newest, None, query.limit, None)?.items
         };
         Ok((total, rows))
-    }
-
-    /// How many runs that began after a time fit.
-    fn count_since(&self, filter: &RunFilter, after: Timestamp) -> Result<u64, FoldError> {
-        let condition = filter.condition(&self.snapshot, self.head.count, true)?;
-        let first = start_times::first_after(&self.snapshot, self.head.count, after)?;
-        let (mut total, mut failed) = (0, None);
-        condition.walk(&self.snapshot, first..self.head.count, false, |number| {
-            Ok(match self.row(number, None) {
-                Ok(row) => {
-                    total += u64::from(row.is_some_and(|row| filter.fits(&row)));
-                    ControlFlow::Continue(())
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    ControlFlow::Break(())
-                }
-            })
-        })?;
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(total),
-        }
     }
 
     /// How many runs there are in each status.

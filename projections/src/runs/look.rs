@@ -63,16 +63,16 @@ impl<F: FnMut(u32, &RunRow)> LookedRows<'_, F> {
 }
 
 impl RunsView<'_> {
-    /// Looks at rows as they were at a position and hands on those that fit, with their numbers.
+    /// Looks at rows as they are, or were at a position, and hands on those that fit, with their numbers.
     pub(super) fn look(
         &self,
         filter: &RunFilter,
         rows_max: usize,
-        at: Position,
+        at: Option<Position>,
         fits: impl FnMut(u32, &RunRow),
     ) -> Result<(LookReport, Option<ScanReport>), FoldError> {
         let filter = &filter.in_lower_case();
-        let visible = self.visible_at(Some(at))?;
+        let visible = self.visible_at(at)?;
         let wanted = self.wanted(filter, &visible)?;
         let report = LookReport { looked_at: 0, complete: true };
         let scan = filter.asked.as_ref().map(|asked| asked.scan(wanted.by_index));
@@ -82,7 +82,7 @@ impl RunsView<'_> {
             if !rows.has_room() {
                 return Ok(ControlFlow::Break(()));
             }
-            Ok(match self.row(number, Some(at)) {
+            Ok(match self.row(number, at) {
                 Ok(row) => row.map_or(ControlFlow::Continue(()), |row| rows.take(number, &row)),
                 Err(error) => {
                     failed = Some(error);

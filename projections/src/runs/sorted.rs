@@ -171,7 +171,7 @@ impl RunsView<'_> {
         let position = at.unwrap_or(self.snapshot.position());
         let at = Some(position);
         let mut keys = Vec::new();
-        let (report, scan) = self.look(filter, sort.rows_max, position, |number, row| {
+        let (report, scan) = self.look(filter, sort.rows_max, Some(position), |number, row| {
             keys.push((sort.key(row, now), number));
         })?;
         keys.sort_unstable_by(|one, other| sort.order(one, other));

@@ -83,7 +83,7 @@ pub struct Worker {
 }
 
 /// What everything of a worker shares.
-struct Shared {
+struct WorkerParts {
     engine: Arc<EngineConnection>,
     functions: Arc<Functions>,
     folder: PathBuf,
@@ -202,7 +202,8 @@ impl Worker {
         let Self { url, token, instance, functions, capacity, client, folder } = self;
         let names: Vec<String> = functions.names().into_iter().map(str::to_owned).collect();
         let engine = Arc::new(EngineConnection { url, token, instance, client });
-        let shared = Arc::new(Shared { engine: Arc::clone(&engine), functions: Arc::new(functions), folder });
+        let shared =
+            Arc::new(WorkerParts { engine: Arc::clone(&engine), functions: Arc::new(functions), folder });
         let (mut at_work, mut pause) = (JoinSet::new(), PAUSE_MIN);
         let (reports, outgoing) = ReportSender::new();
         let reporting = tokio::spawn(send_reports(Arc::clone(&engine), outgoing));
@@ -264,7 +265,7 @@ impl Worker {
 }
 
 /// Does one attempt, and reports; gives its name.
-async fn work(shared: Arc<Shared>, reports: ReportSender, job: Job) -> String {
+async fn work(shared: Arc<WorkerParts>, reports: ReportSender, job: Job) -> String {
     let (forwarder, stop) =
         (Arc::new(LogForwarder::default()), StopHandle { grace: GRACE, ..StopHandle::default() });
     let logged = Arc::clone(&forwarder);
@@ -321,7 +322,7 @@ impl Drop for LinesUnderWay<'_> {
 }
 
 /// Sends heartbeats until the engine answers that the work must stop.
-async fn send_heartbeats(shared: &Shared, job: &Job, forwarder: &LogForwarder) {
+async fn send_heartbeats(shared: &WorkerParts, job: &Job, forwarder: &LogForwarder) {
     let span = Duration::try_from_secs_f64(job.lease_seconds / 3.0).unwrap_or(PAUSE_MAX);
     let path = format!("attempts/{}/heartbeat", job.id);
     loop {

@@ -405,9 +405,9 @@ async fn only_functions_that_say_that_they_read_are_called_by_gates() {
 }
 
 /// A list of runs that is written here.
-struct Listed(Vec<FoundRun>);
+struct WrittenRuns(Vec<FoundRun>);
 
-impl Directory for Listed {
+impl Directory for WrittenRuns {
     fn runs(&self, query: RunQuery) -> BoxFuture<'static, Result<FoundRuns, DirectoryError>> {
         let fits = |run: &&FoundRun| query.fits(run);
         let runs: Vec<FoundRun> = self.0.iter().filter(fits).cloned().collect();
@@ -431,7 +431,7 @@ async fn other_runs_are_found_by_labels_and_status_and_the_run_itself_does_not_c
     let mut own = run(1, RunStatus::Running, "deploy");
     own.run = home.id("build").run;
     let listed = vec![own, run(2, RunStatus::Running, "deploy"), run(3, RunStatus::Succeeded, "deploy")];
-    let prober = RunsProber::new(Some(Arc::new(Listed(listed))));
+    let prober = RunsProber::new(Some(Arc::new(WrittenRuns(listed))));
     let ask = |spec: Value| prober.probe(probe_request(&home, spec));
     let spec = json!({"labels": {"lane": "deploy"}, "status": ["running", "blocked"]});
     let evidence = ask(spec).await.unwrap();
@@ -463,7 +463,7 @@ async fn row_22_every_value_of_every_label_is_counted_and_what_is_not_named_is_s
         started_at: Timestamp(i64::try_from(id).unwrap()),
     };
     let listed: Vec<FoundRun> = (1..=120).rev().map(run).collect();
-    let prober = RunsProber::new(Some(Arc::new(Listed(listed))));
+    let prober = RunsProber::new(Some(Arc::new(WrittenRuns(listed))));
     let evidence = prober.probe(probe_request(&home, json!({}))).await.unwrap();
     let named = evidence["runs"].as_array().unwrap().len() as u64;
     assert!(named <= 50, "{named}");
@@ -477,7 +477,7 @@ async fn row_22_every_value_of_every_label_is_counted_and_what_is_not_named_is_s
     );
     assert_eq!(evidence["labels"].get("own"), Some(&Value::Null), "more values than have room");
     assert!(evidence.to_string().len() < 32 * 1024, "a start keeps its evidence whole");
-    let few = RunsProber::new(Some(Arc::new(Listed(vec![run(1), run(2)]))));
+    let few = RunsProber::new(Some(Arc::new(WrittenRuns(vec![run(1), run(2)]))));
     let evidence = few.probe(probe_request(&home, json!({}))).await.unwrap();
     assert_eq!((evidence.get("unnamed"), evidence["runs"].as_array().unwrap().len()), (None, 2));
 }
@@ -503,7 +503,7 @@ async fn a_label_with_a_list_counts_the_runs_of_each_value_and_names_the_values_
         run(4, "b", RunStatus::Failed, 5),
         run(5, "d", RunStatus::Succeeded, 1),
     ];
-    let prober = RunsProber::new(Some(Arc::new(Listed(listed))));
+    let prober = RunsProber::new(Some(Arc::new(WrittenRuns(listed))));
     let ask = |spec: Value| prober.probe(probe_request(&home, spec));
     let cards = json!({"labels": {"card": ["b", "a", "c", "a"]}, "status": "succeeded"});
     let evidence = ask(cards).await.unwrap();

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 const BRANCH: &str = "everfold/1";
 
 /// A checkout with a bare `origin`, and the clone of another person.
-struct Shared {
+struct SharedBranch {
     around: Around,
     theirs: PathBuf,
 }
 
-impl Shared {
+impl SharedBranch {
     async fn new() -> Self {
         let around = Around::new().await;
         let (origin, theirs) = (around.home.path("origin.git"), around.home.path("theirs"));
@@ -74,7 +74,7 @@ fn read(folder: &Path, file: &str) -> String {
 
 #[tokio::test]
 async fn work_begins_with_what_others_pushed_to_the_branch() {
-    let shared = Shared::new().await;
+    let shared = SharedBranch::new().await;
     let began = git(&shared.worktree(), &["rev-parse", "HEAD"]);
     shared.push("brd.md", "corrected");
     let end = shared.work("cat brd.md > copy", 2).await;
@@ -91,7 +91,7 @@ async fn work_begins_with_what_others_pushed_to_the_branch() {
 
 #[tokio::test]
 async fn what_others_push_while_work_is_done_is_merged_when_that_is_saved() {
-    let shared = Shared::new().await;
+    let shared = SharedBranch::new().await;
     let began = git(&shared.worktree(), &["rev-parse", "HEAD"]);
     let push = "cd ../../../../theirs && echo theirs > human && git add human && git commit --quiet -m human && git push --quiet";
     let end = shared.work(&format!("echo mine > mine; ({push})"), 2).await;
@@ -108,7 +108,7 @@ async fn what_others_push_while_work_is_done_is_merged_when_that_is_saved() {
 
 #[tokio::test]
 async fn work_that_conflicts_with_what_others_pushed_is_kept_and_the_failure_says_what_to_do() {
-    let shared = Shared::new().await;
+    let shared = SharedBranch::new().await;
     let push = "cd ../../../../theirs && echo theirs > one && git commit --quiet --all -m theirs && git push --quiet";
     let end = shared.work(&format!("echo mine > one; ({push})"), 2).await;
     assert_eq!(code(&end), "BRANCH_MOVED", "{end:?}");
@@ -129,7 +129,7 @@ async fn work_that_conflicts_with_what_others_pushed_is_kept_and_the_failure_say
 
 #[tokio::test]
 async fn a_gate_that_is_judged_again_finds_what_was_pushed_since() {
-    let shared = Shared::new().await;
+    let shared = SharedBranch::new().await;
     shared.push("12-review.md", "---\nverdict: APPROVED\n---\n");
     let spec = json!({"file": "12-review.md", "fields": ["verdict"], "pass": ["APPROVED"]});
     let first = shared.probed("frontmatter", spec.clone(), 1).await;
@@ -145,7 +145,7 @@ async fn a_gate_that_is_judged_again_finds_what_was_pushed_since() {
 /// was written.
 #[tokio::test]
 async fn a_report_that_a_former_round_brought_to_main_is_not_fresh() {
-    let shared = Shared::new().await;
+    let shared = SharedBranch::new().await;
     let repo = shared.around.repo();
     let first = git(&shared.worktree(), &["rev-parse", "HEAD"]);
     git(&repo, &["branch", "logs", "main"]);

@@ -255,8 +255,8 @@ pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
     if let Some(filter) = query.base.typed() {
         return Ok(Redirect::to(&frame.to(query.address(&filter))).into_response());
     }
-    let (listed, pipelines) = tokio::join!(Listed::load(&visit, &query), pipelines(&visit));
-    let Listed { list, used, sort, sort_refused } = listed?;
+    let (listed, pipelines) = tokio::join!(TableRuns::load(&visit, &query), pipelines(&visit));
+    let TableRuns { list, used, sort, sort_refused } = listed?;
     query.sort = sort;
     query.cursor = query.cursor.filter(|_| sort_refused.is_none());
     query.base.filter = used.kept.clone();
@@ -272,7 +272,7 @@ pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
 }
 
 /// The runs of a page, with filter and order as far as they can be used.
-struct Listed {
+struct TableRuns {
     list: RunList,
     used: UsedFilter,
     sort: SortOrder,
@@ -280,7 +280,7 @@ struct Listed {
     sort_refused: Option<String>,
 }
 
-impl Listed {
+impl TableRuns {
     async fn load(visit: &Visit, query: &TableQuery) -> Result<Self, Problem> {
         let used = UsedFilter::of(visit, &query.base.filter);
         let problem = match get(visit, query, &used).await {

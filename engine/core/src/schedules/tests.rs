@@ -11,7 +11,7 @@ use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Schedule;
 
-struct Subject {
+struct ScheduleUnderTest {
     state: ScheduleState,
     version: Version,
     table: Timetable,
@@ -22,7 +22,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-impl Subject {
+impl ScheduleUnderTest {
     fn new(spec: Value, since: &str) -> Self {
         let schedule: Schedule = serde_json::from_value(spec.clone()).unwrap();
         let table = Timetable::new(&schedule).unwrap();
@@ -70,7 +70,7 @@ impl Subject {
 
 #[test]
 fn t_a_moment_comes_once_however_often_the_clock_is_looked_at() {
-    let mut subject = Subject::new(json!({"cron": "0 * * * *"}), "2026-01-01T00:30:00Z");
+    let mut subject = ScheduleUnderTest::new(json!({"cron": "0 * * * *"}), "2026-01-01T00:30:00Z");
     assert_eq!(subject.look("2026-01-01T00:59:59Z", false), (vec![], 0));
     assert_eq!(subject.look("2026-01-01T01:00:00Z", false), (vec!["01:00".into()], 0));
     assert_eq!(subject.look("2026-01-01T01:00:01Z", false), (vec![], 0));
@@ -83,18 +83,18 @@ fn t_a_moment_comes_once_however_often_the_clock_is_looked_at() {
 fn t_after_a_time_without_an_engine_catch_up_says_which_moments_count() {
     for (catch_up, came, passed) in [("none", vec![], 5), ("one", vec!["05:00"], 4)] {
         let spec = json!({"cron": "0 * * * *", "catch_up": catch_up, "overlap": "queue"});
-        let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+        let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
         let (seen, over) = subject.look("2026-01-01T05:10:00Z", false);
         assert_eq!((seen, over), (came.into_iter().map(str::to_owned).collect(), passed), "{catch_up}");
         assert_eq!(subject.look("2026-01-01T05:10:01Z", false), (vec![], 0), "{catch_up}");
     }
     let spec = json!({"cron": "0 * * * *", "catch_up": "all", "overlap": "queue"});
-    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
     assert_eq!(subject.look("2026-01-01T05:10:00Z", false).0.len(), 5);
     // The one that is on time counts with each.
     for (catch_up, count) in [("none", 1), ("one", 1), ("all", 5)] {
         let spec = json!({"cron": "0 * * * *", "catch_up": catch_up, "overlap": "allow"});
-        let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+        let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
         assert_eq!(subject.look("2026-01-01T05:00:59Z", false).0.len(), count, "{catch_up}");
     }
 }
@@ -102,7 +102,7 @@ fn t_after_a_time_without_an_engine_catch_up_says_which_moments_count() {
 #[test]
 fn t_at_most_a_hundred_moments_are_caught_up_and_the_rest_is_said_to_be_passed() {
     let spec = json!({"every": "1m", "catch_up": "all", "overlap": "queue"});
-    let mut subject = Subject::new(spec, "2026-01-01T00:00:00Z");
+    let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:00:00Z");
     let (came, _) = subject.look("2026-01-02T00:00:00Z", false);
     assert_eq!(came.len(), CAUGHT_UP_MAX);
     assert_eq!(came.last().unwrap(), "00:00");
@@ -114,12 +114,13 @@ fn row_75_moments_that_passed_are_counted_not_only_those_that_could_be_caught_up
     // A day of minutes, the last two of which are on time.
     for (catch_up, came, passed) in [("none", 2, 1_438), ("one", 2, 1_438), ("all", 100, 1_340)] {
         let spec = json!({"every": "1m", "catch_up": catch_up, "overlap": "queue"});
-        let mut subject = Subject::new(spec, "2026-01-01T00:00:00Z");
+        let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:00:00Z");
         let (moments, counted) = subject.look("2026-01-02T00:00:00Z", false);
         assert_eq!((moments.len(), counted), (came, passed), "{catch_up}");
     }
     // Beyond what is counted it is said that there are older ones.
-    let mut subject = Subject::new(json!({"every": "1s", "catch_up": "none"}), "2026-01-01T00:00:00Z");
+    let mut subject =
+        ScheduleUnderTest::new(json!({"every": "1s", "catch_up": "none"}), "2026-01-01T00:00:00Z");
     let (_, passed) = subject.look("2026-01-02T00:00:00Z", false);
     assert!(passed >= 10_000, "{passed}");
     let older = |event: &ScheduleEvent| matches!(event, ScheduleEvent::TicksPassed(it) if it.has_older);
@@ -129,7 +130,7 @@ fn row_75_moments_that_passed_are_counted_not_only_those_that_could_be_caught_up
 #[test]
 fn row_75_a_pause_or_removal_drops_the_moments_that_wait_but_not_those_in_work_or_by_hand() {
     let spec = json!({"every": "1h", "catch_up": "all", "overlap": "queue"});
-    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
     let (came, _) = subject.look("2026-01-01T03:00:00Z", false);
     assert_eq!(came, ["01:00", "02:00", "03:00"]);
     let by_hand = trigger(&subject.state, at("2026-01-01T03:00:10Z")).unwrap();
@@ -151,7 +152,7 @@ fn row_75_a_pause_or_removal_drops_the_moments_that_wait_but_not_those_in_work_o
 fn t_overlap_says_what_becomes_of_a_moment_while_the_last_run_goes_on() {
     for (overlap, came, passed) in [("skip", 0, 1), ("allow", 1, 0), ("queue", 1, 0)] {
         let spec = json!({"every": "1h", "overlap": overlap});
-        let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+        let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
         assert_eq!(subject.look("2026-01-01T01:00:00Z", false).0.len(), 1, "{overlap}");
         subject.settle_all("2026-01-01T01:00:01Z");
         let (seen, over) = subject.look("2026-01-01T02:00:00Z", true);
@@ -159,14 +160,14 @@ fn t_overlap_says_what_becomes_of_a_moment_while_the_last_run_goes_on() {
     }
     // Caught up at once, `skip` starts the first and passes over what would overlap with it.
     let spec = json!({"every": "1h", "catch_up": "all"});
-    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
     assert_eq!(subject.look("2026-01-01T04:00:00Z", false), (vec!["01:00".into()], 3));
 }
 
 #[test]
 fn t_a_pause_passes_over_its_moments_and_says_nothing_of_them() {
     let spec = json!({"every": "1h", "catch_up": "all", "overlap": "queue"});
-    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
     let pause = SchedulePaused { reason: None };
     subject.record(at("2026-01-01T00:40:00Z"), ScheduleEvent::SchedulePaused(pause));
     assert_eq!(subject.look("2026-01-01T03:10:00Z", false), (vec![], 0));
@@ -182,7 +183,7 @@ fn t_a_pause_passes_over_its_moments_and_says_nothing_of_them() {
 #[test]
 fn a_trigger_by_hand_is_refused_where_as_many_moments_wait_as_may() {
     let spec = json!({"every": "1h", "overlap": "queue"});
-    let mut subject = Subject::new(spec, "2026-01-01T00:30:00Z");
+    let mut subject = ScheduleUnderTest::new(spec, "2026-01-01T00:30:00Z");
     let now = at("2026-01-01T00:31:00Z");
     for _ in 0..WAITING_MAX {
         let by_hand = trigger(&subject.state, now).unwrap();
@@ -197,7 +198,7 @@ fn a_trigger_by_hand_is_refused_where_as_many_moments_wait_as_may() {
 
 #[test]
 fn a_schedule_goes_on_at_once_where_the_clock_is_set_back() {
-    let mut subject = Subject::new(json!({"every": "10m"}), "2026-01-01T00:00:00Z");
+    let mut subject = ScheduleUnderTest::new(json!({"every": "10m"}), "2026-01-01T00:00:00Z");
     assert_eq!(subject.look("2026-01-01T03:00:30Z", false).0, ["03:00"]);
     subject.settle_all("2026-01-01T03:00:31Z");
     // A small correction repeats no moment and is no fact.

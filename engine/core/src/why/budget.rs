@@ -1,6 +1,6 @@
 //! Budgets that are used up.
 
-use super::cause::{CauseKind, CauseNode, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::explainer::Explainer;
 use super::trail::Topic;
 use crate::budgets::{limit, shown};
@@ -18,7 +18,7 @@ pub(super) fn budgets(explainer: &Explainer<'_>) -> Vec<CauseNode> {
             budget.terms.scope.as_ref().map(|scope| format!(", shared as {scope},")).unwrap_or_default();
         let sentence = format!("the budget {id}{shared} is used up{}", of.unwrap_or_default());
         let until = budget.period.map(|(_, until)| until);
-        let cause = CauseNode::new(CauseKind::Budget, Subject::name(id), sentence).until(until);
+        let cause = CauseNode::new(CauseKind::Budget, CauseSubject::name(id), sentence).until(until);
         causes.push(explainer.shown(cause, Topic::Budget, id));
     }
     causes

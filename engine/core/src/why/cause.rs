@@ -11,7 +11,7 @@ pub struct CauseNode {
     /// What kind of cause.
     pub kind: CauseKind,
     /// What it is about.
-    pub subject: Subject,
+    pub subject: CauseSubject,
     /// The cause in a sentence, without capital and full stop.
     pub sentence: String,
     /// Since when.
@@ -30,7 +30,7 @@ pub struct CauseNode {
 
 /// What a cause is about, as far as it is about that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Subject {
+pub struct CauseSubject {
     /// Another run: the holder of a slot, a child.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
@@ -48,7 +48,7 @@ pub struct Subject {
     pub name: Option<String>,
 }
 
-impl Subject {
+impl CauseSubject {
     /// A step, or an item of one.
     #[must_use]
     pub fn step(path: &StepPath) -> Self {
@@ -103,7 +103,7 @@ pub struct LookedAt {
 impl CauseNode {
     /// A cause that nothing more is known of.
     #[must_use]
-    pub fn new(kind: CauseKind, subject: Subject, sentence: impl Into<String>) -> Self {
+    pub fn new(kind: CauseKind, subject: CauseSubject, sentence: impl Into<String>) -> Self {
         Self {
             kind,
             subject,

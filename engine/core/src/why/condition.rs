@@ -5,7 +5,7 @@ use everfold_base::json::Value;
 use everfold_language::expr::{Loaded, Scope as _};
 use serde_json::json;
 
-use super::cause::{CauseKind, CauseNode, LookedAt, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject, LookedAt};
 use crate::decide::scope::RunScope;
 use crate::state::{Key, RunState};
 
@@ -56,7 +56,7 @@ pub fn of_condition(state: &RunState, step: &StepId) -> CauseNode {
     let said: Vec<String> = values.iter().map(|seen| format!("{} was {}", seen.name, seen.value)).collect();
     let values_said = if said.is_empty() { String::new() } else { format!(", where {}", said.join(", ")) };
     let sentence = format!("its `when` was false: {}{values_said}", clipped(when));
-    let subject = Subject { step: Some(step.to_string()), ..Subject::default() };
+    let subject = CauseSubject { step: Some(step.to_string()), ..CauseSubject::default() };
     CauseNode { values, ..CauseNode::new(CauseKind::Condition, subject, sentence) }
 }
 

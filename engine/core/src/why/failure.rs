@@ -3,7 +3,7 @@
 use everfold_base::failure::Failure;
 use everfold_base::id::StepPath;
 
-use super::cause::{CauseKind, CauseNode, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::condition::clipped;
 use super::explainer::Explainer;
 use super::trail::{NotedFact, Topic};
@@ -20,7 +20,7 @@ pub(super) fn of_failure(explainer: &Explainer<'_>, path: &StepPath) -> Option<C
             failed(path, state.unit_at(key)?.failure.as_ref()?)
         }
     };
-    let cause = CauseNode::new(CauseKind::Attempt, Subject::step(path), sentence);
+    let cause = CauseNode::new(CauseKind::Attempt, CauseSubject::step(path), sentence);
     Some(explainer.shown_at(cause, Topic::Failed, path))
 }
 

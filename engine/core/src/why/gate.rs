@@ -2,7 +2,7 @@
 
 use everfold_base::id::{Round, StepId, StepPath};
 
-use super::cause::{CauseKind, CauseNode, LookedAt, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject, LookedAt};
 use super::condition::clipped;
 use super::explainer::Explainer;
 use super::failure::of_failure;
@@ -25,7 +25,8 @@ pub(super) fn verdict(
         .newest(Topic::Failing, &about)
         .filter(said_of_round)
         .or_else(|| explainer.newest(Topic::Verdict, &about).filter(said_of_round));
-    let subject = Subject { round: Some(round.get()), ..Subject::step(&StepPath::step(step)).named(gate) };
+    let subject =
+        CauseSubject { round: Some(round.get()), ..CauseSubject::step(&StepPath::step(step)).named(gate) };
     if let Some(event) = event
         && let NotedFact::Verdict { verdict, reason, evidence, .. } = &event.noted
     {
@@ -61,9 +62,10 @@ pub(super) fn judged(explainer: &Explainer<'_>, at: usize) -> CauseNode {
     let path = StepPath::step(&step.id);
     let Some(gate) = step.gates.get(facts.judging.gate) else {
         let sentence = format!("{path} has ended, and the engine decides what follows");
-        return CauseNode::new(CauseKind::Engine, Subject::step(&path), sentence);
+        return CauseNode::new(CauseKind::Engine, CauseSubject::step(&path), sentence);
     };
-    let subject = Subject { round: Some(facts.round.get()), ..Subject::step(&path).named(&gate.id) };
+    let subject =
+        CauseSubject { round: Some(facts.round.get()), ..CauseSubject::step(&path).named(&gate.id) };
     let unread = facts.judging.said.as_ref().map(|said| format!(": {}", clipped(said))).unwrap_or_default();
     let timer = TimerId { id: state.attempt_id(Key::step(at)), kind: TimerKind::Poll, name: gate.id.clone() };
     let about = of_gate(&step.id, &gate.id);
@@ -109,7 +111,7 @@ pub(super) fn rework(explainer: &Explainer<'_>, at: usize) -> Option<CauseNode> 
         (None, Some(by)) => format!("{path} was sent back by {by} at {from}{times}"),
         (None, None) => format!("{path} was sent back because of how round {round} of {from} ended{times}"),
     };
-    let subject = Subject { round: Some(facts.round.get()), ..Subject::step(&path) };
+    let subject = CauseSubject { round: Some(facts.round.get()), ..CauseSubject::step(&path) };
     let mut cause = CauseNode::new(CauseKind::Rework, subject, sentence);
     if let Some(event) = event {
         cause.since = Some(event.place.at);

@@ -22,7 +22,7 @@ mod trail;
 mod work;
 
 pub use block::block_message;
-pub use cause::{CauseKind, CauseNode, Evidence, LookedAt, Subject};
+pub use cause::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 pub use condition::{looked_at, of_condition};
 pub use run::of_run;
 pub use step::of_step;

@@ -3,7 +3,7 @@
 use everfold_language::definition::FinishStatus;
 
 use super::budget::budgets;
-use super::cause::{CauseKind, CauseNode, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::condition::clipped;
 use super::explainer::{Explainer, NAMED_MAX};
 use super::standstill::standstill;
@@ -24,7 +24,7 @@ pub fn of_run(state: &RunState, trail: &Trail) -> Vec<CauseNode> {
 fn ended(explainer: &Explainer<'_>) -> CauseNode {
     let state = explainer.state;
     let Some(end) = &state.facts.ended else {
-        return CauseNode::new(CauseKind::Engine, Subject::default(), "the run goes on");
+        return CauseNode::new(CauseKind::Engine, CauseSubject::default(), "the run goes on");
     };
     let (kind, sentence) = match end.status {
         FinishStatus::Succeeded => (CauseKind::Ended, "the run succeeded".to_owned()),
@@ -34,8 +34,11 @@ fn ended(explainer: &Explainer<'_>) -> CauseNode {
             (CauseKind::Failed, format!("the run failed{}", what.unwrap_or_default()))
         }
     };
-    let cause =
-        explainer.shown(CauseNode::new(kind, Subject::default(), sentence).since(end.at), Topic::Run, "");
+    let cause = explainer.shown(
+        CauseNode::new(kind, CauseSubject::default(), sentence).since(end.at),
+        Topic::Run,
+        "",
+    );
     let at = end.path.as_ref().and_then(|path| state.graph.find(&path.step));
     cause.because(at.map(|at| step_causes(explainer, at, 1)).unwrap_or_default())
 }
@@ -51,7 +54,8 @@ fn open(explainer: &Explainer<'_>) -> Vec<CauseNode> {
     let mut causes = Vec::new();
     if let Some(cancelling) = state.cancelling() {
         let sentence = cancelled(state, "the run is being cancelled");
-        let cause = CauseNode::new(CauseKind::Cancelled, Subject::default(), sentence).since(cancelling.at);
+        let cause =
+            CauseNode::new(CauseKind::Cancelled, CauseSubject::default(), sentence).since(cancelling.at);
         causes.push(explainer.shown(cause, Topic::Cancelled, ""));
     }
     causes.extend(standstill(explainer));
@@ -81,7 +85,11 @@ fn open(explainer: &Explainer<'_>) -> Vec<CauseNode> {
     causes.extend(of_steps);
     causes.extend(names);
     if state.owes_workspace() && !state.stands_still() {
-        causes.push(CauseNode::new(CauseKind::Workspace, Subject::default(), "the workspace is being made"));
+        causes.push(CauseNode::new(
+            CauseKind::Workspace,
+            CauseSubject::default(),
+            "the workspace is being made",
+        ));
     }
     if !state.facts.spend.held.is_empty() && !causes.iter().any(|cause| cause.kind == CauseKind::Budget) {
         causes.extend(budgets(explainer));
@@ -101,7 +109,9 @@ fn open(explainer: &Explainer<'_>) -> Vec<CauseNode> {
             Some(_) => "the run is about to end: the engine records how",
             None => "the engine decides what follows",
         };
-        causes.push(CauseNode::new(CauseKind::Engine, Subject::default(), sentence).since(state.last_at()));
+        causes.push(
+            CauseNode::new(CauseKind::Engine, CauseSubject::default(), sentence).since(state.last_at()),
+        );
     }
     causes
 }

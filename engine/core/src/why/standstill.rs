@@ -2,7 +2,7 @@
 
 use everfold_base::id::StepPath;
 
-use super::cause::{CauseKind, CauseNode, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::condition::clipped;
 use super::explainer::Explainer;
 use super::trail::Topic;
@@ -18,16 +18,16 @@ pub(super) fn standstill(explainer: &Explainer<'_>) -> Vec<CauseNode> {
         let (sentence, subject, topic, about) = match &pause.by {
             PausedBy::Actor(who) => {
                 let sentence = format!("the run is paused by {who}{why}");
-                (sentence, Subject::name(who), Topic::Paused, String::new())
+                (sentence, CauseSubject::name(who), Topic::Paused, String::new())
             }
             PausedBy::Breakpoint(step) => {
                 let path = StepPath::step(step);
                 let sentence = format!("the run is paused before {step}, where a breakpoint is set");
-                (sentence, Subject::step(&path), Topic::Breakpoint, path.to_string())
+                (sentence, CauseSubject::step(&path), Topic::Breakpoint, path.to_string())
             }
             PausedBy::Halt(scope) => {
                 let sentence = format!("{scope} is paused{why}");
-                (sentence, Subject::name(scope.to_string()), Topic::Halted, scope.to_string())
+                (sentence, CauseSubject::name(scope.to_string()), Topic::Halted, scope.to_string())
             }
         };
         let cause = CauseNode::new(CauseKind::Paused, subject, sentence).since(pause.since);
@@ -51,11 +51,11 @@ pub(super) fn before_it_begins(explainer: &Explainer<'_>) -> Vec<CauseNode> {
                 format!("the run waits for one of {limit} slots {}", slot.key)
             }
         };
-        let cause = CauseNode::new(CauseKind::Slot, Subject::name(&slot.key), sentence);
+        let cause = CauseNode::new(CauseKind::Slot, CauseSubject::name(&slot.key), sentence);
         causes.push(explainer.shown(cause, Topic::Queued, ""));
     }
     if causes.is_empty() {
-        causes.push(CauseNode::new(CauseKind::Slot, Subject::default(), "the run waits to be admitted"));
+        causes.push(CauseNode::new(CauseKind::Slot, CauseSubject::default(), "the run waits to be admitted"));
     }
     causes
 }

@@ -2,7 +2,7 @@
 
 use everfold_base::id::{Round, StepId, StepPath};
 
-use super::cause::{CauseKind, CauseNode, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::condition::{clipped, of_condition};
 use super::explainer::{DEPTH_MAX, Explainer, NAMED_MAX};
 use super::failure::of_failure;
@@ -41,7 +41,7 @@ pub(super) fn step_causes(explainer: &Explainer<'_>, at: usize, depth: usize) ->
                 false => (CauseKind::Paused, "and what follows is decided when the run goes on"),
             };
             let sentence = format!("the work of {path} has ended, {then}");
-            vec![CauseNode::new(kind, Subject::step(&path), sentence).because(held)]
+            vec![CauseNode::new(kind, CauseSubject::step(&path), sentence).because(held)]
         }
         Phase::Blocked(reason) => vec![blocked(explainer, &path, reason)],
         Phase::Succeeded => vec![succeeded(explainer, at, &path)],
@@ -49,7 +49,7 @@ pub(super) fn step_causes(explainer: &Explainer<'_>, at: usize, depth: usize) ->
         Phase::Skipped => vec![skipped(explainer, at, &path)],
         Phase::Cancelled => {
             let sentence = format!("{path} was ended with its run, or cancelled");
-            let cause = CauseNode::new(CauseKind::Cancelled, Subject::step(&path), sentence);
+            let cause = CauseNode::new(CauseKind::Cancelled, CauseSubject::step(&path), sentence);
             vec![explainer.shown_at(cause, Topic::Ended, &path)]
         }
     };
@@ -68,7 +68,7 @@ pub(super) fn step_causes(explainer: &Explainer<'_>, at: usize, depth: usize) ->
 
 fn pending(explainer: &Explainer<'_>, at: usize, path: &StepPath, depth: usize) -> Vec<CauseNode> {
     let state = explainer.state;
-    let (step, subject) = (state.graph.step(at), Subject::step(path));
+    let (step, subject) = (state.graph.step(at), CauseSubject::step(path));
     if state.is_ended() {
         let sentence = format!("{path} did not begin before the run ended");
         return vec![CauseNode::new(CauseKind::Ended, subject, sentence).since(state.ended_at())];
@@ -133,11 +133,11 @@ fn working(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> Vec<CauseNo
     }
     if more > 0 {
         let sentence = format!("{more} further items of {path} have not ended");
-        open.push(CauseNode::new(CauseKind::More, Subject::step(path), sentence));
+        open.push(CauseNode::new(CauseKind::More, CauseSubject::step(path), sentence));
     }
     if open.is_empty() {
         let sentence = format!("{} of {} items of {path} have ended", items.ended(), items.total());
-        open.push(CauseNode::new(CauseKind::Engine, Subject::step(path), sentence));
+        open.push(CauseNode::new(CauseKind::Engine, CauseSubject::step(path), sentence));
     }
     open
 }
@@ -157,7 +157,8 @@ fn succeeded(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> CauseNode
         _several => format!(": the gates {} passed", passed.join(", ")),
     };
     let sentence = format!("{path} succeeded{round}{gates}");
-    let cause = CauseNode::new(CauseKind::Succeeded, Subject::step(path), sentence).since(facts.ended_at);
+    let cause =
+        CauseNode::new(CauseKind::Succeeded, CauseSubject::step(path), sentence).since(facts.ended_at);
     explainer.shown_at(cause, Topic::Ended, path)
 }
 
@@ -170,7 +171,7 @@ fn failed(explainer: &Explainer<'_>, at: usize, path: &StepPath, tolerated: bool
     });
     let goes_on = if tolerated { ", and the run goes on" } else { "" };
     let sentence = format!("{path} failed{}{goes_on}", what.unwrap_or_default());
-    let cause = CauseNode::new(CauseKind::Failed, Subject::step(path), sentence).since(facts.ended_at);
+    let cause = CauseNode::new(CauseKind::Failed, CauseSubject::step(path), sentence).since(facts.ended_at);
     let step = &path.step;
     let gates = facts.gates.iter().filter(|gate| gate.verdict == Verdict::Fail && !gate.tolerated);
     let mut why: Vec<CauseNode> =
@@ -196,7 +197,7 @@ fn skipped(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> CauseNode {
         None => "",
     };
     let sentence = format!("{path} was passed over{why}");
-    let cause = CauseNode::new(CauseKind::Skipped, Subject::step(path), sentence)
+    let cause = CauseNode::new(CauseKind::Skipped, CauseSubject::step(path), sentence)
         .since(state.facts.steps[at].ended_at);
     let condition = (reason == Some(SkipReason::When)).then(|| {
         let cause = of_condition(state, &path.step);

@@ -5,7 +5,7 @@ use everfold_base::text::one_line;
 use everfold_language::definition::{ExecutorTask, Setting, Work};
 
 use super::budget::budgets;
-use super::cause::{CauseKind, CauseNode, Subject};
+use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::condition::clipped;
 use super::explainer::Explainer;
 use super::failure::of_failure;
@@ -45,8 +45,12 @@ pub(super) fn of_unit(explainer: &Explainer<'_>, key: Key) -> Option<CauseNode> 
     })
 }
 
-fn subject(id: &AttemptId) -> Subject {
-    Subject { round: Some(id.round.get()), attempt: Some(id.attempt.get()), ..Subject::step(&id.path) }
+fn subject(id: &AttemptId) -> CauseSubject {
+    CauseSubject {
+        round: Some(id.round.get()),
+        attempt: Some(id.attempt.get()),
+        ..CauseSubject::step(&id.path)
+    }
 }
 
 fn attempt(id: &AttemptId) -> String {
@@ -79,7 +83,7 @@ fn how(ending: AttemptEnding) -> &'static str {
 
 fn start(explainer: &Explainer<'_>, key: Key, id: &AttemptId, unit: &Unit) -> CauseNode {
     let state = explainer.state;
-    let subject = Subject { name: function(explainer, key, unit), ..subject(id) };
+    let subject = CauseSubject { name: function(explainer, key, unit), ..subject(id) };
     let cause = |kind, sentence: String| {
         let cause = CauseNode::new(kind, subject.clone(), sentence).since(unit.since);
         explainer.shown_at(cause, Topic::Work, &id.path)
@@ -115,7 +119,7 @@ fn at_work(explainer: &Explainer<'_>, key: Key, id: &AttemptId, unit: &Unit) -> 
     let (kind, subject, sentence) = if let (true, Some(run)) = (is_run, state.run()) {
         let child = run.child(id);
         let sentence = format!("{} waits for the run {} that it started", id.path, child.short());
-        (CauseKind::Child, Subject { run: Some(child), ..subject(id) }, sentence)
+        (CauseKind::Child, CauseSubject { run: Some(child), ..subject(id) }, sentence)
     } else if let Some(hold) = state.worker_hold(id).filter(|hold| hold.end.is_none()) {
         let sentence = format!("{} is held by the worker {}", attempt(id), hold.holder.worker);
         (CauseKind::Work, subject(id).named(&hold.holder.worker), sentence)
@@ -186,11 +190,13 @@ fn waiting(explainer: &Explainer<'_>, key: Key, path: &StepPath, unit: &Unit) ->
     let cause = match &wait.signal {
         Some(name) => {
             let sentence = format!("{path} waits for the signal {name}");
-            CauseNode::new(CauseKind::Signal, Subject::step(path).named(name), sentence)
+            CauseNode::new(CauseKind::Signal, CauseSubject::step(path).named(name), sentence)
                 .until(timer(TimerKind::Signal))
         }
-        None => CauseNode::new(CauseKind::Timer, Subject::step(path), format!("{path} waits for its time"))
-            .until(timer(TimerKind::Wait)),
+        None => {
+            CauseNode::new(CauseKind::Timer, CauseSubject::step(path), format!("{path} waits for its time"))
+                .until(timer(TimerKind::Wait))
+        }
     };
     Some(explainer.shown_at(cause.since(since), Topic::Round, path))
 }
@@ -204,8 +210,8 @@ pub(super) fn blocked(
     let state = explainer.state;
     let message = super::block::block_message(reason, state.said_of_gate(&path.step));
     let sentence = format!("{path} waits for a person to decide, because {}", clipped(&message));
-    let cause =
-        CauseNode::new(CauseKind::Blocked, Subject::step(path), sentence).since(state.blocked_since(path));
+    let cause = CauseNode::new(CauseKind::Blocked, CauseSubject::step(path), sentence)
+        .since(state.blocked_since(path));
     let round = state.step(&path.step).map(|(_, facts)| facts.round).unwrap_or_default();
     let of_gate = reason.gate().and_then(|gate| super::gate::verdict(explainer, &path.step, gate, round));
     let why = of_gate.or_else(|| of_failure(explainer, path));
