@@ -1,15 +1,20 @@
 //! Where a failure or a success leads.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::draft::{Draft, Interrupt};
 use super::otherwise;
 use super::scope::RunScope;
 use super::stops::stop_all;
-use crate::event::{BlockReason, ReworkRequested, ReworkSource, StepBlocked, StepFailed, StopReason};
+use crate::event::{
+    BlockReason, ReworkRequested, ReworkSource, RunUnblocked, StepBlocked, StepFailed, StopReason,
+    UnblockDecision, Unblocked,
+};
 use crate::state::{Key, ROUTE_MAX_DEFAULT, RouteUse, RunState};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{AttemptId, StepId};
+use everfold_base::id::{AttemptId, StepId, StepPath};
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{
     FinishStatus, IfUnchanged, ROUNDS_DEFAULT, Route, RouteMax, RouteTo, Routes, Setting,
@@ -47,9 +52,19 @@ pub(super) struct AllowedRework {
     /// Its findings; `None`: the default.
     findings: Option<Value>,
     hold: bool,
+    held_behind: HeldBehind,
     /// A person decides where the gate failed on the evidence of its failure before.
     is_blocked_unchanged: bool,
     by_person: bool,
+}
+
+/// What becomes of rounds behind the target that wait for a person.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HeldBehind {
+    /// They go on waiting.
+    Waits,
+    /// They begin in their turn.
+    Begins,
 }
 
 impl AllowedRework {
@@ -126,7 +141,8 @@ pub(super) fn follow(
                 }
             };
             let used = former.map_or(0, |former: RouteUse| former.used);
-            let rounds_left = by_person || has_rounds_left(state, scope, target)?;
+            let is_extra = route.hold && route.extra;
+            let rounds_left = by_person || is_extra || has_rounds_left(state, scope, target)?;
             let is_allowed = rounds_left && max.is_none_or(|max| used < max);
             // A person begins a held round, so it does not count as an automatic rework.
             if is_allowed && !by_person && !route.hold && state.reworks() >= ceiling(state) {
@@ -140,6 +156,7 @@ pub(super) fn follow(
                     max,
                     findings: findings(route, scope)?,
                     hold: route.hold,
+                    held_behind: if route.lift { HeldBehind::Begins } else { HeldBehind::Waits },
                     is_blocked_unchanged: route.if_unchanged == Some(IfUnchanged::Block),
                     by_person,
                 }));
@@ -284,10 +301,27 @@ pub(super) fn request(draft: &mut Draft<'_>, rework: AllowedRework, from: From) 
     let findings = rework.findings.unwrap_or(from.findings);
     let source = ReworkSource { id: from.id, gate: from.gate, by: from.by };
     let (used, target) = ((rework.used, rework.max), rework.target);
+    if rework.held_behind == HeldBehind::Begins {
+        lift_held(draft, target);
+    }
     let is_held = draft.state.facts.steps[target].order.hold;
     // A person's rework of a held step begins the held round; others leave it held.
     let hold = if is_held { !rework.by_person } else { rework.hold };
     begin(draft, target, source, rework.route, used, &findings, hold);
+}
+
+/// What is sent back to a step before rounds that wait for a person: these begin in their turn.
+fn lift_held(draft: &mut Draft<'_>, target: usize) {
+    let behind = draft.state.graph.downstream(target);
+    for at in behind.into_iter().filter(|at| *at != target) {
+        let path = StepPath::step(&draft.state.step_id(at));
+        if draft.state.block_reason(&path) != Some(&BlockReason::Held) {
+            continue;
+        }
+        let reason = Some(format!("sent back to “{}”", draft.state.step_id(target)));
+        let (decision, output, policies) = (UnblockDecision::Retry, None, BTreeMap::new());
+        draft.record(RunUnblocked { unblocked: Unblocked { path, decision, output, reason, policies } });
+    }
 }
 
 /// Begins a step and all that depends on it anew.

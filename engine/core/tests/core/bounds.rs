@@ -4,11 +4,12 @@
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::event::{BlockReason, RunEvent, TimerKind, UnblockDecision};
 use everfold_core::state::{RunStatus, StepStatus};
-use everfold_language::definition::Vote;
+use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
-    approval, attempts, cancel, function, names, run, status, timer, unblock, vote, wait, with,
+    approval, attempts, cancel, function, lose, names, run, send_signal, status, timer, unblock, vote, wait,
+    with,
 };
 use crate::fixtures::simulated_run::{World, definition, start};
 
@@ -181,6 +182,58 @@ fn row_43_a_held_step_is_not_held_any_more_once_a_person_decided_on_the_held_rou
         world.fail("b/2/1", "plainly");
         assert_eq!(attempts(&world), ["a/2/1"], "{decision:?}: a rework that holds nothing begins at once");
     }
+}
+
+#[test]
+fn a_held_round_on_top_of_max_rounds_waits_for_a_person_and_the_next_rework_is_refused() {
+    let build =
+        with(function("build", &[]), json!({"max_rounds": 1, "on_fail": [{"to": {"rework": "build"}}]}));
+    for (extra, blocked) in [(false, "check"), (true, "build")] {
+        let route = json!({"on_fail": [{"to": {"rework": "build"}, "hold": true, "extra": extra}]});
+        let mut world = run(json!([build, with(function("check", &["build"]), route)]));
+        world.succeed("build/1/1", json!(1));
+        world.fail("check/1/1", "broken");
+        assert_eq!(status(&world, blocked), StepStatus::Blocked, "extra: {extra}");
+        assert!(attempts(&world).is_empty(), "extra: {extra}: a person decides");
+        if extra {
+            world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+            world.fail("build/2/1", "broken");
+            assert_eq!(status(&world, "build"), StepStatus::Blocked, "no further round by itself");
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_sends_back_further_lifts_what_waits_behind_where_its_route_says_so() {
+    for lift in [false, true] {
+        let held = json!({"on_fail": [{"to": {"rework": "build"}, "hold": true}]});
+        let back = json!({"on_signal": {"back": [{"to": {"rework": "draw"}, "lift": lift}]}});
+        let mut world = run(json!([
+            function("draw", &[]),
+            with(function("build", &["draw"]), back),
+            with(function("check", &["build"]), held),
+        ]));
+        world.succeed("draw/1/1", json!(1));
+        world.succeed("build/1/1", json!(1));
+        world.fail("check/1/1", "broken");
+        assert_eq!(status(&world, "build"), StepStatus::Blocked);
+        send_signal(&mut world, "back", json!(null));
+        assert_eq!(attempts(&world), ["draw/2/1"], "lift: {lift}: nothing behind begins before it");
+        world.succeed("draw/2/1", json!(2));
+        let expected: &[&str] = if lift { &["build/2/1"] } else { &[] };
+        assert_eq!(attempts(&world), expected, "lift: {lift}");
+    }
+}
+
+#[test]
+fn as_many_lost_attempts_are_repeated_in_a_round_as_retry_says() {
+    let retry = json!({"attempts": 1, "backoff_min": "1s", "backoff_max": "1s", "lost": 2});
+    let mut world = run(json!([with(function("a", &[]), json!({"on_lost": "retry", "retry": retry}))]));
+    for attempt in 1..=3 {
+        assert_eq!(world.state.status(), RunStatus::Running, "attempt {attempt}");
+        lose(&mut world, &format!("a/1/{attempt}"), OnLost::Block);
+    }
+    assert_eq!(world.state.status(), RunStatus::Blocked);
 }
 
 /// The parameters of a step of `on_finish`, which name the end of the run.

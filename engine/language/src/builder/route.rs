@@ -21,6 +21,10 @@ construct! {
         findings "findings": Text;
         /// The new round waits for a person.
         hold "hold": Flag;
+        /// The held round comes on top of the target's `max_rounds`.
+        extra "extra": Flag;
+        /// Rounds behind the target that wait for a person begin without one.
+        lift "lift": Flag;
         /// What a failure means whose evidence is that of the last one, instead of using up one of `max`.
         if_unchanged "if_unchanged": Word<IfUnchanged>;
         /// Of the pipeline's `on_signal`: the steps that the route stands for; their own routes come first.

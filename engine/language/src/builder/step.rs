@@ -258,6 +258,8 @@ construct! {
         only "only": Texts;
         /// No failures of these kinds or codes, also where `only` names them.
         except "except": Texts;
+        /// So many attempts that vanished are repeated in one round, where `on_lost` says so.
+        lost "lost": Number;
     }
     also ["attempts", "backoff"]
 }

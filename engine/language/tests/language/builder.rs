@@ -207,7 +207,15 @@ fn plan() -> Step {
         .budget_exempt("config.team.free == true")
         .clean(true)
         .retry(Retry::attempts(2))
-        .on_signal("more", Route::rework("plan").max(Max::unlimited()).hold(true).findings("${signal.text}"))
+        .on_signal(
+            "more",
+            Route::rework("plan")
+                .max(Max::unlimited())
+                .hold(true)
+                .extra(true)
+                .lift(true)
+                .findings("${signal.text}"),
+        )
         .on_signal("answered", Route::answer("${signal.text}").busy(Busy::Ignore))
 }
 
@@ -382,7 +390,7 @@ fn smaller_constructs_are_those_of_the_file_too() {
         .defaults(
             Defaults::new()
                 .grace("5s")
-                .retry(Retry::attempts(3).backoff("1s", "60s").only(["exit"]).except("NO_DISK"))
+                .retry(Retry::attempts(3).backoff("1s", "60s").only(["exit"]).except("NO_DISK").lost(2))
                 .on_fail(Route::block())
                 .env("CI", "1"),
         )
@@ -427,7 +435,7 @@ fn smaller_constructs_are_those_of_the_file_too() {
         r#"
 name: small
 workspace: { dir: . }
-defaults: { grace: 5s, retry: { attempts: 3, backoff: 1s..60s, only: [exit], except: [NO_DISK] }, on_fail: block, env: { CI: "1" } }
+defaults: { grace: 5s, retry: { attempts: 3, backoff: 1s..60s, only: [exit], except: [NO_DISK], lost: 2 }, on_fail: block, env: { CI: "1" } }
 steps:
   - id: a
     command: [make, "${run.short_id}"]

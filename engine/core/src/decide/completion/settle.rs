@@ -19,10 +19,7 @@ use crate::event::{
 use crate::seen::{CHANGED_CODE, NOT_APPROVED_CODE};
 use crate::state::{AttemptEnding, Key, Phase, RunState, Settling, Stage};
 use everfold_base::failure::{Failure, FailureKind, SECRET_CODE};
-use everfold_language::definition::{ATTEMPTS_MAX, OnLost, Retry, Routes, Step, Work};
-
-/// So many attempts of one round may vanish before a person is asked, whatever `on_lost` says.
-const LOST_MAX: u32 = 5;
+use everfold_language::definition::{ATTEMPTS_MAX, LOST_MAX, OnLost, Retry, Routes, Step, Work};
 
 pub(in crate::decide) fn settle(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
     if key.item.is_some() {
@@ -92,7 +89,7 @@ fn on_lost(step: &Step, fallback: OnLost, lost: u32) -> OnLost {
         (Some(false), OnLost::Retry) => OnLost::Block,
         (Some(false) | None, fallback) => fallback,
     });
-    if wanted == OnLost::Retry && lost > LOST_MAX { OnLost::Block } else { wanted }
+    if wanted == OnLost::Retry && lost > step.retry.lost.unwrap_or(LOST_MAX) { OnLost::Block } else { wanted }
 }
 
 /// The pause before the next attempt, if there is to be one.

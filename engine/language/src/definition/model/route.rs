@@ -40,6 +40,12 @@ pub struct Route {
     /// The new round waits for a person.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hold: bool,
+    /// The held round comes on top of the target's `max_rounds`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extra: bool,
+    /// Of a signal or a decision: rounds behind the target that wait for a person begin in their turn, without one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lift: bool,
     /// What a failure on unchanged evidence means; `None`: it uses up one of `max`, like any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_unchanged: Option<IfUnchanged>,
@@ -86,6 +92,8 @@ impl Route {
             then: None,
             findings: None,
             hold: false,
+            extra: false,
+            lift: false,
             if_unchanged: None,
             busy: Busy::Defer,
         }

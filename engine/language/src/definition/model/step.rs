@@ -193,6 +193,8 @@ impl Join {
 
 /// The most attempts of one round.
 pub const ATTEMPTS_MAX: u32 = 100;
+/// So many attempts of one round may vanish before a person is asked, whatever `on_lost` says.
+pub const LOST_MAX: u32 = 5;
 
 /// How often an attempt is repeated inside a round.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -210,6 +212,9 @@ pub struct Retry {
     /// Failures that are not retried, by kind or by code, also where `only` names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub except: Vec<String>,
+    /// So many attempts that vanished are repeated in one round where `on_lost` says so; `None`: [`LOST_MAX`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u32>,
 }
 
 impl Default for Retry {
@@ -220,6 +225,7 @@ impl Default for Retry {
             backoff_max: Span(Duration::from_secs(60)),
             only: Vec::new(),
             except: Vec::new(),
+            lost: None,
         }
     }
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
-use super::super::{ATTEMPTS_MAX, Condition, OnLost, Retry, Setting, Span, StepApi, StepRole, StepWorkspace};
+use super::super::{
+    ATTEMPTS_MAX, Condition, LOST_MAX, OnLost, Retry, Setting, Span, StepApi, StepRole, StepWorkspace,
+};
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, SecretUse, Wants};
 use crate::expr::Template;
 
-pub(super) const RETRY: Shape = Shape { what: "`retry`", keys: &["attempts", "backoff", "only", "except"] };
+pub(super) const RETRY: Shape =
+    Shape { what: "`retry`", keys: &["attempts", "backoff", "only", "except", "lost"] };
 
 pub(super) const API: Shape = Shape { what: "`api`", keys: &["role"] };
 
@@ -54,7 +57,20 @@ impl PipelineReader<'_> {
         if let Some(except) = keys.get("except") {
             retry.except = self.failure_names(except, "`except`");
         }
+        if let Some(lost) = keys.get("lost") {
+            retry.lost = self.lost(lost);
+        }
         Some(retry)
+    }
+
+    fn lost(&mut self, node: &YamlNode) -> Option<u32> {
+        let lost: u32 = self.number(node, "`lost`", 0)?;
+        if lost > LOST_MAX {
+            let message = format!("`lost` is at most {LOST_MAX}, not {lost}");
+            self.report(Code::TooLarge, node.span.clone(), message).hint =
+                Some("what vanishes so often vanishes again: a person looks at it".to_owned());
+        }
+        Some(lost)
     }
 
     fn backoff(&mut self, node: &YamlNode) -> Option<(Span, Span)> {

@@ -37,6 +37,8 @@ pub(super) const SHAPE: Shape = Shape {
         "then",
         "findings",
         "hold",
+        "extra",
+        "lift",
         "if_unchanged",
         "busy",
     ],
@@ -207,7 +209,7 @@ impl PipelineReader<'_> {
         let Some(rework) = rework else {
             // A signal that decides a task uses them as its comment.
             let is_vote = matches!(to, RouteTo::Approve | RouteTo::Reject | RouteTo::Changes);
-            for modifier in ["max", "then", "findings", "hold", "if_unchanged"] {
+            for modifier in ["max", "then", "findings", "hold", "extra", "lift", "if_unchanged"] {
                 if keys.get(modifier).is_some() && !(is_vote && modifier == "findings") {
                     let span = keys.key_span(modifier);
                     self.report(
@@ -223,6 +225,8 @@ impl PipelineReader<'_> {
         };
         let hold = keys.get("hold").and_then(|node| self.bool(node, "`hold`")).unwrap_or_default();
         self.reworks[rework].hold = hold;
+        let extra = self.extra(keys, hold);
+        let lift = self.lift(keys, cause);
         let if_unchanged = self.if_unchanged(keys, cause);
         let max = self.max(keys, cause, rework);
         let then = keys.get("then").and_then(|then| {
@@ -244,7 +248,7 @@ impl PipelineReader<'_> {
             }
             Some(Box::new(route))
         });
-        Some(Route { when, to, max, then, findings, hold, if_unchanged, busy })
+        Some(Route { when, to, max, then, findings, hold, extra, lift, if_unchanged, busy })
     }
 
     fn route_word(&mut self, node: &YamlNode, word: &str, cause: RouteCause) -> Option<RouteTo> {
@@ -311,6 +315,26 @@ impl PipelineReader<'_> {
         }
         self.signals.push(SignalUse { step: self.step, to: to.clone(), span });
         Some(to)
+    }
+
+    fn extra(&mut self, keys: Keys<'_>, hold: bool) -> bool {
+        let extra = keys.get("extra").and_then(|node| self.bool(node, "`extra`")).unwrap_or_default();
+        if extra && !hold {
+            let span = keys.key_span("extra");
+            self.report(Code::Combination, span, "`extra` is about a round that waits for a person").hint =
+                Some("add hold: true, or take it out".to_owned());
+        }
+        extra
+    }
+
+    fn lift(&mut self, keys: Keys<'_>, cause: RouteCause) -> bool {
+        let lift = keys.get("lift").and_then(|node| self.bool(node, "`lift`")).unwrap_or_default();
+        if lift && !matches!(cause, RouteCause::Signal | RouteCause::Person | RouteCause::Rejection) {
+            let span = keys.key_span("lift");
+            self.report(Code::Combination, span, "`lift` belongs to a rework by a signal or a decision")
+                .hint = Some("take it out, or write it at `on_signal` or `on_reject`".to_owned());
+        }
+        lift
     }
 
     fn if_unchanged(&mut self, keys: Keys<'_>, cause: RouteCause) -> Option<IfUnchanged> {
