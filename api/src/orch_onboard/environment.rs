@@ -45,6 +45,20 @@ impl Environment {
     }
 }
 
+/// The tokens of Plane that are set, each once, with the variable of the first that has it.
+pub(super) fn plane_tokens(environment: &Environment) -> Vec<(String, String)> {
+    let roles = BOTS.into_iter().map(|role| format!("ORCH_PLANE_BOT_{role}"));
+    let mut tokens: Vec<(String, String)> = Vec::new();
+    for name in std::iter::once(PLANE_TOKEN.to_owned()).chain(roles) {
+        if let Some(token) = environment.get(&name)
+            && tokens.iter().all(|(_, known)| *known != token)
+        {
+            tokens.push((name, token));
+        }
+    }
+    tokens
+}
+
 /// The variables, each with what it is for.
 pub(super) fn items(environment: &Environment) -> Vec<SetupItem> {
     let one = |name: &str, missing: SetupStanding, what: &str, to_do: &str| {

@@ -5,6 +5,7 @@
 //! - Nothing that is there is changed or removed: where it stands in the way, the table says what to do by hand.
 //! - A secret is in no message: it is read where it lies, and written only to files that their owner alone may read.
 
+mod bots;
 mod checklist;
 mod clone;
 mod environment;

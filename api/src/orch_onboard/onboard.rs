@@ -9,8 +9,8 @@ use super::checklist::{Checklist, SetupItem, SetupStanding, waits};
 use super::environment::{self, GITEA_TOKEN, PLANE_TOKEN};
 use super::request::OnboardRequest;
 use super::services::SetupService;
-use super::settings_file::HookSecret;
-use super::{clone, gitea, plane, record, settings_file};
+use super::settings_file::{HookSecret, OrchBounds};
+use super::{bots, clone, gitea, plane, record, settings_file};
 use crate::fault::Fault;
 use crate::node::settings;
 use everfold_engine::data_folder::Layout;
@@ -36,7 +36,7 @@ impl OnboardReport {
 /// # Errors
 /// The settings that are there cannot be used.
 pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result<OnboardReport, Fault> {
-    let at_once = settings_file::at_once(&request.environment)?;
+    let bounds = OrchBounds::of(&request.environment)?;
     let known = match request.settings.exists() {
         true => settings(layout, Some(&request.settings))?,
         false => Default::default(),
@@ -49,10 +49,12 @@ pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result
     let secrets =
         ["plane", "gitea"].map(|source| HookSecret::of(source, &known, &folder, &request.environment));
     let mut items = environment::items(&request.environment);
+    let mut states = Vec::new();
     match request.environment.get(PLANE_TOKEN) {
         Some(token) => {
             let service = SetupService::plane(&request.plane_url, &request.workspace, &token);
             items.extend(plane::items(checklist, request, &service, &secrets[0]).await);
+            states = plane::states(request, &service).await;
         }
         None => items.push(waits("plane", "project", PLANE_TOKEN)),
     }
@@ -64,8 +66,12 @@ pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result
         }
         None => items.push(waits("gitea", "repository", GITEA_TOKEN)),
     }
-    items.extend(settings_file::items(checklist, request, [&secrets[0], &secrets[1]], at_once).await);
-    items.push(record::item(checklist, request).await);
+    items.extend(settings_file::items(checklist, request, [&secrets[0], &secrets[1]], bounds).await);
+    items.push(record::item(checklist, request, &states).await);
+    items.push(match request.environment.get(PLANE_TOKEN) {
+        Some(_token) => bots::item(checklist, request).await,
+        None => waits("here", "bots", PLANE_TOKEN),
+    });
     let ready = items.iter().all(|item| item.standing != SetupStanding::Missing);
     Ok(OnboardReport { items, ready })
 }

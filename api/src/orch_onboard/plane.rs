@@ -4,6 +4,7 @@ use everfold_engine::json::Value;
 use serde_json::json;
 
 use super::checklist::{Checklist, SetupFinding, SetupItem};
+use super::record::ProjectStates;
 use super::request::OnboardRequest;
 use super::services::{SetupService, escaped};
 use super::settings_file::{HookSecret, keep_secret};
@@ -66,6 +67,22 @@ pub(super) async fn items(
     }
     items.push(webhook(checklist, request, plane, secret).await);
     items
+}
+
+/// The ids of the three states by which the owner steers: Plane may send an id alone.
+pub(super) async fn states(request: &OnboardRequest, plane: &SetupService) -> ProjectStates {
+    let path = format!("/projects/{}/states/", escaped(&request.project));
+    let listed = plane.list(&path).await.unwrap_or_default();
+    let id_of = |name: &str| {
+        let is_it =
+            |state: &&Value| state["name"].as_str().is_some_and(|it| it.trim().eq_ignore_ascii_case(name));
+        let found: Vec<&Value> = listed.iter().filter(is_it).collect();
+        found.first().and_then(|state| state["id"].as_str()).map(str::to_owned)
+    };
+    [("in_progress", "In Progress"), ("approved", "Approved"), ("rejected", "Rejected")]
+        .into_iter()
+        .filter_map(|(key, name)| id_of(name).map(|id| (key, id)))
+        .collect()
 }
 
 /// Things that a list names, made one by one.

@@ -11,17 +11,27 @@ use everfold_engine::json::Value;
 use super::checklist::{Checklist, SetupFinding, SetupItem};
 use super::request::OnboardRequest;
 
+/// The ids of the states that steer, by their names in the record; none where Plane was not asked.
+pub(super) type ProjectStates = Vec<(&'static str, String)>;
+
 /// The record of the project.
-pub(super) async fn item(checklist: Checklist, request: &OnboardRequest) -> SetupItem {
+pub(super) async fn item(
+    checklist: Checklist,
+    request: &OnboardRequest,
+    states: &ProjectStates,
+) -> SetupItem {
+    let record = record(request, states);
     let look = async || look(request);
-    let make = async || make(request);
-    let to_do = format!("in {}, below `projects:`: {}", request.projects.display(), record(request).trim());
+    let make = async || make(request, &record);
+    let to_do = format!("in {}, below `projects:`: {}", request.projects.display(), record.trim());
     checklist.item("here", "projects.yaml", to_do, look, make).await
 }
 
-fn record(request: &OnboardRequest) -> String {
+fn record(request: &OnboardRequest, states: &ProjectStates) -> String {
     let OnboardRequest { project, repo, prefix, .. } = request;
-    format!("  {project}: {{ repo: {}, prefix: {prefix} }}\n", yaml_text(repo))
+    let ids: Vec<String> = states.iter().map(|(name, id)| format!("{name}: {}", yaml_text(id))).collect();
+    let states = if ids.is_empty() { String::new() } else { format!(", states: {{ {} }}", ids.join(", ")) };
+    format!("  {project}: {{ repo: {}, prefix: {prefix}{states} }}\n", yaml_text(repo))
 }
 
 fn look(request: &OnboardRequest) -> SetupFinding {
@@ -46,13 +56,13 @@ fn look(request: &OnboardRequest) -> SetupFinding {
     }
 }
 
-fn make(request: &OnboardRequest) -> Result<(), String> {
+fn make(request: &OnboardRequest, record: &str) -> Result<(), String> {
     let path = &request.projects;
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let text = match std::fs::read_to_string(path) {
-        Ok(former) => with_record(&former, &record(request))
+        Ok(former) => with_record(&former, record)
             .ok_or_else(|| "it has no block `projects:` that a line could be put below".to_owned())?,
-        Err(_there_is_none) => whole(request),
+        Err(_there_is_none) => whole(request, record),
     };
     let is_right = value_of(&text)
         .is_some_and(|document| document["projects"][&request.project]["repo"] == request.repo.as_str());
@@ -89,20 +99,19 @@ fn with_record(former: &str, record: &str) -> Option<String> {
 }
 
 /// A new file.
-fn whole(request: &OnboardRequest) -> String {
+fn whole(request: &OnboardRequest, record: &str) -> String {
     let OnboardRequest { plane_url, workspace, gitea_url, owner, repos, .. } = request;
     let [plane, workspace, gitea, owner] =
         [plane_url, workspace, gitea_url, owner].map(|text| yaml_text(text));
     let repos = yaml_text(&repos.display().to_string());
     format!(
         "plane: {{ url: {plane}, workspace: {workspace} }}\ngitea: {{ url: {gitea}, owner: {owner} }}\n\
-         repos: {repos}\nprojects:\n{}",
-        record(request)
+         repos: {repos}\nprojects:\n{record}"
     )
 }
 
 /// A text as YAML and JSON read it alike.
-fn yaml_text(text: &str) -> String {
+pub(super) fn yaml_text(text: &str) -> String {
     let is_plain = !text.is_empty()
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');

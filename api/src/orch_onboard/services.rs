@@ -37,6 +37,12 @@ impl SetupService {
         Self { client: HttpClient::new(), base, header: ("x-api-key", token.to_owned()) }
     }
 
+    /// Plane's API beside workspaces.
+    pub(super) fn plane_users(url: &str, token: &str) -> Self {
+        let base = format!("{}/api/v1/users", url.trim_end_matches('/'));
+        Self { client: HttpClient::new(), base, header: ("x-api-key", token.to_owned()) }
+    }
+
     /// Gitea's API.
     pub(super) fn gitea(url: &str, token: &str) -> Self {
         let base = format!("{}/api/v1", url.trim_end_matches('/'));

@@ -19,8 +19,13 @@ use crate::settings::Settings;
 
 /// How many agents ORCH lets work at once.
 const MAX_CONCURRENCY: &str = "ORCH_MAX_CONCURRENCY";
-/// Where that says nothing.
+/// How long it keeps logs, and how many.
+const LOG_KEEP_DAYS: &str = "ORCH_LOG_KEEP_DAYS";
+const LOG_KEEP_MAX: &str = "ORCH_LOG_KEEP_MAX";
+/// Where these say nothing.
 const AT_ONCE: u32 = 1;
+const LOG_DAYS: u32 = 30;
+const LOGS: u32 = 500;
 
 /// Where the secret of a webhook lies.
 pub(super) enum HookSecret {
@@ -105,16 +110,36 @@ pub(super) fn draw_secret(secret: &HookSecret) -> Result<String, String> {
     Ok(drawn)
 }
 
-/// How many agents may work at once, as the environment says it.
-///
-/// # Errors
-/// It says something else than a number from 1 on.
-pub(super) fn at_once(environment: &Environment) -> Result<u32, Fault> {
-    let Some(said) = environment.get(MAX_CONCURRENCY) else { return Ok(AT_ONCE) };
-    said.parse::<u32>().ok().filter(|most| *most > 0).ok_or_else(|| {
-        let what = format!("{MAX_CONCURRENCY} is “{}”", everfold_engine::text::one_line(&said));
-        Fault::new(Code::Usage, what).hint("it is a whole number from 1 on: how many agents may work at once")
-    })
+/// What ORCH bounds, as its environment says it.
+#[derive(Clone, Copy)]
+pub(super) struct OrchBounds {
+    /// How many agents may work at once.
+    at_once: u32,
+    /// How many days logs stay.
+    log_days: u32,
+    /// How many logs stay.
+    logs: u32,
+}
+
+impl OrchBounds {
+    /// What the environment says, else ORCH's numbers.
+    ///
+    /// # Errors
+    /// It says something else than a number from 1 on.
+    pub(super) fn of(environment: &Environment) -> Result<Self, Fault> {
+        let number = |name: &str, otherwise: u32, what: &str| {
+            let Some(said) = environment.get(name) else { return Ok(otherwise) };
+            said.parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(|| {
+                let message = format!("{name} is “{}”", everfold_engine::text::one_line(&said));
+                Fault::new(Code::Usage, message).hint(format!("it is a whole number from 1 on: {what}"))
+            })
+        };
+        Ok(Self {
+            at_once: number(MAX_CONCURRENCY, AT_ONCE, "how many agents may work at once")?,
+            log_days: number(LOG_KEEP_DAYS, LOG_DAYS, "how many days logs stay")?,
+            logs: number(LOG_KEEP_MAX, LOGS, "how many logs stay")?,
+        })
+    }
 }
 
 /// The sections, one item each.
@@ -122,7 +147,7 @@ pub(super) async fn items(
     checklist: Checklist,
     request: &OnboardRequest,
     secrets: [&HookSecret; 2],
-    at_once: u32,
+    bounds: OrchBounds,
 ) -> Vec<SetupItem> {
     let folder = request.settings.parent().unwrap_or(Path::new("."));
     let [plane, gitea] = secrets.map(|secret| secret.written(folder));
@@ -138,7 +163,8 @@ pub(super) async fn items(
             ),
         ),
         // Without a limit every issue that is set In Progress has an agent at work at once.
-        ("limits", format!("[limits]\nprocesses = {at_once}\n")),
+        ("limits", format!("[limits]\nprocesses = {}\nfair_by = \"label:project\"\n", bounds.at_once)),
+        ("logs", format!("[logs]\nkeep = \"{}d\"\nkeep_max = {}\n", bounds.log_days, bounds.logs)),
     ];
     let mut items = Vec::new();
     for (name, section) in sections {
@@ -170,6 +196,10 @@ fn look(path: &Path, section: &str) -> SetupFinding {
                 settings.limits.processes
             )),
         },
+        "logs" => match section_of(path, "logs") {
+            Some(_) => SetupFinding::There(path.display().to_string()),
+            None => SetupFinding::Missing(format!("no section in {}", path.display())),
+        },
         "hooks.plane" => hook("plane", ReaderKind::Plane),
         "hooks.gitea" => hook("gitea", ReaderKind::Gitea),
         _provider => match settings.providers.get("gitea") {
@@ -180,10 +210,15 @@ fn look(path: &Path, section: &str) -> SetupFinding {
     }
 }
 
+/// A section as it stands in the file.
+fn section_of(path: &Path, name: &str) -> Option<toml::Value> {
+    let mut settings: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
+    settings.remove(name)
+}
+
 /// What the settings say of limits; `None`: nothing.
 fn limited(path: &Path) -> Option<String> {
-    let settings: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
-    let limits = settings.get("limits")?;
+    let limits = section_of(path, "limits")?;
     let most = limits.get("processes").map(|most| format!("{most} agents at once in "));
     Some(format!("{}{}", most.unwrap_or_default(), path.display()))
 }

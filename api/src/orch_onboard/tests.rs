@@ -30,6 +30,7 @@ struct ServiceWorld {
     writes: Vec<String>,
     may_push: bool,
     makes_no_hooks: bool,
+    tells_no_users: bool,
 }
 
 type SharedWorld = Arc<Mutex<ServiceWorld>>;
@@ -44,8 +45,9 @@ async fn service(
     let mut world = world.lock().unwrap();
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let path = uri.path().to_owned();
-    let is_known = match path.starts_with("/api/v1/workspaces/") {
-        true => header("x-api-key").as_deref() == Some("plane-token"),
+    let key = header("x-api-key");
+    let is_known = match path.starts_with("/api/v1/workspaces/") || path.starts_with("/api/v1/users/") {
+        true => key.as_deref().is_some_and(|key| ["plane-token", "analyst-token"].contains(&key)),
         false => header("authorization").as_deref() == Some("token gitea-token"),
     };
     if !is_known {
@@ -58,6 +60,15 @@ async fn service(
     let may_push = world.may_push;
     let below = format!("/api/v1/workspaces/team/projects/{PROJECT}/");
     let list = match path.as_str() {
+        "/api/v1/users/me/" if world.tells_no_users => {
+            return (StatusCode::NOT_FOUND, Json(json!({ "detail": "not found" })));
+        }
+        "/api/v1/users/me/" => {
+            let is_shared = key.as_deref() == Some("plane-token");
+            let (id, name) =
+                if is_shared { ("5c30-e1", "Everfold service") } else { ("77aa", "analyst-bot") };
+            return (StatusCode::OK, Json(json!({ "id": id, "display_name": name })));
+        }
         _ if path == below => return (StatusCode::OK, Json(json!({ "name": "Enduro" }))),
         "/api/v1/repos/owner/app" => {
             let answer = json!({ "default_branch": "main", "permissions": { "push": may_push } });
@@ -75,6 +86,9 @@ async fn service(
     match method {
         Method::POST => {
             let mut made = body;
+            if path.ends_with("states/") {
+                made["id"] = json!(format!("id of {}", made["name"].as_str().unwrap()));
+            }
             if path.ends_with("webhooks/") {
                 made["secret_key"] = json!("plane_wh_drawn");
             }
@@ -177,7 +191,9 @@ async fn what_is_missing_is_made_seen_and_made_once() {
         ("here", "settings [hooks.plane]"),
         ("here", "settings [providers.gitea]"),
         ("here", "settings [limits]"),
+        ("here", "settings [logs]"),
         ("here", "projects.yaml"),
+        ("here", "bots"),
     ] {
         assert_eq!(standing(&first, place, name), SetupStanding::Made, "{place} {name}");
     }
@@ -187,6 +203,12 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     // The settings are those that the server reads, and find the secrets.
     let settings = Settings::load(&request.settings).unwrap();
     assert_eq!(settings.limits.processes, 1, "as many agents at once as ORCH has");
+    let written: toml::Table = std::fs::read_to_string(&request.settings).unwrap().parse().unwrap();
+    assert_eq!(written["limits"]["fair_by"].as_str(), Some("label:project"));
+    assert_eq!(
+        (written["logs"]["keep"].as_str(), written["logs"]["keep_max"].as_integer()),
+        (Some("30d"), Some(500))
+    );
     let secret = settings.hooks["plane"].secret.as_ref().unwrap();
     assert!(!format!("{secret}").contains("plane_wh_drawn"));
     assert_eq!(
@@ -208,6 +230,50 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     for secret in ["plane-token", "gitea-token", "plane_wh_drawn", kept.as_str()] {
         assert!(!shown.contains(secret), "a secret is shown");
     }
+}
+
+fn projects_of(request: &OnboardRequest) -> Value {
+    everfold_engine::definition::value_of(&std::fs::read_to_string(&request.projects).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn the_users_of_the_tokens_are_written_as_ours_and_the_ids_of_the_states_that_steer() {
+    let stage = OnboardStage::set().await;
+    let tokens = [
+        ("ORCH_PLANE_API_TOKEN", "plane-token"),
+        ("ORCH_PLANE_BOT_ANALYST", "analyst-token"),
+        ("ORCH_PLANE_BOT_TESTER", "plane-token"),
+    ];
+    let tokens = tokens.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let request = OnboardRequest { environment: Environment::of(tokens.into_iter()), ..stage.request() };
+    let report = stage.onboard(&request).await;
+    assert_eq!(standing(&report, "here", "bots"), SetupStanding::Made, "{:#?}", report.items);
+    let written = projects_of(&request);
+    assert_eq!(written["bots"], json!(["Everfold service", "5c30-e1", "analyst-bot", "77aa"]));
+    let states = &written["projects"][PROJECT]["states"];
+    assert_eq!(states["in_progress"], "id of In Progress");
+    assert_eq!(
+        (&states["approved"], &states["rejected"]),
+        (&json!("id of Approved"), &json!("id of Rejected"))
+    );
+}
+
+#[tokio::test]
+async fn a_list_of_our_users_that_is_there_stays_and_what_it_lacks_is_said() {
+    let stage = OnboardStage::set().await;
+    let request = stage.request();
+    std::fs::create_dir_all(request.projects.parent().unwrap()).unwrap();
+    let text = format!("bots: [orch]\nprojects:\n  {PROJECT}: {{ repo: app, prefix: ET }}\n");
+    std::fs::write(&request.projects, &text).unwrap();
+    let bots = |report: &OnboardReport| report.items.iter().find(|item| item.name == "bots").unwrap().clone();
+    let item = bots(&stage.onboard(&request).await);
+    assert_eq!(item.standing, SetupStanding::Missing);
+    assert_eq!(item.detail, "without Everfold service, whose writes count as those of people");
+    assert!(item.to_do.unwrap().contains("bots: [\"Everfold service\", \"5c30-e1\"]"));
+    assert_eq!(std::fs::read_to_string(&request.projects).unwrap(), text);
+    stage.world.lock().unwrap().tells_no_users = true;
+    let item = bots(&stage.onboard(&request).await);
+    assert!(item.detail.starts_with("whose token ORCH_PLANE_API_TOKEN is, Plane does not say"), "{item:?}");
 }
 
 #[tokio::test]
@@ -237,6 +303,10 @@ async fn a_limit_that_is_no_number_from_one_on_is_refused_before_anything_is_mad
         assert!(refused.message.contains(&format!("ORCH_MAX_CONCURRENCY is “{said}”")), "{refused:?}");
         assert!(!request.settings.exists() && !request.projects.exists());
     }
+    let told = [("ORCH_LOG_KEEP_DAYS".to_owned(), "none".to_owned())];
+    let request = OnboardRequest { environment: Environment::of(told.into_iter()), ..stage.request() };
+    let refused = onboard(&request, &stage.layout()).await.unwrap_err();
+    assert!(refused.message.contains("ORCH_LOG_KEEP_DAYS is “none”"), "{refused:?}");
 }
 
 #[tokio::test]
