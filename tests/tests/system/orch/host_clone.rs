@@ -25,7 +25,7 @@ pub(super) struct Host {
     variables: Vec<(&'static str, Option<String>)>,
 }
 
-pub(super) fn git(at: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(at: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args(["-c", "user.name=ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"]);
     let output = command.args(arguments).current_dir(at).output().unwrap();

@@ -8,7 +8,7 @@ mod briefs;
 mod crash;
 mod deploy_hook;
 mod deploy_log;
-mod host_clone;
+pub(crate) mod host_clone;
 mod imported;
 mod intake;
 mod launcher;

@@ -33,6 +33,20 @@ const STAGES: [(&str, &str); 7] = [
     ("deploy", "deployer"),
 ];
 
+/// What must stand in the story of a case, word for word: the rules want it said, and the case's own expectations do not.
+const SAID: [(&str, &str, &str); 6] = [
+    (
+        "O29:",
+        "GateEvaluated",
+        "check_ci_green fail: Branch 'feature/ET-018-dark-mode' not found or no status",
+    ),
+    ("O30: CI", "ProbeFailed", "check_ci_green: no answer"),
+    ("O30 O31:", "GateEvaluated", "check_ci_green pass: CI green"),
+    ("O40 O80 O81 O128 O129:", "GateEvaluated", "check_ci_green fail: CI state: failure"),
+    ("O48 O52", "GateEvaluated", "check_analysis_approved pass: approved-via-status"),
+    ("O54:", "SignalTaken", "refused: the analysis is not complete, so there is nothing to approve"),
+];
+
 /// The folder of the built-in pipelines.
 pub(super) fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../workflows/pipelines")
@@ -68,6 +82,7 @@ fn orch_is_short_and_without_faults() {
 fn the_cases_of_orch_pass_and_each_notice_can_be_said() {
     let scratch = Scratch::new();
     let path = folder().join("orch.yaml");
+    let mut said = 0;
     for file in case_files() {
         let json = played(&scratch, path.to_str().unwrap(), &file);
         assert_eq!(json["failed"], 0, "{}", file.display());
@@ -75,8 +90,17 @@ fn the_cases_of_orch_pass_and_each_notice_can_be_said() {
             let events = case["story"].as_array().unwrap();
             let unsaid = events.iter().find(|event| event["event"] == "NoticeFailed");
             assert!(unsaid.is_none(), "{}: {unsaid:?}", case["name"]);
+            let name = case["name"].as_str().unwrap();
+            for (_, kind, words) in SAID.iter().filter(|(begin, ..)| name.starts_with(begin)) {
+                let has = |event: &serde_json::Value| {
+                    event["event"] == *kind && event["detail"].as_str().unwrap_or_default().contains(words)
+                };
+                assert!(events.iter().any(has), "{name}: no {kind} says {words}");
+                said += 1;
+            }
         }
     }
+    assert_eq!(said, SAID.len(), "each is said by one case");
     let built_in = scratch.run(&["pipeline", "test", "orch", "--json"]);
     assert_eq!((built_in.code, built_in.json()["failed"].as_u64()), (0, Some(0)), "{built_in:?}");
 }

@@ -5,6 +5,7 @@ mod corpus;
 mod corpus_golden;
 mod deploy_logs;
 mod gate_snapshot;
+mod judged_rows;
 mod prompts;
 mod rules;
 mod saved;
