@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::json;
@@ -50,6 +50,18 @@ pub(crate) async fn no_page(uri: Uri) -> Problem {
     let mut problem = Problem::not_found(format!("nothing is at {}", uri.path()));
     problem.hint = Some("the board is at /, runs are at /runs/ID".to_owned());
     problem
+}
+
+/// A page is there, and does not take the method.
+pub(crate) async fn no_method(method: Method, uri: Uri) -> Problem {
+    Problem {
+        status: 405,
+        title: "The page does not take this method".to_owned(),
+        detail: format!("{} takes no {method}", uri.path()),
+        code: "EF0208".to_owned(),
+        hint: Some("the header allow names those that it takes".to_owned()),
+        ..Problem::default()
+    }
 }
 
 /// Whether an answer is a refusal in bare words: of a path, a query or a form that cannot be read.

@@ -92,7 +92,7 @@ fn router(rest: Rest, changes: ChangeSource) -> Router {
         .route("/live", get(live::changes))
         .route("/assets/{hash}/{name}", get(assets::asset))
         .fallback(errors::no_page)
-        .method_not_allowed_fallback(errors::no_page)
+        .method_not_allowed_fallback(errors::no_method)
         .layer(middleware::from_fn(sent_form::named_address))
         .layer(middleware::from_fn_with_state(pages.clone(), own_page::from_own_page))
         .layer(middleware::from_fn_with_state(pages.clone(), errors::shown))

@@ -97,7 +97,7 @@ fn with_hidden_lines(blocks: Vec<MarkdownBlock>, shown: &[Range<usize>], text: &
             all.push(block);
         }
         let is_hidden =
-            line.char_indices().any(|(at, letter)| letter.is_alphanumeric() && !is_shown[from + at]);
+            line.char_indices().any(|(at, character)| character.is_alphanumeric() && !is_shown[from + at]);
         from += line.len();
         if !is_hidden {
             continue;
@@ -192,8 +192,9 @@ impl<'a> ShownEvents<'a> {
         let line = self.text[place.start..].lines().next().map_or(0, str::len);
         self.shown.push(place.start..place.start + line);
         if !info.trim().is_empty() {
-            let told = [Event::Start(Tag::Paragraph), Event::Code(seen(info)), Event::End(TagEnd::Paragraph)];
-            self.events.extend(told);
+            let added =
+                [Event::Start(Tag::Paragraph), Event::Code(seen(info)), Event::End(TagEnd::Paragraph)];
+            self.events.extend(added);
         }
         self.events.push(Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)));
     }
@@ -217,15 +218,16 @@ impl<'a> ShownEvents<'a> {
         let Some(link) = self.links.pop() else { return };
         let (address, title) = (seen(link.address), seen(link.title));
         let short = address.strip_prefix("https://").unwrap_or(&address).trim_end_matches('/');
-        let is_told = short.is_empty() || link.text.contains(short);
-        let told = [(!is_told).then(|| short.to_owned()), (!title.is_empty()).then(|| format!("“{title}”"))];
-        let told: Vec<String> = told.into_iter().flatten().collect();
-        if !told.is_empty() {
-            let told = format!(" ({})", told.join(", "));
+        let is_in_text = short.is_empty() || link.text.contains(short);
+        let added =
+            [(!is_in_text).then(|| short.to_owned()), (!title.is_empty()).then(|| format!("“{title}”"))];
+        let added: Vec<String> = added.into_iter().flatten().collect();
+        if !added.is_empty() {
+            let added = format!(" ({})", added.join(", "));
             if let Some(around) = self.links.last_mut() {
-                around.text.push_str(&told);
+                around.text.push_str(&added);
             }
-            self.events.push(Event::Text(told.into()));
+            self.events.push(Event::Text(added.into()));
         }
     }
 
@@ -366,7 +368,7 @@ mod tests {
         assert_eq!(
             html.matches("x.test/y").count(),
             2,
-            "an address that is its own text is told once: {html}"
+            "an address that is its own text is said once: {html}"
         );
     }
 

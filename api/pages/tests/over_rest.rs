@@ -179,3 +179,20 @@ async fn files_come_in_parts_and_one_that_the_address_names_is_found_in_a_later_
     let last = page("/runs/beef/artefacts?cursor=3").await;
     assert!(last.contains("file-3.bin") && !last.contains("artefacts-more"), "{last}");
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_says_why_and_promises_no_download() {
+    let artefact = page("/runs/beef/artefacts?version=1&name=n0").await;
+    assert!(
+        artefact.contains("It cannot be read:") && !artefact.contains("The download has it"),
+        "{artefact}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_take_a_method_is_there_all_the_same() {
+    let request = Request::builder().method("DELETE").uri("/inbox").body(Body::empty()).expect("a request");
+    let answer = pages().oneshot(request).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.headers()[header::ALLOW], "GET,HEAD");
+}

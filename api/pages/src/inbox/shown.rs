@@ -57,8 +57,10 @@ pub(crate) enum ShownBody {
     Picture(String),
     /// The file was not there when people were asked.
     Missing,
-    /// Why its bytes are not shown.
+    /// Why its bytes are not shown, which can be had.
     Unread(&'static str),
+    /// Why its bytes can neither be shown nor had here.
+    Refused(String),
 }
 
 /// A line with its number; none: a line of a former text.
@@ -128,10 +130,14 @@ async fn filled(visit: &Visit, run: &str, part: &ShownPart) -> ShownPart {
     let bytes = match bytes(visit, run, part.hash.as_deref().unwrap_or_default()).await {
         Ok(bytes) => bytes,
         Err(problem) if problem.status == 413 => {
-            part.body = ShownBody::Unread("It is too large to be shown here.");
+            part.body = ShownBody::Refused("It is too large to be shown here.".to_owned());
             return part;
         }
-        Err(_) => return part,
+        Err(problem) => {
+            part.body =
+                ShownBody::Refused(format!("It cannot be read: {}: {}.", problem.title, problem.detail));
+            return part;
+        }
     };
     if picture_type(&bytes).is_some() {
         part.body = ShownBody::Picture(picture_path(run, part.hash.as_deref().unwrap_or_default()));

@@ -116,6 +116,8 @@ enum ShownArtefact {
     Differs(LineDifference),
     /// It cannot be shown; why.
     Not(String),
+    /// Why its bytes cannot be had here.
+    Refused(String),
 }
 
 struct OpenedArtefact {
@@ -304,7 +306,9 @@ async fn open(
     let decided = decided_on(visit, head, &artefact.hash).await.unwrap_or_default();
     let bytes = read(visit, &head.facts.id, &artefact.hash).await;
     let (shown, has_views) = match (&bytes, &with) {
-        (Err(problem), _) => (ShownArtefact::Not(format!("{}: {}", problem.title, problem.detail)), false),
+        (Err(problem), _) => {
+            (ShownArtefact::Refused(format!("{}: {}", problem.title, problem.detail)), false)
+        }
         (Ok(bytes), None) => shown(&artefact, bytes, query.view == "text"),
         (Ok(bytes), Some(with)) => (compared(visit, head, with, &artefact, bytes).await, false),
     };
@@ -366,7 +370,7 @@ async fn compared(
 ) -> ShownArtefact {
     let other = match read(visit, &head.facts.id, &with.hash).await {
         Ok(other) => other,
-        Err(problem) => return ShownArtefact::Not(format!("{}: {}", problem.title, problem.detail)),
+        Err(problem) => return ShownArtefact::Refused(format!("{}: {}", problem.title, problem.detail)),
     };
     // What came first stands on the left, whichever was asked for.
     let (before, after) =
