@@ -176,6 +176,9 @@ impl Common {
     }
 }
 
+/// Where a round stands among those of each side.
+type RoundPlaces = (Option<usize>, Option<usize>);
+
 /// A round of a step on both sides; at least one has it.
 struct AlignedRound<'a> {
     from: Option<&'a RoundRow>,
@@ -335,7 +338,7 @@ fn compared_round(row: &RoundRow) -> ComparedRound {
 /// The rounds of both sides, in the order in which they began: a round stands where the side that came to it earlier has
 /// it.
 fn aligned<'a>(from: &'a [RoundRow], to: &'a [RoundRow]) -> Vec<AlignedRound<'a>> {
-    let mut places: BTreeMap<(&str, u32), (Option<usize>, Option<usize>)> = BTreeMap::new();
+    let mut places: BTreeMap<(&str, u32), RoundPlaces> = BTreeMap::new();
     for (at, row) in from.iter().enumerate() {
         places.entry((row.step.as_str(), row.round.get())).or_default().0 = Some(at);
     }
