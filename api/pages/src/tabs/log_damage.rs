@@ -25,7 +25,7 @@ pub(crate) async fn damage(
     run: &str,
     attempt: &AttemptFact,
 ) -> Result<Option<String>, Problem> {
-    if !attempt.end.as_ref().is_some_and(|end| end.log.is_some()) {
+    if attempt.end.as_ref().is_none_or(|end| end.log.is_none()) {
         return Ok(None);
     }
     let path = attempt.rest_path(run, "tail=0&verify=true");

@@ -184,7 +184,7 @@ fn anew(script: &str) -> String {
     format!("git reset --quiet --hard origin/main; {script}")
 }
 
-const ADRS: [(&str, &str, bool); 9] = [
+const ADRS: [(&str, &str, bool); 11] = [
     ("plain", "# A\n\nStatus: Accepted\n", true),
     ("bold", "# A\n\n**Status:** Accepted\n", true),
     ("listed", "# A\n\n- Status: accepted\n", true),
@@ -192,6 +192,8 @@ const ADRS: [(&str, &str, bool); 9] = [
     ("capitals", "# A\n\nSTATUS: ACCEPTED\n", true),
     ("below", "# A\n\n## Status\n\nAccepted\n", true),
     ("head", "---\nstatus: accepted\n---\n# A\n", true),
+    ("quoted", "---\nstatus: \"accepted\"\n---\n# A\n", true),
+    ("tabled", "# A\n\n| Field | Value |\n|---|---|\n| **Status** | Accepted |\n", true),
     ("proposed", "# A\n\nStatus: Proposed\n", false),
     ("told", "# A\n\nStatus: Proposed\n\nThe board accepted a like one.\n", false),
 ];
@@ -279,18 +281,25 @@ fn ov19_coverage_is_the_last_figure_that_the_command_prints_and_a_command_that_f
 
 #[test]
 fn o5_a_check_whose_program_is_missing_is_no_evidence_and_no_verdict_on_the_work() {
-    let scratch = Scratch::new();
-    repositories(&scratch, &[]);
     let config = json!({ "coverage": { "command": "there-is-no-such-program", "min": 80 } });
-    described(&scratch, &[Row { script: "true".into(), gate: gate("tester", "coverage") }], &config);
-    let _run = scratch.start(&["run", "./judged.yaml"]);
-    scratch.await_owner();
-    let answered = await_that("an answer to the gate", || {
-        let events = scratch.run(&["events", "@", "--json"]).out;
-        let mut events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        events.find(|it| matches!(it["event"]["type"].as_str(), Some("ProbeFailed" | "GateEvaluated")))
-    });
-    let event = &answered["event"];
-    assert_eq!(event["type"], "ProbeFailed", "{event}");
-    assert!(event["message"].as_str().unwrap().contains("not installed (exit 127)"), "{event}");
+    for (script, gate) in [
+        ("true", gate("tester", "coverage")),
+        // Nothing to compare with.
+        ("git remote remove origin", gate("developer", "secrets")),
+        ("git remote remove origin", gate("architect", "accepted-adr")),
+    ] {
+        let scratch = Scratch::new();
+        repositories(&scratch, &[]);
+        described(&scratch, &[Row { script: script.into(), gate }], &config);
+        let _run = scratch.start(&["run", "./judged.yaml"]);
+        scratch.await_owner();
+        let answered = await_that("an answer to the gate", || {
+            let events = scratch.run(&["events", "@", "--json"]).out;
+            let mut events = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            events.find(|it| matches!(it["event"]["type"].as_str(), Some("ProbeFailed" | "GateEvaluated")))
+        });
+        let event = &answered["event"];
+        assert_eq!(event["type"], "ProbeFailed", "{event}");
+        assert!(event["message"].as_str().unwrap().contains("(exit 127)"), "{event}");
+    }
 }
