@@ -130,8 +130,8 @@ struct ShownEvents<'a> {
     /// Where in the text stands what they show.
     shown: Vec<Range<usize>>,
     links: Vec<OpenLink<'a>>,
-    /// The next number of each list that is open; none of one without numbers.
-    lists: Vec<Option<u64>>,
+    /// The first and the next number of each list that is open; none of one without numbers.
+    lists: Vec<Option<(u64, u64)>>,
 }
 
 impl<'a> ShownEvents<'a> {
@@ -218,7 +218,8 @@ impl<'a> ShownEvents<'a> {
         let Some(link) = self.links.pop() else { return };
         let (address, title) = (seen(link.address), seen(link.title));
         let short = address.strip_prefix("https://").unwrap_or(&address).trim_end_matches('/');
-        let is_in_text = short.is_empty() || link.text.contains(short);
+        // A longer text may hold another address in which this one stands.
+        let is_in_text = short.is_empty() || [short, &*address].contains(&link.text.trim_end_matches('/'));
         let added =
             [(!is_in_text).then(|| short.to_owned()), (!title.is_empty()).then(|| format!("“{title}”"))];
         let added: Vec<String> = added.into_iter().flatten().collect();
@@ -231,19 +232,21 @@ impl<'a> ShownEvents<'a> {
         }
     }
 
-    /// Numbers of lists are shown as a browser counts them; another one is not.
+    /// Numbers of lists are shown as a browser counts them; another one is not, but where each is the first, which says
+    /// nothing.
     fn count(&mut self, event: &Event<'_>, place: &Range<usize>) {
         match event {
-            Event::Start(Tag::List(first)) => self.lists.push(*first),
+            Event::Start(Tag::List(first)) => self.lists.push(first.map(|first| (first, first))),
             Event::End(TagEnd::List(_)) => {
                 self.lists.pop();
             }
             Event::Start(Tag::Item) => {
-                let Some(Some(next)) = self.lists.last_mut() else { return };
-                let written: String =
-                    self.text[place.start..].chars().take_while(char::is_ascii_digit).collect();
-                if written.parse() == Ok(*next) {
-                    self.shown.push(place.start..place.start + written.len());
+                let Some(Some((first, next))) = self.lists.last_mut() else { return };
+                let marker = self.text[place.clone()].trim_start();
+                let from = place.end - marker.len();
+                let written: String = marker.chars().take_while(char::is_ascii_digit).collect();
+                if written.parse().is_ok_and(|number: u64| number == *first || number == *next) {
+                    self.shown.push(from..from + written.len());
                 }
                 *next = next.saturating_add(1);
             }
@@ -349,6 +352,8 @@ mod tests {
             ("```sh pay-bob\nls\n```\n", vec!["sh pay-bob", "ls"]),
             ("[harmless](https://evil.test/really 'pay carol')", vec!["evil.test/really", "pay carol"]),
             ("1. first\n7. seventh\n", vec!["7. seventh"]),
+            ("[https://good.test/x.test](https://x.test/)", vec!["</a> (x.test)"]),
+            ("[a](http://x.test/b)", vec!["(http://x.test/b)"]),
         ] {
             let html = rendered(text);
             for said in said {
@@ -361,6 +366,7 @@ mod tests {
     fn what_is_shown_already_is_not_shown_twice() {
         let text = "# A *title*\n\nText with `code`, [a link](https://x.test/) and <https://x.test/y> &amp; more \\* 3.\n\n\
                     > quoted\n> text\n\n- [x] done\n- [ ] open\n\n3. three\n4. four\n\n| a | b |\n|--:|---|\n| 1 | 2 |\n\n\
+                    1. every\n1. item\n1. first\n\n- a\n  1. b\n  2. c\n\n> 1. d\n> 2. e\n\n   1. f\n   2. g\n\n\
                     Setext\n------\n\n    indented\n\n```\nx\n```\n\n<b>raw</b>\n\n***\n\nhard  \nbreak ![cat](https://x.test/cat.png)\n";
         let html = rendered(text);
         let pre = html.matches("<pre>").count();

@@ -31,7 +31,7 @@ pub(crate) fn are_written() -> bool {
 }
 
 /// A history that is kept.
-pub(crate) struct Kept {
+pub(crate) struct KeptHistory {
     pub(crate) name: String,
     /// The definition's canonical document.
     pub(crate) document: Value,
@@ -40,7 +40,7 @@ pub(crate) struct Kept {
 }
 
 /// The kept histories whose names begin so.
-pub(crate) fn kept(begin: &str) -> Vec<Kept> {
+pub(crate) fn kept(begin: &str) -> Vec<KeptHistory> {
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.file_name().unwrap().to_str().unwrap().starts_with(begin));
@@ -48,7 +48,7 @@ pub(crate) fn kept(begin: &str) -> Vec<Kept> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn read(path: &Path) -> Kept {
+fn read(path: &Path) -> KeptHistory {
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (end, document) = (lines.pop().unwrap(), lines.remove(0));
@@ -63,7 +63,7 @@ fn read(path: &Path) -> Kept {
         (meta, event::decode(number("kind"), number("schema"), &unhex(text("payload"))).unwrap())
     });
     let events = events.collect();
-    Kept { name: path.file_stem().unwrap().to_string_lossy().into_owned(), document, events, end }
+    KeptHistory { name: path.file_stem().unwrap().to_string_lossy().into_owned(), document, events, end }
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -105,7 +105,7 @@ pub(crate) fn write(name: &str, data: &Path, run: &str, definition: &Definition)
     std::fs::write(folder().join(format!("{name}.jsonl")), text).unwrap();
 }
 
-impl Kept {
+impl KeptHistory {
     pub(crate) fn definition(&self) -> Arc<Definition> {
         Arc::new(serde_json::from_value(self.document.clone()).unwrap())
     }

@@ -8,151 +8,181 @@ use super::super::fixtures::Scratch;
 use super::cases::folder;
 
 /// A document and what its gate says of it: the verdict and the reason.
-pub(super) struct Row(
+pub(super) struct CorpusRow(
     pub(super) &'static str,
     pub(super) Option<&'static str>,
     pub(super) bool,
     pub(super) &'static str,
 );
 
-pub(super) const TESTS: &[Row] = &[
-    Row("o14", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
-    Row("o15", Some("---\nresult: FAIL\n---\n"), false, "Test verdict: FAIL (FAIL)"),
-    Row("o16", Some("---\nverdict: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
-    Row("o16", Some("---\nstatus: PASSED\n---\n"), true, "Test verdict: PASSED (PASS)"),
-    Row("o16", Some("---\nresult: ready-to-deploy\n---\n"), true, "Test verdict: READY-TO-DEPLOY (PASS)"),
-    Row("o17", Some("---\nresult: PASS\nverdict: BLOCKED\n---\n"), false, "Test verdict: BLOCKED (BLOCKED)"),
-    Row("o18", Some("---\nresult: PASS\nstatus: failed\n---\n"), false, "Test verdict: FAILED (FAILED)"),
-    Row("o19", Some("---\nverdict: PASS\nstatus: pass\n---\n"), true, "Test verdict: PASS (PASS)"),
-    Row(
+pub(super) const TESTS: &[CorpusRow] = &[
+    CorpusRow("o14", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
+    CorpusRow("o15", Some("---\nresult: FAIL\n---\n"), false, "Test verdict: FAIL (FAIL)"),
+    CorpusRow("o16", Some("---\nverdict: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
+    CorpusRow("o16", Some("---\nstatus: PASSED\n---\n"), true, "Test verdict: PASSED (PASS)"),
+    CorpusRow(
+        "o16",
+        Some("---\nresult: ready-to-deploy\n---\n"),
+        true,
+        "Test verdict: READY-TO-DEPLOY (PASS)",
+    ),
+    CorpusRow(
+        "o17",
+        Some("---\nresult: PASS\nverdict: BLOCKED\n---\n"),
+        false,
+        "Test verdict: BLOCKED (BLOCKED)",
+    ),
+    CorpusRow(
+        "o18",
+        Some("---\nresult: PASS\nstatus: failed\n---\n"),
+        false,
+        "Test verdict: FAILED (FAILED)",
+    ),
+    CorpusRow("o19", Some("---\nverdict: PASS\nstatus: pass\n---\n"), true, "Test verdict: PASS (PASS)"),
+    CorpusRow(
         "o19",
         Some("---\nverdict: ready-to-deploy\nstatus: PASSED\n---\n"),
         true,
         "Test verdict: READY-TO-DEPLOY (PASS)",
     ),
-    Row(
+    CorpusRow(
         "o19",
         Some("---\nverdict: stage:ready-to-deploy\nstatus: pass\n---\n"),
         true,
         "Test verdict: STAGE:READY-TO-DEPLOY (PASS)",
     ),
-    Row(
+    CorpusRow(
         "o19",
         Some("---\nresult: PASS — ready-to-deploy\n---\n"),
         true,
         "Test verdict: PASS — READY-TO-DEPLOY (PASS)",
     ),
-    Row(
+    CorpusRow(
         "o13",
         Some("---\nverdict: BLOCKED\nstatus: blocked\n---\n"),
         false,
         "Test verdict: BLOCKED (BLOCKED)",
     ),
-    Row("o20", Some("---\nverdict: BLOCKED\n---\n23 passed\n"), false, "Test verdict: BLOCKED (BLOCKED)"),
-    Row(
+    CorpusRow(
+        "o20",
+        Some("---\nverdict: BLOCKED\n---\n23 passed\n"),
+        false,
+        "Test verdict: BLOCKED (BLOCKED)",
+    ),
+    CorpusRow(
         "o21",
         Some("---\ntype: test-report\n---\nResult: PASS\n"),
         false,
         "No machine-readable verdict/status/result in test report frontmatter",
     ),
-    Row(
+    CorpusRow(
         "o22",
         Some("Result: PASS\n"),
         false,
         "No YAML frontmatter in test report (cannot read machine verdict)",
     ),
-    Row("o22", Some("---\nresult: PASS\n"), false, "Malformed YAML frontmatter in test report"),
-    Row(
+    CorpusRow("o22", Some("---\nresult: PASS\n"), false, "Malformed YAML frontmatter in test report"),
+    CorpusRow(
         "o22",
         Some("---\n- result\n---\n"),
         false,
         "Malformed YAML frontmatter in test report (not a mapping)",
     ),
-    Row("o22", None, false, "13-test-report.md not found"),
-    Row(
+    CorpusRow("o22", None, false, "13-test-report.md not found"),
+    CorpusRow(
         "o23",
         Some("---\nverdict: null\nstatus:\nresult: \"\"\n---\n"),
         false,
         "No machine-readable verdict/status/result in test report frontmatter",
     ),
-    Row(
+    CorpusRow(
         "o23",
         Some("---\nresult: maybe\n---\n"),
         false,
         "No recognized PASS verdict in frontmatter (verdict=, status=, result=MAYBE)",
     ),
-    Row("o25", Some("---\nresult: delivered\n---\n"), false, "Test verdict: DELIVERED (RED)"),
-    Row("o25", Some("---\nresult: BYPASS\n---\n"), true, "Test verdict: BYPASS (PASS)"),
+    CorpusRow("o25", Some("---\nresult: delivered\n---\n"), false, "Test verdict: DELIVERED (RED)"),
+    CorpusRow("o25", Some("---\nresult: BYPASS\n---\n"), true, "Test verdict: BYPASS (PASS)"),
 ];
 /// The same gate with `tests_gate: strict`.
-pub(super) const STRICT: &[Row] = &[
-    Row(
+pub(super) const STRICT: &[CorpusRow] = &[
+    CorpusRow(
         "o25",
         Some("---\nresult: delivered\n---\n"),
         false,
         "No recognized PASS verdict in frontmatter (verdict=, status=, result=DELIVERED)",
     ),
-    Row(
+    CorpusRow(
         "o25",
         Some("---\nresult: BYPASS\n---\n"),
         false,
         "No recognized PASS verdict in frontmatter (verdict=, status=, result=BYPASS)",
     ),
-    Row("o25", Some("---\nresult: NOT PASSED\n---\n"), false, "Test verdict: NOT PASSED (NOT)"),
-    Row("o25", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
+    CorpusRow("o25", Some("---\nresult: NOT PASSED\n---\n"), false, "Test verdict: NOT PASSED (NOT)"),
+    CorpusRow("o25", Some("---\nresult: PASS\n---\n"), true, "Test verdict: PASS (PASS)"),
 ];
-pub(super) const REVIEW: &[Row] = &[
-    Row("o38", Some("---\nverdict: \" approved \"\n---\n"), true, "Verdict: APPROVED"),
-    Row("o39", Some("---\nverdict: APPROVE\n---\n"), false, "Verdict: 'APPROVE'"),
-    Row("o39", Some("---\nverdict:\n---\nVerdict: APPROVED\n"), false, "Verdict: ''"),
-    Row("o39", None, false, "review: does not exist"),
-    Row("o3", Some("verdict: APPROVED\n"), false, "review: has no front matter: its first line is not ---"),
-    Row(
+pub(super) const REVIEW: &[CorpusRow] = &[
+    CorpusRow("o38", Some("---\nverdict: \" approved \"\n---\n"), true, "Verdict: APPROVED"),
+    CorpusRow("o39", Some("---\nverdict: APPROVE\n---\n"), false, "Verdict: 'APPROVE'"),
+    CorpusRow("o39", Some("---\nverdict:\n---\nVerdict: APPROVED\n"), false, "Verdict: ''"),
+    CorpusRow("o39", None, false, "review: does not exist"),
+    CorpusRow(
+        "o3",
+        Some("verdict: APPROVED\n"),
+        false,
+        "review: has no front matter: its first line is not ---",
+    ),
+    CorpusRow(
         "o3",
         Some("---\nverdict: APPROVED\n"),
         false,
         "review: has a front matter that does not end with ---",
     ),
-    Row(
+    CorpusRow(
         "o41",
         Some("---\nverdict: APPROVED\n---\n- [ ] P1: a line is lost\n"),
         false,
         "APPROVED with an open P0 or P1",
     ),
-    Row(
+    CorpusRow(
         "o41",
         Some("---\nverdict: APPROVED\n---\n- [x] P1: a line was lost\n- [ ] P2: a name\n"),
         true,
         "Verdict: APPROVED",
     ),
 ];
-pub(super) const DEPLOY: &[Row] = &[
-    Row("o64", Some("---\ndeploy_status: \" success \"\n---\n"), true, "Deploy status: SUCCESS"),
-    Row(
+pub(super) const DEPLOY: &[CorpusRow] = &[
+    CorpusRow("o64", Some("---\ndeploy_status: \" success \"\n---\n"), true, "Deploy status: SUCCESS"),
+    CorpusRow(
         "o64",
         Some("---\ndeploy_status: OK\n---\n"),
         false,
         "No machine-readable deploy_status in frontmatter (got: 'OK')",
     ),
-    Row("o62", Some("---\ndeploy_status: FAILED\n---\n"), false, "Deploy status: FAILED"),
-    Row(
+    CorpusRow("o62", Some("---\ndeploy_status: FAILED\n---\n"), false, "Deploy status: FAILED"),
+    CorpusRow(
         "o4",
         Some("---\ntype: log\n---\ndeploy_status: SUCCESS\n"),
         false,
         "No machine-readable deploy_status in frontmatter (got: '')",
     ),
-    Row("o3", Some("- deploy_status\n"), false, "No machine-readable deploy_status in frontmatter (got: '')"),
-    Row("o67", None, false, "Deploy log not found (14-deploy-log.md)"),
+    CorpusRow(
+        "o3",
+        Some("- deploy_status\n"),
+        false,
+        "No machine-readable deploy_status in frontmatter (got: '')",
+    ),
+    CorpusRow("o67", None, false, "Deploy log not found (14-deploy-log.md)"),
 ];
-pub(super) const STAGING: &[Row] = &[
-    Row(
+pub(super) const STAGING: &[CorpusRow] = &[
+    CorpusRow(
         "o65",
         Some("---\nstaging_status: FAILED\nresult: 9/10 checks PASS\n---\n"),
         false,
         "Staging status: FAILED",
     ),
-    Row("o63", Some("---\nstaging_status: SUCCESS\n---\n"), true, "Staging status: SUCCESS"),
-    Row("o67", None, false, "Staging log not found (15-staging-log.md)"),
+    CorpusRow("o63", Some("---\nstaging_status: SUCCESS\n---\n"), true, "Staging status: SUCCESS"),
+    CorpusRow("o67", None, false, "Staging log not found (15-staging-log.md)"),
 ];
 
 /// The policy, the file and the fields of a gate.
@@ -164,10 +194,10 @@ pub(super) const DEPLOY_GATE: Kind = ("deployed", "14-deploy-log.md", "[deploy_s
 pub(super) const STAGING_GATE: Kind = ("deployed", "15-staging-log.md", "[staging_status]");
 
 /// A pipeline whose one step has a gate for each row.
-pub(super) fn pipeline(rows: &[Row], kind: Kind, strict: bool) -> String {
+pub(super) fn pipeline(rows: &[CorpusRow], kind: Kind, strict: bool) -> String {
     let (policy, file, fields) = kind;
     let mut gates = String::new();
-    for (number, Row(rule, ..)) in rows.iter().enumerate() {
+    for (number, CorpusRow(rule, ..)) in rows.iter().enumerate() {
         gates += &format!(
             "      - {{ id: {rule}-{number}, on_fail: next, policy: {policy}, frontmatter: {{ file: r{number}/{file}, fields: {fields}, pass: [PASS], text: true }} }}\n"
         );
@@ -178,10 +208,10 @@ pub(super) fn pipeline(rows: &[Row], kind: Kind, strict: bool) -> String {
 }
 
 /// The pipeline and the documents of its rows, beside a copy of the gates of `orch`.
-pub(super) fn written(scratch: &Scratch, rows: &[Row], kind: Kind, strict: bool) {
+pub(super) fn written(scratch: &Scratch, rows: &[CorpusRow], kind: Kind, strict: bool) {
     std::fs::create_dir_all(scratch.path("orch")).unwrap();
     std::fs::copy(folder().join("orch/gates.yaml"), scratch.path("orch/gates.yaml")).unwrap();
-    for (number, Row(_, text, ..)) in rows.iter().enumerate() {
+    for (number, CorpusRow(_, text, ..)) in rows.iter().enumerate() {
         std::fs::create_dir_all(scratch.path(&format!("r{number}"))).unwrap();
         if let Some(text) = text {
             scratch.write(&format!("r{number}/{}", kind.1), text);
@@ -190,7 +220,7 @@ pub(super) fn written(scratch: &Scratch, rows: &[Row], kind: Kind, strict: bool)
     scratch.write("corpus.yaml", &pipeline(rows, kind, strict));
 }
 
-fn judged(rows: &[Row], kind: Kind, strict: bool) {
+fn judged(rows: &[CorpusRow], kind: Kind, strict: bool) {
     let scratch = Scratch::new();
     written(&scratch, rows, kind, strict);
     let run = scratch.run(&["run", "./corpus.yaml"]);
@@ -198,7 +228,7 @@ fn judged(rows: &[Row], kind: Kind, strict: bool) {
     let shown = scratch.run(&["show", "@", "--json"]).json();
     let said = shown["output"].as_array().unwrap_or_else(|| panic!("{shown}"));
     assert_eq!(said.len(), rows.len());
-    for (number, (Row(rule, text, passes, reason), said)) in rows.iter().zip(said).enumerate() {
+    for (number, (CorpusRow(rule, text, passes, reason), said)) in rows.iter().zip(said).enumerate() {
         let verdict = if *passes { "pass" } else { "fail" };
         let wanted = serde_json::json!([format!("{rule}-{number}"), verdict, reason]);
         assert_eq!(said, &wanted, "{text:?}");
@@ -241,7 +271,7 @@ fn o24_the_words_of_the_tests_gate_are_frozen() {
 pub(super) fn verdict_on(kind: Kind, text: String) -> (bool, String) {
     let scratch = Scratch::new();
     let text: &'static str = Box::leak(text.into_boxed_str());
-    written(&scratch, &[Row("o6", Some(text), true, "")], kind, false);
+    written(&scratch, &[CorpusRow("o6", Some(text), true, "")], kind, false);
     assert_eq!(scratch.run(&["run", "./corpus.yaml"]).code, 0);
     let shown = scratch.run(&["show", "@", "--json"]).json();
     (shown["output"][0][1] == "pass", shown["output"][0][2].as_str().unwrap_or_default().to_owned())

@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use super::super::fixtures::Scratch;
 use super::corpus::{
-    DEPLOY, DEPLOY_GATE, Kind, REVIEW, REVIEW_GATE, Row, STAGING, STAGING_GATE, STRICT, TESTS, TESTS_GATE,
-    pipeline, written,
+    CorpusRow, DEPLOY, DEPLOY_GATE, Kind, REVIEW, REVIEW_GATE, STAGING, STAGING_GATE, STRICT, TESTS,
+    TESTS_GATE, pipeline, written,
 };
 use crate::golden_histories;
 
 /// The histories, each with its rows, their gate, and whether whole words are wanted.
-const HISTORIES: [(&str, &[Row], Kind, bool); 5] = [
+const HISTORIES: [(&str, &[CorpusRow], Kind, bool); 5] = [
     ("orch-tests", TESTS, TESTS_GATE, false),
     ("orch-strict", STRICT, TESTS_GATE, true),
     ("orch-review", REVIEW, REVIEW_GATE, false),
@@ -27,13 +27,13 @@ const HISTORIES: [(&str, &[Row], Kind, bool); 5] = [
 ];
 
 /// The pipeline of some rows with the gates of `orch` as they are built in.
-fn today(rows: &[Row], kind: Kind, strict: bool) -> Definition {
+fn today(rows: &[CorpusRow], kind: Kind, strict: bool) -> Definition {
     let text = pipeline(rows, kind, strict);
     parse(&text, "corpus", builtin::find("orch").unwrap()).unwrap().definition
 }
 
 /// The newest history of these rows, where one is missing and is to be written.
-fn ensure(name: &str, rows: &[Row], kind: Kind, strict: bool) {
+fn ensure(name: &str, rows: &[CorpusRow], kind: Kind, strict: bool) {
     let name = format!("{name}-{}", rows.len());
     if golden_histories::folder().join(format!("{name}.jsonl")).exists() || !golden_histories::are_written() {
         return;
@@ -83,7 +83,7 @@ fn o8_o13_kept_histories_of_the_gates_replay_and_todays_policies_say_the_same() 
                 judged.extend(recorded);
             });
             assert_eq!(judged.len(), count, "{}", kept.name);
-            for (number, Row(rule, _, passes, reason)) in rows.iter().enumerate().take(count) {
+            for (number, CorpusRow(rule, _, passes, reason)) in rows.iter().enumerate().take(count) {
                 let verdict = if *passes { "pass" } else { "fail" };
                 let said = (format!("{rule}-{number}"), verdict.to_owned(), (*reason).to_owned());
                 assert_eq!(judged[number], said, "{}: the row was changed", kept.name);

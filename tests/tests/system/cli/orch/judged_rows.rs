@@ -14,9 +14,9 @@ use super::cases::folder;
 use crate::orch::host_clone::git;
 
 /// The files of the pipeline, as they lie in the repository.
-struct Files;
+struct PipelineFiles;
 
-impl FileSource for Files {
+impl FileSource for PipelineFiles {
     fn read(&self, path: &str) -> Result<Option<String>, String> {
         Ok(std::fs::read_to_string(folder().join(path)).ok())
     }
@@ -25,7 +25,7 @@ impl FileSource for Files {
 /// A gate of a step, with all locals in place; a failure goes on to the next gate, so that each row is judged.
 fn gate(step: &str, id: &str) -> Value {
     let text = std::fs::read_to_string(folder().join("orch.yaml")).unwrap();
-    let definition = parse(&text, "orch", &Files).unwrap().definition;
+    let definition = parse(&text, "orch", &PipelineFiles).unwrap().definition;
     let document: Value = serde_json::from_str(&definition.document()).unwrap();
     let named = |of: &Value, name: &str| {
         of.as_array().unwrap().iter().find(|it| it["id"] == name).unwrap_or_else(|| panic!("{name}")).clone()
@@ -46,7 +46,7 @@ fn gate(step: &str, id: &str) -> Value {
 }
 
 /// What a step does, and the gate that judges it.
-struct Row {
+struct JudgedRow {
     script: String,
     gate: Value,
 }
@@ -67,7 +67,7 @@ fn repositories(scratch: &Scratch, files: &[(&str, &str)]) {
 }
 
 /// The verdict and the reason on each row.
-fn judged(scratch: &Scratch, rows: &[Row], config: &Value) -> Vec<(String, String)> {
+fn judged(scratch: &Scratch, rows: &[JudgedRow], config: &Value) -> Vec<(String, String)> {
     described(scratch, rows, config);
     let run = scratch.run(&["run", "./judged.yaml"]);
     assert_eq!(run.code, 0, "{run:?}");
@@ -78,8 +78,8 @@ fn judged(scratch: &Scratch, rows: &[Row], config: &Value) -> Vec<(String, Strin
 }
 
 /// Writes the pipeline of the rows.
-fn described(scratch: &Scratch, rows: &[Row], config: &Value) {
-    let step = |(number, row): (usize, &Row)| json!({ "id": format!("r{number}"), "command": ["sh", "-ec", row.script], "gates": [row.gate] });
+fn described(scratch: &Scratch, rows: &[JudgedRow], config: &Value) {
+    let step = |(number, row): (usize, &JudgedRow)| json!({ "id": format!("r{number}"), "command": ["sh", "-ec", row.script], "gates": [row.gate] });
     let steps: Vec<Value> = rows.iter().enumerate().map(step).collect();
     let pipeline = json!({
         "name": "judged", "labels": { "item": "ET-001" }, "steps": steps,
@@ -160,12 +160,12 @@ fn o194_each_role_writes_its_own_documents_of_its_own_work_item_and_nothing_else
                     .replace("OWN", own)
                     .replace("OTHER", "docs/work-items/ET-099")
                     .replace("LONGER", "docs/work-items/ET-0011");
-                given.push(Row { script: write(&name), gate: gate.clone() });
+                given.push(JudgedRow { script: write(&name), gate: gate.clone() });
                 told.push((passes, format!("{role} writes {name}"), name));
             }
         }
         // What was there is none of its business, either.
-        given.push(Row { script: "git rm --quiet \"$(git ls-files old | head -1)\"".into(), gate });
+        given.push(JudgedRow { script: "git rm --quiet \"$(git ls-files old | head -1)\"".into(), gate });
         told.push(("fail", format!("{role} removes a file"), "old/".into()));
     }
     let scratch = Scratch::new();
@@ -184,7 +184,7 @@ fn anew(script: &str) -> String {
     format!("git reset --quiet --hard origin/main; {script}")
 }
 
-const ADRS: [(&str, &str, bool); 11] = [
+const ADRS: [(&str, &str, bool); 13] = [
     ("plain", "# A\n\nStatus: Accepted\n", true),
     ("bold", "# A\n\n**Status:** Accepted\n", true),
     ("listed", "# A\n\n- Status: accepted\n", true),
@@ -194,6 +194,8 @@ const ADRS: [(&str, &str, bool); 11] = [
     ("head", "---\nstatus: accepted\n---\n# A\n", true),
     ("quoted", "---\nstatus: \"accepted\"\n---\n# A\n", true),
     ("tabled", "# A\n\n| Field | Value |\n|---|---|\n| **Status** | Accepted |\n", true),
+    ("Тема", "# A\n\nStatus: Accepted\n", true),
+    ("of two words", "# A\n\nStatus: Accepted\n", true),
     ("proposed", "# A\n\nStatus: Proposed\n", false),
     ("told", "# A\n\nStatus: Proposed\n\nThe board accepted a like one.\n", false),
 ];
@@ -206,15 +208,15 @@ fn o197_an_accepted_adr_is_neither_edited_nor_removed_nor_renamed_however_its_st
     for (name, _, is_accepted) in ADRS {
         let adr = place(name);
         for (what, script) in [
-            ("edited", format!("echo more >> {adr}")),
-            ("removed", format!("git rm --quiet {adr}")),
-            ("renamed", format!("git mv {adr} {} && echo more >> {}", place("new"), place("new"))),
+            ("edited", format!("echo more >> '{adr}'")),
+            ("removed", format!("git rm --quiet '{adr}'")),
+            ("renamed", format!("git mv '{adr}' {} && echo more >> {}", place("new"), place("new"))),
         ] {
-            given.push(Row { script: anew(&script), gate: gate.clone() });
+            given.push(JudgedRow { script: anew(&script), gate: gate.clone() });
             told.push((if is_accepted { "fail" } else { "pass" }, format!("{name}, {what}")));
         }
     }
-    given.push(Row { script: anew(&write(&place("fresh"))), gate });
+    given.push(JudgedRow { script: anew(&write(&place("fresh"))), gate });
     told.push(("pass", "a new one".into()));
     let scratch = Scratch::new();
     let files: Vec<(String, &str)> = ADRS.iter().map(|(name, text, _)| (place(name), *text)).collect();
@@ -249,8 +251,8 @@ fn ov2_a_credential_in_any_commit_of_the_branch_is_found_also_one_that_was_taken
         ),
         ("pass", "taken out of what main has", "echo none > old.py".to_owned()),
     ];
-    let given: Vec<Row> =
-        rows.iter().map(|(_, _, script)| Row { script: anew(script), gate: gate.clone() }).collect();
+    let given: Vec<JudgedRow> =
+        rows.iter().map(|(_, _, script)| JudgedRow { script: anew(script), gate: gate.clone() }).collect();
     let scratch = Scratch::new();
     repositories(&scratch, &[("old.py", &format!("AKIA{}\n", "ABCDEFGH12345678"))]);
     let said = judged(&scratch, &given, &json!({}));
@@ -272,7 +274,7 @@ fn ov19_coverage_is_the_last_figure_that_the_command_prints_and_a_command_that_f
     ] {
         let scratch = Scratch::new();
         repositories(&scratch, &[]);
-        let rows = [Row { script: "true".into(), gate: gate.clone() }];
+        let rows = [JudgedRow { script: "true".into(), gate: gate.clone() }];
         let said = judged(&scratch, &rows, &json!({ "coverage": { "command": command, "min": 80 } }));
         assert_eq!(said.len(), 1);
         assert!(said[0].0 == wanted && said[0].1.starts_with(reason), "{command}: {said:?}");
@@ -290,7 +292,7 @@ fn o5_a_check_whose_program_is_missing_is_no_evidence_and_no_verdict_on_the_work
     ] {
         let scratch = Scratch::new();
         repositories(&scratch, &[]);
-        described(&scratch, &[Row { script: script.into(), gate }], &config);
+        described(&scratch, &[JudgedRow { script: script.into(), gate }], &config);
         let _run = scratch.start(&["run", "./judged.yaml"]);
         scratch.await_owner();
         let answered = await_that("an answer to the gate", || {
