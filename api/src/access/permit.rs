@@ -88,7 +88,8 @@ pub fn needed(method: &Method, route: &str) -> RequiredRole {
         ("audit", false) if rest == "audit/backtest" => RequiredRole::Read,
         ("runs", false) if rest == "runs/{run}/replay" => RequiredRole::Read,
         (
-            "runs" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits" | "budgets",
+            "runs" | "runs:bulk" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits"
+            | "budgets",
             false,
         ) => RequiredRole::Operate,
         ("notices" | "subscriptions", false) => RequiredRole::Operate,

@@ -4,7 +4,7 @@ use everfold_projections::ScanReport;
 use serde::{Deserialize, Serialize};
 
 /// How an expression found the rows of an answer.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = FilterAnswer)]
 pub(crate) struct FilterAnswer {
     /// The fields that an index answered for; of the rows that it left each was looked at.
@@ -15,7 +15,7 @@ pub(crate) struct FilterAnswer {
     /// the list has the rows behind the bound.
     more: bool,
     /// Rows that are left out because the expression is neither true nor false of them. Null: there are none.
-    undecided: Option<UndecidedRows>,
+    pub(crate) undecided: Option<UndecidedRows>,
 }
 
 /// Rows of which an expression is neither true nor false.

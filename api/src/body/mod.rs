@@ -4,6 +4,7 @@
 
 pub(crate) mod backtest;
 pub mod budget;
+pub(crate) mod bulk;
 pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod hook;

@@ -70,7 +70,7 @@ impl SpendItem {
 }
 
 /// Money is a decimal string or a number of US dollars.
-#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"add": "2.00", "reason": "nearly done"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RaiseBody {

@@ -47,7 +47,7 @@ pub(crate) struct CreateBody {
     pub(crate) priority: i32,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"step": "build"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RetryBody {
@@ -55,7 +55,7 @@ pub(crate) struct RetryBody {
     pub(crate) detach: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"from_step": "build", "input": {"issue": 7}}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartBody {

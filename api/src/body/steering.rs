@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::schema;
 
-#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema, utoipa::IntoParams)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema, utoipa::IntoParams)]
 #[schema(example = json!({"reason": "holidays"}))]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
@@ -15,7 +15,7 @@ pub(crate) struct ReasonBody {
     pub(crate) reason: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"prompt": "Use the old API after all."}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ResumeBody {
@@ -25,7 +25,7 @@ pub(crate) struct ResumeBody {
     pub(crate) prompt: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"reason": "not needed any more"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct CancelBody {
@@ -34,7 +34,7 @@ pub(crate) struct CancelBody {
     pub(crate) reason: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"step": "build", "decision": "retry", "reason": "the registry is back"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UnblockBody {
@@ -50,7 +50,7 @@ pub(crate) struct UnblockBody {
     pub(crate) reason: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({"step": "build", "reason": "the check was repaired"}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecheckBody {
@@ -58,6 +58,13 @@ pub(crate) struct RecheckBody {
     #[serde(default)]
     pub(crate) policy: BTreeMap<String, String>,
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"text": "asked the customer"}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoteBody {
+    pub(crate) text: String,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]

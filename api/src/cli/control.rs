@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::{BreakpointsArgs, CancelArgs, InterruptArgs, PauseArgs, RecheckArgs, RunRef, UnblockArgs};
+use super::args::{
+    BreakpointsArgs, CancelArgs, InterruptArgs, ManyRuns, PauseArgs, RecheckArgs, RunRef, UnblockArgs,
+};
+use super::bulk;
 use super::context::CommandContext;
 use super::engine_pause;
 use super::output::columns;
 use super::run_text::past;
+use crate::body::bulk::BulkOrder;
 use crate::body::steering::{BreakpointsBody, CancelBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
@@ -17,28 +21,39 @@ use crate::text::does;
 use crate::view::RunView;
 
 pub(crate) async fn cancel(context: &CommandContext, args: CancelArgs) -> Result<u8, Fault> {
-    if args.force {
-        return abandon(context, &args.run, &ReasonBody { reason: args.why.message }).await;
-    }
     let body = CancelBody { step: args.step, reason: args.why.message };
-    act(context, &args.run, "cancel", &body, "cancellation is recorded").await
+    let run = match meant(args.run, &args.many)? {
+        Meant::Many(_) if args.force => {
+            return Err(Fault::new(Code::Usage, "--force ends one run").hint("everfold cancel RUN --force"));
+        }
+        Meant::Many(filter) => {
+            return bulk::order(context, &args.many, filter, BulkOrder::Cancel(body)).await;
+        }
+        Meant::One(run) => run,
+    };
+    if args.force {
+        return abandon(context, &run, &ReasonBody { reason: body.reason }).await;
+    }
+    act(context, &run, "cancel", &body, "cancellation is recorded").await
 }
 
 pub(crate) async fn pause(context: &CommandContext, args: PauseArgs) -> Result<u8, Fault> {
-    match &args.run {
-        Some(run) => {
-            let body = ReasonBody { reason: args.why.message };
-            act(context, run, "pause", &body, "pause is recorded").await
-        }
-        None => {
-            engine_pause::set(context, "pause", args.pipeline.as_deref(), args.why.message.as_deref()).await
+    let body = ReasonBody { reason: args.why.message };
+    match (&args.run, &args.many.filter) {
+        (Some(run), _) => act(context, run, "pause", &body, "pause is recorded").await,
+        (None, Some(filter)) => bulk::order(context, &args.many, filter, BulkOrder::Pause(body)).await,
+        (None, None) => {
+            engine_pause::set(context, "pause", args.pipeline.as_deref(), body.reason.as_deref()).await
         }
     }
 }
 
 pub(crate) async fn interrupt(context: &CommandContext, args: InterruptArgs) -> Result<u8, Fault> {
     let body = ReasonBody { reason: args.why.message };
-    act(context, &args.run, "interrupt", &body, "interrupt is recorded").await
+    match meant(args.run, &args.many)? {
+        Meant::One(run) => act(context, &run, "interrupt", &body, "interrupt is recorded").await,
+        Meant::Many(filter) => bulk::order(context, &args.many, filter, BulkOrder::Interrupt(body)).await,
+    }
 }
 
 pub(crate) async fn unblock(context: &CommandContext, args: UnblockArgs) -> Result<u8, Fault> {
@@ -47,7 +62,24 @@ pub(crate) async fn unblock(context: &CommandContext, args: UnblockArgs) -> Resu
     let policy = policies(&args.policy)?;
     let body =
         UnblockBody { step: args.step, decision: args.decision, output, policy, reason: args.why.message };
-    act(context, &args.run, "unblock", &body, "decision is recorded").await
+    match meant(args.run, &args.many)? {
+        Meant::One(run) => act(context, &run, "unblock", &body, "decision is recorded").await,
+        Meant::Many(filter) => bulk::order(context, &args.many, filter, BulkOrder::Unblock(body)).await,
+    }
+}
+
+/// Which runs a command means.
+enum Meant<'a> {
+    One(String),
+    Many(&'a str),
+}
+
+fn meant(run: Option<String>, many: &ManyRuns) -> Result<Meant<'_>, Fault> {
+    match (run, &many.filter) {
+        (Some(run), None) => Ok(Meant::One(run)),
+        (None, Some(filter)) => Ok(Meant::Many(filter)),
+        _both_or_none => Err(Fault::new(Code::Usage, "a run or --filter is wanted")),
+    }
 }
 
 pub(crate) async fn recheck(context: &CommandContext, args: RecheckArgs) -> Result<u8, Fault> {

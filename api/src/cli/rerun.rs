@@ -11,7 +11,8 @@ use super::context::CommandContext;
 use super::key_values::pairs;
 use super::moments::{TypedMoment, moment};
 use super::run_start::follow;
-use super::{background_owner, credentials, files, pipeline_source};
+use super::{background_owner, bulk, credentials, files, pipeline_source};
+use crate::body::bulk::BulkOrder;
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
@@ -20,11 +21,15 @@ use crate::view::RunView;
 
 pub(crate) async fn retry(context: &CommandContext, args: RetryArgs) -> Result<u8, Fault> {
     let body = RetryBody { step: args.step, detach: args.wait.detach };
+    if let Some(filter) = &args.many.filter {
+        return bulk::order(context, &args.many, filter, BulkOrder::Retry(body)).await;
+    }
     again(context, &args.run, ("retry", &args.brings), &body, &args.wait).await
 }
 
 pub(crate) async fn restart(context: &CommandContext, args: RestartArgs) -> Result<u8, Fault> {
-    let changes = changes(context, &args.run, &args.anew).await?;
+    let Some(run) = &args.run else { return restart_many(context, &args).await };
+    let changes = changes(context, run, &args.anew).await?;
     let body = RestartBody {
         from_step: args.from,
         input: changes.input,
@@ -36,7 +41,28 @@ pub(crate) async fn restart(context: &CommandContext, args: RestartArgs) -> Resu
         config: changes.config,
         detach: args.wait.detach,
     };
-    again(context, &args.run, ("restart", &args.brings), &body, &args.wait).await
+    again(context, run, ("restart", &args.brings), &body, &args.wait).await
+}
+
+async fn restart_many(context: &CommandContext, args: &RestartArgs) -> Result<u8, Fault> {
+    let RerunChanges { input, definition, config_value, title } = &args.anew;
+    if !input.is_empty() || definition.is_some() || !config_value.is_empty() || title.is_some() {
+        return Err(Fault::new(Code::Usage, "many runs are restarted as they are")
+            .hint("with --filter leave --input, --definition, --config-value and --title out"));
+    }
+    let filter = args.many.filter.as_deref().unwrap_or_default();
+    let body = RestartBody {
+        from_step: args.from.clone(),
+        input: None,
+        title: None,
+        pipeline: None,
+        definition: None,
+        file: None,
+        files: None,
+        config: None,
+        detach: true,
+    };
+    bulk::order(context, &args.many, filter, BulkOrder::Restart(body)).await
 }
 
 pub(crate) async fn fork(context: &CommandContext, args: ForkArgs) -> Result<u8, Fault> {

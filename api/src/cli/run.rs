@@ -15,7 +15,8 @@ use super::output::note;
 use super::run_input::input_of;
 use super::run_start::{follow, resume_others};
 use super::wait::{after_notices, code_of};
-use super::{background_owner, credentials, dry_run, engine_pause, input_names, pipeline_source};
+use super::{background_owner, bulk, credentials, dry_run, engine_pause, input_names, pipeline_source};
+use crate::body::bulk::BulkOrder;
 use crate::body::start::CreateBody;
 use crate::body::steering::{DriveBody, ResumeBody};
 use crate::client::encode;
@@ -96,6 +97,10 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
         return Err(
             Fault::new(Code::Usage, "--prompt is said to one run").hint("everfold resume RUN -p TEXT")
         );
+    }
+    if let Some(filter) = &args.many.filter {
+        let body = ResumeBody { reason: None, prompt: args.prompt };
+        return bulk::order(context, &args.many, filter, BulkOrder::Resume(body)).await;
     }
     if args.all || args.pipeline.is_some() {
         return engine_pause::set(context, "resume", args.pipeline.as_deref(), None).await;

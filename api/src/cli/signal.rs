@@ -4,8 +4,10 @@ use everfold_engine::event::{Hearing, SignalTaker};
 use serde_json::Value;
 
 use super::args::SignalArgs;
+use super::bulk;
 use super::context::CommandContext;
 use super::key_values::pairs;
+use crate::body::bulk::{BulkOrder, NamedSignal};
 use crate::body::steering::{SignalAllBody, SignalBody};
 use crate::client::encode;
 use crate::fault::{Code, Fault};
@@ -15,10 +17,10 @@ use crate::text::does;
 
 pub(crate) async fn signal(context: &CommandContext, args: SignalArgs) -> Result<u8, Fault> {
     let mut words = args.words.into_iter();
-    let is_named = args.labels.is_empty() && args.key.is_none();
+    let is_named = args.labels.is_empty() && args.key.is_none() && args.many.filter.is_none();
     let run = if is_named { words.next() } else { None };
     let (Some(name), payload, None) = (words.next(), words.next(), words.next()) else {
-        let usage = "everfold signal RUN NAME [JSON], or with --key KEY or --label KEY=VALUE instead of RUN";
+        let usage = "everfold signal RUN NAME [JSON], or with --key KEY, --label KEY=VALUE or --filter EXPR instead of RUN";
         return Err(Fault::new(Code::Usage, "a run and the name of the signal are wanted").hint(usage));
     };
     if run.as_ref().is_some_and(String::is_empty) {
@@ -31,6 +33,10 @@ pub(crate) async fn signal(context: &CommandContext, args: SignalArgs) -> Result
     // Text that is no JSON becomes a JSON string.
     let payload = payload.map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text)));
     let (payload, delivery) = (payload.unwrap_or_default(), args.delivery);
+    if let Some(filter) = &args.many.filter {
+        let body = NamedSignal { name, payload, delivery };
+        return bulk::order(context, &args.many, filter, BulkOrder::Signal(body)).await;
+    }
     if let Some(run) = run {
         let path = format!("/api/v1/runs/{}/signals/{}", encode(&run), encode(&name));
         let answer: SignalAnswer = context.client.post(&path, &SignalBody { payload, delivery }).await?;

@@ -4,10 +4,12 @@ use everfold_engine::definition::Period;
 use serde_json::Value;
 
 use super::args::{BudgetArgs, BudgetVerb, RunBudgetArgs, SharedBudgetName, SpendArgs};
+use super::bulk;
 use super::context::{CommandContext, items};
 use super::moments::{date_of, time};
 use super::output::note;
 use crate::body::budget::{SharedBudgetBody, SharedBudgetView};
+use crate::body::bulk::BulkOrder;
 use crate::body::spend::RaiseBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
@@ -151,6 +153,10 @@ fn of_limits(raised: &AmountsView, set: &AmountsView) -> AmountsView {
 async fn of_run(context: &CommandContext, args: RunBudgetArgs) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
     if args.add.is_none() && args.tokens.is_none() && args.wall.is_none() {
+        if args.many.filter.is_some() {
+            return Err(Fault::new(Code::Usage, "with --filter budgets are raised")
+                .hint("say by how much: --add, --tokens or --wall"));
+        }
         let answer: BudgetsAnswer = context.client.get(&format!("{path}/budget")).await?;
         if context.json {
             context.out.json(&answer)?;
@@ -168,6 +174,9 @@ async fn of_run(context: &CommandContext, args: RunBudgetArgs) -> Result<u8, Fau
         wall: args.wall,
         reason: args.why.message,
     };
+    if let Some(filter) = &args.many.filter {
+        return bulk::order(context, &args.many, filter, BulkOrder::Budget(body)).await;
+    }
     let view: RunView = context.client.post(&format!("{path}/budget"), &body).await?;
     if context.json {
         context.out.json(&view)?;

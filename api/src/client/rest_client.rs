@@ -83,6 +83,20 @@ impl Client {
         self.write("POST", path, body).await
     }
 
+    /// Sends a body under an idempotency key of the caller's, and gets one document.
+    ///
+    /// # Errors
+    /// What the route says, or that no owner could be reached.
+    pub(crate) async fn post_once<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        key: u128,
+    ) -> Result<T, Fault> {
+        let request = RestRequest { method: "POST", body: Some(bytes(body)?), ..RestRequest::get(path) };
+        self.ask(&request.once(key)).await
+    }
+
     /// Sends a body with headers that bring credentials, and gets one document. Where it `is_keyed`, the body holds its
     /// idempotency key itself.
     ///

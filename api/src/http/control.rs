@@ -7,10 +7,10 @@ use axum::response::Response;
 use everfold_engine::event::{
     CancelRequested, NoteAdded, RecheckRequested, RunPaused, RunResumed, StepCancelRequested, UnblockDecision,
 };
-use everfold_engine::id::{RunId, StepPath, Version};
+use everfold_engine::id::{BadStepPath, RunId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{JsonText, Payload};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::{read, written};
@@ -18,8 +18,11 @@ use super::app::App;
 use super::extract::{JsonBody, Path};
 use super::relative_names::once_of_run;
 use crate::access::Caller;
-use crate::body::steering::{CancelBody, DriveBody, ReasonBody, RecheckBody, ResumeBody, UnblockBody};
+use crate::body::steering::{
+    CancelBody, DriveBody, NoteBody, ReasonBody, RecheckBody, ResumeBody, UnblockBody,
+};
 use crate::fault::{Code, Fault};
+use crate::node::Node;
 use crate::schema;
 use crate::view::RunView;
 
@@ -82,21 +85,27 @@ pub(crate) async fn resume(
 ) -> Result<Response, Fault> {
     let State(node) = &app;
     let id = node.resolve(&run.0).await?;
-    if node.why_set_aside(id).is_some() {
-        node.drive(id, false).await?;
-        let view = node.view(id).await?;
-        // What is paused with others is theirs to lift, and nothing else is left to be recorded.
-        if !view.paused.iter().any(|pause| !pause.shared) {
-            return Ok(read(node.store().last_position(), view));
-        }
+    if loaded_again(node, id).await? {
+        return Ok(read(node.store().last_position(), node.view(id).await?));
     }
-    let prompt = body
-        .value
-        .prompt
-        .filter(|prompt| !prompt.trim().is_empty())
-        .map(|prompt| Payload::Inline(JsonText::new(&prompt.into())));
-    let kind = InputKind::Resume(RunResumed { reason: body.value.reason, prompt });
-    act(app, caller, headers, run, "resume", &body.bytes, kind).await
+    act(app, caller, headers, run, "resume", &body.bytes, resuming(body.value)).await
+}
+
+/// Loads a run that is set aside again. Answers whether that is all that a resume asks of it.
+pub(super) async fn loaded_again(node: &Node, run: RunId) -> Result<bool, Fault> {
+    if node.why_set_aside(run).is_none() {
+        return Ok(false);
+    }
+    node.drive(run, false).await?;
+    // What is paused with others is theirs to lift, and nothing else is left to be recorded.
+    Ok(!node.view(run).await?.paused.iter().any(|pause| !pause.shared))
+}
+
+/// What `resume` asks of a run.
+pub(super) fn resuming(ResumeBody { reason, prompt }: ResumeBody) -> InputKind {
+    let prompt = prompt.filter(|prompt| !prompt.trim().is_empty());
+    let prompt = prompt.map(|prompt| Payload::Inline(JsonText::new(&prompt.into())));
+    InputKind::Resume(RunResumed { reason, prompt })
 }
 
 /// `POST /runs/{id}/cancel`: the run, or one step of it.
@@ -114,14 +123,20 @@ pub(crate) async fn cancel(
     run: Path<String>,
     body: JsonBody<CancelBody>,
 ) -> Result<Response, Fault> {
-    let CancelBody { step, reason } = body.value;
-    let path = step.map(|step| step.parse::<StepPath>()).transpose();
-    let path = path.map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
-    let kind = match path {
+    let kind = cancelling(body.value)?;
+    act(app, caller, headers, run, "cancel", &body.bytes, kind).await
+}
+
+/// What `cancel` asks of a run.
+pub(super) fn cancelling(CancelBody { step, reason }: CancelBody) -> Result<InputKind, Fault> {
+    Ok(match step.as_deref().map(path).transpose()? {
         None => InputKind::Cancel(CancelRequested { reason }),
         Some(path) => InputKind::CancelStep(StepCancelRequested { path, reason }),
-    };
-    act(app, caller, headers, run, "cancel", &body.bytes, kind).await
+    })
+}
+
+fn path(step: &str) -> Result<StepPath, Fault> {
+    step.parse().map_err(|error: BadStepPath| Fault::new(Code::NoStep, error.to_string()))
 }
 
 /// A run that was given up.
@@ -174,17 +189,19 @@ pub(crate) async fn unblock(
     run: Path<String>,
     body: JsonBody<UnblockBody>,
 ) -> Result<Response, Fault> {
-    let JsonBody { value: asked, bytes } = body;
-    let path = asked.step.map(|step| step.parse::<StepPath>());
-    let path = path.transpose().map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
-    let kind = InputKind::Unblock {
-        path,
+    let kind = unblocking(body.value)?;
+    act(app, caller, headers, run, "unblock", &body.bytes, kind).await
+}
+
+/// What `unblock` asks of a run.
+pub(super) fn unblocking(asked: UnblockBody) -> Result<InputKind, Fault> {
+    Ok(InputKind::Unblock {
+        path: asked.step.as_deref().map(path).transpose()?,
         decision: decision(&asked.decision)?,
         output: asked.output.map(|value| JsonText::new(&value)),
         reason: asked.reason,
         policies: asked.policy,
-    };
-    act(app, caller, headers, run, "unblock", &bytes, kind).await
+    })
 }
 
 /// `POST /runs/{id}/recheck`: all gates of a step are judged again on the same artefacts.
@@ -202,11 +219,14 @@ pub(crate) async fn recheck(
     run: Path<String>,
     body: JsonBody<RecheckBody>,
 ) -> Result<Response, Fault> {
-    let JsonBody { value: asked, bytes } = body;
-    let path = asked.step.parse::<StepPath>();
-    let path = path.map_err(|error| Fault::new(Code::NoStep, error.to_string()))?;
-    let kind = InputKind::Recheck(RecheckRequested { path, policies: asked.policy, reason: asked.reason });
-    act(app, caller, headers, run, "recheck", &bytes, kind).await
+    let kind = rechecking(body.value)?;
+    act(app, caller, headers, run, "recheck", &body.bytes, kind).await
+}
+
+/// What `recheck` asks of a run.
+pub(super) fn rechecking(asked: RecheckBody) -> Result<InputKind, Fault> {
+    let path = path(&asked.step)?;
+    Ok(InputKind::Recheck(RecheckRequested { path, policies: asked.policy, reason: asked.reason }))
 }
 
 /// The words of the decisions on a blocked step.
@@ -221,13 +241,6 @@ fn decision(word: &str) -> Result<UnblockDecision, Fault> {
         )
         .hinted(near.map(|near| format!("did you mean “{near}”?")))
     })
-}
-
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[schema(example = json!({"text": "asked the customer"}))]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NoteBody {
-    text: String,
 }
 
 /// `POST /runs/{id}/notes`: a note in the history.

@@ -19,6 +19,7 @@ mod backtest_tests;
 mod bisect;
 mod board;
 mod budgets;
+mod bulk;
 mod byte_reservation;
 mod chunk_queue;
 mod control;

@@ -41,11 +41,14 @@ pub(crate) async fn retry(
     body: JsonBody<RetryBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "retry", &body.bytes).await?;
-    let RetryBody { step, detach } = body.value;
-    let credentials = credentials(&headers)?;
-    let again = Rerun { from_step: step, credentials, ..Rerun::new(OriginKind::Retry, detach) };
+    let again = Rerun { credentials: credentials(&headers)?, ..retrying(body.value) };
     let begun = app.retry(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
+}
+
+/// What `retry` asks of a run.
+pub(super) fn retrying(RetryBody { step, detach }: RetryBody) -> Rerun {
+    Rerun { from_step: step, ..Rerun::new(OriginKind::Retry, detach) }
 }
 
 /// `POST /runs/{id}/restart`: a new run that begins anew at a step; a live origin is cancelled.
@@ -71,14 +74,17 @@ pub(crate) async fn restart(
     body: JsonBody<RestartBody>,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "restart", &body.bytes).await?;
-    let RestartBody { from_step, input, title, pipeline, definition, file, files, config, detach } =
-        body.value;
-    let source = source(pipeline, definition, file, files)?;
-    let (from_step, credentials) = (Some(from_step), credentials(&headers)?);
-    let new = Rerun::new(OriginKind::Restart, detach);
-    let again = Rerun { from_step, input, config, source, title, credentials, ..new };
+    let again = Rerun { credentials: credentials(&headers)?, ..restarting(body.value)? };
     let begun = app.again(run, again, caller.actor, once).await?;
     answer(&app, run, begun).await
+}
+
+/// What `restart` asks of a run.
+pub(super) fn restarting(body: RestartBody) -> Result<Rerun, Fault> {
+    let RestartBody { from_step, input, title, pipeline, definition, file, files, config, detach } = body;
+    let source = source(pipeline, definition, file, files)?;
+    let new = Rerun::new(OriginKind::Restart, detach);
+    Ok(Rerun { from_step: Some(from_step), input, config, source, title, ..new })
 }
 
 /// `POST /runs/{id}/fork`: a new run that goes on from a moment of this one, beside it.

@@ -15,10 +15,10 @@ use utoipa_axum::routes;
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
-    access, artefacts, audit, backtest, bisect, board, budgets, byte_reservation, control, diff, events,
-    export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices, orch,
-    pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals, spend,
-    state, stats, store, stream, why, worker_reports, workers,
+    access, artefacts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control, diff,
+    events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices,
+    orch, pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals,
+    spend, state, stats, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -69,6 +69,7 @@ fn rest(node: Arc<Node>) -> Router {
 pub(super) fn routes() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(runs::list, runs::create))
+        .routes(routes!(bulk::order))
         .routes(routes!(runs::get))
         .routes(routes!(control::drive))
         .routes(routes!(control::cancel))

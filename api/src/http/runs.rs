@@ -108,9 +108,9 @@ async fn stored(
     let cursor = app.in_list(paged, params.cursor.as_deref())?;
     let limit = limit(params.limit)?;
     let at = moment(app, params.at.as_deref()).await?;
-    if params.filter.is_some() {
+    if let Some(source) = &params.filter {
         let now = moment_of(app, params.at.as_deref(), at).await?;
-        filter.asked = expression(app, &params, now)?;
+        filter.asked = Some(expression(app, source, now)?);
     }
     let min = min_position(app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.list(&filter, order, cursor, limit, at)).await?;
@@ -137,7 +137,7 @@ async fn sorted(
             (at, moment_of(app, params.at.as_deref(), at).await?)
         }
     };
-    filter.asked = expression(app, &params, now)?;
+    filter.asked = params.filter.as_deref().map(|source| expression(app, source, now)).transpose()?;
     let min = min_position(app, params.min_position.max(place.as_ref().map(|place| place.position.get())))?;
     let skipped = place.map_or(0, |place| place.skipped);
     let sorted = move |runs: &RunsView<'_>| runs.sorted(&filter, &sort, skipped, limit, at, now);
@@ -151,11 +151,10 @@ async fn sorted(
     Ok(read(answer.position, SortedPage { items, next_cursor, filter, sort }))
 }
 
-/// The expression that is asked, where one is.
-fn expression(app: &App, params: &RunListParams, now: Timestamp) -> Result<Option<RunExpression>, Fault> {
-    let Some(source) = &params.filter else { return Ok(None) };
+/// An expression over the fields of runs.
+pub(super) fn expression(app: &App, source: &str, now: Timestamp) -> Result<RunExpression, Fault> {
     let set_aside = app.set_aside().into_iter().collect();
-    Ok(Some(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside)))
+    Ok(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside))
 }
 
 /// A run in a list or on the board.

@@ -54,7 +54,14 @@ pub(crate) async fn raise(
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "budget", &body.bytes).await?;
     app.refuse_own_budgets(&caller.actor, run).await?;
-    let asked = body.value;
+    let kind = raising(&app, body.value)?;
+    let went = app.submit(run, kind, caller.actor, once).await?;
+    app.counters_have_answered(run, went.position).await;
+    Ok(written(StatusCode::OK, went, app.view(run).await?))
+}
+
+/// What `budget` asks of a run.
+pub(super) fn raising(app: &App, asked: RaiseBody) -> Result<InputKind, Fault> {
     let add = Spent {
         cost_micros: match &asked.add {
             Some(add) => money(app.engine().rates(), "add", add)?.0,
@@ -63,10 +70,7 @@ pub(crate) async fn raise(
         tokens: asked.tokens.unwrap_or(0),
         wall_ms: asked.wall.as_deref().map_or(Ok(0), |wall| span("wall", wall))?,
     };
-    let kind = InputKind::RaiseBudget { budget: asked.budget, add, reason: asked.reason };
-    let went = app.submit(run, kind, caller.actor, once).await?;
-    app.counters_have_answered(run, went.position).await;
-    Ok(written(StatusCode::OK, went, app.view(run).await?))
+    Ok(InputKind::RaiseBudget { budget: asked.budget, add, reason: asked.reason })
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

@@ -9,10 +9,9 @@ use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaken, SignalTaker};
 use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::input::InputKind;
-use everfold_engine::json::{Hash, JsonText, Payload};
+use everfold_engine::json::{JsonText, Payload};
 use everfold_engine::pauses::PauseOrder;
 use everfold_engine::state::RunStatus;
-use everfold_engine::store::Dedup;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{RunFilter, RunOrder, RunsView};
 use serde::{Deserialize, Serialize};
@@ -173,11 +172,7 @@ impl Node {
         check_signal(&signal.received())?;
         let (mut signalled, mut is_first) = (Vec::new(), false);
         for run in self.unended_with(labels).await? {
-            let input = InputId::derive(&format!("{}/{run}", once.input));
-            // Each run gets the signal under a key of its own, so that a repeat gets the first answer of each run.
-            let dedup =
-                once.dedup.map(|of| Dedup { key: Hash::of(format!("{}\n{run}", of.key).as_bytes()), ..of });
-            match self.signal(run, signal, actor.clone(), Idempotency { dedup, input }).await {
+            match self.signal(run, signal, actor.clone(), once.of_run(run)).await {
                 Ok((went, outcome)) => {
                     is_first |= !went.replayed;
                     signalled.push(outcome);

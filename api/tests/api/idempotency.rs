@@ -163,6 +163,13 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
             (Some(&*run), &json!(false))
         );
     }
+    let order = json!({ "order": { "note": { "text": "seen" } }, "filter": "true" });
+    let mut look = order.clone();
+    look["dry_run"] = true.into();
+    let (_, shown) = api.post("/api/v1/runs:bulk", look).await;
+    let order = json!({ "order": order["order"], "filter": "true", "at": shown["at"] });
+    let answer = twice.send(All, "POST", "/api/v1/runs:bulk", &[], order).await;
+    assert_eq!(answer["items"][0]["outcome"], "ordered", "{answer}");
     let (status, delivered) =
         api.post("/api/v1/hooks/forge/deliveries", json!({ "body": "{}", "id": "d1" })).await;
     assert_eq!(status, 201, "{delivered}");

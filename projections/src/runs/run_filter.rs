@@ -11,7 +11,7 @@ use super::fields::RunFields;
 use super::index_terms;
 use super::plan::RunPlan;
 use super::row::{RowIdentity, RunRow};
-use crate::filter::{ROWS_MAX, RowFilter, RowScan};
+use crate::filter::{Judged, ROWS_MAX, RowFilter, RowScan};
 use crate::index::predicate::Predicate;
 use crate::snapshot::ReadSnapshot;
 use crate::storage::StorageError;
@@ -65,6 +65,12 @@ impl RunExpression {
     #[must_use]
     pub fn within(self, rows_max: usize) -> Self {
         Self { rows_max, ..self }
+    }
+
+    /// What it says of one row.
+    #[must_use]
+    pub fn judge(&self, row: &RunRow) -> Judged {
+        self.scan(Vec::new()).judge(&self.of_row(row))
     }
 
     pub(super) fn scan(&self, by_index: Vec<String>) -> RowScan<'_> {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::many_runs::ManyRuns;
 use super::name::name;
 
 #[derive(Debug, Args)]
@@ -64,16 +65,18 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "yes"])]
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// Say this to agents that were interrupted [default: to go on]
     #[arg(short, long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
     /// Lift the pause of a pipeline instead
-    #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all"])]
+    #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all", "filter"])]
     pub(crate) pipeline: Option<String>,
     /// Lift the pause of the whole engine instead
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long, conflicts_with_all = ["run", "filter"])]
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
@@ -82,8 +85,10 @@ pub(crate) struct ResumeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@")]
+    #[arg(value_name = "RUN", default_value = "@", conflicts_with_all = ["filter", "yes"])]
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// The step [default: the one that is blocked, or that failed]
     #[arg(value_name = "STEP")]
     pub(crate) step: Option<String>,
@@ -113,8 +118,10 @@ pub(crate) struct RerunChanges {
 #[derive(Debug, Args)]
 pub(crate) struct RestartArgs {
     /// The run
-    #[arg(value_name = "RUN")]
-    pub(crate) run: String,
+    #[arg(value_name = "RUN", required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// The step that begins anew, with all that depends on it
     #[arg(long, value_name = "STEP")]
     pub(crate) from: String,

@@ -179,6 +179,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold cancel 5b8093ed -m 'no longer needed'", ""),
             ("everfold cancel @ build -m stuck", "one step of it"),
+            ("everfold cancel --filter \"status == 'blocked'\"", "shows which; with --yes it cancels them"),
         ],
     ),
     (

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::many_runs::ManyRuns;
 use super::name::name;
 
 #[derive(Debug, Args)]
@@ -33,8 +34,8 @@ pub(crate) struct Why {
 #[derive(Debug, Args)]
 pub(crate) struct UnblockArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name())]
-    pub(crate) run: String,
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    pub(crate) run: Option<String>,
     /// The step, or STEP.ITEM [default: the only blocked one]
     #[arg(value_name = "STEP", value_parser = name())]
     pub(crate) step: Option<String>,
@@ -42,6 +43,8 @@ pub(crate) struct UnblockArgs {
     /// on without it; or the run's failure
     #[arg(long, value_name = "retry|recheck|proceed|skip|fail")]
     pub(crate) decision: String,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// The output that `proceed` gives the step, as JSON
     #[arg(long, value_name = "JSON")]
     pub(crate) output: Option<String>,
@@ -70,8 +73,10 @@ pub(crate) struct RecheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name())]
-    pub(crate) run: String,
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// Only this step, or STEP.ITEM
     #[arg(value_name = "STEP")]
     pub(crate) step: Option<String>,
@@ -85,8 +90,10 @@ pub(crate) struct CancelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InterruptArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name())]
-    pub(crate) run: String,
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    pub(crate) run: Option<String>,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     #[command(flatten)]
     pub(crate) why: Why,
 }
@@ -94,14 +101,16 @@ pub(crate) struct InterruptArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PauseArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all"])]
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all", "filter"], conflicts_with_all = ["filter", "yes"])]
     pub(crate) run: Option<String>,
     /// Every run of this pipeline, those to come included
-    #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all"])]
+    #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all", "filter"])]
     pub(crate) pipeline: Option<String>,
     /// Every run
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long, conflicts_with_all = ["run", "filter"])]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     #[command(flatten)]
     pub(crate) why: Why,
 }
@@ -114,11 +123,13 @@ pub(crate) struct SignalArgs {
     /// The run, the name of the signal, and what it says: JSON, or a text
     #[arg(value_name = "RUN NAME [JSON]", num_args = 1..=3, required = true)]
     pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// To the run that has this key, instead of a named one
-    #[arg(long, value_name = "KEY", conflicts_with = "labels")]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["labels", "filter"])]
     pub(crate) key: Option<String>,
     /// To every unended run with all these labels, instead of one run
-    #[arg(long = "label", value_name = "KEY=VALUE")]
+    #[arg(long = "label", value_name = "KEY=VALUE", conflicts_with_all = ["filter", "yes"])]
     pub(crate) labels: Vec<String>,
     /// The delivery it comes with: the same one again is no news
     #[arg(long, value_name = "ID")]
@@ -233,8 +244,10 @@ pub(crate) struct SharedBudgetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunBudgetArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "yes"])]
     pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) many: ManyRuns,
     /// Which budget, where there are several
     #[arg(long, value_name = "NAME")]
     pub(crate) budget: Option<String>,

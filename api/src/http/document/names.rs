@@ -7,9 +7,10 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 113] = [
+const NAMES: [(&str, &str, &str); 114] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
+    ("POST", "/api/v1/runs:bulk", "orderRuns"),
     ("GET", "/api/v1/runs/{run}", "getRun"),
     ("POST", "/api/v1/runs/{run}/drive", "driveRun"),
     ("POST", "/api/v1/runs/{run}/cancel", "cancelRun"),

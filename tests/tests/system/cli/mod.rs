@@ -19,6 +19,7 @@ mod folder_owner;
 mod human_tasks;
 mod log_lines;
 mod orch;
+mod orders_to_many;
 mod pipeline_cases;
 mod preflight;
 mod progress;

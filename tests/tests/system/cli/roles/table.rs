@@ -132,6 +132,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("fork RUN --at 2 --no-wait", "people", operate(6)),
     ("cancel RUN -m no", "people", operate(0)),
     ("cancel RUN --force", "people", operate(4)),
+    ("pause --filter 'status == \"waiting\"' --yes", "people", operate(0)),
     ("pause RUN", "people", operate(0)),
     ("interrupt RUN", "people", operate(0)),
     ("signal RUN go", "people", operate(0)),

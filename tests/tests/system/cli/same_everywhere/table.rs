@@ -185,6 +185,7 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("fork @ --at soon", 2),
     ("restart @ --from first --no-wait", 6),
     ("restart @ --from nothing", 3),
+    ("cancel --filter 'number == 7'", 0),
     ("cancel @ -m 'no need'", 0),
     ("resume @", 5),
     ("run ./question.yaml --no-wait", 6),

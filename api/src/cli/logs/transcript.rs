@@ -8,9 +8,9 @@ use everfold_workflows::shim::log::{LogLine, LogSource};
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
-use super::context::CommandContext;
-use super::log_screen::LogScreen;
-use super::output::is_terminal;
+use super::screen::LogScreen;
+use crate::cli::context::CommandContext;
+use crate::cli::output::is_terminal;
 use crate::client::LogLines;
 use crate::fault::Fault;
 

@@ -3,11 +3,11 @@
 use everfold_engine::state::StepStatus;
 use serde_json::Value;
 
-use super::args::LogsArgs;
-use super::context::CommandContext;
-use super::log_screen::LogScreen;
-use super::log_transcript;
-use super::output::{is_terminal, note};
+use super::screen::LogScreen;
+use super::transcript;
+use crate::cli::args::LogsArgs;
+use crate::cli::context::CommandContext;
+use crate::cli::output::{is_terminal, note};
 use crate::client::{Follow, FollowMessage, Followed, LogLines, encode, query};
 use crate::fault::{Code, Fault};
 use crate::view::{RunView, StepView};
@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, 
     ]);
     let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
     let damage = match is_readable {
-        true => log_transcript::print(context, path).await?,
+        true => transcript::print(context, path).await?,
         false if is_terminal() && !args.raw => print_on_screen(context, path).await?,
         false => print(context, path).await?,
     };

@@ -1,0 +1,115 @@
+//! One order to many runs.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::filter::FilterAnswer;
+use super::spend::RaiseBody;
+use super::start::{RestartBody, RetryBody};
+use super::steering::{CancelBody, NoteBody, ReasonBody, RecheckBody, ResumeBody, UnblockBody};
+use crate::schema;
+
+/// What is ordered of each run: a verb with the body of its own route.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BulkOrder {
+    Cancel(CancelBody),
+    Pause(ReasonBody),
+    Interrupt(ReasonBody),
+    Resume(ResumeBody),
+    Unblock(UnblockBody),
+    Recheck(RecheckBody),
+    Retry(RetryBody),
+    Restart(RestartBody),
+    Signal(NamedSignal),
+    Note(NoteBody),
+    Budget(RaiseBody),
+}
+
+/// A signal with its name, which the signal's own route has in its path.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamedSignal {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) payload: Value,
+    #[serde(default)]
+    pub(crate) delivery: Option<String>,
+}
+
+/// An order to the runs of which an expression is true.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({
+    "order": {"cancel": {"reason": "the branch is gone"}}, "filter": "status == 'blocked' && labels.team == 'blue'",
+    "dry_run": true,
+}))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BulkBody {
+    pub(crate) order: BulkOrder,
+    /// An expression over the fields of a row: which runs.
+    pub(crate) filter: String,
+    /// Only say which runs would get the order.
+    #[serde(default)]
+    pub(crate) dry_run: bool,
+    /// The position whose runs are meant: that which the dry run answered with. Without it those of the present.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<u64>,
+    /// Where the part before ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cursor: Option<String>,
+    /// How many runs this part has at most, 1 to 1,000; without it 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// What became of an order in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BulkOutcome {
+    /// A dry run: it would get the order.
+    Fits,
+    /// The order is recorded.
+    Ordered,
+    /// The run refuses it.
+    Refused,
+    /// The expression is no longer true of it, so it did not get the order.
+    Changed,
+}
+
+/// A run that was meant by an order.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct BulkRun {
+    #[schema(value_type = schema::RunIdSchema)]
+    pub(crate) id: everfold_engine::id::RunId,
+    pub(crate) short_id: String,
+    pub(crate) pipeline: String,
+    pub(crate) title: Option<String>,
+    /// Where it stood at the position.
+    #[schema(value_type = schema::RunStatusSchema)]
+    pub(crate) status: everfold_engine::state::RunStatus,
+    pub(crate) outcome: BulkOutcome,
+    /// The run that a retry or a restart began.
+    #[schema(value_type = Option<schema::RunIdSchema>)]
+    pub(crate) new_run: Option<everfold_engine::id::RunId>,
+    /// Why it refuses, as the verb's own route would say it.
+    pub(crate) problem: Option<BulkProblem>,
+}
+
+/// Why a run refuses an order.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct BulkProblem {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+/// One part of an order.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct BulkAnswer {
+    pub(crate) items: Vec<BulkRun>,
+    /// Where the next part begins; null: every run has been gone over.
+    pub(crate) next_cursor: Option<String>,
+    /// The position whose runs are meant.
+    pub(crate) at: u64,
+    /// How the runs were found.
+    pub(crate) filter: Option<FilterAnswer>,
+}
