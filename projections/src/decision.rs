@@ -105,6 +105,9 @@ pub enum DecisionKind {
         /// By what the gates were judged again instead of the pipeline's policies.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         policies: BTreeMap<String, String>,
+        /// The gates that were passed over: those of the step that had not passed in its round.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        bypassed: Vec<String>,
     },
     /// An operator had a step's gates judged again.
     Recheck {
@@ -292,6 +295,7 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 decision: event.unblocked.decision,
                 reason: event.unblocked.reason.clone(),
                 policies: event.unblocked.policies.clone(),
+                bypassed: event.bypassed.clone(),
             },
         ),
         RunEvent::RecheckRequested(event) => (

@@ -64,9 +64,13 @@ fn row(item: &Value) -> [String; 6] {
     let said = ["verdict", "vote", "decision"].map(text).into_iter().find(|said| !said.is_empty());
     let what = match (text("kind"), text("gate"), said) {
         ("gate", gate, Some(verdict)) => format!("gate {gate}: {verdict}"),
-        (kind, _, Some(said)) => format!("{kind}: {said}"),
+        (kind, _, Some(said)) => format!("{kind}: {said}{}", past(&item["bypassed"])),
         ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
-        ("recheck", ..) if item["policies"].is_object() => "recheck by another policy".to_owned(),
+        ("recheck", ..) if item["policies"].is_object() => {
+            let gates: Vec<&str> =
+                item["policies"].as_object().into_iter().flatten().map(|it| it.0.as_str()).collect();
+            format!("recheck by another policy of {}", gates.join(", "))
+        }
         (kind, ..) => kind.to_owned(),
     };
     let step = match (text("step"), item["round"].as_u64()) {
@@ -83,6 +87,12 @@ fn row(item: &Value) -> [String; 6] {
         text("actor").to_owned(),
         cut(because.unwrap_or_default(), REASON_CHARS),
     ]
+}
+
+/// The gates that a person passed over.
+fn past(bypassed: &Value) -> String {
+    let gates: Vec<&str> = bypassed.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if gates.is_empty() { String::new() } else { format!(" past {}", gates.join(", ")) }
 }
 
 async fn backtest(context: &CommandContext, args: BacktestArgs) -> Result<u8, Fault> {

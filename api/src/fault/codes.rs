@@ -135,6 +135,8 @@ codes! {
         "Files of up to 32 MiB are given out over REST. Larger ones lie in the folder `blobs` of the data folder, named by run and hash.";
     NoItem = "EF0238", 404, 3, "no such work item",
         "A task is named by its work item, as `ET-018`, by the number of it, or by its run. `everfold orch status --all` lists the tasks.";
+    ReasonNeeded = "EF0239", 400, 2, "an override needs a reason",
+        "To proceed past a blocked step, or to judge a gate by another policy, puts a person's word in the place of what the pipeline decides. It is recorded with who, why and which gates: add -m WHY, over REST `reason`. Nothing was recorded.";
     NoBudget = "EF0241", 404, 3, "the run has no such budget",
         "The pipeline of the run names its budgets under `budget`; `everfold budget RUN` lists them. One without an `id` is called `budget`.";
     BadRaise = "EF0242", 422, 2, "the budget cannot be raised so",

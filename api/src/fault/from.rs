@@ -198,6 +198,7 @@ impl From<Refusal> for Fault {
             Refusal::NotJudged(_) => Code::NotJudged,
             Refusal::UnknownGate { .. } => Code::NoGate,
             Refusal::BadPolicy { .. } => Code::BadPolicy,
+            Refusal::ReasonNeeded { .. } => Code::ReasonNeeded,
             Refusal::Config { .. } => Code::BadConfig,
             Refusal::KeyTaken { .. } => Code::KeyTaken,
             Refusal::NoSlot { .. } => Code::NoSlot,
@@ -216,6 +217,7 @@ impl From<Refusal> for Fault {
                 problems.into_iter().map(|message| serde_json::json!({ "message": message })).collect(),
             ),
             Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
+            Refusal::ReasonNeeded { .. } => fault.hint("add -m WHY; over REST `reason`"),
             Refusal::Changed { what, .. } => fault
                 .errors(what.into_iter().map(|message| serde_json::json!({ "message": message })).collect())
                 .hint("look again: everfold show RUN; `everfold recheck RUN STEP` asks anew"),

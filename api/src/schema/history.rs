@@ -183,7 +183,13 @@ pub(crate) enum DecisionKindSchema {
         seen: Option<SeenView>,
     },
     /// A person decided on a blocked step.
-    Override { decision: String, reason: Option<String>, policies: Option<BTreeMap<String, String>> },
+    Override {
+        decision: String,
+        reason: Option<String>,
+        policies: Option<BTreeMap<String, String>>,
+        /// The gates that were passed over: those of the step that had not passed in its round.
+        bypassed: Option<Vec<String>>,
+    },
     /// An operator had a step's gates judged again.
     Recheck { reason: Option<String>, policies: Option<BTreeMap<String, String>> },
     /// A step was sent back.

@@ -169,7 +169,12 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::CancelRequested(event) => reason(event.reason.as_deref()),
         RunEvent::RunAbandoned(event) => reason(event.reason.as_deref()),
         RunEvent::RunUnblocked(event) => {
-            commented(&word(&event.unblocked.decision), event.unblocked.reason.as_deref())
+            let decision = word(&event.unblocked.decision);
+            let said = match event.bypassed.as_slice() {
+                [] => decision,
+                gates => format!("{decision} past {}", gates.join(", ")),
+            };
+            commented(&said, event.unblocked.reason.as_deref())
         }
         RunEvent::RecheckRequested(event) => {
             let gates: Vec<&str> = event.policies.keys().map(String::as_str).collect();

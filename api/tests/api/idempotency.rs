@@ -141,7 +141,7 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
     api.until(&blocked, "blocked").await;
     twice.send(Run, "POST", "/api/v1/runs/{run}/retry", &of, step).await;
     api.until(&blocked, "blocked").await;
-    let proceed = json!({ "decision": "proceed", "output": { "n": 2 } });
+    let proceed = json!({ "decision": "proceed", "output": { "n": 2 }, "reason": "by hand" });
     twice.send(Run, "POST", "/api/v1/runs/{run}/unblock", &of, proceed).await;
 
     let spends = twice.start(SPENDS, "waiting").await;

@@ -281,6 +281,17 @@ impl Api {
             assert_eq!(status, 200, "{answer}");
             self.until(&id, "blocked").await;
         }
+        // Each needs a reason, and is recorded with one alone.
+        for (verb, body) in [
+            ("recheck", json!({ "step": "a", "policy": { "never": "true" } })),
+            ("unblock", json!({ "step": "a", "decision": "recheck", "policy": { "never": "true" } })),
+            ("unblock", json!({ "step": "a", "decision": "proceed" })),
+            ("unblock", json!({ "step": "a", "decision": "proceed", "reason": " " })),
+        ] {
+            let (status, refused) = self.post(&format!("/api/v1/runs/{id}/{verb}"), body).await;
+            assert_eq!((status, &refused["code"]), (400, &json!("EF0239")), "{refused}");
+            assert_eq!(refused["hint"], "add -m WHY; over REST `reason`");
+        }
         let body = json!({ "step": "a", "decision": "proceed", "reason": "by hand" });
         let (status, answer) = self.post(&format!("/api/v1/runs/{id}/unblock"), body).await;
         assert_eq!(status, 200, "{answer}");
@@ -328,6 +339,8 @@ async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they
     };
     // Where a person went against a gate: not where they had it judged again as it is.
     assert_eq!(kinds("kind=override").await, ["override", "recheck"]);
+    let past = &api.decided("kind=override").await[0];
+    assert_eq!((&past["reason"], &past["bypassed"]), (&json!("by hand"), &json!(["never"])));
     assert_eq!(kinds("kind=recheck").await, ["recheck", "recheck"]);
     assert_eq!(kinds("kind=vote,approval").await, ["approval", "vote"]);
     assert_eq!(kinds("gate=never&verdict=fail").await.len(), 3);

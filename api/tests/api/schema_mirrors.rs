@@ -452,7 +452,12 @@ fn decision_kinds() -> [DecisionKind; 9] {
         DecisionKind::Answer { answer: payload() },
         DecisionKind::Expiry { due: AT },
         DecisionKind::Approval { decision: "approve", by: Vec::new(), comment: None, seen: Some(seen()) },
-        DecisionKind::Override { decision: UnblockDecision::Skip, reason: None, policies: policies() },
+        DecisionKind::Override {
+            decision: UnblockDecision::Skip,
+            reason: None,
+            policies: policies(),
+            bypassed: vec!["ci".into()],
+        },
         DecisionKind::Recheck { reason: None, policies: policies() },
         DecisionKind::Rework { gate: None, by: None, used: 1, max: None },
         DecisionKind::Cancel { reason: None },

@@ -182,6 +182,26 @@ pub enum InputKind {
 }
 
 impl InputKind {
+    /// What a person overrides by this input without saying why, in words. Recorded histories may hold such inputs of
+    /// former releases: who takes a new one in refuses it.
+    #[must_use]
+    pub fn override_without_reason(&self) -> Option<&'static str> {
+        let (what, reason) = match self {
+            Self::Unblock { decision: UnblockDecision::Proceed, reason, .. } => {
+                ("to proceed past a blocked step", reason)
+            }
+            Self::Unblock { policies, reason, .. } if !policies.is_empty() => {
+                ("to judge by another policy", reason)
+            }
+            Self::Recheck(asked) if !asked.policies.is_empty() => {
+                ("to judge by another policy", &asked.reason)
+            }
+            _no_override => return None,
+        };
+        let is_said = reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
+        (!is_said).then_some(what)
+    }
+
     /// The nesting depth of the value that the input carries, if it carries one.
     #[must_use]
     pub fn depth(&self) -> Option<usize> {

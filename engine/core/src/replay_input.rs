@@ -121,7 +121,7 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::RunResumed(fact) => {
             InputKind::Resume(RunResumed { prompt: values.inline_if(fact.prompt.as_ref())?, ..fact })
         }
-        RunEvent::RunUnblocked(RunUnblocked { unblocked }) => unblock(unblocked, values)?,
+        RunEvent::RunUnblocked(RunUnblocked { unblocked, .. }) => unblock(unblocked, values)?,
         RunEvent::NoteAdded(fact) => InputKind::Note(fact),
         RunEvent::FundsRequested(fact) => InputKind::FundsWanted(fact),
         RunEvent::FundsAnswered(fact) => InputKind::FundsAnswered(fact),

@@ -80,6 +80,9 @@ impl Runtime {
 
     pub(crate) async fn submit(&self, submission: Submission) -> Result<Accepted, SubmitError> {
         let Submission { run, kind, actor, id, dedup } = submission;
+        if let Some(what) = kind.override_without_reason() {
+            return Err(Refusal::ReasonNeeded { what }.into());
+        }
         let id = id.unwrap_or_else(|| match &dedup {
             Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
             None => InputId((self.config.chance)().to_le_bytes()),

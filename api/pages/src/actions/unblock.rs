@@ -17,7 +17,7 @@ const DECISIONS: [DecisionText; 5] = [
     (
         "proceed",
         "Proceed",
-        "On as if it had succeeded, with an output that you give. Recorded as an override.",
+        "On as if it had succeeded, with an output that you give. Recorded as an override, which needs a reason.",
     ),
     ("skip", "Skip", "On without it. Refused where a later step relies on its output."),
     ("fail", "Fail", "The step fails, and with it the run."),

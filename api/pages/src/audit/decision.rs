@@ -49,6 +49,8 @@ pub(crate) struct Decision {
     pub(crate) decision: Option<String>,
     pub(crate) by: Value,
     pub(crate) policies: BTreeMap<String, String>,
+    /// The gates that a person passed over.
+    pub(crate) bypassed: Vec<String>,
     pub(crate) used: Option<u32>,
     pub(crate) max: Option<u32>,
     pub(crate) due: Option<String>,
@@ -164,7 +166,8 @@ impl Decision {
             }
             "override" | "recheck" => {
                 let policies = self.policies.iter().map(|(gate, policy)| format!("{gate}: {policy}"));
-                shortened(&policies.collect::<Vec<_>>().join(" · "))
+                let past = (!self.bypassed.is_empty()).then(|| format!("past {}", self.bypassed.join(", ")));
+                shortened(&policies.chain(past).collect::<Vec<_>>().join(" · "))
             }
             _ => String::new(),
         }

@@ -123,7 +123,14 @@ fn of_people(kind: &str, event: &Value) -> Option<String> {
         "AnswerSaved" | "QuestionAnswered" => answer(&event["answer"]),
         "AttemptAsked" => word(&event["ask"]["text"]),
         "RunUnblocked" => {
-            commented(&word(&event["unblocked"]["decision"]), text(&event["unblocked"], "reason"))
+            let decision = word(&event["unblocked"]["decision"]);
+            let gates: Vec<&str> =
+                event["bypassed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let said = match gates.as_slice() {
+                [] => decision,
+                gates => format!("{decision} past {}", gates.join(", ")),
+            };
+            commented(&said, text(&event["unblocked"], "reason"))
         }
         "NoteAdded" => text(event, "text")?.to_owned(),
         "BreakpointsSet" => {

@@ -50,6 +50,8 @@ struct GateDecision {
     by: Value,
     answer: Value,
     policies: Option<BTreeMap<String, String>>,
+    /// The gates that a person passed over.
+    bypassed: Vec<String>,
     used: u64,
     max: Option<u64>,
     /// Made ready for the page.

@@ -186,6 +186,12 @@ pub enum Refusal {
         /// Why not.
         why: &'static str,
     },
+    /// What a person puts in the place of the pipeline's own verdict is recorded with a reason.
+    #[error("{what} needs a reason: it overrides what the pipeline decides, and stands in the audit")]
+    ReasonNeeded {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// A step that is skipped has no output, and an expression relies on it.
     #[error("“{path}” cannot be skipped: {reader} reads {chain}, which would be missing")]
     Needed {
@@ -347,6 +353,7 @@ impl Refusal {
             Self::NothingBlocked => "nothing_blocked",
             Self::SeveralBlocked(_) => "several_blocked",
             Self::CannotUnblock { .. } => "cannot_unblock",
+            Self::ReasonNeeded { .. } => "reason_needed",
             Self::Needed { .. } => "needed",
             Self::NotJudged(_) => "not_judged",
             Self::UnknownGate { .. } => "no_gate",

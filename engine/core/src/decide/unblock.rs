@@ -9,9 +9,11 @@ use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
 use super::route;
 use crate::event::{BlockReason, ReworkRequested, ReworkSource, RunUnblocked, UnblockDecision, Unblocked};
+use crate::policy::Verdict;
 use crate::state::RunState;
 use everfold_base::id::StepPath;
 use everfold_base::json::JsonText;
+use everfold_language::definition::Gate;
 
 /// What a person decides on a blocked step.
 pub(super) struct Unblocking<'a> {
@@ -62,7 +64,8 @@ pub(super) fn unblock(
 pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<&str>) {
     let from = retry_from(draft.state, &unblocked);
     let id = draft.state.key(&unblocked.path).map(|key| draft.state.attempt_id(key));
-    draft.record(RunUnblocked { unblocked });
+    let bypassed = bypassed(draft.state, &unblocked);
+    draft.record(RunUnblocked { unblocked, bypassed });
     let (Some(target), Some(id)) = (from, id) else { return };
     let by = draft.meta.actor.to_string();
     let findings = json!({ "decision": UnblockDecision::Retry, "by": by, "text": words });
@@ -70,6 +73,26 @@ pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<
     let used = draft.state.facts.routes.get(&route).map_or(0, |route| route.used) + 1;
     let source = ReworkSource { id, gate: None, by: Some(by) };
     route::record(draft, target, source, route, (used, None), &findings);
+}
+
+/// The gates that a decision passes over: those of the step that had neither passed nor been found not to apply in this
+/// round, in the order of the file.
+fn bypassed(state: &RunState, unblocked: &Unblocked) -> Vec<String> {
+    let Unblocked { path, decision, .. } = unblocked;
+    let passes_over = matches!(decision, UnblockDecision::Proceed | UnblockDecision::Skip);
+    let Some(at) = state.graph.find(&path.step).filter(|_| passes_over && path.item.is_none()) else {
+        return Vec::new();
+    };
+    let judged = &state.facts.steps[at].gates;
+    let is_settled = |gate: &Gate| {
+        judged.iter().any(|known| {
+            known.gate == gate.id
+                && (known.tolerated || matches!(known.verdict, Verdict::Pass | Verdict::Skipped))
+        })
+    };
+    let never_applies = |gate: &Gate| gate.when.as_ref().is_some_and(|when| when.source().trim() == "false");
+    let gates = state.graph.step(at).gates.iter();
+    gates.filter(|gate| !is_settled(gate) && !never_applies(gate)).map(|gate| gate.id.clone()).collect()
 }
 
 /// The step with which the retry begins. What a gate could not see, and what the work asked, is asked for again instead.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{
     AdmissionEvidence, ApprovalTerms, AttemptHolder, Comment, Hearing, LogSeal, Origin, Parent, ReworkSource,
-    RunNumber, SignalEnd, SignalTaker, SkipReason, StopReason,
+    RunNumber, SignalEnd, SignalTaker, SkipReason, StopReason, Unblocked,
 };
 use crate::artefact::Artefact;
 use everfold_base::actor::Actor;
@@ -386,6 +386,12 @@ pub struct VoteCast2 {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunUnblocked1 {
     pub(super) unblocked: Unblocked1,
+}
+
+/// [`super::RunUnblocked`], schema 2: without the gates that are passed over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunUnblocked2 {
+    pub(super) unblocked: Unblocked,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -11,8 +11,8 @@ use super::former::{
     AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, NoticeQueued1, NoticeQueued2, NoticeQueued3,
     NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunForked2,
     RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
-    RunStartedWhole, RunUnblocked1, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1,
-    Unblocked1, VoteCast1, VoteCast2,
+    RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1,
+    StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
@@ -428,7 +428,14 @@ impl VoteCast {
 impl From<RunUnblocked1> for RunUnblocked {
     fn from(old: RunUnblocked1) -> Self {
         let Unblocked1 { path, decision, output, reason } = old.unblocked;
-        Self { unblocked: Unblocked { path, decision, output, reason, policies: BTreeMap::new() } }
+        let unblocked = Unblocked { path, decision, output, reason, policies: BTreeMap::new() };
+        Self { unblocked, bypassed: Vec::new() }
+    }
+}
+
+impl From<RunUnblocked2> for RunUnblocked {
+    fn from(old: RunUnblocked2) -> Self {
+        Self { unblocked: old.unblocked, bypassed: Vec::new() }
     }
 }
 
@@ -560,6 +567,13 @@ impl From<RunResumed1> for RunResumed {
 impl From<StopRequested1> for StopRequested {
     fn from(old: StopRequested1) -> Self {
         Self { ids: old.ids, reason: old.reason }
+    }
+}
+
+impl RunUnblocked {
+    /// The former schema says all of it.
+    pub(super) fn bypasses_nothing(&self) -> bool {
+        self.bypassed.is_empty()
     }
 }
 

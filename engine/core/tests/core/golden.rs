@@ -208,7 +208,7 @@ type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
 const WRITTEN: [(&str, Written); 22] = [
-    ("delivery-9", delivery),
+    ("delivery-10", delivery),
     ("cancelled-9", cancelled),
     ("budgets-9", golden_runs::budgets),
     ("edge-9", golden_runs::edge),

@@ -4,8 +4,8 @@ use everfold_base::id::StepId;
 use everfold_base::json::{BlobRef, JsonText, Payload};
 use everfold_core::decide::Refusal;
 use everfold_core::event::{
-    AnswerSaved, AttemptNotes, BlockReason, CancelRequested, QuestionAnswered, RunEvent, SignalReceived,
-    StepCancelRequested, TimerKind, UnblockDecision, VoteCast,
+    AnswerSaved, AttemptNotes, BlockReason, CancelRequested, QuestionAnswered, RecheckRequested, RunEvent,
+    SignalReceived, StepCancelRequested, TimerKind, UnblockDecision, VoteCast,
 };
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus, StoredValue};
@@ -321,6 +321,62 @@ fn l23_to_proceed_gives_an_output_that_is_an_override_and_known_as_such() {
         *decision = UnblockDecision::Skip;
     }
     assert!(matches!(world.by("ada", skip), Err(Refusal::CannotUnblock { .. })));
+}
+
+#[test]
+fn o12_an_override_names_the_gates_of_the_round_that_had_not_passed() {
+    let gates = json!([
+        {"id": "small", "probe": {"expression": "true"}},
+        {"id": "off", "when": "1 > 2", "probe": {"expression": "false"}},
+        {"id": "unwired", "when": "false", "probe": {"expression": "false"}},
+        {"id": "warns", "probe": {"expression": "false"}, "on_fail": [{"to": "next"}]},
+        {"id": "documented", "probe": {"expression": "false"}, "on_fail": [{"to": "block"}]},
+        {"id": "off-behind", "when": "false", "probe": {"expression": "false"}},
+        {"id": "ci", "probe": {"expression": "true"}},
+    ]);
+    let bypassed = |fails: bool, decision: UnblockDecision| {
+        let mut world =
+            run(json!([with(function("a", &[]), json!({"gates": gates, "on_fail": [{"to": "block"}]}))]));
+        if fails {
+            world.fail("a/1/1", "broken");
+        } else {
+            world.succeed("a/1/1", json!(1));
+        }
+        let events = world.by("ada", unblock(decision)).expect("it is blocked");
+        let RunEvent::RunUnblocked(event) = events[0].clone() else { panic!("{events:?}") };
+        event.bypassed
+    };
+    for decision in [UnblockDecision::Proceed, UnblockDecision::Skip] {
+        assert_eq!(bypassed(false, decision), ["documented", "ci"]);
+        assert_eq!(
+            bypassed(true, decision),
+            ["small", "off", "warns", "documented", "ci"],
+            "none was judged"
+        );
+    }
+    assert!(bypassed(false, UnblockDecision::Recheck).is_empty(), "they are judged again");
+    assert!(bypassed(false, UnblockDecision::Retry).is_empty(), "they are judged behind the work");
+}
+
+#[test]
+fn o12_an_override_of_which_nobody_says_why_is_known() {
+    let mut proceed = unblock(UnblockDecision::Proceed);
+    let recheck = |policies: &[(&str, &str)], reason: Option<&str>| {
+        let policies = policies.iter().map(|(gate, policy)| ((*gate).into(), (*policy).into())).collect();
+        InputKind::Recheck(RecheckRequested { path: path("a"), policies, reason: reason.map(Into::into) })
+    };
+    assert_eq!(proceed.override_without_reason(), Some("to proceed past a blocked step"));
+    for (reason, is_missing) in [(" \n", true), ("seen by eye", false)] {
+        if let InputKind::Unblock { reason: said, .. } = &mut proceed {
+            *said = Some(reason.into());
+        }
+        assert_eq!(proceed.override_without_reason().is_some(), is_missing, "{reason:?}");
+    }
+    let by_own = recheck(&[("g", "true")], None);
+    assert_eq!(by_own.override_without_reason(), Some("to judge by another policy"));
+    assert_eq!(recheck(&[("g", "true")], Some("a flake")).override_without_reason(), None);
+    assert_eq!(recheck(&[], None).override_without_reason(), None);
+    assert_eq!(unblock(UnblockDecision::Retry).override_without_reason(), None);
 }
 
 #[test]

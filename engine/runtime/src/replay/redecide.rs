@@ -113,7 +113,8 @@ fn compare(
 }
 
 /// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
-/// a run that failed, no reason why a signal led to nothing, and no states of a question's items.
+/// a run that failed, no reason why a signal led to nothing, no gates that were passed over, and no states of a question's
+/// items.
 pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
     let mut event = recorded.clone();
     if let (RunEvent::RunFailed(former), RunEvent::RunFailed(now)) = (&mut event, decided)
@@ -127,6 +128,11 @@ pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
         && matches!(former.how, Hearing::Ignored | Hearing::Now)
     {
         (former.how, former.reason) = (now.how, now.reason.clone());
+    }
+    if let (RunEvent::RunUnblocked(former), RunEvent::RunUnblocked(now)) = (&mut event, decided)
+        && former.bypassed.is_empty()
+    {
+        former.bypassed.clone_from(&now.bypassed);
     }
     if let (RunEvent::QuestionAnswered(former), RunEvent::QuestionAnswered(now)) = (&mut event, decided)
         && let (Some(was), Some(is)) = (former.answer.text(), now.answer.text())

@@ -42,10 +42,23 @@ fn l23_each_decision_on_a_blocked_step_leads_where_it_says() {
         scratch.write("tries", "");
         let run = scratch.run(&["run", "./stuck.yaml", "--no-wait"]);
         said(&run, 6, &["--decision retry   # or recheck, proceed, skip, fail: the gate there failed"]);
-        let mistyped = scratch.run(&["unblock", "@", "wrok", "--decision", decision]);
-        said(&mistyped, 3, &["did you mean “work”?"]);
-        said(&scratch.run(&["unblock", "@", "after", "--decision", decision]), 4, &["everfold show RUN"]);
+        let unblock =
+            |step: &str| scratch.run(&["unblock", "@", step, "--decision", decision, "-m", "so be it"]);
+        said(&unblock("wrok"), 3, &["did you mean “work”?"]);
+        said(&unblock("after"), 4, &["everfold show RUN"]);
+        if decision == "proceed" {
+            let silent = scratch.run(&["unblock", "@", "--decision", decision]);
+            said(&silent, 2, &["EF0239", "to proceed past a blocked step needs a reason", "add -m WHY"]);
+            assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "blocked");
+        }
         said(&scratch.run(&["unblock", "@", "--decision", decision, "-m", "so be it"]), 0, &[]);
+        if decision == "proceed" {
+            said(
+                &scratch.run(&["audit", "--kind", "override"]),
+                0,
+                &["override: proceed past there", "so be it"],
+            );
+        }
         let done = scratch.run(&["resume", "@", "--no-wait"]);
         assert_eq!(done.code, code, "{decision}: {done:?}");
         assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], status, "{decision}");

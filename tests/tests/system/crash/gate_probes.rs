@@ -241,7 +241,8 @@ steps:
         ("teste=true", 3, "no gate “teste”"),
         ("evidence.exit == 1", 2, "names no gate"),
     ] {
-        let done = lab.run(&["unblock", "@", "build", "--decision", "recheck", "--policy", policy]);
+        let done =
+            lab.run(&["unblock", "@", "build", "--decision", "recheck", "--policy", policy, "-m", "why"]);
         done.ended_with(code);
         assert!(done.err.contains(part), "{policy}: {}", done.err);
     }
