@@ -123,13 +123,13 @@ async fn note(git: &Git, run: RunId, from: &str, to: &str) -> Result<(), GitErro
 }
 
 /// The commit from which on a round's changes are its own: where nothing but the work of others follows upon the one at
-/// which it began, what they left.
-pub(crate) async fn own_base(git: &Git, run: RunId, began: &str) -> Result<String, GitError> {
+/// which it began, what they left; at most up to `until`.
+pub(crate) async fn own_base(git: &Git, run: RunId, began: &str, until: &str) -> Result<String, GitError> {
     let mut base = began.to_owned();
     for _ in 0..NOTES_MAX {
         let noted = format!("{}^{{commit}}", place(run, &base));
         let Ok(tip) = git.text(&["rev-parse", "--verify", "--quiet", &noted]).await else { break };
-        if tip == base || !git.says(&["merge-base", "--is-ancestor", &tip, "HEAD"]).await? {
+        if tip == base || !git.says(&["merge-base", "--is-ancestor", &tip, until]).await? {
             break;
         }
         base = tip;

@@ -1,14 +1,16 @@
 //! Evidence of a change: what differs from the commit that the run started from, or that a step of it left.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 
-use everfold_base::json::Value;
+use everfold_base::json::{Hash, Value};
 use everfold_ports::{ProbeFailure, ProbeRequest, Prober};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::{Map, json};
 
 use super::failures::{gone, never, not_now};
+use super::refused_rounds::{RefusedRound, still_changed};
 use crate::git::{Git, GitError, head, own_base};
 use everfold_system::regular;
 
@@ -37,28 +39,32 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
     let failed = |error: GitError| not_now(error.to_string());
     let git = Git::within(&request.workdir).map_err(gone)?;
     let mut base = base(&request.spec, &workdir.base_commit)?;
-    if request.spec["since"] == "round" {
-        base = own_base(&git, request.id.run, &base).await.map_err(failed)?;
+    let passed = is_since_passed(&request.spec);
+    if request.spec["since"] == "round" || passed {
+        base = own_base(&git, request.id.run, &base, "HEAD").await.map_err(failed)?;
     }
     let base = base.as_str();
-    let arguments = ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", base, "--"];
-    let changed = git.bytes(&arguments).await.map_err(failed)?;
     let untracked = git.bytes(&["ls-files", "--others", "--exclude-standard", "-z"]).await.map_err(failed)?;
+    let untracked = text(&untracked);
     let head = head(&request.workdir).await.map_err(failed)?;
-    let mut names = Vec::new();
-    let (mut added, mut deleted) = (0, 0);
-    for line in text(&changed) {
-        let mut parts = line.splitn(3, '\t');
-        // Binary files show `-` and count no lines.
-        let mut number = || parts.next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        added += number();
-        deleted += number();
-        names.extend(parts.next().map(str::to_owned));
+    let mut change = CountedDiff::default();
+    let mut left = Vec::new();
+    if passed {
+        let refused = refused(&request.spec)?;
+        let changed =
+            still_changed(&git, request.id.run, &refused, base, &untracked).await.map_err(failed)?;
+        left = changed.left();
+        for (found_at, paths) in changed.by_commit() {
+            change.count(&git, &found_at, Some(&paths)).await.map_err(failed)?;
+        }
+    } else {
+        change.count(&git, base, None).await.map_err(failed)?;
     }
-    for name in text(&untracked) {
-        added += lines_of(&request.workdir.path.join(&name));
-        names.push(name);
+    for name in untracked {
+        change.added += lines_of(&request.workdir.path.join(&name));
+        change.names.push(name);
     }
+    let CountedDiff { mut names, added, deleted, patch } = change;
     names.sort_unstable();
     names.dedup();
     let files = names.len();
@@ -69,12 +75,69 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
         "added": added,
         "deleted": deleted,
         "names": names,
-        "source": {"base": base, "commit": head, "since": request.spec.get("since")},
+        "source": {"base": base, "commit": head, "since": request.spec.get("since"), "patch": Hash::of(&patch).to_string()},
     });
+    if passed {
+        left.truncate(NAMES_MAX);
+        evidence["left"] = left.into();
+    }
     if let Some(fields) = evidence.as_object_mut() {
         fields.extend(parameters);
     }
     Ok(evidence)
+}
+
+/// What differs, counted.
+#[derive(Default)]
+struct CountedDiff {
+    names: Vec<String>,
+    added: u64,
+    deleted: u64,
+    /// Every path with what it was and what it is: two changes are the same where these are.
+    patch: Vec<u8>,
+}
+
+impl CountedDiff {
+    /// Adds what differs from a commit; of `only` these paths, where they are given.
+    async fn count(
+        &mut self,
+        git: &Git,
+        commit: &str,
+        only: Option<&BTreeSet<String>>,
+    ) -> Result<(), GitError> {
+        let plain = ["-z", "--no-renames", "--no-ext-diff", "--no-textconv", commit, "--"];
+        let is_meant = |path: &str| only.is_none_or(|only| only.contains(path));
+        for line in text(&git.bytes(&[&["diff", "--numstat"], &plain[..]].concat()).await?) {
+            let mut parts = line.splitn(3, '\t');
+            // Binary files show `-` and count no lines.
+            let mut number = || parts.next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+            let (added, deleted) = (number(), number());
+            if let Some(path) = parts.next().filter(|path| is_meant(path)) {
+                self.added += added;
+                self.deleted += deleted;
+                self.names.push(path.to_owned());
+            }
+        }
+        let raw = git.bytes(&[&["diff", "--raw", "--no-abbrev"], &plain[..]].concat()).await?;
+        // An entry is what changed, and behind it the path.
+        let raw = text(&raw);
+        for entry in raw.chunks_exact(2).filter(|entry| is_meant(&entry[1])) {
+            entry.iter().for_each(|part| self.patch.extend(part.bytes().chain([0])));
+        }
+        Ok(())
+    }
+}
+
+/// Whether all is compared that the step changed since its gates last passed: `passed` as a word, not a step of that name,
+/// whose commit stands beside.
+fn is_since_passed(spec: &Value) -> bool {
+    spec["since"] == "passed" && spec.get("refused").is_some()
+}
+
+/// What rounds of the step changed that were refused: from which commit to which, oldest first.
+fn refused(spec: &Value) -> Result<Vec<RefusedRound>, ProbeFailure> {
+    serde_json::from_value(spec["refused"].clone())
+        .map_err(|error| never(format!("`refused` is no list of commits: {error}")))
 }
 
 fn text(bytes: &[u8]) -> Vec<String> {
@@ -95,14 +158,14 @@ fn lines_of(path: &std::path::Path) -> u64 {
     bytes.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
-/// The commit that is compared with: where a step is named, the one that it left; where the round is, that at which it
-/// began; else the run's first.
+/// The commit that is compared with: where a step is named, the one that it left; where the round is, or what passed, that
+/// at which the round began; else the run's first.
 fn base(spec: &Value, first: &str) -> Result<String, ProbeFailure> {
     let Some(step) = spec.get("since").and_then(Value::as_str) else { return Ok(first.to_owned()) };
     match spec.get("base").and_then(Value::as_str).map(str::trim) {
         Some(commit) if is_commit(commit) => Ok(commit.to_owned()),
-        _none if step == "round" => {
-            Err(never("`since: round`: it is not known at which commit the round began"))
+        _none if step == "round" || is_since_passed(spec) => {
+            Err(never(format!("`since: {step}`: it is not known at which commit the round began")))
         }
         _none => Err(never(format!(
             "`since: {step}`: the step {step} left no commit; the workspace needs `save: commit`"
@@ -129,7 +192,7 @@ fn parameters(spec: &Value) -> Result<Map<String, Value>, ProbeFailure> {
                 Value::Array(items) if items.iter().all(Value::is_string) => value.clone(),
                 other => return Err(never(format!("`{name}` is {other}, not a list of globs"))),
             },
-            "since" | "base" => continue,
+            "since" | "base" | "refused" => continue,
             other => return Err(never(format!("`diff` knows no {other}"))),
         };
         parameters.insert(name.clone(), value);

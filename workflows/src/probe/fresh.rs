@@ -20,9 +20,10 @@ const TICK_MS: i64 = 20;
 const AT_ONCE: usize = 256;
 
 /// Notes in the evidence since when a file counts. It stands with the source: it is another moment in each round,
-/// and says nothing of what was found.
+/// and says nothing of what was found. `compare` says that whether a file is fresh is no part of what was found, either:
+/// a document that was refused and is left as it is counts as the same evidence.
 pub(super) fn note(evidence: &mut Value, fresh: &Fresh) {
-    let since = json!({"fresh_since": {"commit": fresh.commit, "at": fresh.at}});
+    let since = json!({"fresh_since": {"commit": fresh.commit, "at": fresh.at, "compare": "found"}});
     match (&mut evidence["source"], since) {
         (Value::Object(source), Value::Object(since)) => source.extend(since),
         (Value::Array(sources), since) => sources.push(since),

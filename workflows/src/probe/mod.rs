@@ -18,6 +18,7 @@ mod hosted;
 mod http;
 mod junit;
 mod mergeable;
+mod refused_rounds;
 mod renewed;
 mod runs;
 mod source;

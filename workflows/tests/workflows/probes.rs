@@ -214,6 +214,116 @@ async fn a_diff_since_a_step_counts_what_changed_behind_the_commit_that_the_step
     }
 }
 
+/// A worktree in which a role may write `review.md` alone: what rounds of it left, and what others committed in between.
+struct ScopedWork {
+    home: Home,
+    work: PathBuf,
+}
+
+impl ScopedWork {
+    fn new() -> Self {
+        let home = Home::new();
+        let work: PathBuf = home.path("work");
+        repository(&work);
+        Self { home, work }
+    }
+
+    /// Writes files, removes those without text, commits all; gives the commit before and the one behind.
+    fn commit(&self, files: &[(&str, Option<&str>)]) -> [String; 2] {
+        let head = || git(&self.work, &["rev-parse", "HEAD"]).trim().to_owned();
+        let before = head();
+        for (name, text) in files {
+            let path = self.work.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            match text {
+                Some(text) => std::fs::write(path, text).unwrap(),
+                None => std::fs::remove_file(path).unwrap(),
+            }
+        }
+        git(&self.work, &["add", "-A"]);
+        git(&self.work, &["commit", "--quiet", "--allow-empty", "-m", "a round"]);
+        [before, head()]
+    }
+
+    async fn judged(&self, base: &str, refused: &[[String; 2]]) -> (Value, Verdict, String) {
+        let spec = json!({"since": "passed", "allow": ["review.md"], "base": base, "refused": refused});
+        let evidence = DiffProber.probe(in_git(&self.home, spec)).await.unwrap();
+        let (verdict, reason) = judged("diff", &evidence);
+        (evidence, verdict, reason)
+    }
+}
+
+#[tokio::test]
+async fn o194_what_a_refused_round_left_is_named_until_it_is_as_it_was_found() {
+    let at = ScopedWork::new();
+    at.commit(&[("kept.py", Some("kept\n")), ("src/app.py", Some("1\n"))]);
+    let first = at.commit(&[("src/evil.py", Some("evil\n")), ("review.md", Some("no\n")), ("kept.py", None)]);
+    // The developer's own work in between.
+    at.commit(&[("src/app.py", Some("2\n")), ("CHANGELOG.md", Some("more\n"))]);
+    let second = at.commit(&[("review.md", Some("yes\n"))]);
+    let refused = [first.clone()];
+    let (evidence, verdict, reason) = at.judged(&second[0], &refused).await;
+    assert_eq!(evidence["names"], json!(["kept.py", "review.md", "src/evil.py"]));
+    assert_eq!((&evidence["left"], &evidence["files"]), (&json!(["kept.py", "src/evil.py"]), &json!(3)));
+    let told = "kept.py is still as a refused round left it: only review.md may be changed";
+    assert_eq!((verdict, reason.as_str()), (Verdict::Fail, told));
+    // A further round that takes one of them back, and writes another one.
+    let third = at.commit(&[("kept.py", Some("kept\n")), ("src/more.py", Some("more\n"))]);
+    let refused = [first, second];
+    let (evidence, verdict, reason) = at.judged(&third[0], &refused).await;
+    assert_eq!(evidence["names"], json!(["review.md", "src/evil.py", "src/more.py"]));
+    assert_eq!(evidence["left"], json!(["review.md", "src/evil.py"]));
+    assert!(verdict == Verdict::Fail && reason.starts_with("src/evil.py is still"), "{reason}");
+    let fourth = at.commit(&[("src/evil.py", None), ("src/more.py", None)]);
+    let refused = [refused.to_vec(), vec![third]].concat();
+    let (evidence, verdict, reason) = at.judged(&fourth[0], &refused).await;
+    assert_eq!((evidence["names"].clone(), verdict), (json!(["review.md"]), Verdict::Pass), "{reason}");
+}
+
+#[tokio::test]
+async fn o194_what_others_changed_or_took_back_since_is_not_held_against_the_step() {
+    for by_others in [Some("theirs\n"), None] {
+        let at = ScopedWork::new();
+        let first = at.commit(&[("src/evil.py", Some("evil\n"))]);
+        let refused = [first];
+        let others = at.commit(&[("src/evil.py", by_others)]);
+        at.commit(&[("review.md", Some("yes\n"))]);
+        let (evidence, verdict, reason) = at.judged(&others[1], &refused).await;
+        assert_eq!((evidence["names"].clone(), verdict), (json!(["review.md"]), Verdict::Pass), "{reason}");
+        // Now it is theirs: whoever changes it in this round does.
+        at.commit(&[("src/evil.py", Some("evil\n"))]);
+        let (evidence, verdict, reason) = at.judged(&others[1], &refused).await;
+        assert_eq!((evidence["left"].clone(), verdict), (json!([]), Verdict::Fail));
+        assert_eq!(reason, "src/evil.py is changed, which only review.md may be");
+    }
+}
+
+#[tokio::test]
+async fn a_diff_since_passed_passes_over_rounds_whose_commits_are_gone_and_sees_what_is_not_committed() {
+    let at = ScopedWork::new();
+    let gone = [["0".repeat(40), "1".repeat(40)]];
+    let own = at.commit(&[("review.md", Some("yes\n"))]);
+    let (evidence, verdict, _) = at.judged(&own[0], &gone).await;
+    assert_eq!((evidence["names"].clone(), verdict), (json!(["review.md"]), Verdict::Pass));
+    std::fs::write(at.work.join("new.py"), "new\n").unwrap();
+    let (evidence, verdict, _) = at.judged(&own[0], &gone).await;
+    assert_eq!((evidence["names"].clone(), verdict), (json!(["new.py", "review.md"]), Verdict::Fail));
+}
+
+#[tokio::test]
+async fn o10_the_evidence_of_a_diff_says_which_change_it_is() {
+    let at = ScopedWork::new();
+    let patch = async |text: &str| {
+        let [base, _] = at.commit(&[("review.md", Some(text))]);
+        let (evidence, ..) = at.judged(&base, &[]).await;
+        git(&at.work, &["reset", "--quiet", "--hard", &base]);
+        assert_eq!(evidence["lines"], 1);
+        evidence["source"]["patch"].clone()
+    };
+    let (one, other, again) = (patch("one\n").await, patch("other\n").await, patch("one\n").await);
+    assert!(one.is_string() && one == again && one != other, "{one} {other} {again}");
+}
+
 #[tokio::test]
 async fn frontmatter_fetches_a_branch_first_and_holds_the_text_for_findings() {
     let home = Home::new();

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::scope::RunScope;
 use crate::policy::{self, Combination, Judgement, Verdict, combine};
 use everfold_base::json::{Value, canonical};
-use everfold_language::definition::{ConfigSource, ExecutorTask, Member, Probe};
+use everfold_language::definition::{ConfigSource, ExecutorTask, Member, Probe, is_since_passed};
 use everfold_language::expr::{EvalError, Expr, Hidden, Template};
 
 /// The kind of a probe that collects the evidence of several.
@@ -142,6 +142,10 @@ pub(super) fn task_spec(task: &ExecutorTask, scope: &RunScope<'_>) -> Result<Val
     hide(&mut spec, &hidden);
     if task.kind == "diff" && spec["since"] == "round" {
         spec["base"] = json!(scope.round_began_at());
+    }
+    if is_since_passed(task) {
+        spec["base"] = json!(scope.round_began_at());
+        spec["refused"] = json!(scope.refused_rounds());
     }
     if task.kind == "config" {
         let path = spec["path"].as_str().unwrap_or_default();

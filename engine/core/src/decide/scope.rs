@@ -71,6 +71,11 @@ impl<'a> RunScope<'a> {
         of_round.or_else(|| self.state.workspace().and_then(|made| made.commit.as_deref()))
     }
 
+    /// What rounds of the own step before this one changed since its gates last passed: from which commit to which.
+    pub(crate) fn refused_rounds(&self) -> Vec<[&str; 2]> {
+        self.key.map(|key| self.state.refused_rounds(key.step)).unwrap_or_default()
+    }
+
     fn own_step(&self) -> Option<&StepState> {
         self.key.map(|key| &self.state.facts.steps[key.step])
     }

@@ -7,29 +7,34 @@ use everfold_base::json::Value;
 /// Judges `{files, lines, names, min_files?, max_files?, max_lines?, allow?, deny?}`.
 ///
 /// `allow` and `deny` are globs ([`Glob`]). One denied path fails; with `allow`, so does one that it
-/// does not name.
+/// does not name. `left` are those that rounds left which were refused.
 pub(super) fn judge(evidence: &Value) -> Judgement {
     let (Some(files), Some(lines)) = (evidence["files"].as_u64(), evidence["lines"].as_u64()) else {
         return fail("the evidence counts no files and lines");
     };
     let names = texts(&evidence["names"]);
     let (allow, deny) = (texts(&evidence["allow"]), texts(&evidence["deny"]));
+    let left = texts(&evidence["left"]);
+    let is = |name: &str| match left.contains(&name) {
+        true => format!("{} is still as a refused round left it", shortened(name, 120)),
+        false => format!("{} is changed", shortened(name, 120)),
+    };
     let denied: Vec<Glob> = deny.iter().map(|glob| Glob::new(glob)).collect();
     for name in &names {
         if let Some(at) = denied.iter().position(|glob| glob.matches(name)) {
             let glob = shortened(deny[at], 120);
-            return fail(format!("{} is changed, which {glob} denies", shortened(name, 120)));
+            return fail(format!("{}, which {glob} denies", is(name)));
         }
     }
     let allowed: Vec<Glob> = allow.iter().map(|glob| Glob::new(glob)).collect();
     if !allow.is_empty()
         && let Some(name) = names.iter().find(|name| !allowed.iter().any(|glob| glob.matches(name)))
     {
-        return fail(format!(
-            "{} is changed, which only {} may be",
-            shortened(name, 120),
-            shortened(&allow.join(", "), 200)
-        ));
+        let allowed = shortened(&allow.join(", "), 200);
+        return fail(match left.contains(name) {
+            true => format!("{}: only {allowed} may be changed", is(name)),
+            false => format!("{}, which only {allowed} may be", is(name)),
+        });
     }
     // A list that was cut proves nothing about the names that are missing.
     if (names.len() as u64) < files && !(allow.is_empty() && deny.is_empty()) {

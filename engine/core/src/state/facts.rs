@@ -15,6 +15,7 @@ use super::interrupts::InterruptedRounds;
 use super::key::Key;
 use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
 use super::outbox::Outbox;
+use super::refused_rounds::RefusedRounds;
 use super::reminders::ReminderFacts;
 use super::seen::SeenApprovals;
 use super::slot_demand::Queue;
@@ -119,6 +120,9 @@ pub struct Facts {
     /// Which workers hold attempts; written like those.
     #[serde(skip)]
     pub(crate) workers: WorkerHolds,
+    /// What rounds changed that were refused; written like those.
+    #[serde(skip)]
+    pub(crate) refused: RefusedRounds,
 }
 
 /// How often a route was used.

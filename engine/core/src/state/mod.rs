@@ -26,6 +26,8 @@ mod lifecycle;
 mod outbox;
 mod outstanding;
 mod people;
+mod refused_round_view;
+mod refused_rounds;
 mod reminder_view;
 pub(crate) mod reminders;
 mod route_use_view;

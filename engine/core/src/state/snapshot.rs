@@ -28,6 +28,7 @@ const REMINDERS: u8 = 12;
 const TOP: u8 = 16;
 const INITIATOR: u8 = 17;
 const WORKERS: u8 = 18;
+const REFUSED: u8 = 19;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,6 +108,11 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.workers)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.refused.is_empty() {
+            bytes.push(REFUSED);
+            bincode::serialize_into(&mut bytes, &self.facts.refused)
+                .expect("the state holds only what bincode can write");
+        }
         bytes
     }
 
@@ -137,6 +143,7 @@ impl RunState {
                 INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 REMINDERS => facts.reminders = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 WORKERS => facts.workers = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                REFUSED => facts.refused = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

@@ -1,5 +1,6 @@
 //! Gates, rule by rule: policies and routes (L14), and judging again (L18).
 
+use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::effect::Effect;
 use everfold_core::event::{BlockReason, ProbeFailed, RecheckRequested, RunEvent, UnblockDecision};
 use everfold_core::input::InputKind;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use crate::fixtures::gates::{
     PENDING, asked, command, exit, fire_poll, judged, poll_in, probe, probes, verdict, work_ended,
 };
-use crate::fixtures::scenario::{names, status};
+use crate::fixtures::scenario::{names, status, unblock};
 use crate::fixtures::simulated_run::{World, definition};
 
 #[test]
@@ -295,6 +296,93 @@ fn a_diff_since_round_is_asked_since_the_commit_at_which_each_round_began() {
     let batch =
         world.probe("a/2/1", "own", 1, json!({"files": 1, "lines": 1, "max_files": 1, "names": ["x"]}));
     assert_eq!(asked(&batch).1["spec"]["members"][0]["spec"]["base"], "c1");
+}
+
+/// A run of `a`, whose gate compares with what passed, and `b`, which may send back to it.
+fn since_passed(on_fail: Value) -> World {
+    let diff = json!({"task": {"kind": "diff", "spec": {"since": "passed", "allow": ["x"]}}});
+    let command = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
+    let steps = json!([
+        {"id": "a", "work": command, "gates": [{"id": "own", "probe": diff, "on_fail": on_fail}]},
+        {"id": "b", "needs": ["a"], "work": command, "on_fail": [{"to": {"rework": "a"}}]},
+    ]);
+    let document = json!({"name": "p", "workspace": {"git": {"git": "/r"}}, "steps": steps});
+    let mut world = World::start(definition(document), json!({}));
+    world.answer(&Effect::Workspace, 1);
+    world
+}
+
+fn left(world: &mut World, id: &str, result: Result<Value, Failure>, commit: &str) -> Vec<RunEvent> {
+    let kind = InputKind::AttemptFinished {
+        id: id.parse().expect("an id"),
+        result: result.map(Into::into),
+        commit: Some(commit.into()),
+        artefacts: Vec::new(),
+        ended_at: world.now,
+        notes: Default::default(),
+        ask: None,
+    };
+    world.give(kind).expect("reports are taken")
+}
+
+#[test]
+fn o194_a_diff_since_passed_is_asked_with_what_the_rounds_left_that_were_refused() {
+    let mut world = since_passed(json!([{"to": {"rework": "a"}, "max": {"times": 9}}]));
+    let spec = |batch: &[RunEvent]| asked(batch).1["spec"].clone();
+    let found = |name: &str| json!({"files": 1, "lines": 1, "names": [name], "allow": ["x"]});
+    let batch = left(&mut world, "a/1/1", Ok(json!(1)), "c1");
+    let plain = json!({"since": "passed", "allow": ["x"], "base": "c0", "refused": []});
+    assert_eq!(spec(&batch), plain);
+    world.probe("a/1/1", "own", 1, found("y"));
+    // A round that changes nothing left nothing.
+    let batch = left(&mut world, "a/2/1", Ok(json!(1)), "c1");
+    assert_eq!(
+        (spec(&batch)["base"].clone(), spec(&batch)["refused"].clone()),
+        (json!("c1"), json!([["c0", "c1"]]))
+    );
+    world.probe("a/2/1", "own", 1, found("y"));
+    let batch = left(&mut world, "a/3/1", Ok(json!(1)), "c3");
+    assert_eq!(spec(&batch)["refused"], json!([["c0", "c1"]]));
+    world.probe("a/3/1", "own", 1, found("y"));
+    let batch = left(&mut world, "a/4/1", Ok(json!(1)), "c4");
+    assert_eq!(spec(&batch)["refused"], json!([["c0", "c1"], ["c1", "c3"]]));
+    world.check_fold();
+    world.probe("a/4/1", "own", 1, found("x"));
+    // What passed is held against no later round, and neither is what another step committed.
+    left(&mut world, "b/1/1", Err(Failure::new(FailureKind::Exit, "red")), "c5");
+    let batch = left(&mut world, "a/5/1", Ok(json!(1)), "c6");
+    assert_eq!((spec(&batch)["base"].clone(), spec(&batch)["refused"].clone()), (json!("c5"), json!([])));
+    world.check_fold();
+}
+
+#[test]
+fn o194_what_a_person_passed_over_is_held_against_no_later_round() {
+    for (decision, refused) in [(UnblockDecision::Proceed, json!([])), (UnblockDecision::Skip, json!([]))] {
+        let mut world = since_passed(json!([{"to": "block"}]));
+        left(&mut world, "a/1/1", Ok(json!(1)), "c1");
+        world.probe("a/1/1", "own", 1, json!({"files": 1, "lines": 1, "names": ["y"], "allow": ["x"]}));
+        world.by("ada", unblock(decision)).expect("it is blocked");
+        left(&mut world, "b/1/1", Err(Failure::new(FailureKind::Exit, "red")), "c1");
+        let batch = left(&mut world, "a/2/1", Ok(json!(1)), "c2");
+        assert_eq!(asked(&batch).1["spec"]["refused"], refused, "{decision:?}");
+    }
+}
+
+/// A pipeline of before the word, with a step of that name: its commit stands beside.
+#[test]
+fn a_diff_since_a_step_that_is_called_passed_is_asked_as_it_was() {
+    let diff = json!({"task": {"kind": "diff", "spec": {"since": "passed", "allow": ["x"], "base": "${steps.passed.commit}"}}});
+    let command = json!({"task": {"kind": "command", "spec": {"argv": ["x"]}}});
+    let steps = json!([
+        {"id": "passed", "work": command},
+        {"id": "a", "needs": ["passed"], "work": command, "gates": [{"id": "own", "probe": diff}]},
+    ]);
+    let document = json!({"name": "p", "workspace": {"git": {"git": "/r"}}, "steps": steps});
+    let mut world = World::start(definition(document), json!({}));
+    world.answer(&Effect::Workspace, 1);
+    left(&mut world, "passed/1/1", Ok(json!(1)), "c1");
+    let batch = left(&mut world, "a/1/1", Ok(json!(1)), "c2");
+    assert_eq!(asked(&batch).1["spec"], json!({"since": "passed", "allow": ["x"], "base": "c1"}));
 }
 
 #[test]

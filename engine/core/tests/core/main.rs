@@ -24,6 +24,7 @@ mod needs;
 mod notices;
 mod questions;
 mod reminders;
+mod repeated_failures;
 mod rework;
 mod routes;
 mod rule_details;

@@ -234,7 +234,8 @@ construct! {
         allow "allow": Texts;
         /// No paths that match these patterns.
         deny "deny": Texts;
-        /// `round`: what changed since this round of the step began; or a step: since the commit that it left.
+        /// `round`: what changed since this round of the step began; `passed`: also what its rounds since its gates last
+        /// passed left; or a step: since the commit that it left.
         since "since": Text;
     }
 }

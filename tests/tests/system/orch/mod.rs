@@ -12,6 +12,7 @@ pub(crate) mod host_clone;
 mod imported;
 mod intake;
 mod launcher;
+mod refused_rounds;
 mod services;
 mod staging_suite;
 mod staging_world;

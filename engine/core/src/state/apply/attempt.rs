@@ -181,6 +181,7 @@ impl RunState {
         self.facts.commit = Some(commit.clone());
         if let Some(key) = self.current(id) {
             self.facts.steps[key.step].commit = Some(commit.clone());
+            self.note_round_change(key.step, commit);
         }
     }
 

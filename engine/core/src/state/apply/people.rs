@@ -190,6 +190,9 @@ impl RunState {
             return self.settle_later(key);
         }
         self.unblock_key(key);
+        if matches!(unblocked.decision, UnblockDecision::Proceed | UnblockDecision::Skip) {
+            self.facts.refused.forget(&unblocked.path.step);
+        }
         let step = &mut self.facts.steps[key.step];
         let reason = match std::mem::take(&mut step.phase) {
             Phase::Blocked(reason) => reason,

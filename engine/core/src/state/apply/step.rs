@@ -128,9 +128,13 @@ impl RunState {
         let was_ended = step.phase.is_ended();
         let newly_satisfied = phase.is_satisfied() && !step.phase.is_satisfied();
         let newly_succeeded = phase == Phase::Succeeded && step.phase != Phase::Succeeded;
+        let is_passed = matches!(phase, Phase::Succeeded | Phase::Failed { tolerated: true });
         step.phase = phase;
         step.order.cut = None;
         step.ended_at = Some(now);
+        if is_passed {
+            self.facts.refused.forget(&self.graph.step(at).id);
+        }
         if is_main && !was_ended {
             self.facts.unended -= 1;
         }
@@ -357,22 +361,45 @@ impl RunState {
 
 /// Takes out where evidence came from, and that of a combinator's members: a source names the commit, which is
 /// another one each round. What was read is left in: another document counts as other evidence, whatever the verdict on it.
+/// Where the source says so, whether it is fresh and what was said of it is taken out, too; evidence of former releases does
+/// not, and counts as it always did.
 fn forget_sources(evidence: &mut Value) {
     let Some(fields) = evidence.as_object_mut() else { return };
-    let read = fields.remove("source").map(|source| documents(&source)).unwrap_or_default();
+    let source = fields.remove("source").unwrap_or_default();
+    if compares_found(&source) {
+        fields.remove("unchanged");
+    }
+    let read = documents(&source);
     if !read.is_empty() {
         fields.insert("source".to_owned(), Value::Array(read));
     }
     for member in fields.get_mut("members").and_then(Value::as_array_mut).into_iter().flatten() {
+        let is_found = compares_found(&member["evidence"]["source"]);
+        if let Some(said) = member.as_object_mut().filter(|_| is_found) {
+            ["verdict", "reason", "findings"].iter().for_each(|word| drop(said.remove(*word)));
+        }
         if let Some(found) = member.get_mut("evidence") {
             forget_sources(found);
         }
     }
 }
 
-/// The files that evidence was read from, by the hashes of their bytes.
+/// The parts of a source: one, or those of several files.
+fn parts(source: &Value) -> &[Value] {
+    source.as_array().map_or(std::slice::from_ref(source), Vec::as_slice)
+}
+
+/// Whether only what was found is compared.
+fn compares_found(source: &Value) -> bool {
+    parts(source).iter().any(|one| one["fresh_since"]["compare"] == "found")
+}
+
+/// The files that evidence was read from, by the hashes of their bytes, and the change that it was taken from.
 fn documents(source: &Value) -> Vec<Value> {
-    let several = source.as_array().map_or(std::slice::from_ref(source), Vec::as_slice);
-    let is_read = |one: &&Value| one["blob"].is_string();
-    several.iter().filter(is_read).map(|one| serde_json::json!([one["path"], one["blob"]])).collect()
+    let read = |one: &Value| match (&one["blob"], &one["patch"]) {
+        (Value::String(_), _) => Some(serde_json::json!([one["path"], one["blob"]])),
+        (_, Value::String(patch)) => Some(serde_json::json!(["patch", patch])),
+        _neither => None,
+    };
+    parts(source).iter().filter_map(read).collect()
 }

@@ -117,3 +117,30 @@ pub struct Poll {
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_timeout: Routes,
 }
+
+/// Whether a task is a `diff` that compares with what the step changed since its gates last passed. Of a step that is called
+/// so, as former releases read it, the commit stands beside.
+#[must_use]
+pub fn is_since_passed(task: &ExecutorTask) -> bool {
+    let spec = task.spec.source();
+    task.kind == "diff" && spec["since"] == "passed" && spec["base"].is_null()
+}
+
+impl Probe {
+    /// Whether it, or a member of it, compares with what the step changed since its gates last passed.
+    fn compares_with_passed(&self) -> bool {
+        let any = |members: &[Member]| members.iter().any(|member| member.probe.compares_with_passed());
+        match self {
+            Self::Task(task) => is_since_passed(task),
+            Self::All(members) | Self::Any(members) | Self::AtLeast { of: members, .. } => any(members),
+            Self::Not(member) => member.probe.compares_with_passed(),
+            Self::Expression(_) => false,
+        }
+    }
+}
+
+impl Gate {
+    pub(super) fn compares_with_passed(&self) -> bool {
+        self.probe.compares_with_passed()
+    }
+}

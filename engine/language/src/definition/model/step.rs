@@ -129,6 +129,12 @@ pub struct Step {
 }
 
 impl Step {
+    /// Whether a gate of it compares with what it changed since its gates last passed.
+    #[must_use]
+    pub fn compares_with_passed(&self) -> bool {
+        self.gates.iter().any(Gate::compares_with_passed)
+    }
+
     /// Whether something of the run's workspace is measured for it, beside its work and gates.
     pub(crate) fn looks_at_workspace(&self) -> bool {
         let is_there = matches!(self.workspace, StepWorkspace::Run | StepWorkspace::Own);

@@ -23,6 +23,9 @@ pub(super) const TESTS: Shape = Shape { what: "the probe `tests`", keys: &["file
 /// `since` of a `diff`: this round of the step, not the commit of another one.
 const SINCE_ROUND: &str = "round";
 
+/// `since` of a `diff`: what the step changed since its gates last passed, in rounds that were refused, too.
+const SINCE_PASSED: &str = "passed";
+
 pub(super) const DIFF: Shape = Shape {
     what: "the probe `diff`",
     keys: &["min_files", "max_files", "max_lines", "allow", "deny", "since"],
@@ -180,7 +183,7 @@ impl PipelineReader<'_> {
         if let Some(since) = keys.get("since") {
             let name = self.id(since, "step id", false)?;
             // The commit at which the round began is known where the gate is judged.
-            if name != SINCE_ROUND {
+            if name != SINCE_ROUND && name != SINCE_PASSED {
                 let commit = format!("steps['{name}'].commit");
                 let source_map = self.source_map(since);
                 self.remember(Expr::parse(&commit).ok()?, source_map, ExprPlace::Gate, Wants::Any, false);
