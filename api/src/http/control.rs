@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use everfold_engine::decide::Refusal;
 use everfold_engine::event::{
     CancelRequested, NoteAdded, RecheckRequested, RunPaused, RunResumed, StepCancelRequested, UnblockDecision,
 };
@@ -195,13 +196,21 @@ pub(crate) async fn unblock(
 
 /// What `unblock` asks of a run.
 pub(super) fn unblocking(asked: UnblockBody) -> Result<InputKind, Fault> {
-    Ok(InputKind::Unblock {
+    with_reason(InputKind::Unblock {
         path: asked.step.as_deref().map(path).transpose()?,
         decision: decision(&asked.decision)?,
         output: asked.output.map(|value| JsonText::new(&value)),
         reason: asked.reason,
         policies: asked.policy,
     })
+}
+
+/// An order that overrides what the pipeline decides is refused as a whole where nobody says why.
+fn with_reason(kind: InputKind) -> Result<InputKind, Fault> {
+    match kind.override_without_reason() {
+        Some(what) => Err(Refusal::ReasonNeeded { what }.into()),
+        None => Ok(kind),
+    }
 }
 
 /// `POST /runs/{id}/recheck`: all gates of a step are judged again on the same artefacts.
@@ -226,7 +235,7 @@ pub(crate) async fn recheck(
 /// What `recheck` asks of a run.
 pub(super) fn rechecking(asked: RecheckBody) -> Result<InputKind, Fault> {
     let path = path(&asked.step)?;
-    Ok(InputKind::Recheck(RecheckRequested { path, policies: asked.policy, reason: asked.reason }))
+    with_reason(InputKind::Recheck(RecheckRequested { path, policies: asked.policy, reason: asked.reason }))
 }
 
 /// The words of the decisions on a blocked step.

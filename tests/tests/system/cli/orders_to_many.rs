@@ -148,6 +148,7 @@ fn words_that_make_no_order_are_refused_with_what_to_write() {
         (&["cancel", "--filter", "true", "--force"], 2, "--force ends one run"),
         (&["cancel", "--filter", "true", "--order", "12-zz", "--yes"], 2, "that is no order"),
         (&["unblock", "--filter", "true", "--decision", "nope", "--yes"], 2, "“nope” is no decision"),
+        (&["unblock", "--filter", "true", "--decision", "proceed", "--yes"], 2, "EF0239"),
         (&["budget", "--filter", "true"], 2, "say by how much"),
         (&["restart", "--filter", "true", "--from", "build", "--title", "x"], 2, "restarted as they are"),
     ] {
