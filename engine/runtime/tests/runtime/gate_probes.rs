@@ -148,7 +148,7 @@ async fn l18_a_recheck_asks_anew_while_the_former_probe_still_ends() {
     let recheck = InputKind::Recheck(RecheckRequested {
         path: "check".parse().unwrap(),
         policies: [("g".to_owned(), "evidence.exit == 0".to_owned())].into(),
-        reason: None,
+        reason: Some("a flake".to_owned()),
     });
     rig.submit(run, recheck).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
