@@ -59,7 +59,8 @@ pub fn registry(
     let (client, secrets) = (HttpClient::new(), &processes.secrets);
     let providers = Providers::new(&processes.settings.providers, &client);
     let author = processes.settings.git.author.clone();
-    git::declare(&mut functions, &git::Context { providers: providers.clone(), author });
+    let called = Providers::for_functions(&processes.settings.providers, &client);
+    git::declare(&mut functions, &git::Context { providers: called, author });
     forge::declare(&mut functions, &processes.settings, &client);
     telegram::declare(&mut functions, layout, &client);
     let preflights = Preflights::default();

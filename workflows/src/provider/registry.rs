@@ -16,6 +16,11 @@ use super::{gitea, github, gitlab};
 use crate::git::Git;
 use crate::http::HttpClient;
 
+/// One request of a prober at Gitea.
+const GITEA_LOOK_LIMIT: Duration = Duration::from_secs(10);
+/// One request of a function at Gitea.
+const GITEA_CALL_LIMIT: Duration = Duration::from_secs(5);
+
 /// The providers of the settings, by name.
 #[derive(Clone, Default)]
 pub struct Providers {
@@ -43,7 +48,18 @@ impl Providers {
     /// The providers that the settings name.
     #[must_use]
     pub fn new(settings: &BTreeMap<String, ProviderSettings>, client: &HttpClient) -> Self {
-        Self::within(settings, client, Api::TIME_LIMIT)
+        Self::limited(settings, client, |kind| match kind {
+            ProviderKind::Gitea => GITEA_LOOK_LIMIT,
+            ProviderKind::Github | ProviderKind::Gitlab => Api::TIME_LIMIT,
+        })
+    }
+
+    /// The same, for functions: a step waits for each request.
+    pub(crate) fn for_functions(settings: &BTreeMap<String, ProviderSettings>, client: &HttpClient) -> Self {
+        Self::limited(settings, client, |kind| match kind {
+            ProviderKind::Gitea => GITEA_CALL_LIMIT,
+            ProviderKind::Github | ProviderKind::Gitlab => Api::TIME_LIMIT,
+        })
     }
 
     /// The same, with a time limit for each request.
@@ -52,8 +68,16 @@ impl Providers {
         client: &HttpClient,
         time_limit: Duration,
     ) -> Self {
+        Self::limited(settings, client, |_any| time_limit)
+    }
+
+    fn limited(
+        settings: &BTreeMap<String, ProviderSettings>,
+        client: &HttpClient,
+        limit_of: impl Fn(ProviderKind) -> Duration,
+    ) -> Self {
         let known = settings.iter().map(|(name, settings)| {
-            let client = client.clone();
+            let (client, time_limit) = (client.clone(), limit_of(settings.kind));
             let provider: Arc<dyn Provider> = match settings.kind {
                 ProviderKind::Gitea => Arc::new(gitea::Gitea::new(client, name, settings).within(time_limit)),
                 ProviderKind::Github => {

@@ -105,6 +105,18 @@ async fn o133_a_service_that_never_answers_is_waited_for_five_seconds() {
 }
 
 #[tokio::test]
+async fn a_merge_at_a_silent_gitea_is_given_up_after_five_seconds_and_a_look_at_its_checks_after_ten() {
+    let forge = Forge::new().await;
+    let number = forge.open();
+    forge.fake.fail_next([Some(ServiceFault::Silent)]);
+    let failure = forge.place.fails("git.merge_pr", json!({ "pr": number, "provider": "host" })).await;
+    assert!(failure.message.contains("no answer within 5s"), "{failure:?}");
+    forge.fake.fail_next([Some(ServiceFault::Silent)]);
+    let outage = forge.place.probe("ci", json!({ "provider": "host", "sha": NEW })).await.unwrap_err();
+    assert!(outage.message.contains("no answer within 10s") && !outage.permanent, "{outage:?}");
+}
+
+#[tokio::test]
 async fn o132_only_the_newest_decision_of_each_person_on_this_commit_counts() {
     let forge = Forge::new().await;
     let number = forge.open();
