@@ -72,8 +72,14 @@ fn list_of(users: &[TokenUser]) -> String {
 
 fn look(request: &OnboardRequest, users: &[TokenUser]) -> SetupFinding {
     let path = request.projects.display();
-    let document = std::fs::read_to_string(&request.projects).ok().and_then(|text| value_of(&text));
-    let Some(document) = document else { return SetupFinding::Missing(format!("there is no {path}")) };
+    let text = match std::fs::read_to_string(&request.projects) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return SetupFinding::Missing(format!("there is no {path}"));
+        }
+        Err(error) => return SetupFinding::Out(format!("{path}: {error}")),
+    };
+    let Some(document) = value_of(&text) else { return SetupFinding::Out(format!("{path} is no YAML")) };
     let Some(bots) = document["bots"].as_array() else {
         return match &document["bots"] {
             Value::Null => SetupFinding::Missing(format!("no `bots` in {path}")),

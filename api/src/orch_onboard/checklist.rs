@@ -6,7 +6,7 @@ use serde::Serialize;
 /// A line of the table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct SetupItem {
-    /// Where: `plane`, `gitea`, `here`.
+    /// Where: `plane`, `gitea`, `telegram`, `here`.
     pub(crate) place: &'static str,
     /// What.
     pub(crate) name: String,

@@ -12,6 +12,8 @@ use super::request::OnboardRequest;
 /// How long git may take with what is here, and with what is elsewhere.
 const HERE: Duration = Duration::from_secs(15);
 const ELSEWHERE: Duration = Duration::from_secs(600);
+/// What git is asked whether there is the branch that tasks begin at.
+const BASE: [&str; 4] = ["rev-parse", "--verify", "--quiet", "refs/remotes/origin/main"];
 /// Of what git says of an error.
 const SAID_CHARS_MAX: usize = 200;
 
@@ -25,7 +27,13 @@ pub(super) async fn item(checklist: Checklist, request: &OnboardRequest, token: 
         }
         Err(error) => SetupFinding::Out(format!("{}: {error}", folder.display())),
         Ok(_) => match git(Some(&folder), &["remote", "get-url", "origin"], None, HERE).await {
-            Ok(origin) if is_same(&origin, request) => SetupFinding::There(folder.display().to_string()),
+            Ok(origin) if is_same(&origin, request) => match git(Some(&folder), &BASE, None, HERE).await {
+                Ok(_) => SetupFinding::There(folder.display().to_string()),
+                Err(_) => SetupFinding::Out(format!(
+                    "{} has no origin/main, where each task begins: make the branch main in Gitea, then `git fetch origin` there",
+                    folder.display()
+                )),
+            },
             Ok(origin) => {
                 SetupFinding::Out(format!("{} is a clone of {}", folder.display(), without_user(&origin)))
             }

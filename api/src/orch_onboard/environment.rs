@@ -10,11 +10,14 @@ use super::checklist::{SetupItem, SetupStanding};
 pub(super) const PLANE_TOKEN: &str = "ORCH_PLANE_API_TOKEN";
 /// The token of Gitea.
 pub(super) const GITEA_TOKEN: &str = "ORCH_GITEA_TOKEN";
-const TELEGRAM_TOKEN: &str = "ORCH_TELEGRAM_BOT_TOKEN";
+/// The token of the bot that writes to Telegram.
+pub(super) const TELEGRAM_TOKEN: &str = "ORCH_TELEGRAM_BOT_TOKEN";
+/// The chat that it writes to, by each name that ORCH has for it.
+pub(super) const CHAT_VARIABLES: [&str; 2] = ["ORCH_TELEGRAM_CHAT_ID", "TELEGRAM_CHAT_ID"];
 /// The bots of the roles; without one the shared token counts.
 const BOTS: [&str; 7] = ["ANALYST", "ARCHITECT", "DEVELOPER", "REVIEWER", "TESTER", "DEPLOYER", "STREAM"];
 
-/// The variables whose names begin with `ORCH_`. Never shown.
+/// The variables of ORCH: those whose names begin with `ORCH_`, and the chat's. Never shown.
 #[derive(Clone, Default)]
 pub(crate) struct Environment(BTreeMap<String, String>);
 
@@ -35,7 +38,8 @@ impl Environment {
 
     /// Those that are given.
     pub(super) fn of(variables: impl Iterator<Item = (String, String)>) -> Self {
-        let own = variables.filter(|(name, value)| name.starts_with("ORCH_") && !value.trim().is_empty());
+        let is_orchs = |name: &str| name.starts_with("ORCH_") || CHAT_VARIABLES.contains(&name);
+        let own = variables.filter(|(name, value)| is_orchs(name) && !value.trim().is_empty());
         Self(own.map(|(name, value)| (name, value.trim().to_owned())).collect())
     }
 

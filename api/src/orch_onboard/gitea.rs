@@ -1,5 +1,6 @@
 //! What a project needs in Gitea: its repository, the right to push, and a webhook.
 
+use everfold_engine::json::Value;
 use serde_json::json;
 
 use super::checklist::{Checklist, SetupFinding, SetupItem};
@@ -16,6 +17,9 @@ const EVENTS: [&str; 6] = [
     "pull_request_review_rejected",
     "pull_request_review_comment",
 ];
+
+/// What all reviews of pull requests are called together.
+const REVIEWS: &str = "pull_request_review";
 
 /// The repository with its push right, then the webhook.
 pub(super) async fn items(
@@ -47,6 +51,13 @@ pub(super) async fn items(
     items
 }
 
+/// Whether a webhook with these events tells of one: a form of Gitea stands for each of the reviews by itself, or for all
+/// of them.
+fn is_reported(event: &str, events: &[&str]) -> bool {
+    let is_review = event.starts_with(REVIEWS);
+    events.iter().any(|known| *known == event || (is_review && *known == REVIEWS))
+}
+
 async fn webhook(
     checklist: Checklist,
     request: &OnboardRequest,
@@ -61,11 +72,10 @@ async fn webhook(
                 SetupFinding::Out("it is switched off".to_owned())
             }
             Some(hook) => {
-                let is_named = |event: &&str| {
-                    hook["events"].as_array().is_some_and(|events| events.iter().any(|it| it == event))
-                };
+                let events: Vec<&str> =
+                    hook["events"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let missing: Vec<&str> =
-                    EVENTS[..3].iter().filter(|event| !is_named(event)).copied().collect();
+                    EVENTS.into_iter().filter(|event| !is_reported(event, &events)).collect();
                 match (missing.is_empty(), secret.is_there()) {
                     (true, true) => SetupFinding::There(url.clone()),
                     (true, false) => SetupFinding::Out("it is there, and its secret is not here".to_owned()),
@@ -78,15 +88,16 @@ async fn webhook(
     };
     let make = async || {
         let drawn = draw_secret(secret)?;
+        let events = [EVENTS.as_slice(), &[REVIEWS]].concat();
         let body = json!({
-            "type": "gitea", "active": true, "events": EVENTS,
+            "type": "gitea", "active": true, "events": events,
             "config": { "url": url, "content_type": "json", "secret": drawn },
         });
         let answer = gitea.ask("POST", &format!("{repository}/hooks"), Some(&body)).await?;
         if answer.is_good() { Ok(()) } else { Err(answer.refusal()) }
     };
     let to_do = format!(
-        "the repository's settings in Gitea, Webhooks: {url}, JSON, push, statuses and pull requests; its secret stands in {}",
+        "the repository's settings in Gitea, Webhooks: {url}, JSON, push, statuses, pull requests, and their reviews (approved, rejected, comment); its secret stands in {}",
         secret.place()
     );
     checklist.item("gitea", "webhook", to_do, look, make).await

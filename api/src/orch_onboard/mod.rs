@@ -16,6 +16,7 @@ mod record;
 mod request;
 mod services;
 mod settings_file;
+mod telegram;
 #[cfg(test)]
 mod tests;
 

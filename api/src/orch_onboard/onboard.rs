@@ -10,8 +10,8 @@ use super::environment::{self, GITEA_TOKEN, PLANE_TOKEN};
 use super::request::OnboardRequest;
 use super::services::SetupService;
 use super::settings_file::{HookSecret, OrchBounds};
-use super::{bots, clone, gitea, plane, record, settings_file};
-use crate::fault::Fault;
+use super::{bots, clone, gitea, plane, record, settings_file, telegram};
+use crate::fault::{Code, Fault};
 use crate::node::settings;
 use everfold_engine::data_folder::Layout;
 
@@ -34,8 +34,9 @@ impl OnboardReport {
 /// Checks what the project needs, and makes what is missing.
 ///
 /// # Errors
-/// The settings that are there cannot be used.
+/// The settings that are there cannot be used, or the prefix is none.
 pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result<OnboardReport, Fault> {
+    check_prefix(&request.prefix)?;
     let bounds = OrchBounds::of(&request.environment)?;
     let known = match request.settings.exists() {
         true => settings(layout, Some(&request.settings))?,
@@ -72,6 +73,24 @@ pub(crate) async fn onboard(request: &OnboardRequest, layout: &Layout) -> Result
         Some(_token) => bots::item(checklist, request).await,
         None => waits("here", "bots", PLANE_TOKEN),
     });
+    items.extend(telegram::items(checklist, request).await);
     let ready = items.iter().all(|item| item.standing != SetupStanding::Missing);
     Ok(OnboardReport { items, ready })
+}
+
+/// The pipeline leaves a record out whose prefix is written otherwise.
+fn check_prefix(prefix: &str) -> Result<(), Fault> {
+    let is_capital = |c: char| c.is_ascii_uppercase();
+    let is_right =
+        prefix.starts_with(is_capital) && prefix.chars().all(|c| is_capital(c) || c.is_ascii_digit());
+    if is_right {
+        return Ok(());
+    }
+    let message = format!("--prefix is “{}”", everfold_engine::text::one_line(prefix));
+    let meant: String =
+        prefix.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
+    let meant = meant.trim_start_matches(|c: char| c.is_ascii_digit());
+    let example = if meant.is_empty() { "ET" } else { meant };
+    Err(Fault::new(Code::Usage, message)
+        .hint(format!("it is capital letters and digits, and begins with a letter: write {example}")))
 }

@@ -104,8 +104,14 @@ fn whole(request: &OnboardRequest, record: &str) -> String {
     let [plane, workspace, gitea, owner] =
         [plane_url, workspace, gitea_url, owner].map(|text| yaml_text(text));
     let repos = yaml_text(&repos.display().to_string());
+    let for_people = |name: &str, variable: &str| {
+        let address = request.environment.get(variable);
+        address.map(|address| format!(", {name}: {}", yaml_text(&address))).unwrap_or_default()
+    };
+    let web = for_people("web", "ORCH_PLANE_WEB_URL");
+    let public = for_people("public", "ORCH_GITEA_PUBLIC_URL");
     format!(
-        "plane: {{ url: {plane}, workspace: {workspace} }}\ngitea: {{ url: {gitea}, owner: {owner} }}\n\
+        "plane: {{ url: {plane}{web}, workspace: {workspace} }}\ngitea: {{ url: {gitea}{public}, owner: {owner} }}\n\
          repos: {repos}\nprojects:\n{record}"
     )
 }

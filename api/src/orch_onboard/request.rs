@@ -15,6 +15,8 @@ pub(crate) struct OnboardRequest {
     pub(crate) workspace: String,
     pub(crate) gitea_url: String,
     pub(crate) owner: String,
+    /// Where Telegram's bots are asked.
+    pub(crate) telegram_url: String,
     /// The folder of the clones.
     pub(crate) repos: PathBuf,
     /// The settings document of the pipeline.

@@ -49,6 +49,12 @@ impl SetupService {
         Self { client: HttpClient::new(), base, header: ("authorization", format!("token {token}")) }
     }
 
+    /// The Bot API of Telegram, where the token stands in the address.
+    pub(super) fn telegram(url: &str, token: &str) -> Self {
+        let base = format!("{}/bot{token}", url.trim_end_matches('/'));
+        Self { client: HttpClient::new(), base, header: ("accept-language", "en".to_owned()) }
+    }
+
     /// Asks; an error is one that a person reads.
     pub(super) async fn ask(
         &self,
@@ -109,7 +115,8 @@ impl ServiceAnswer {
 
     /// What an answer that is not good says.
     pub(super) fn refusal(&self) -> String {
-        let said = ["detail", "message", "error"].iter().find_map(|name| self.body[*name].as_str());
+        let said =
+            ["detail", "message", "description", "error"].iter().find_map(|name| self.body[*name].as_str());
         let said: String = said.unwrap_or_default().chars().take(SAID_CHARS_MAX).collect();
         let word = match self.status {
             401 => "the token is not accepted",

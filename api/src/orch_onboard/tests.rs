@@ -45,6 +45,17 @@ async fn service(
     let mut world = world.lock().unwrap();
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
     let path = uri.path().to_owned();
+    if let Some(asked) = path.strip_prefix("/botbot-token/") {
+        let known = match (asked, uri.query()) {
+            ("getMe", _) => json!({ "username": "orch_bot" }),
+            ("getChat", Some("chat_id=-100123")) => json!({ "title": "Orchard" }),
+            _other => {
+                let answer = json!({ "ok": false, "description": "Bad Request: chat not found" });
+                return (StatusCode::BAD_REQUEST, Json(answer));
+            }
+        };
+        return (StatusCode::OK, Json(json!({ "ok": true, "result": known })));
+    }
     let key = header("x-api-key");
     let is_known = match path.starts_with("/api/v1/workspaces/") || path.starts_with("/api/v1/users/") {
         true => key.as_deref().is_some_and(|key| ["plane-token", "analyst-token"].contains(&key)),
@@ -131,6 +142,7 @@ impl OnboardStage {
             workspace: "team".into(),
             gitea_url: self.url.clone(),
             owner: "owner".into(),
+            telegram_url: self.url.clone(),
             repos: self.folder.path().join("repos"),
             projects: self.folder.path().join("etc/projects.yaml"),
             settings: self.layout().settings(),
@@ -156,6 +168,9 @@ impl OnboardStage {
         };
         git(&["init", "--quiet"]);
         git(&["remote", "add", "origin", "ssh://git@gitea.example.org/Owner/app.git"]);
+        let author = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+        git(&[&author[..], &["commit", "--quiet", "--allow-empty", "-m", "first"]].concat());
+        git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
     }
 }
 
@@ -373,4 +388,124 @@ async fn what_cannot_be_made_from_here_says_what_a_person_does() {
     let report = stage.onboard(&refused).await;
     assert_eq!(standing(&report, "here", "ORCH_PLANE_API_TOKEN"), SetupStanding::Missing);
     assert!(report.items.iter().any(|item| item.detail == "not looked at: ORCH_GITEA_TOKEN"));
+}
+
+fn with_variables(former: OnboardRequest, more: &[(&str, &str)]) -> OnboardRequest {
+    let own = ["ORCH_PLANE_API_TOKEN", "ORCH_GITEA_TOKEN"];
+    let own = own.map(|name| (name.to_owned(), former.environment.get(name).unwrap()));
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    OnboardRequest { environment: Environment::of(own.into_iter().chain(more)), ..former }
+}
+
+fn detail(report: &OnboardReport, place: &str, name: &str) -> String {
+    report.items.iter().find(|item| item.place == place && item.name == name).unwrap().detail.clone()
+}
+
+#[tokio::test]
+async fn the_chat_of_orch_is_written_and_the_bot_and_the_chat_are_looked_at() {
+    for variable in ["ORCH_TELEGRAM_CHAT_ID", "TELEGRAM_CHAT_ID"] {
+        let stage = OnboardStage::set().await;
+        stage.clone();
+        let variables = [("ORCH_TELEGRAM_BOT_TOKEN", "bot-token"), (variable, "-100123")];
+        let request = with_variables(stage.request(), &variables);
+        let report = stage.onboard(&request).await;
+        assert!(report.ready, "{:#?}", report.items);
+        assert_eq!(standing(&report, "here", "telegram.chat"), SetupStanding::Made, "{variable}");
+        assert_eq!(projects_of(&request)["telegram"]["chat"], -100_123);
+        assert_eq!(detail(&report, "telegram", "bot"), "@orch_bot");
+        assert_eq!(detail(&report, "telegram", "chat"), "-100123 “Orchard”");
+        let again = stage.onboard(&request).await;
+        assert_eq!(standing(&again, "here", "telegram.chat"), SetupStanding::There);
+        assert!(!serde_json::to_string(&again).unwrap().contains("bot-token"), "a secret is shown");
+    }
+}
+
+#[tokio::test]
+async fn a_bot_without_a_chat_or_with_one_that_it_is_not_in_is_missing() {
+    let stage = OnboardStage::set().await;
+    stage.clone();
+    let token = ("ORCH_TELEGRAM_BOT_TOKEN", "bot-token");
+    let report = stage.onboard(&with_variables(stage.request(), &[token])).await;
+    assert!(!report.ready);
+    assert_eq!(detail(&report, "here", "telegram.chat"), "no chat is set: nothing is sent to Telegram");
+    let foreign = with_variables(stage.request(), &[token, ("ORCH_TELEGRAM_CHAT_ID", "-5")]);
+    let report = stage.onboard(&foreign).await;
+    let said = detail(&report, "telegram", "chat");
+    assert!(!report.ready && said.contains("chat not found"), "{said}");
+    let wrong = with_variables(stage.request(), &[("ORCH_TELEGRAM_BOT_TOKEN", "bot-other")]);
+    let report = stage.onboard(&wrong).await;
+    assert_eq!(standing(&report, "telegram", "bot"), SetupStanding::Missing);
+    assert!(!serde_json::to_string(&report).unwrap().contains("bot-other"), "a secret is shown");
+}
+
+#[tokio::test]
+async fn the_addresses_for_people_are_taken_over_from_orch() {
+    let stage = OnboardStage::set().await;
+    let variables = [
+        ("ORCH_PLANE_WEB_URL", "https://plane.example.org"),
+        ("ORCH_GITEA_PUBLIC_URL", "https://git.example.org"),
+    ];
+    let request = with_variables(stage.request(), &variables);
+    stage.onboard(&request).await;
+    let written = projects_of(&request);
+    assert_eq!(written["plane"]["web"], "https://plane.example.org");
+    assert_eq!(written["gitea"]["public"], "https://git.example.org");
+}
+
+#[tokio::test]
+async fn a_webhook_of_gitea_without_reviews_is_not_complete() {
+    let stage = OnboardStage::set().await;
+    stage.clone();
+    let request = stage.request();
+    assert!(stage.onboard(&request).await.ready);
+    let with_events = async |events: Value| {
+        stage.world.lock().unwrap().gitea_hooks[0]["events"] = events;
+        let report = stage.onboard(&request).await;
+        report.items.into_iter().find(|item| item.place == "gitea" && item.name == "webhook").unwrap()
+    };
+    let item = with_events(json!(["push", "status", "pull_request"])).await;
+    assert_eq!(item.standing, SetupStanding::Missing);
+    assert!(item.detail.contains("pull_request_review_approved, pull_request_review_rejected"), "{item:?}");
+    assert!(item.to_do.unwrap().contains("reviews (approved, rejected, comment)"));
+    let item = with_events(json!(["push", "status", "pull_request", "pull_request_review"])).await;
+    assert_eq!(item.standing, SetupStanding::There, "{item:?}");
+}
+
+#[tokio::test]
+async fn a_clone_without_the_branch_that_tasks_begin_at_is_missing() {
+    let stage = OnboardStage::set().await;
+    stage.clone();
+    let folder = stage.folder.path().join("repos/app");
+    let removed = ["update-ref", "-d", "refs/remotes/origin/main"];
+    assert!(Command::new("git").args(removed).current_dir(folder).status().unwrap().success());
+    let report = stage.onboard(&stage.request()).await;
+    assert_eq!(standing(&report, "here", "clone"), SetupStanding::Missing);
+    assert!(detail(&report, "here", "clone").contains("has no origin/main"));
+}
+
+#[tokio::test]
+async fn a_prefix_in_small_letters_is_refused_with_what_to_write() {
+    let stage = OnboardStage::set().await;
+    for prefix in ["orch", "1A", "A-B"] {
+        let request = OnboardRequest { prefix: prefix.into(), ..stage.request() };
+        let refused = onboard(&request, &stage.layout()).await.unwrap_err();
+        assert!(refused.message.contains(&format!("--prefix is “{prefix}”")), "{refused:?}");
+        assert!(!request.settings.exists() && !request.projects.exists());
+    }
+    let request = OnboardRequest { prefix: "orch".into(), ..stage.request() };
+    let refused = onboard(&request, &stage.layout()).await.unwrap_err();
+    assert!(format!("{refused:?}").contains("write ORCH"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_settings_document_that_is_no_yaml_is_said_to_be_so() {
+    let stage = OnboardStage::set().await;
+    let request = stage.request();
+    std::fs::create_dir_all(request.projects.parent().unwrap()).unwrap();
+    std::fs::write(&request.projects, "projects: [\n").unwrap();
+    let report = stage.onboard(&request).await;
+    for name in ["projects.yaml", "bots"] {
+        assert!(detail(&report, "here", name).ends_with("is no YAML"), "{name}");
+    }
+    assert_eq!(std::fs::read_to_string(&request.projects).unwrap(), "projects: [\n");
 }

@@ -19,6 +19,8 @@ use crate::orch_onboard::{
 
 /// The pipeline that works for a project.
 const PIPELINE: &str = "orch";
+/// Telegram's own Bot API server.
+const TELEGRAM: &str = "https://api.telegram.org";
 
 pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Result<u8, Fault> {
     let place = context.place()?;
@@ -32,6 +34,7 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
         workspace: args.workspace,
         gitea_url: args.gitea_url,
         owner: args.owner,
+        telegram_url: TELEGRAM.to_owned(),
         repos,
         projects,
         settings: place.config.clone().unwrap_or_else(|| place.layout.settings()),
