@@ -67,6 +67,7 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
             OriginKind::Fork => "fork of",
             OriginKind::Retry => "retry of",
             OriginKind::Restart => "restart of",
+            OriginKind::Handover => "goes on with",
         };
         lines.push(format!("origin    {how} {} at version {}", origin.run.short(), origin.version));
     }

@@ -410,7 +410,7 @@ impl Importer<'_> {
             TaskStanding::Queued | TaskStanding::Person => self.steps.begins[stage].as_ref(),
         };
         let Some(step) = step else { return Ok(None) };
-        let mut rerun = Rerun::new(OriginKind::Restart, true);
+        let mut rerun = Rerun::new(OriginKind::Handover, true);
         rerun.from_step = Some(step.to_string());
         rerun.source = Some(PipelineSource::Named(self.pipeline.to_owned()));
         let pause = self.steps.pauses[stage].as_ref().filter(|_| standing == TaskStanding::Person);

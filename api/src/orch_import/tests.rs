@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::data_folder::Layout;
+use everfold_engine::driver::Submission;
 use everfold_engine::envelope::{StreamId, flag};
-use everfold_engine::event::{self, RunEvent};
+use everfold_engine::event::{self, RunEvent, SignalReceived};
 use everfold_engine::execution::NameRequest;
 use everfold_engine::id::{RunId, Version};
+use everfold_engine::input::InputKind;
+use everfold_engine::json::{JsonText, Payload};
 use everfold_engine::state::{RunState, RunStatus};
 use everfold_engine::store::SledOptions;
 use everfold_engine::time::Timestamp;
@@ -251,6 +254,47 @@ async fn what_orch_knew_of_an_issue_is_there_before_the_agent_that_goes_on_is_to
     assert!(work.contains("Develop At the capA page\\nthat is dark."), "{work}");
     assert!(scheduled(&events[..forked]).iter().any(|(step, _)| step == "issue"), "it is of the history");
     guard.release().await;
+}
+
+/// The breakpoint that the import waits with stopped each later round too, and said nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_waited_for_a_person_is_stopped_once_and_its_rounds_in_orch_count() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(database(folder.path(), ""));
+    let steered = "defaults: { on_fail: block }\non_signal:\n  in-progress: [{ resume: true }]\n  \
+                   again: [{ steps: [developer], rework: developer, max: 9 }]\nsteps:";
+    let text = PIPELINE.replacen("steps:", steered, 1).replace("max_rounds: 3", "max_rounds: 4");
+    let guard = node_with(folder.path(), text).await;
+    let tasks = imported(&guard, folder.path()).await;
+    let run = &tasks[2].goes_on;
+    let waiting = state_when(&guard, run, stands).await;
+    assert!(waiting.is_paused(), "it waits before its developer: {:?}", tasks[2]);
+    assert_eq!(developed(&waiting), 2, "those in ORCH");
+    signal(&guard, run, "in-progress").await;
+    let third = state_when(&guard, run, |state| developed(state) == 3 && is_blocked(state)).await;
+    assert!(!third.is_paused());
+    signal(&guard, run, "again").await;
+    let fourth = state_when(&guard, run, |state| developed(state) == 4 && is_blocked(state)).await;
+    assert_eq!((fourth.is_paused(), fourth.breakpoints().count()), (false, 0));
+    let replayed = guard.node().engine().replay(run.as_deref().unwrap().parse().unwrap()).await.unwrap();
+    assert!(replayed.differences.is_empty(), "{:?}", replayed.differences);
+    guard.release().await;
+}
+
+async fn signal(guard: &NodeGuard, run: &Option<String>, name: &str) {
+    let payload = Payload::Inline(JsonText::new(&json!({})));
+    let kind = InputKind::Signal(SignalReceived { name: name.into(), payload, delivery: None });
+    let (run, actor) = (run.as_deref().unwrap().parse().unwrap(), Actor::User("olga".into()));
+    guard.node().engine().submit(Submission { run, kind, actor, id: None, dedup: None }).await.unwrap();
+}
+
+fn developed(state: &RunState) -> u32 {
+    let mut steps = state.steps();
+    steps.find(|(step, _)| step.id.as_str() == "developer").map_or(0, |(_, facts)| facts.rounds_run)
+}
+
+fn is_blocked(state: &RunState) -> bool {
+    state.status() == RunStatus::Blocked
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,7 +71,7 @@ pub const RUN_FIELDS: RowFields = RowFields {
         indexed("parent.top", Text, "`==`, `in`"),
         scanned("origin.run", Text),
         scanned("origin.version", Whole),
-        scanned("origin.how", Word(|| vec!["fork", "retry", "restart"])),
+        scanned("origin.how", Word(|| vec!["fork", "retry", "restart", "handover"])),
         scanned("version", Whole),
         scanned("position", Whole),
         scanned("since", Whole),

@@ -13,7 +13,7 @@ use super::index_terms::{self, IndexedTerms, RowTerms};
 use super::row::{RowIdentity, RunRow};
 use super::row_history::{HistoryEntry, RowHistory};
 use super::row_part;
-use super::row_state::{RowFailure, RowParent, RowProgress, RowState};
+use super::row_state::{AT_BREAKPOINT, RowFailure, RowParent, RowProgress, RowState};
 use crate::columns::StepColumns;
 use crate::event_readers::{ROW, passed_over};
 use crate::index::bitmap_index::TermChanges;
@@ -138,7 +138,7 @@ impl RowRecord {
                 if self.cancelled => {}
             RunEvent::RunPaused(event) => shown.paused.clone_from(&event.reason),
             RunEvent::BreakpointHit(event) => {
-                shown.paused = Some(format!("a breakpoint before {}", event.path));
+                shown.paused = Some(format!("{AT_BREAKPOINT}{}", event.path));
             }
             RunEvent::RunHalted(event) => {
                 let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::awaited_action::AwaitedAction;
 use super::step_counts::StepCounts;
 
+/// How the reason begins of a run that a breakpoint has paused.
+pub(super) const AT_BREAKPOINT: &str = "a breakpoint before ";
+
 /// What changes of a run while it lives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RowState {
@@ -118,5 +121,12 @@ impl RowState {
     pub fn note(&self) -> Option<&str> {
         let failed = self.failure.as_ref().map(|failed| failed.failure.message.as_str());
         failed.or(self.paused.as_deref())
+    }
+
+    /// Whether a breakpoint has paused it, which only a person or a signal lets it pass.
+    #[must_use]
+    pub fn is_at_breakpoint(&self) -> bool {
+        self.status == RunStatus::Paused
+            && self.paused.as_deref().is_some_and(|why| why.starts_with(AT_BREAKPOINT))
     }
 }

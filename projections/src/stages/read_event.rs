@@ -2,7 +2,9 @@
 
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, StepId, StepPath};
-use everfold_core::event::{ReworkRequested, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind};
+use everfold_core::event::{
+    OriginKind, ReworkRequested, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind,
+};
 use everfold_core::policy::Verdict;
 use everfold_language::definition::Vote;
 
@@ -105,6 +107,7 @@ pub(super) fn stage_fact(fact: &Fact<'_>, layout: &StageLayout) -> Option<StageF
         RunEvent::RunForked(event) => StageFact::Forked {
             reset: event.reset.clone(),
             stage: layout.first_stage(&event.reset).map(str::to_owned),
+            counts_on: event.origin.how == OriginKind::Handover,
         },
         RunEvent::NoticeQueued(event) if event.function.ends_with(LIVE) => {
             StageFact::Live { notice: event.notice.clone(), version: fact.context.version }

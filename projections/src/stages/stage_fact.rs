@@ -46,6 +46,8 @@ pub(super) enum StageFact {
         reset: Vec<StepId>,
         /// The stage of the first of them.
         stage: Option<String>,
+        /// Their rounds are counted on.
+        counts_on: bool,
     },
     /// The message that shows how the task stands has a new text.
     Live { notice: String, version: Version },

@@ -172,9 +172,9 @@ impl Standing {
                 self.work.clear();
                 self.is_ended = true;
             }
-            StageFact::Forked { reset, stage } => {
+            StageFact::Forked { reset, stage, counts_on } => {
                 self.enter(stage.as_deref(), at);
-                self.fork(reset, at);
+                self.fork(reset, *counts_on, at);
             }
             StageFact::Live { notice, version } => {
                 self.live = Some(LiveMessage { notice: notice.clone(), version: *version });
@@ -291,8 +291,9 @@ impl Standing {
         of_gate.or(of_person).filter(|reason| !reason.is_empty()).or_else(|| rework.findings.clone())
     }
 
-    /// What was in progress goes on as the next attempt of this run. Of steps that begin anew nothing has been counted.
-    fn fork(&mut self, reset: &[StepId], at: Timestamp) {
+    /// What was in progress goes on as the next attempt of this run. Of steps that begin anew nothing has been counted,
+    /// but where another system began them.
+    fn fork(&mut self, reset: &[StepId], counts_on: bool, at: Timestamp) {
         self.is_ended = false;
         self.live = None;
         let open = self.work.iter().map(|work| &work.path).chain(self.waits.iter().map(|wait| &wait.path));
@@ -302,8 +303,10 @@ impl Standing {
         }
         self.unask(at, |wait| wait.kind == StageWaitKind::Budget);
         for step in reset {
-            self.rounds.remove(step);
-            self.causes.remove(step);
+            if !counts_on {
+                self.rounds.remove(step);
+                self.causes.remove(step);
+            }
             self.next_causes.remove(step);
             self.cut_off.remove(step);
             self.close(&StepPath::step(step), at);
@@ -485,7 +488,7 @@ mod tests {
         ];
         let forked = |reset: &[&str]| {
             let reset: Vec<StepId> = reset.iter().map(|step| StepId::new(step)).collect();
-            StageFact::Forked { reset, stage: None }
+            StageFact::Forked { reset, stage: None, counts_on: false }
         };
         facts.extend([(4, forked(&[])), (5, round("developer/2/1", "development"))]);
         let standing = told(&facts);
@@ -493,6 +496,9 @@ mod tests {
         facts.extend([(6, forked(&["developer"])), (7, round("developer/3/1", "development"))]);
         let standing = told(&facts);
         assert_eq!((standing.rounds[&developer], standing.causes.get(&developer)), (1, None));
+        let handed_over = StageFact::Forked { reset: vec![developer.clone()], stage: None, counts_on: true };
+        facts.extend([(8, handed_over), (9, round("developer/4/1", "development"))]);
+        assert_eq!(told(&facts).rounds[&developer], 2, "rounds in another system are counted on");
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) fn staged_task(
     let (standing, shown) = (&stages.standing, &run.shown);
     let label = |key: &str| shown.labels.get(key).cloned();
     let is_idle = standing.work.is_empty() && standing.waits.is_empty() && !standing.is_timed();
-    let stuck = set_aside.is_some() || (shown.status == RunStatus::Waiting && is_idle);
+    let is_still = is_idle && (shown.status == RunStatus::Waiting || shown.is_at_breakpoint());
+    let stuck = set_aside.is_some() || is_still;
     StagedTask {
         run: run.id,
         short_id: run.short_id.clone(),

@@ -5,7 +5,7 @@ use super::draft::Draft;
 use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
 use super::stops::stop_all;
-use crate::event::{RunHalted, RunPaused, RunReleased, RunResumed, StopReason};
+use crate::event::{BreakpointsSet, OriginKind, RunHalted, RunPaused, RunReleased, RunResumed, StopReason};
 use crate::state::{Key, RunState};
 use everfold_base::id::AttemptId;
 use everfold_base::json::{JsonText, Payload};
@@ -59,8 +59,21 @@ pub(super) fn resume(draft: &mut Draft<'_>, resumed: &RunResumed) -> Result<(), 
         return Err(Refusal::NothingInterrupted);
     }
     let prompt = prompt.map(|prompt| draft.payload(prompt));
-    draft.record(RunResumed { prompt, ..resumed.clone() });
+    go_on(draft, RunResumed { prompt, ..resumed.clone() });
     Ok(())
+}
+
+/// The run goes on. One that was handed over is not paused again at the breakpoint that it has passed.
+pub(super) fn go_on(draft: &mut Draft<'_>, resumed: RunResumed) {
+    let state = &*draft.state;
+    let order = &state.facts.order;
+    let is_handed_over = state.origin().is_some_and(|origin| origin.how == OriginKind::Handover);
+    let is_passed = is_handed_over && !order.breakpoints.is_disjoint(&order.hit);
+    let steps: Vec<_> = order.breakpoints.difference(&order.hit).map(|at| state.step_id(*at)).collect();
+    draft.record(resumed);
+    if is_passed {
+        draft.record(BreakpointsSet { steps });
+    }
 }
 
 /// The run's pipeline, or the whole engine, is paused. A run whose end is certain goes on to it.

@@ -419,7 +419,7 @@ fn follow_run(draft: &mut Draft<'_>, offer: &OfferedSignal, act: Act) {
         }
         Act::Resume => {
             let reason = Some(format!("the signal “{}”", offer.name));
-            draft.record(RunResumed { reason, prompt: None });
+            super::pause::go_on(draft, RunResumed { reason, prompt: None });
         }
         _nothing_more => {}
     }

@@ -192,7 +192,7 @@ impl Runtime {
             (OriginKind::Retry, None) => {
                 Some(state.retry_step().ok_or_else(|| Refusal::NothingToRetry(state.status()))?)
             }
-            (OriginKind::Restart, None) => {
+            (OriginKind::Restart | OriginKind::Handover, None) => {
                 return Err(Refusal::Start("a restart names the step that it begins with".into()).into());
             }
             (OriginKind::Fork, None) => None,

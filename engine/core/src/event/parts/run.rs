@@ -98,6 +98,9 @@ pub enum OriginKind {
     Retry,
     /// It begins anew at a step.
     Restart,
+    /// It goes on with what another system recorded: it begins at a step as a restart, the rounds that the steps had are
+    /// counted on, and a breakpoint stops it once.
+    Handover,
 }
 
 /// What the pipeline's `output` gives of a run that failed.

@@ -18,7 +18,7 @@ impl RunState {
     /// without becoming another run. With it what only going over puts on the agenda.
     pub(crate) fn by_definition(&self, hash: Hash, next: &Graph) -> (Self, BTreeSet<Agenda>) {
         let mut state = self.clone();
-        state.change_definition(next.clone(), &[]);
+        state.change_definition(next.clone(), &[], false);
         if let Some(started) = &mut state.facts.started {
             started.definition = hash;
         }
@@ -51,13 +51,12 @@ impl RunState {
     }
 
     /// Goes on by `next`; the steps of `reset` have not begun there.
-    pub(super) fn change_definition(&mut self, next: Graph, reset: &[StepId]) {
+    pub(super) fn change_definition(&mut self, next: Graph, reset: &[StepId], counts_on: bool) {
         let is_kept = |step: &StepId| next.find(step).is_some() && !reset.contains(step);
         let gone: Vec<usize> =
             (0..self.graph.len()).filter(|at| !is_kept(&self.graph.step(*at).id)).collect();
         for at in gone {
-            self.clear_step(at);
-            self.facts.steps[at] = StepState::default();
+            self.forget_step(at, counts_on);
         }
         let former = std::mem::replace(&mut self.graph, next);
         let place = |at: usize| self.graph.find(&former.step(at).id);

@@ -5,7 +5,7 @@ use crate::state::agenda::Agenda;
 use crate::state::executor_facts::EdgeFacts;
 use crate::state::slot_demand::Queue;
 use crate::state::spend::budget_place;
-use crate::state::step::{LateProbes, Phase, Stage, StepState, Unit};
+use crate::state::step::{LateProbes, Phase, Stage, Unit};
 use crate::state::stored_value::StoredValue;
 use crate::state::worker_holds::WorkerHolds;
 use crate::state::{EventMeta, Forked, Key, RunState, UsageTotal};
@@ -20,7 +20,7 @@ impl RunState {
         let named = self.next.take().filter(|(hash, _)| *hash == event.definition).map(|(_, next)| next);
         let is_other = |next: &Graph| next.definition.hash() != self.graph.definition.hash();
         if let Some(next) = named.filter(is_other) {
-            self.change_definition(next, &event.reset);
+            self.change_definition(next, &event.reset, counts_on(event));
         }
         let version = self.facts.version;
         let workspace = self.facts.workspace.take();
@@ -82,6 +82,15 @@ impl RunState {
         }
     }
 
+    /// A step is as if it had never run, but for the number of its rounds where that counts on.
+    pub(super) fn forget_step(&mut self, at: usize, counts_on: bool) {
+        self.clear_step(at);
+        let former = std::mem::take(&mut self.facts.steps[at]);
+        if counts_on {
+            (self.facts.steps[at].round, self.facts.steps[at].rounds_run) = (former.round, former.rounds_run);
+        }
+    }
+
     /// Steps that begin anew do so as if they had never run.
     fn reset_forked(&mut self, event: &RunForked) {
         if event.origin.how != OriginKind::Fork {
@@ -94,8 +103,7 @@ impl RunState {
         }
         let reset: Vec<usize> = event.reset.iter().filter_map(|step| self.graph.find(step)).collect();
         for at in &reset {
-            self.clear_step(*at);
-            self.facts.steps[*at] = StepState::default();
+            self.forget_step(*at, counts_on(event));
         }
         self.facts.order.deferred.retain(|(place, _), _| place.is_none_or(|at| !reset.contains(&at)));
         self.facts.order.passed.retain(|at| !reset.contains(at));
@@ -273,6 +281,11 @@ impl RunState {
         }
         self.touch_waiting();
     }
+}
+
+/// Whether the rounds of steps that begin anew are counted on.
+fn counts_on(event: &RunForked) -> bool {
+    event.origin.how == OriginKind::Handover
 }
 
 /// Whether what an approval shows is looked for in the workspace, by an attempt of its own.
