@@ -55,6 +55,7 @@ mod program;
 mod progress;
 mod projections;
 mod replay;
+mod replay_many;
 mod rerun;
 mod run;
 mod run_input;

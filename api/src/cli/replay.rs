@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::args::ReplayArgs;
 use super::context::CommandContext;
-use super::pipeline_source;
+use super::{pipeline_source, replay_many};
 use crate::body::replay::ReplayBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
@@ -15,7 +15,10 @@ use crate::text::{count, cut};
 const EVENT_CHARS: usize = 300;
 
 pub(crate) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8, Fault> {
-    let replay = asked(context, &args).await?;
+    if args.all || args.filter.is_some() {
+        return replay_many::run(context, args).await;
+    }
+    let replay = ReplayRequest::read(context, &args)?.ask(context, &args.run).await?;
     if context.json {
         context.out.json(&replay)?;
         let is_alike =
@@ -28,27 +31,45 @@ pub(crate) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8
     }
 }
 
-async fn asked(context: &CommandContext, args: &ReplayArgs) -> Result<Replay, Fault> {
-    let route = format!("/api/v1/runs/{}/replay", encode(&args.run));
-    match args.definition.as_deref() {
-        Some(path) if pipeline_source::is_path(path) => {
-            let loaded = pipeline_source::load(path, context.json)?;
-            if !context.json {
-                pipeline_source::print_problems(&loaded.checked.warnings);
+/// What is asked of each run: the definition by which it is decided again.
+pub(super) enum ReplayRequest {
+    /// Its own, or one that the engine knows: the parameters.
+    Known(String),
+    /// One of a file here.
+    Brought(Box<ReplayBody>),
+}
+
+impl ReplayRequest {
+    /// Reads the file of the definition, where one is named.
+    pub(super) fn read(context: &CommandContext, args: &ReplayArgs) -> Result<Self, Fault> {
+        match args.definition.as_deref() {
+            Some(path) if pipeline_source::is_path(path) => {
+                let loaded = pipeline_source::load(path, context.json)?;
+                if !context.json {
+                    pipeline_source::print_problems(&loaded.checked.warnings);
+                }
+                Ok(Self::Brought(Box::new(ReplayBody {
+                    pipeline: None,
+                    definition: loaded.text.map(Value::from),
+                    file: Some(loaded.name),
+                    files: Some(loaded.checked.definition.files),
+                    version: args.version,
+                })))
             }
-            let body = ReplayBody {
-                pipeline: None,
-                definition: loaded.text.map(Value::from),
-                file: Some(loaded.name),
-                files: Some(loaded.checked.definition.files),
-                version: args.version,
-            };
-            context.client.post(&route, &body).await
+            definition => {
+                let version = args.version.map(|version| version.to_string());
+                let params = [("definition", definition.map(str::to_owned)), ("version", version)];
+                Ok(Self::Known(query(params)))
+            }
         }
-        definition => {
-            let version = args.version.map(|version| version.to_string());
-            let asked = query([("definition", definition.map(str::to_owned)), ("version", version)]);
-            context.client.get(&format!("{route}{asked}")).await
+    }
+
+    /// Asks of one run.
+    pub(super) async fn ask(&self, context: &CommandContext, run: &str) -> Result<Replay, Fault> {
+        let route = format!("/api/v1/runs/{}/replay", encode(run));
+        match self {
+            Self::Known(params) => context.client.get(&format!("{route}{params}")).await,
+            Self::Brought(body) => context.client.post(&route, body).await,
         }
     }
 }

@@ -16,13 +16,22 @@ pub(crate) struct RunRef {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "all"])]
     pub(crate) run: String,
+    /// Every run of which this is true, instead of one: pipeline == 'delivery'
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) filter: Option<String>,
+    /// Every run
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) all: bool,
+    /// With many runs: go on from here
+    #[arg(long, value_name = "CURSOR", conflicts_with_all = ["run", "version"])]
+    pub(crate) cursor: Option<String>,
     /// Decide by this pipeline instead: a file, a name, or `current` for the newest saved one of the run's
     #[arg(long, visible_alias = "pipeline", value_name = "FILE|NAME")]
     pub(crate) definition: Option<String>,
     /// Only the decision that recorded this version, in full
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["filter", "all"])]
     pub(crate) version: Option<u64>,
 }
 

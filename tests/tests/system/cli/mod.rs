@@ -26,6 +26,7 @@ mod progress;
 mod reasons;
 mod redaction;
 mod remote;
+mod replayed_runs;
 mod roles;
 mod same_everywhere;
 mod secret_roles;

@@ -109,6 +109,7 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("logs @ approve", 3),
     ("replay @", 0),
     ("replay @ --json", 0),
+    ("replay --all", 0),
     ("replay @ --definition delivery", 4),
     ("events @ --limit 1", 0),
     ("events @ --json --limit 1", 0),
