@@ -26,6 +26,7 @@ fn one_route(route: &Route) -> String {
         RouteTo::Recheck => "recheck".to_owned(),
         RouteTo::Unblock(decision) => format!("unblock: {}", json_text(&json!(decision))),
         RouteTo::Resume => "resume".to_owned(),
+        RouteTo::Raise(by) => format!("raise: {}", setting(by)),
         RouteTo::Ignore => "ignore".to_owned(),
         RouteTo::Refuse(_) => "refuse".to_owned(),
         RouteTo::Rework(step) => {

@@ -33,6 +33,7 @@ impl DeclaredRoute<'_> {
             RouteTo::Unblock(_) => "unblock".to_owned(),
             RouteTo::Next => "next".to_owned(),
             RouteTo::Resume => "resume".to_owned(),
+            RouteTo::Raise(_) => "raise".to_owned(),
             RouteTo::Ignore => "ignore".to_owned(),
             RouteTo::Refuse(_) => "refuse".to_owned(),
         }

@@ -125,6 +125,15 @@ fn event_value(draft: &Draft<'_>, event: &RunEvent) -> Value {
         {
             fields.insert("reminder".to_owned(), reminder);
         }
+        let judged = match event {
+            RunEvent::GateEvaluated(event) => Some((&event.id.path.step, &event.gate)),
+            RunEvent::StepBlocked(event) => event.reason.gate().map(|gate| (&event.path.step, gate)),
+            _not_by_a_gate => None,
+        };
+        if let Some((step, gate)) = judged {
+            fields.insert("rechecked".to_owned(), json!(draft.state.is_rechecked(step, gate)));
+            fields.insert("refusals".to_owned(), json!(draft.state.refusals(step, gate)));
+        }
     }
     value
 }

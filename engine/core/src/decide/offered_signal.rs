@@ -2,7 +2,7 @@
 
 use super::preconditions::TEXT_BYTES_MAX;
 use super::route::Next;
-use crate::event::UnblockDecision;
+use crate::event::{Spent, UnblockDecision};
 use everfold_base::actor::Actor;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::Version;
@@ -24,6 +24,11 @@ impl OfferedSignal {
     /// Whether a person sent it: reworks that people cause are not limited.
     pub(super) fn is_by_person(&self) -> bool {
         matches!(self.by, Actor::User(_) | Actor::Token(_))
+    }
+
+    /// Whether a person may be behind it: neither another run nor a step's process, nor a schedule.
+    pub(super) fn is_from_outside(&self) -> bool {
+        self.is_by_person() || matches!(self.by, Actor::Hook(_))
     }
 
     /// What it says, in words.
@@ -82,4 +87,9 @@ pub(super) enum Act {
     Unblock(UnblockDecision),
     /// The run goes on that a breakpoint paused.
     Resume,
+    /// The run's own budget of this name is raised.
+    Raise {
+        budget: String,
+        add: Spent,
+    },
 }

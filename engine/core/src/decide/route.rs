@@ -114,6 +114,7 @@ pub(super) fn follow(
         | RouteTo::Answer(_)
         | RouteTo::Recheck
         | RouteTo::Resume
+        | RouteTo::Raise(_)
         | RouteTo::Unblock(_)
         | RouteTo::Ignore
         | RouteTo::Refuse(_) => Next::Continue,
@@ -321,7 +322,7 @@ fn lift_held(draft: &mut Draft<'_>, target: usize) {
         let reason = Some(format!("sent back to “{}”", draft.state.step_id(target)));
         let (decision, output, policies) = (UnblockDecision::Retry, None, BTreeMap::new());
         let unblocked = Unblocked { path, decision, output, reason, policies };
-        draft.record(RunUnblocked { unblocked, bypassed: Vec::new() });
+        draft.record(RunUnblocked { unblocked, bypassed: Vec::new(), lift: true });
     }
 }
 

@@ -19,16 +19,16 @@ use super::refusal::Refusal;
 use super::route::{self, Next};
 use super::scope::{RunScope, failure_value};
 use super::signal_hearing::{Heard, heard, whole_answer};
-use super::{question, wait};
+use super::{question, spend, wait};
 use crate::event::{
-    ApprovalDecided, BlockReason, Hearing, RecheckRequested, RunPaused, RunResumed, SignalEnd,
-    SignalReceived, SignalTaken, SignalTaker, StepBlocked, StepFailed, StopReason, UnblockDecision,
+    ApprovalDecided, BlockReason, BudgetRaised, Hearing, RecheckRequested, RunPaused, RunResumed, SignalEnd,
+    SignalReceived, SignalTaken, SignalTaker, Spent, StepBlocked, StepFailed, StopReason, UnblockDecision,
     Unblocked, VoteCast,
 };
 use crate::state::{KEPT_MAX, Key, Order, Pause, PausedBy, RunState};
 use everfold_base::id::{AttemptId, StepPath};
 use everfold_base::json::{JsonText, Value};
-use everfold_language::definition::{Busy, Route, RouteTo, Routes, Vote, Work};
+use everfold_language::definition::{Busy, Money, Route, RouteTo, Routes, Vote, Work};
 use everfold_language::expr::EvalError;
 use everfold_language::expr::Loaded;
 
@@ -138,6 +138,9 @@ fn taker(
     if let Some(act) = resuming(state, loaded, offer)? {
         return Ok(Taker::Run(act));
     }
+    if let Some(act) = raising(state, loaded, offer)? {
+        return Ok(Taker::Run(act));
+    }
     let listeners = state.graph.listeners(&offer.name);
     for at in listeners.iter().flat_map(|listeners| &listeners.waits) {
         if let Some(Work::Wait(wait)) = &state.graph.step(*at).work {
@@ -186,6 +189,32 @@ fn resuming(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<
     Ok(None)
 }
 
+/// A route of the run's own that raises a budget comes before those of steps, whatever executes, and only where the
+/// money of the run's own budget is used up, and that holds or has stopped work of the run.
+fn raising(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<Option<Act>, EvalError> {
+    let Some(routes) = state.definition().on_signal.get(&offer.name) else { return Ok(None) };
+    let Some(budget) = spend::holding(state) else { return Ok(None) };
+    if state.facts.outcome.is_some() || !offer.is_from_outside() {
+        return Ok(None);
+    }
+    let scope = named(RunScope::run(state, loaded), offer);
+    for route in &routes.0 {
+        let RouteTo::Raise(by) = &route.to else { continue };
+        match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(&scope)) {
+            Ok(false) | Err(EvalError::Failed { .. }) => continue,
+            Ok(true) => {}
+            Err(needs) => return Err(needs),
+        }
+        return Ok(Some(match by.resolve(&scope) {
+            Ok(Money(0)) => Act::Ignore(Some("`raise`: by nothing".to_owned())),
+            Ok(Money(cost_micros)) => Act::Raise { budget, add: Spent { cost_micros, ..Spent::default() } },
+            Err(error @ EvalError::Failed { .. }) => Act::Ignore(Some(format!("`raise`: {error}"))),
+            Err(needs) => return Err(needs),
+        }));
+    }
+    Ok(None)
+}
+
 fn of_step(
     state: &RunState,
     loaded: &Loaded,
@@ -216,7 +245,8 @@ fn choose(
     is_busy: bool,
 ) -> Result<Option<Act>, EvalError> {
     // Of those that let the run go on none held.
-    let others = routes.0.iter().enumerate().filter(|(_, route)| !matches!(route.to, RouteTo::Resume));
+    let is_other = |route: &Route| !matches!(route.to, RouteTo::Resume | RouteTo::Raise(_));
+    let others = routes.0.iter().enumerate().filter(|(_, route)| is_other(route));
     for (index, route) in others {
         let holds = match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope)) {
             Err(EvalError::Failed { .. }) => false,
@@ -267,7 +297,7 @@ fn act(
         RouteTo::Recheck => Act::Recheck,
         RouteTo::Unblock(decision) => Act::Unblock(*decision),
         RouteTo::Resume => Act::Resume,
-        RouteTo::Ignore | RouteTo::Refuse(_) => Act::Ignore(None),
+        RouteTo::Raise(_) | RouteTo::Ignore | RouteTo::Refuse(_) => Act::Ignore(None),
         RouteTo::Continue
         | RouteTo::Next
         | RouteTo::Rework(_)
@@ -356,7 +386,7 @@ fn ends(act: &Act, of_run: Option<()>, offer: &OfferedSignal) -> Option<SignalEn
 fn follow_at(draft: &mut Draft<'_>, offer: &OfferedSignal, at: usize, id: AttemptId, act: Act) {
     let (path, round) = (id.path.clone(), id.round);
     match act {
-        Act::Defer | Act::Ignore(_) | Act::Refuse(_) | Act::Resume => {}
+        Act::Defer | Act::Ignore(_) | Act::Refuse(_) | Act::Resume | Act::Raise { .. } => {}
         Act::Follow(next) => match next {
             Next::Continue | Next::Gate | Next::Finish(_) => {}
             Next::Rework(rework) => route::request(draft, rework, from(draft.state, offer, at, id)),
@@ -420,6 +450,13 @@ fn follow_run(draft: &mut Draft<'_>, offer: &OfferedSignal, act: Act) {
         Act::Resume => {
             let reason = Some(format!("the signal “{}”", offer.name));
             super::pause::go_on(draft, RunResumed { reason, prompt: None });
+        }
+        Act::Raise { budget, add } => {
+            let reason = Some(format!("the signal “{}”", offer.name));
+            draft.record(BudgetRaised { budget, add, reason });
+            for path in spend::stopped(draft.state) {
+                unblock(draft, offer, path, UnblockDecision::Retry);
+            }
         }
         _nothing_more => {}
     }

@@ -45,7 +45,7 @@ pub(super) fn heard(draft: &Draft<'_>, at: Option<usize>, act: &Act, by: &Actor)
         (Act::Refuse(why), _) => return Heard { how: Hearing::Refused, reason: Some(why.clone()) },
         (Act::Ignore(reason), _) => return Heard { how: Hearing::Ignored, reason: reason.clone() },
         (Act::Follow(Next::Continue | Next::Gate), _) => return Heard::of(Hearing::Ignored),
-        (Act::Follow(_) | Act::Resume, _) => None,
+        (Act::Follow(_) | Act::Resume | Act::Raise { .. }, _) => None,
         (_, None) => return Heard::of(Hearing::Ignored),
         (Act::Vote { vote, .. }, Some(at)) => no_vote(draft.state, at, *vote, by),
         (Act::Answer(answer), Some(at)) => no_answer(draft, at, answer),

@@ -11,12 +11,13 @@ use super::scope::RunScope;
 use super::stops::stop_all;
 use crate::budgets::{limit, period};
 use crate::event::{
-    BudgetExceeded, BudgetPeriodBegan, BudgetRaised, FundsAnswered, FundsGranted, FundsRequested, Measure,
-    SpendReported, Spent, StopReason, TimerSet,
+    BlockReason, BudgetExceeded, BudgetPeriodBegan, BudgetRaised, FundsAnswered, FundsGranted,
+    FundsRequested, Measure, SpendReported, Spent, StopReason, TimerSet,
 };
-use crate::state::Stage;
 use crate::state::spend::{BudgetState, BudgetTimer, FundStage};
-use everfold_base::id::AttemptId;
+use crate::state::{Key, RunState, Stage};
+use everfold_base::failure::FailureKind;
+use everfold_base::id::{AttemptId, StepPath};
 use everfold_language::definition::{Condition, OnOver};
 
 /// Paid work is about to start.
@@ -129,6 +130,26 @@ pub(super) fn raise(
     let budget = found.terms.id.clone();
     draft.record(BudgetRaised { budget, add, reason: reason.cloned() });
     Ok(())
+}
+
+/// The run's own budget whose money is used up, and which holds work of the run or has stopped it.
+pub(super) fn holding(state: &RunState) -> Option<String> {
+    let is_over = |it: &&BudgetState| !it.is_shared() && it.over == Some(Measure::Cost);
+    let budget = state.facts.spend.budgets.iter().find(is_over)?;
+    let holds = !state.facts.spend.held.is_empty() || !stopped(state).is_empty();
+    holds.then(|| budget.terms.id.clone())
+}
+
+/// What waits for a person because a budget has stopped its work.
+pub(super) fn stopped(state: &RunState) -> Vec<StepPath> {
+    let by_budget = |key: &&Key| {
+        let step = state.facts.steps[key.step].failure.as_ref().filter(|_| key.item.is_none());
+        let failure = step.or_else(|| state.unit_at(**key).and_then(|unit| unit.failure.as_ref()));
+        let reason = state.block_reason(&state.path(**key));
+        matches!(reason, Some(BlockReason::Failed))
+            && failure.is_some_and(|it| it.kind == FailureKind::Budget)
+    };
+    state.facts.blocked.iter().filter(by_budget).map(|key| state.path(*key)).collect()
 }
 
 /// What follows for budgets after everything else.

@@ -6,6 +6,7 @@ use super::account::{StepUsage, VerdictNote};
 use super::key::Key;
 use super::run_state::RunState;
 use super::step::Phase;
+use crate::policy::Verdict;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{StepId, StepPath};
 use everfold_base::time::Timestamp;
@@ -51,6 +52,29 @@ impl RunState {
     /// What the gates of the run said, oldest first; the newest are remembered.
     pub fn verdicts(&self) -> impl Iterator<Item = &VerdictNote> {
         self.facts.account.verdicts.iter()
+    }
+
+    /// Whether what a gate said last comes of a new judgement of all gates of its step, in the same round: something asked
+    /// for that since its work ended. A gate that a signal wakes asks alone.
+    #[must_use]
+    pub fn is_rechecked(&self, step: &StepId, gate: &str) -> bool {
+        let of_step: Vec<&VerdictNote> = self.verdicts().filter(|note| note.step == *step).collect();
+        let Some(last) = of_step.iter().rposition(|note| note.gate == gate) else { return false };
+        let is_former = |note: &&VerdictNote| note.gate == gate && note.round == of_step[last].round;
+        let Some(former) = of_step[..last].iter().rposition(is_former) else { return false };
+        last - former > 1
+    }
+
+    /// How often a gate has refused the round for the reason that it gave last; 0: it does not refuse it.
+    #[must_use]
+    pub fn refusals(&self, step: &StepId, gate: &str) -> usize {
+        let of_gate: Vec<&VerdictNote> =
+            self.verdicts().filter(|note| note.step == *step && note.gate == gate).collect();
+        let Some(last) = of_gate.last().filter(|note| note.verdict == Verdict::Fail) else { return 0 };
+        let is_same = |note: &&&VerdictNote| {
+            (note.verdict, note.round, &note.reason) == (Verdict::Fail, last.round, &last.reason)
+        };
+        of_gate.iter().filter(is_same).count()
     }
 
     /// How often a route was taken for each cause.

@@ -23,6 +23,7 @@ mod multi_probe;
 mod needs;
 mod notices;
 mod questions;
+mod raised_by_signals;
 mod reminders;
 mod repeated_failures;
 mod rework;

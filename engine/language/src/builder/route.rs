@@ -33,7 +33,7 @@ construct! {
         busy "busy": Word<Busy>;
     }
     also ["rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-        "recheck", "unblock", "resume", "ignore", "refuse"]
+        "recheck", "unblock", "resume", "raise", "ignore", "refuse"]
 }
 
 impl Route {
@@ -124,6 +124,13 @@ impl Route {
     /// A signal lets the run go on that a breakpoint paused: in the pipeline's own `on_signal`.
     pub fn resume() -> Self {
         Self::to("resume", true)
+    }
+
+    /// A signal raises the money of the run's own budget that is used up, such as by `"5.00 USD"`; what it holds or has
+    /// stopped goes on: in the pipeline's own `on_signal`.
+    pub fn raise(by: impl Into<Text>) -> Self {
+        let by: Text = by.into();
+        Self::to("raise", by)
     }
 
     /// A signal is recorded only.

@@ -162,3 +162,17 @@ fn a_trigger_says_what_does_not_fit_and_reads_settings_at_fixed_paths() {
     let reads: Vec<bool> = definition.triggers.iter().map(|trigger| trigger.reads_config()).collect();
     assert_eq!((reads, definition.fixed_config().len()), (vec![true, false], 1));
 }
+
+#[test]
+fn a_raise_is_the_runs_own_and_leaves_the_routes_behind_it() {
+    let definition = read(&with_signals(
+        "{go: [{raise: 5 USD}, {raise: \"${input.n} USD\"}, {steps: all, unblock: retry}]}",
+    ));
+    let routes = &definition.on_signal["go"].0;
+    assert!(matches!((&routes[0].to, &routes[1].to), (RouteTo::Raise(_), RouteTo::Raise(_))), "{routes:?}");
+    for wrong in ["{go: {steps: all, raise: 5 USD}}", "{go: {raise: much}}", "{go: raise}"] {
+        assert!(!codes(&with_signals(wrong)).is_empty(), "{wrong}");
+    }
+    let at_step = steps("  - {id: a, command: x, on_signal: {go: {raise: 1 USD}}}");
+    assert_eq!(codes(&at_step), [Code::SignalRoute]);
+}

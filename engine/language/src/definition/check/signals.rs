@@ -37,6 +37,7 @@ fn of_run(to: &RouteTo) -> Found {
         | RouteTo::Fail { .. }
         | RouteTo::Finish(_)
         | RouteTo::Resume
+        | RouteTo::Raise(_)
         | RouteTo::Ignore
         | RouteTo::Refuse(_)
         | RouteTo::Continue
@@ -74,6 +75,10 @@ fn of_step(to: &RouteTo, draft: &StepDraft) -> Found {
         )),
         RouteTo::Resume => Some((
             "`resume` is about the run, and stands at a step here".to_owned(),
+            "put it into the pipeline's own `on_signal`, without `steps`",
+        )),
+        RouteTo::Raise(_) => Some((
+            "`raise` is about a budget of the run, and stands at a step here".to_owned(),
             "put it into the pipeline's own `on_signal`, without `steps`",
         )),
         RouteTo::Answer(_) if !asks(draft) => Some((

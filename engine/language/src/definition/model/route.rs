@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::money::Money;
 use super::setting::Setting;
 use crate::expr::{Expr, Template};
 use crate::words::{FinishStatus, UnblockDecision};
@@ -150,6 +151,8 @@ pub enum RouteTo {
     Unblock(UnblockDecision),
     /// A signal lets the run go on that a breakpoint paused.
     Resume,
+    /// A signal raises the money of the run's own budget that is used up; what it holds or has stopped goes on.
+    Raise(Setting<Money>),
     /// A signal is recorded only.
     Ignore,
     /// A signal is refused: recorded with why, and nothing follows.

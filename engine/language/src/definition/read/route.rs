@@ -29,6 +29,7 @@ pub(super) const SHAPE: Shape = Shape {
         "recheck",
         "unblock",
         "resume",
+        "raise",
         "ignore",
         "refuse",
         "steps",
@@ -46,14 +47,14 @@ pub(super) const SHAPE: Shape = Shape {
 
 pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
 
-const TARGETS: [&str; 15] = [
+const TARGETS: [&str; 16] = [
     "rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-    "recheck", "unblock", "resume", "ignore", "refuse",
+    "recheck", "unblock", "resume", "raise", "ignore", "refuse",
 ];
 
 /// The routes that only signals may take.
-const OF_SIGNALS: [&str; 9] =
-    ["approve", "reject", "changes", "answer", "recheck", "unblock", "resume", "ignore", "refuse"];
+const OF_SIGNALS: [&str; 10] =
+    ["approve", "reject", "changes", "answer", "recheck", "unblock", "resume", "raise", "ignore", "refuse"];
 
 /// The number of uses of a rework where the file sets none.
 const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
@@ -140,7 +141,9 @@ impl PipelineReader<'_> {
                 .hint = Some("put routes with `when` first".to_owned());
             }
             let Some(route) = self.route(item, cause) else { continue };
-            if route.when.is_none() {
+            // What lets a run go on holds only where the run waits for that.
+            let is_sure = !matches!(route.to, RouteTo::Resume | RouteTo::Raise(_));
+            if route.when.is_none() && is_sure {
                 decided = Some(item.span.clone());
             }
             routes.push(route);
@@ -253,11 +256,12 @@ impl PipelineReader<'_> {
 
     fn route_word(&mut self, node: &YamlNode, word: &str, cause: RouteCause) -> Option<RouteTo> {
         match word {
-            "rework" | "finish" | "answer" | "unblock" | "refuse" => {
+            "rework" | "finish" | "answer" | "unblock" | "raise" | "refuse" => {
                 let example = match word {
                     "rework" => "{rework: STEP}",
                     "finish" => "{finish: succeeded}",
                     "answer" => "{answer: \"${signal.text}\"}",
+                    "raise" => "{raise: 5.00 USD}",
                     "refuse" => "{refuse: \"nothing is under review\"}",
                     _ => "{unblock: retry}",
                 };
@@ -430,6 +434,7 @@ impl PipelineReader<'_> {
                 RouteTo::Fail { code, message, hint }
             }
             "answer" => RouteTo::Answer(self.template(node, place)?),
+            "raise" => RouteTo::Raise(self.money_setting(node, "`raise`", place)?),
             "refuse" => RouteTo::Refuse(self.refusal(node, place)?),
             "unblock" => {
                 let words = [
