@@ -1,19 +1,19 @@
 //! The declarations of the functions `plane.*`; their types say what they take and give.
 
 use super::client::PlaneClient;
-use super::{comment, comments, issue, sequence, set_state, states};
+use super::{comment, comments, issue, part, sequence, set_state, states};
 use crate::function::Function;
 
 /// The functions of this module.
-pub(crate) fn functions() -> [Function; 6] {
+pub(crate) fn functions() -> [Function; 7] {
     functions_over(&PlaneClient::default())
 }
 
 /// The functions over one client; they share what it knows of the states of projects.
-pub(super) fn functions_over(client: &PlaneClient) -> [Function; 6] {
+pub(super) fn functions_over(client: &PlaneClient) -> [Function; 7] {
     let own = || client.clone();
     let (poster, setter, lister) = (own(), own(), own());
-    let (reader, listener, counter) = (own(), own(), own());
+    let (reader, listener, counter, maker) = (own(), own(), own(), own());
     [
         Function::built_in("plane.comment", move |call, with| comment::post(poster.clone(), call, with))
             .summary("Writes a comment on an issue of Plane, once for one key.")
@@ -32,6 +32,9 @@ pub(super) fn functions_over(client: &PlaneClient) -> [Function; 6] {
         })
         .summary("Gives the newest comments of people on an issue of Plane.")
         .read_only(),
+        Function::built_in("plane.part", move |call, with| part::make(maker.clone(), call, with))
+            .summary("Makes an issue of its own below an issue of Plane, once for one name.")
+            .idempotent(),
         Function::built_in("plane.sequence", move |call, with| {
             sequence::sequence(counter.clone(), call, with)
         })

@@ -19,6 +19,7 @@ mod issue_lookup;
 mod issue_state;
 mod late_writes;
 mod parameters;
+mod part;
 mod second_look;
 mod sequence;
 mod set_state;

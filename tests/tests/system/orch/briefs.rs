@@ -255,3 +255,50 @@ async fn ov17_what_has_the_label_epic_in_plane_is_cut_into_issues_of_their_own()
     let calls = world.lines("calls");
     assert!(calls.len() == 1 && calls[0].starts_with("ET-001 parts 1"), "{calls:#?}");
 }
+
+/// Plane makes the first part and answers 502; its owner sets *In Progress* at the issue, which is Blocked.
+#[tokio::test(flavor = "multi_thread")]
+async fn ov17_a_lost_answer_makes_no_part_of_an_epic_twice() {
+    let world = World::new().await;
+    world.plan("ET-001", "parts", 1, PARTS);
+    world.services().loses_answers.insert("Dark pages".to_owned());
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.services().label(DARK, "Epic");
+    world.until("the failure", stands(DARK, "Blocked")).await;
+    world.services().set_state(DARK, "In Progress", "owner");
+    world.until("the end", stands(DARK, "Done")).await;
+    let services = world.services();
+    let mut names: Vec<&str> = services.issues.values().map(|issue| issue.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["Bright pages", "Dark mode", "Dark pages"]);
+    assert_eq!(services.refusals, 1, "its answer was lost");
+}
+
+/// Each agent costs a quarter of a dollar, the task may cost half of one; its owner lets it go on three times.
+#[tokio::test(flavor = "multi_thread")]
+async fn ov3_behind_the_cost_limit_in_progress_goes_on_and_plane_says_so() {
+    let world = world_with(|settings| {
+        settings["cost_limit"] = json!(0.5);
+        settings["cost_extra"] = json!(0.5);
+    })
+    .await;
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    for adds in 1..=3 {
+        let told = move |services: &super::services::Services| {
+            let said = super::walk::comments(services, DARK);
+            said.iter().filter(|text| text.contains("cost limit of")).count() == adds
+        };
+        world.until("the limit", told).await;
+        world.until("the state", stands(DARK, "Blocked")).await;
+        world.services().set_state(DARK, "In Progress", "owner");
+    }
+    world.until("the end", stands(DARK, "Done")).await;
+    let said = super::walk::comments(&world.services(), DARK);
+    let of = |text: &str| said.iter().filter(|said| said.contains(text)).cloned().collect::<Vec<_>>();
+    assert_eq!(
+        of("cost limit of"),
+        [0.5, 1.0, 1.5].map(|limit| format!("⚠️ cost limit of ${limit:.2} reached; In Progress adds $0.50"))
+    );
+    assert_eq!(of("💰"), vec!["💰 Лимит повышен на $0.50 (hook:plane/owner)"; 3]);
+}

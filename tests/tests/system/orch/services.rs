@@ -3,7 +3,7 @@
 //! What is written there comes back as a webhook, as with the real services: states of issues, statuses of commits.
 //! Deliveries wait in `outbox` until a test sends them on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -45,6 +45,8 @@ pub(super) struct Issue {
     pub(super) state: &'static str,
     /// Every state that it was given, in order.
     pub(super) states: Vec<&'static str>,
+    /// What identifies it for who made it: the source, and the key there.
+    pub(super) external: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,6 +96,8 @@ pub(super) struct Services {
     /// How many requests were answered with 500.
     pub(super) refusals: usize,
     pub(super) issues: BTreeMap<String, Issue>,
+    /// The names of issues that are made, and told as a failure, the first time.
+    pub(super) loses_answers: BTreeSet<String>,
     pub(super) comments: Vec<Comment>,
     pub(super) messages: Vec<Message>,
     pub(super) pulls: Vec<Pull>,
@@ -188,10 +192,30 @@ impl Services {
             ("GET", ["states"]) => Answer::ok(json!({ "results": STATES.map(|name| {
                 json!({ "id": state_id(project, name), "name": name, "project": project })
             }) })),
+            ("GET", ["issues"]) => {
+                let wanted =
+                    ["external_source", "external_id"].map(|name| asked.parameter(name).unwrap_or_default());
+                match self.external(project, wanted) {
+                    Some(id) => Answer::ok(self.issue(&id)),
+                    None => Answer::status(404, json!({ "error": "The requested resource does not exist." })),
+                }
+            }
             ("POST", ["issues"]) => {
+                let external = ["external_source", "external_id"]
+                    .map(|name| asked.body[name].as_str().unwrap_or_default());
+                if let Some(id) = self.external(project, external) {
+                    let error = "Issue with the same external id and external source already exists";
+                    return Answer::status(409, json!({ "error": error, "id": id }));
+                }
                 let id = format!("{:08x}-1111-4111-8111-000000000000", self.issues.len() + 0x51a6);
                 let text = |name: &str| asked.body[name].as_str().unwrap_or_default().to_owned();
                 self.open(&id, project, &text("name"), &text("description_html"));
+                self.issues.get_mut(&id).unwrap().external =
+                    Some((text("external_source"), text("external_id")));
+                if self.loses_answers.remove(&text("name")) {
+                    self.refusals += 1;
+                    return Answer::status(502, json!({ "error": "Bad Gateway" }));
+                }
                 Answer::status(201, self.issue(&id))
             }
             ("GET", ["issues", id]) if self.issues.contains_key(*id) => {
@@ -247,12 +271,22 @@ impl Services {
         }
     }
 
+    /// The issue of a project that carries this source and id.
+    fn external(&self, project: &str, wanted: [&str; 2]) -> Option<String> {
+        let is_it = |issue: &Issue| {
+            let external = issue.external.as_ref().map(|(source, key)| [source.as_str(), key.as_str()]);
+            issue.project == project && external == Some(wanted)
+        };
+        self.issues.iter().find(|(_, issue)| is_it(issue)).map(|(id, _)| id.clone())
+    }
+
     /// A new issue in Backlog.
     pub(super) fn open(&mut self, id: &str, project: &str, name: &str, description: &str) {
         let sequence = self.issues.values().filter(|issue| issue.project == project).count() as u64 + 1;
         let (project, name, description) = (project.to_owned(), name.to_owned(), description.to_owned());
         let (labels, states) = (Vec::new(), Vec::new());
-        let issue = Issue { project, name, description, sequence, labels, state: "Backlog", states };
+        let issue =
+            Issue { project, name, description, sequence, labels, state: "Backlog", states, external: None };
         self.issues.insert(id.to_owned(), issue);
     }
 

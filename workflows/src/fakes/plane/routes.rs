@@ -6,6 +6,7 @@ use serde_json::json;
 use super::super::server::{FakeAnswer, FakeRequest};
 use super::hooks::PlaneEvent;
 use super::world::{PlaneIssue, PlaneNote, PlaneUser, PlaneWorld, now};
+use crate::http::percent_encoded;
 
 /// Items of a page where the request names no number.
 const PAGE_ITEMS: usize = 100;
@@ -40,6 +41,8 @@ pub(super) fn answer(world: &mut PlaneWorld, asked: &FakeRequest) -> (FakeAnswer
             }
             None => missing(),
         }),
+        ("GET", [_, "projects", project, "issues"]) => quiet(issues(world, project, asked)),
+        ("POST", [_, "projects", project, "issues"]) => make(world, &user, project, &asked.body),
         ("PATCH", [_, "projects", project, "issues", issue]) => patch(world, &user, project, issue, asked),
         ("GET", [_, "projects", _, "issues", issue, "comments"]) => {
             let of_issue = world.comments.iter().rev().filter(|note| note.issue == *issue);
@@ -89,6 +92,72 @@ fn searched(world: &PlaneWorld, asked: &FakeRequest) -> FakeAnswer {
         json!({"id": id, "name": issue.name, "sequence_id": issue.sequence, "project_id": issue.project})
     });
     FakeAnswer::new(200, json!({"issues": found.collect::<Vec<_>>()}))
+}
+
+/// The issues of a project; with an external source and id the one issue that carries them.
+fn issues(world: &PlaneWorld, project: &str, asked: &FakeRequest) -> FakeAnswer {
+    if let (Some(source), Some(key)) = (asked.parameter("external_source"), asked.parameter("external_id")) {
+        let is_it = |issue: &PlaneIssue| {
+            let external = issue.external.as_ref();
+            let escaped = external.map(|(source, key)| [source, key].map(|text| percent_encoded(text, b"")));
+            issue.project == project && escaped.is_some_and(|escaped| escaped == [source, key])
+        };
+        let found = world.issues.iter().find(|(_, issue)| is_it(issue));
+        let found = found.and_then(|(id, _)| world.issue(id, world.expanded));
+        return found.map_or_else(missing, |issue| FakeAnswer::new(200, issue));
+    }
+    let mut of_project: Vec<_> = world.issues.iter().filter(|(_, issue)| issue.project == project).collect();
+    of_project.sort_by_key(|(_, issue)| std::cmp::Reverse(issue.sequence));
+    listed(
+        world,
+        asked,
+        of_project.into_iter().filter_map(|(id, _)| world.issue(id, world.expanded)).collect(),
+    )
+}
+
+/// A new issue in Backlog; one with its external id is there once.
+fn make(
+    world: &mut PlaneWorld,
+    user: &PlaneUser,
+    project: &str,
+    body: &Value,
+) -> (FakeAnswer, Vec<PlaneEvent>) {
+    let text = |field: &str| body[field].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let Some(name) = text("name") else {
+        let said = json!({"name": ["This field is required."]});
+        return (FakeAnswer::new(400, said), Vec::new());
+    };
+    if name.chars().count() > 255 {
+        let said = json!({"name": ["Ensure this field has no more than 255 characters."]});
+        return (FakeAnswer::new(400, said), Vec::new());
+    }
+    let parent = text("parent");
+    if parent
+        .as_ref()
+        .is_some_and(|parent| world.issues.get(parent).is_none_or(|known| known.project != project))
+    {
+        let said = json!({"non_field_errors": ["Parent is not valid issue_id please pass a valid issue_id"]});
+        return (FakeAnswer::new(400, said), Vec::new());
+    }
+    let external = text("external_source").zip(text("external_id"));
+    if let Some((source, key)) = &external
+        && let Some(id) = world.external(project, source, key)
+    {
+        let error = "Issue with the same external id and external source already exists";
+        return (FakeAnswer::new(409, json!({"error": error, "id": id})), Vec::new());
+    }
+    let id = world.id();
+    let of_project = world.issues.values().filter(|issue| issue.project == project);
+    let sequence = of_project.map(|issue| issue.sequence).max().unwrap_or_default() + 1;
+    let (html, by, labels) = (text("description_html").unwrap_or_default(), user.id.clone(), Vec::new());
+    let state = world.state_id(project, "Backlog").unwrap_or_default();
+    let project = project.to_owned();
+    world.issues.insert(
+        id.clone(),
+        PlaneIssue { project, sequence, name, html, state, labels, by, parent, external },
+    );
+    let shown = world.issue(&id, false).unwrap_or_default();
+    (FakeAnswer::new(201, shown), vec![PlaneEvent::created(&id, user)])
 }
 
 fn patch(

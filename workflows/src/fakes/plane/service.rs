@@ -145,7 +145,9 @@ impl FakePlane {
             let state = world.state_id(project, state).unwrap_or_default();
             let (project, name, html) = (project.to_owned(), name.to_owned(), html.to_owned());
             let (labels, by_id) = (Vec::new(), by.id.clone());
-            let issue = PlaneIssue { project, sequence, name, html, state, labels, by: by_id };
+            let (parent, external) = (None, None);
+            let issue =
+                PlaneIssue { project, sequence, name, html, state, labels, by: by_id, parent, external };
             world.issues.insert(id.clone(), issue);
             service.tell(&[PlaneEvent::created(&id, &by)]);
             id
@@ -257,6 +259,18 @@ impl FakePlane {
         self.world(|world| {
             let of_issue = world.comments.iter().filter(|note| note.issue == issue);
             of_issue.map(|note| (note.author.name.clone(), note.html.clone())).collect()
+        })
+    }
+
+    /// The parts of an issue, in the order of their numbers: their names and their descriptions.
+    #[must_use]
+    pub fn parts_of(&self, issue: &str) -> Vec<(String, String)> {
+        self.world(|world| {
+            let parts = world.issues.values().filter(|part| part.parent.as_deref() == Some(issue));
+            let mut parts: Vec<_> =
+                parts.map(|part| (part.sequence, part.name.clone(), part.html.clone())).collect();
+            parts.sort_unstable();
+            parts.into_iter().map(|(_, name, html)| (name, html)).collect()
         })
     }
 

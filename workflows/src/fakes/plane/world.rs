@@ -66,6 +66,10 @@ pub(super) struct PlaneIssue {
     pub(super) labels: Vec<String>,
     /// Who changed it last.
     pub(super) by: String,
+    /// The issue that it is a part of.
+    pub(super) parent: Option<String>,
+    /// What identifies it for who made it: the source, and the key there.
+    pub(super) external: Option<(String, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -117,6 +121,15 @@ impl PlaneWorld {
         states.iter().find(|state| state.1 == name).map(|state| state.0.clone())
     }
 
+    /// The issue of a project that carries an external id.
+    pub(super) fn external(&self, project: &str, source: &str, key: &str) -> Option<&String> {
+        let is_it = |issue: &PlaneIssue| {
+            let external = issue.external.as_ref().map(|(source, key)| (source.as_str(), key.as_str()));
+            issue.project == project && external == Some((source, key))
+        };
+        self.issues.iter().find(|(_, issue)| is_it(issue)).map(|(id, _)| id)
+    }
+
     /// An issue as it is shown.
     pub(super) fn issue(&self, id: &str, expanded: bool) -> Option<Value> {
         let issue = self.issues.get(id)?;
@@ -128,7 +141,9 @@ impl PlaneWorld {
         let mut shown = json!({
             "id": id, "name": issue.name, "sequence_id": issue.sequence, "project": issue.project,
             "workspace": self.workspace, "state": state, "labels": labels, "assignees": [],
-            "priority": "none", "description_html": issue.html, "updated_by": issue.by,
+            "priority": "none", "description_html": issue.html, "updated_by": issue.by, "parent": issue.parent,
+            "external_source": issue.external.as_ref().map(|external| &external.0),
+            "external_id": issue.external.as_ref().map(|external| &external.1),
         });
         if expanded {
             shown["description_stripped"] = plain_text(&issue.html).into();

@@ -5,5 +5,6 @@ mod failures;
 mod fixture;
 mod issue;
 mod notices;
+mod parts;
 mod sequence;
 mod states;
