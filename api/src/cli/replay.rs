@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use super::args::ReplayArgs;
 use super::context::CommandContext;
-use super::{pipeline_source, replay_many};
-use crate::body::replay::ReplayBody;
-use crate::client::{encode, query};
+use super::replay_many::{self, ReplayRequest};
 use crate::fault::{Code, Fault};
 use crate::node::{Replay, ReplayBelow, ReplayDecision, ReplayDefinition, ReplayDifference, ReplayedRun};
 use crate::text::{count, cut};
@@ -28,49 +26,6 @@ pub(crate) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8
     match &replay.definition {
         Some(by) => said_by(context, &replay, by),
         None => said(context, &replay),
-    }
-}
-
-/// What is asked of each run: the definition by which it is decided again.
-pub(super) enum ReplayRequest {
-    /// Its own, or one that the engine knows: the parameters.
-    Known(String),
-    /// One of a file here.
-    Brought(Box<ReplayBody>),
-}
-
-impl ReplayRequest {
-    /// Reads the file of the definition, where one is named.
-    pub(super) fn read(context: &CommandContext, args: &ReplayArgs) -> Result<Self, Fault> {
-        match args.definition.as_deref() {
-            Some(path) if pipeline_source::is_path(path) => {
-                let loaded = pipeline_source::load(path, context.json)?;
-                if !context.json {
-                    pipeline_source::print_problems(&loaded.checked.warnings);
-                }
-                Ok(Self::Brought(Box::new(ReplayBody {
-                    pipeline: None,
-                    definition: loaded.text.map(Value::from),
-                    file: Some(loaded.name),
-                    files: Some(loaded.checked.definition.files),
-                    version: args.version,
-                })))
-            }
-            definition => {
-                let version = args.version.map(|version| version.to_string());
-                let params = [("definition", definition.map(str::to_owned)), ("version", version)];
-                Ok(Self::Known(query(params)))
-            }
-        }
-    }
-
-    /// Asks of one run.
-    pub(super) async fn ask(&self, context: &CommandContext, run: &str) -> Result<Replay, Fault> {
-        let route = format!("/api/v1/runs/{}/replay", encode(run));
-        match self {
-            Self::Known(params) => context.client.get(&format!("{route}{params}")).await,
-            Self::Brought(body) => context.client.post(&route, body).await,
-        }
     }
 }
 

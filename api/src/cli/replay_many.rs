@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::args::ReplayArgs;
 use super::context::CommandContext;
 use super::output::note;
-use super::replay::ReplayRequest;
-use crate::client::query;
+use super::pipeline_source;
+use crate::body::replay::ReplayBody;
+use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{Replay, ReplayBelow};
 use crate::text::{count, plain};
@@ -28,7 +29,7 @@ const PLACE_EVERY: u64 = 10_000;
 
 /// What came of all runs so far.
 #[derive(Default)]
-struct Replayed {
+struct ReplayTotals {
     runs: u64,
     inputs: u64,
     events: u64,
@@ -40,7 +41,7 @@ struct Replayed {
     kept: Vec<Value>,
 }
 
-impl Replayed {
+impl ReplayTotals {
     fn add(&mut self, row: &Value, asked: Result<Replay, Fault>) {
         self.runs += 1;
         let kept = match asked {
@@ -48,8 +49,8 @@ impl Replayed {
                 self.inputs += replay.inputs;
                 self.events += replay.events;
                 self.verdicts += replay.verdicts;
-                let is_alike = replay.differences.is_empty()
-                    && replay.below.as_ref().is_none_or(ReplayBelow::is_alike);
+                let is_alike =
+                    replay.differences.is_empty() && replay.below.as_ref().is_none_or(ReplayBelow::is_alike);
                 if is_alike {
                     return;
                 }
@@ -76,18 +77,58 @@ impl Replayed {
     }
 }
 
+/// What is asked of each run: the definition by which it is decided again.
+pub(super) enum ReplayRequest {
+    /// Its own, or one that the engine knows: the parameters.
+    Known(String),
+    /// One of a file here.
+    Brought(Box<ReplayBody>),
+}
+
+impl ReplayRequest {
+    /// Reads the file of the definition, where one is named.
+    pub(super) fn read(context: &CommandContext, args: &ReplayArgs) -> Result<Self, Fault> {
+        match args.definition.as_deref() {
+            Some(path) if pipeline_source::is_path(path) => {
+                let loaded = pipeline_source::load(path, context.json)?;
+                if !context.json {
+                    pipeline_source::print_problems(&loaded.checked.warnings);
+                }
+                Ok(Self::Brought(Box::new(ReplayBody {
+                    pipeline: None,
+                    definition: loaded.text.map(Value::from),
+                    file: Some(loaded.name),
+                    files: Some(loaded.checked.definition.files),
+                    version: args.version,
+                })))
+            }
+            definition => {
+                let version = args.version.map(|version| version.to_string());
+                let params = [("definition", definition.map(str::to_owned)), ("version", version)];
+                Ok(Self::Known(query(params)))
+            }
+        }
+    }
+
+    /// Asks of one run.
+    pub(super) async fn ask(&self, context: &CommandContext, run: &str) -> Result<Replay, Fault> {
+        let route = format!("/api/v1/runs/{}/replay", encode(run));
+        match self {
+            Self::Known(params) => context.client.get(&format!("{route}{params}")).await,
+            Self::Brought(body) => context.client.post(&route, body).await,
+        }
+    }
+}
+
 /// Decides again what the runs that are asked for recorded.
 pub(super) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8, Fault> {
     let request = ReplayRequest::read(context, &args)?;
     let (filter, mut cursor) = (args.filter, args.cursor);
     let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
-    let (mut all, mut place_at) = (Replayed::default(), PLACE_EVERY);
+    let (mut all, mut place_at) = (ReplayTotals::default(), PLACE_EVERY);
     loop {
-        let params = [
-            ("filter", filter.clone()),
-            ("limit", Some(PART.to_string())),
-            ("cursor", cursor.take()),
-        ];
+        let params =
+            [("filter", filter.clone()), ("limit", Some(PART.to_string())), ("cursor", cursor.take())];
         let mut part: Value = context.client.get(&format!("/api/v1/runs{}", query(params))).await?;
         let Value::Array(rows) = part["items"].take() else { break };
         let ask = |row: Value| async {
@@ -120,7 +161,7 @@ pub(super) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8
     answer(context, &all)
 }
 
-fn answer(context: &CommandContext, all: &Replayed) -> Result<u8, Fault> {
+fn answer(context: &CommandContext, all: &ReplayTotals) -> Result<u8, Fault> {
     let is_alike = all.otherwise == 0 && all.failed == 0;
     if context.json {
         context.out.json(&json!({
@@ -131,7 +172,8 @@ fn answer(context: &CommandContext, all: &Replayed) -> Result<u8, Fault> {
     }
     for run in all.kept.iter().take(SHOWN) {
         let text = |name: &str| plain(run[name].as_str().unwrap_or_default());
-        let version = run["version"].as_u64().map(|version| format!(" version {version} ({}):", text("fact")));
+        let version =
+            run["version"].as_u64().map(|version| format!(" version {version} ({}):", text("fact")));
         context.out.line(format!(
             "run {} ({}):{} {}",
             text("short_id"),
@@ -158,5 +200,6 @@ fn answer(context: &CommandContext, all: &Replayed) -> Result<u8, Fault> {
     if all.failed > 0 {
         what.push_str(&format!(", and of {} that cannot be said", all.failed));
     }
-    Err(Fault::new(Code::Differs, what).hint("`everfold replay RUN` shows all that differs in one; the recorded decisions stand"))
+    Err(Fault::new(Code::Differs, what)
+        .hint("`everfold replay RUN` shows all that differs in one; the recorded decisions stand"))
 }

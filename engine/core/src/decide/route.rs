@@ -322,7 +322,7 @@ fn lift_held(draft: &mut Draft<'_>, target: usize) {
         let reason = Some(format!("sent back to “{}”", draft.state.step_id(target)));
         let (decision, output, policies) = (UnblockDecision::Retry, None, BTreeMap::new());
         let unblocked = Unblocked { path, decision, output, reason, policies };
-        draft.record(RunUnblocked { unblocked, bypassed: Vec::new(), lift: true });
+        draft.record(RunUnblocked { unblocked, bypassed: Vec::new() });
     }
 }
 

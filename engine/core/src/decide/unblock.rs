@@ -65,7 +65,7 @@ pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<
     let from = retry_from(draft.state, &unblocked);
     let id = draft.state.key(&unblocked.path).map(|key| draft.state.attempt_id(key));
     let bypassed = bypassed(draft.state, &unblocked);
-    draft.record(RunUnblocked { unblocked, bypassed, lift: false });
+    draft.record(RunUnblocked { unblocked, bypassed });
     let (Some(target), Some(id)) = (from, id) else { return };
     let by = draft.meta.actor.to_string();
     let findings = json!({ "decision": UnblockDecision::Retry, "by": by, "text": words });

@@ -394,14 +394,6 @@ pub struct RunUnblocked2 {
     pub(super) unblocked: Unblocked,
 }
 
-/// [`super::RunUnblocked`], schema 3: without whether a rework has lifted a held round.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RunUnblocked3 {
-    pub(super) unblocked: Unblocked,
-    #[serde(default)]
-    pub(super) bypassed: Vec<String>,
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Unblocked1 {
     pub(super) path: StepPath,

@@ -11,7 +11,7 @@ use super::former::{
     AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, NoticeQueued1, NoticeQueued2, NoticeQueued3,
     NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunForked2,
     RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
-    RunStartedWhole, RunUnblocked1, RunUnblocked2, RunUnblocked3, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1,
+    RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1,
     StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
@@ -429,19 +429,13 @@ impl From<RunUnblocked1> for RunUnblocked {
     fn from(old: RunUnblocked1) -> Self {
         let Unblocked1 { path, decision, output, reason } = old.unblocked;
         let unblocked = Unblocked { path, decision, output, reason, policies: BTreeMap::new() };
-        Self { unblocked, bypassed: Vec::new(), lift: false }
-    }
-}
-
-impl From<RunUnblocked3> for RunUnblocked {
-    fn from(old: RunUnblocked3) -> Self {
-        Self { unblocked: old.unblocked, bypassed: old.bypassed, lift: false }
+        Self { unblocked, bypassed: Vec::new() }
     }
 }
 
 impl From<RunUnblocked2> for RunUnblocked {
     fn from(old: RunUnblocked2) -> Self {
-        Self { unblocked: old.unblocked, bypassed: Vec::new(), lift: false }
+        Self { unblocked: old.unblocked, bypassed: Vec::new() }
     }
 }
 
@@ -579,12 +573,7 @@ impl From<StopRequested1> for StopRequested {
 impl RunUnblocked {
     /// The former schema says all of it.
     pub(super) fn bypasses_nothing(&self) -> bool {
-        self.bypassed.is_empty() && !self.lift
-    }
-
-    /// The former schema says all of it.
-    pub(super) fn is_decided(&self) -> bool {
-        !self.lift
+        self.bypassed.is_empty()
     }
 }
 

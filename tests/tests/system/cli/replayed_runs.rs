@@ -46,7 +46,10 @@ fn every_run_is_decided_again_and_compared() {
 #[test]
 fn runs_that_another_definition_would_decide_otherwise_are_named() {
     let scratch = furnished();
-    scratch.write("builds.yaml", &BUILDS.replace("command: 'true'", "command: 'true', policy: 'evidence.exit == 1'"));
+    scratch.write(
+        "builds.yaml",
+        &BUILDS.replace("command: 'true'", "command: 'true', policy: 'evidence.exit == 1'"),
+    );
     let args = ["replay", "--filter", "pipeline == 'builds'", "--definition", "./builds.yaml"];
     let done = scratch.run(&args);
     assert_eq!(done.code, 1, "{done:?}");

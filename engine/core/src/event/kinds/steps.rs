@@ -127,16 +127,12 @@ event_payloads! {
     /// A person decided on a blocked step. Fact of `unblock`.
     ///
     /// Then: as decided: the step goes on, is judged again, passes, or fails.
-    RunUnblocked [former::RunUnblocked1] then [former::RunUnblocked2, unless bypasses_nothing]
-        then [former::RunUnblocked3, unless is_decided] {
+    RunUnblocked [former::RunUnblocked1] then [former::RunUnblocked2, unless bypasses_nothing] {
         /// What was decided.
         unblocked: Unblocked,
         /// The gates that `proceed` and `skip` pass over: those of the step that had not passed in this round.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         bypassed: Vec<String>,
-        /// It was not decided on: a rework with `lift` sent back to a step before it, so its round waits for no person.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        lift: bool,
     }
     /// All gates of a step are judged again on the same artefacts, or people are asked anew. Fact of `recheck`.
     ///
