@@ -109,6 +109,7 @@ pub(crate) enum OriginKindSchema {
     Fork,
     Retry,
     Restart,
+    Handover,
 }
 
 /// A slot or key that a run waits for or holds.
