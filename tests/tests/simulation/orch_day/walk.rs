@@ -417,7 +417,12 @@ impl Walk {
         self.knows_pull = !self.luck.is_one_of(8);
         match self.knows_pull {
             true => self.has_pull = true,
-            false => drop(self.task.closed.insert(round)),
+            false => {
+                self.task.closed.insert(round);
+                let next = "откройте PR вручную для {branch}, или следующая разработка попробует снова.";
+                self.say("orch", format!("⚠️ PR не открыт: Gitea answered 500. Ревью идёт без него: {next}"));
+                self.ping("⚠️ {item}: PR не открыт — Gitea answered 500");
+            }
         }
     }
 
