@@ -23,7 +23,6 @@ use super::control::{cancelling, loaded_again, rechecking, resuming, unblocking}
 use super::extract::{JsonBody, once};
 use super::filter::moment_of;
 use super::parameters::{limit, moment};
-use super::relative_names::first_of;
 use super::rerun::{restarting, retrying};
 use super::runs::expression;
 use super::spend::raising;
@@ -123,7 +122,7 @@ async fn give(
 ) -> Result<(BulkRun, bool), Fault> {
     // What has recorded the order may no longer fit, and got it all the same.
     let has_it = match &once.dedup {
-        Some(dedup) => first_of(app, dedup.key).await?.is_some(),
+        Some(dedup) => app.store().first_write(dedup.key).await?.is_some(),
         None => false,
     };
     if !fits && !has_it {

@@ -205,7 +205,7 @@ pub(super) fn unblocking(asked: UnblockBody) -> Result<InputKind, Fault> {
     })
 }
 
-/// An order that overrides what the pipeline decides is refused as a whole where nobody says why.
+/// Refuses an order that overrides what the pipeline decides where its body has no reason.
 fn with_reason(kind: InputKind) -> Result<InputKind, Fault> {
     match kind.override_without_reason() {
         Some(what) => Err(Refusal::ReasonNeeded { what }.into()),

@@ -77,7 +77,7 @@ async fn run_of(app: &App, key: Hash) -> Result<Option<RunId>, Fault> {
 }
 
 /// The first event that came of a write under a key, and its run.
-pub(super) async fn first_of(app: &App, key: Hash) -> Result<Option<(RunId, RunEvent)>, Fault> {
+async fn first_of(app: &App, key: Hash) -> Result<Option<(RunId, RunEvent)>, Fault> {
     let Some(first) = app.store().first_write(key).await? else { return Ok(None) };
     let read = app.store().read_all(first.appended.first_position, 1).await?;
     let Some(envelope) = read.first() else { return Ok(None) };

@@ -4,7 +4,6 @@
 //!
 //! Law: a list that is there stays as people wrote it; where it lacks a user, the table says so.
 
-use everfold_engine::definition::value_of;
 use everfold_engine::json::Value;
 
 use super::checklist::{Checklist, SetupFinding, SetupItem};
@@ -12,6 +11,7 @@ use super::environment::plane_tokens;
 use super::record::yaml_text;
 use super::request::OnboardRequest;
 use super::services::SetupService;
+use super::settings_document;
 
 /// A user of Plane whose token is used.
 struct TokenUser {
@@ -72,14 +72,10 @@ fn list_of(users: &[TokenUser]) -> String {
 
 fn look(request: &OnboardRequest, users: &[TokenUser]) -> SetupFinding {
     let path = request.projects.display();
-    let text = match std::fs::read_to_string(&request.projects) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return SetupFinding::Missing(format!("there is no {path}"));
-        }
-        Err(error) => return SetupFinding::Out(format!("{path}: {error}")),
+    let document = match settings_document::read(&request.projects) {
+        Ok(document) => document,
+        Err(finding) => return finding,
     };
-    let Some(document) = value_of(&text) else { return SetupFinding::Out(format!("{path} is no YAML")) };
     let Some(bots) = document["bots"].as_array() else {
         return match &document["bots"] {
             Value::Null => SetupFinding::Missing(format!("no `bots` in {path}")),
@@ -104,18 +100,8 @@ fn look(request: &OnboardRequest, users: &[TokenUser]) -> SetupFinding {
 }
 
 fn make(request: &OnboardRequest, users: &[TokenUser]) -> Result<(), String> {
-    let path = &request.projects;
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let former = std::fs::read_to_string(path).map_err(failed)?;
-    let end = if former.is_empty() || former.ends_with('\n') { "" } else { "\n" };
-    let text = format!("{former}{end}bots: {} # the users of the tokens of Plane\n", list_of(users));
-    let is_right = value_of(&text).is_some_and(|document| {
-        let others = value_of(&former).unwrap_or_default();
+    let line = format!("bots: {} # the users of the tokens of Plane", list_of(users));
+    settings_document::add_line(&request.projects, &line, |document| {
         document["bots"].as_array().map(Vec::len) == Some(names(users).len())
-            && document["projects"] == others["projects"]
-    });
-    if !is_right {
-        return Err("the list would not read as intended".to_owned());
-    }
-    std::fs::write(path, text).map_err(failed)
+    })
 }

@@ -15,6 +15,7 @@ mod plane;
 mod record;
 mod request;
 mod services;
+mod settings_document;
 mod settings_file;
 mod telegram;
 #[cfg(test)]

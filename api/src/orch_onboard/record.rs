@@ -10,6 +10,7 @@ use everfold_engine::json::Value;
 
 use super::checklist::{Checklist, SetupFinding, SetupItem};
 use super::request::OnboardRequest;
+use super::settings_document;
 
 /// The ids of the states that steer, by their names in the record; none where Plane was not asked.
 pub(super) type ProjectStates = Vec<(&'static str, String)>;
@@ -36,14 +37,10 @@ fn record(request: &OnboardRequest, states: &ProjectStates) -> String {
 
 fn look(request: &OnboardRequest) -> SetupFinding {
     let path = request.projects.display();
-    let text = match std::fs::read_to_string(&request.projects) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return SetupFinding::Missing(format!("there is no {path}"));
-        }
-        Err(error) => return SetupFinding::Out(format!("{path}: {error}")),
+    let document = match settings_document::read(&request.projects) {
+        Ok(document) => document,
+        Err(finding) => return finding,
     };
-    let Some(document) = value_of(&text) else { return SetupFinding::Out(format!("{path} is no YAML")) };
     match &document["projects"][&request.project] {
         Value::Null => SetupFinding::Missing(format!("no record in {path}")),
         found if found["repo"] != request.repo.as_str() => {
@@ -58,11 +55,11 @@ fn look(request: &OnboardRequest) -> SetupFinding {
 
 fn make(request: &OnboardRequest, record: &str) -> Result<(), String> {
     let path = &request.projects;
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let text = match std::fs::read_to_string(path) {
-        Ok(former) => with_record(&former, record)
+    let former = settings_document::text_of(path)?;
+    let text = match &former {
+        Some(former) => with_record(former, record)
             .ok_or_else(|| "it has no block `projects:` that a line could be put below".to_owned())?,
-        Err(_there_is_none) => whole(request, record),
+        None => whole(request, record),
     };
     let is_right = value_of(&text)
         .is_some_and(|document| document["projects"][&request.project]["repo"] == request.repo.as_str());
@@ -70,9 +67,9 @@ fn make(request: &OnboardRequest, record: &str) -> Result<(), String> {
         return Err("the record would not read as intended".to_owned());
     }
     if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    std::fs::write(path, text).map_err(failed)
+    settings_document::write(path, former.as_deref().unwrap_or_default(), &text)
 }
 
 /// A text with a record below its block `projects:`.

@@ -2,7 +2,6 @@
 //!
 //! Law: the token stands in addresses that are asked and nowhere else: no line of the table has it.
 
-use everfold_engine::definition::value_of;
 use everfold_engine::json::Value;
 
 use super::checklist::{Checklist, SetupFinding, SetupItem};
@@ -10,6 +9,7 @@ use super::environment::{CHAT_VARIABLES, TELEGRAM_TOKEN};
 use super::record::yaml_text;
 use super::request::OnboardRequest;
 use super::services::{SetupService, escaped};
+use super::settings_document;
 
 /// The bot and the chat; nothing where no bot is to be used.
 pub(super) async fn items(checklist: Checklist, request: &OnboardRequest) -> Vec<SetupItem> {
@@ -55,7 +55,10 @@ async fn written(checklist: Checklist, request: &OnboardRequest) -> SetupItem {
     let path = request.projects.display();
     let of_orch = chat_of_orch(request);
     let look = async || {
-        let document = document(request);
+        let document = match settings_document::read(&request.projects) {
+            Err(SetupFinding::Out(why)) => return SetupFinding::Out(why),
+            read => read.unwrap_or_default(),
+        };
         match (chat_in(&document), &document["telegram"], &of_orch) {
             (Some(chat), ..) => SetupFinding::There(chat),
             (None, Value::Null, Some(_)) => SetupFinding::Missing(format!("no `telegram` in {path}")),
@@ -78,23 +81,14 @@ async fn written(checklist: Checklist, request: &OnboardRequest) -> SetupItem {
 }
 
 fn make(request: &OnboardRequest, chat: &str) -> Result<(), String> {
-    let path = &request.projects;
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    let former = std::fs::read_to_string(path).map_err(failed)?;
-    let end = if former.is_empty() || former.ends_with('\n') { "" } else { "\n" };
-    let text = format!("{former}{end}telegram: {{ chat: {} }}\n", chat_text(chat));
-    let is_right = value_of(&text).is_some_and(|document| {
-        let others = value_of(&former).unwrap_or_default();
-        chat_in(&document).as_deref() == Some(chat) && document["projects"] == others["projects"]
-    });
-    if !is_right {
-        return Err("the chat would not read as intended".to_owned());
-    }
-    std::fs::write(path, text).map_err(failed)
+    let line = format!("telegram: {{ chat: {} }}", chat_text(chat));
+    settings_document::add_line(&request.projects, &line, |document| {
+        chat_in(document).as_deref() == Some(chat)
+    })
 }
 
 fn document(request: &OnboardRequest) -> Value {
-    std::fs::read_to_string(&request.projects).ok().and_then(|text| value_of(&text)).unwrap_or_default()
+    settings_document::read(&request.projects).unwrap_or_default()
 }
 
 /// Where the bot is asked: a Bot API server of one's own, where the settings document names one.

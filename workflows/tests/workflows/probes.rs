@@ -290,7 +290,7 @@ async fn o194_what_others_changed_or_took_back_since_is_not_held_against_the_ste
         at.commit(&[("review.md", Some("yes\n"))]);
         let (evidence, verdict, reason) = at.judged(&others[1], &refused).await;
         assert_eq!((evidence["names"].clone(), verdict), (json!(["review.md"]), Verdict::Pass), "{reason}");
-        // Now it is theirs: whoever changes it in this round does.
+        // A round that changes the file again answers for it.
         at.commit(&[("src/evil.py", Some("evil\n"))]);
         let (evidence, verdict, reason) = at.judged(&others[1], &refused).await;
         assert_eq!((evidence["left"].clone(), verdict), (json!([]), Verdict::Fail));

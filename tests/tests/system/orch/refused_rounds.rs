@@ -58,6 +58,17 @@ async fn o72_o194_what_a_role_wrote_out_of_its_scope_is_refused_until_it_is_take
     assert_eq!((rounds(&world, "reviewer"), rounds(&world, "developer")), (3, 1));
 }
 
+/// Plays the task until it is blocked, and gives the one alert that was sent.
+async fn the_only_alert(world: &World) -> String {
+    begin(world, DARK, SHOP, "Dark mode");
+    approve_when_asked(world, DARK).await;
+    world.until("the alert", |services| services.messages.iter().any(|it| it.text.starts_with('🔴'))).await;
+    world.until("Blocked", stands(DARK, "Blocked")).await;
+    let alerts = alerts(world);
+    assert_eq!(alerts.len(), 1, "{alerts:#?}");
+    alerts[0].clone()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn o10_a_review_that_is_left_as_it_was_refused_leads_to_a_person_and_to_no_third_development() {
     let world = World::new().await;
@@ -68,17 +79,9 @@ async fn o10_a_review_that_is_left_as_it_was_refused_leads_to_a_person_and_to_no
         "verdict review 12-review.md 'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: there is no test.'",
     );
     world.plan("ET-001", "reviewer", 2, "true");
-    begin(&world, DARK, SHOP, "Dark mode");
-    approve_when_asked(&world, DARK).await;
-    world.until("the alert", |services| services.messages.iter().any(|it| it.text.starts_with('🔴'))).await;
-    world.until("Blocked", stands(DARK, "Blocked")).await;
-    let alerts = alerts(&world);
-    assert_eq!(alerts.len(), 1, "{alerts:#?}");
-    assert!(
-        alerts[0].contains("12-review.md is unchanged since the round began")
-            && alerts[0].contains("the evidence is that of its failure before"),
-        "{alerts:#?}"
-    );
+    let alert = the_only_alert(&world).await;
+    assert!(alert.contains("12-review.md is unchanged since the round began"), "{alert}");
+    assert!(alert.contains("the evidence is that of its failure before"), "{alert}");
     assert_eq!((rounds(&world, "reviewer"), rounds(&world, "developer")), (2, 2));
 }
 
@@ -87,15 +90,7 @@ async fn o10_red_ci_twice_on_the_same_commit_leads_to_a_person_and_to_no_third_d
     let world = World::new().await;
     world.services().verdicts.insert("shop".to_owned(), ["failure", "failure", "failure"].into());
     world.plan("ET-001", "developer", 2, "true");
-    begin(&world, DARK, SHOP, "Dark mode");
-    approve_when_asked(&world, DARK).await;
-    world.until("the alert", |services| services.messages.iter().any(|it| it.text.starts_with('🔴'))).await;
-    world.until("Blocked", stands(DARK, "Blocked")).await;
-    let alerts = alerts(&world);
-    assert_eq!(alerts.len(), 1, "{alerts:#?}");
-    assert!(
-        alerts[0].contains("CI state: failure; the evidence is that of its failure before"),
-        "{alerts:#?}"
-    );
+    let alert = the_only_alert(&world).await;
+    assert!(alert.contains("CI state: failure; the evidence is that of its failure before"), "{alert}");
     assert_eq!(rounds(&world, "developer"), 2);
 }

@@ -98,8 +98,8 @@ pub enum OriginKind {
     Retry,
     /// It begins anew at a step.
     Restart,
-    /// It goes on with what another system recorded: it begins at a step as a restart, the rounds that the steps had are
-    /// counted on, and a breakpoint stops it once.
+    /// The run goes on with what another system recorded: it begins at a step as a restart does, its steps count their
+    /// former rounds on, and a breakpoint pauses it once.
     Handover,
 }
 
