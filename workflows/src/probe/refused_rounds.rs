@@ -90,7 +90,7 @@ pub(super) async fn still_changed(
     let mut before: Option<&str> = None;
     for RefusedRound(from, to) in refused {
         // A history that was written anew may lack them.
-        if !is_there(git, from).await || !is_there(git, to).await {
+        if !is_there(git, from).await? || !is_there(git, to).await? {
             continue;
         }
         let began = own_base(git, run, from, to).await?;
@@ -107,9 +107,14 @@ pub(super) async fn still_changed(
     Ok(found)
 }
 
-async fn is_there(git: &Git, commit: &str) -> bool {
+/// Whether the repository has a commit. A git that cannot be run does not say so.
+async fn is_there(git: &Git, commit: &str) -> Result<bool, GitError> {
     let named = format!("{commit}^{{commit}}");
-    git.text(&["rev-parse", "--verify", "--quiet", &named]).await.is_ok()
+    match git.text(&["rev-parse", "--verify", "--quiet", &named]).await {
+        Ok(_) => Ok(true),
+        Err(GitError::Failed { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The paths that differ between a commit and another one, or the worktree.
