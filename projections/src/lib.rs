@@ -42,8 +42,8 @@ pub use columns::{DefinitionColumns, StepColumns};
 pub use decision::{Decision, DecisionKind, DecisionType, decision_of};
 pub use failed_notices::{FailedNotice, FailedNoticesView};
 pub use filter::{
-    Field, FieldType, FilterError, FilterRow, Judged, ROWS_MAX, RowFields, RowFilter, RowScan, ScanReport,
-    StateAnswer, StateQuestion,
+    AskedName, Field, FieldType, FilterError, FilterRow, Judged, ROWS_MAX, RowFields, RowFilter, RowScan,
+    ScanReport, StateAnswer, StateQuestion,
 };
 pub use inbox::{InboxModel, InboxView, Remark, Task, TaskKind, TaskName, TaskNameError, TaskPage};
 pub use log_reader::Unreadable;
@@ -56,10 +56,10 @@ pub use rounds::{RoundEnd, RoundEndKind, RoundOutput, RoundRow, RoundVerdict, Ro
 pub use runs::{
     AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, GroupedRuns, GroupingError, LookReport,
     RUN_FIELDS, RUN_STATUSES, RowFailure, RowParent, RowState, RowStepCounts, RowUsage, RunCounts,
-    RunExpression, RunFigures, RunFilter, RunGroup, RunGrouping, RunOrder, RunPage, RunRow, RunSort,
-    RunsModel, RunsView, SortError, SortedRuns, StepCounts,
+    RunExpression, RunFields, RunFigures, RunFilter, RunGroup, RunGrouping, RunOrder, RunPage, RunRow,
+    RunSort, RunsModel, RunsView, SortError, SortedRuns, StepCounts,
 };
-pub use spend::{SpendBy, SpendFilter, SpendModel, SpendRow, SpendSum, SpendView};
+pub use spend::{SpendBy, SpendFilter, SpendLineRow, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{
     AgentJobs, EndedJob, JudgedGate, LiveMessage, ReviewClock, SentBack, StageFilter, StageLayout, StagePage,
     StageRow, StageWait, StageWaitKind, StageWork, StagesModel, StagesView, Standing, WorkKind,

@@ -3,14 +3,15 @@
 //! Law: folded from the run's events alone. A copied history counts, because what was decided there is what the run goes
 //! on from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use everfold_base::envelope::Envelope;
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{AttemptId, Round, StepPath, Version};
+use everfold_base::id::{AttemptId, Round, StepId, StepPath, Version};
 use everfold_base::json::{Hash, JsonText};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, RunEvent, ScheduledWork};
+use everfold_core::event::{self, RunEvent, ScheduledWork, SkipReason};
 use everfold_core::policy::Verdict;
 
 use crate::event_readers::{ROUNDS, passed_over};
@@ -28,6 +29,10 @@ pub struct RoundRow {
     pub began_at: Timestamp,
     /// How it ended, or that it is blocked; none: it goes on.
     pub end: Option<RoundEnd>,
+    /// Whether its work was to begin. A round that was passed over never began.
+    pub began: bool,
+    /// Why it was passed over.
+    pub skipped: Option<SkipReason>,
     /// The event of each attempt's beginning.
     pub attempts: Vec<Version>,
     /// The hash of what its first attempt was given to do.
@@ -116,6 +121,11 @@ pub struct RoundsOfRun {
     places: HashMap<(StepPath, Round), usize>,
     /// The newest round of each step and item.
     newest: HashMap<StepPath, usize>,
+    /// Steps of which an item began.
+    expanded: HashSet<StepId>,
+    last_at: Option<Timestamp>,
+    /// Where the run was forked, and how long nothing had happened there before.
+    forks: Vec<(Version, Duration)>,
 }
 
 impl RoundsOfRun {
@@ -125,6 +135,15 @@ impl RoundsOfRun {
         if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
             self.apply(&event, header.version, header.recorded_at);
         }
+        self.last_at = Some(header.recorded_at);
+    }
+
+    /// How much of the time between two events of a fork lies between the end of its copied history and the fork itself:
+    /// nothing of the run went on then.
+    #[must_use]
+    pub fn idle(&self, from: Version, to: Version) -> Duration {
+        let within = self.forks.iter().filter(|(at, _)| *at > from && *at <= to);
+        within.map(|(_, idle)| *idle).sum()
     }
 
     /// The rounds, in the order in which they began.
@@ -144,6 +163,8 @@ impl RoundsOfRun {
                 version,
                 began_at: at,
                 end: None,
+                began: false,
+                skipped: None,
                 attempts: Vec::new(),
                 work: None,
                 output: None,
@@ -160,9 +181,24 @@ impl RoundsOfRun {
         self.rows.get_mut(place)
     }
 
+    /// The round that an end is of. A step that does not begin ends by the number of its round before: 0, or that of a
+    /// round which was over already.
+    fn round_of(&self, path: &StepPath, round: Round, kind: RoundEndKind) -> Round {
+        let former = self.places.get(&(path.clone(), round)).and_then(|at| self.rows.get(*at));
+        let is_over = former.and_then(|row| row.end).is_some_and(|end| match end.kind {
+            RoundEndKind::Reworked => true,
+            RoundEndKind::Blocked => false,
+            _over => matches!(kind, RoundEndKind::Skipped | RoundEndKind::Cancelled),
+        });
+        if round == Round(0) || is_over { round.next() } else { round }
+    }
+
     fn end(&mut self, path: &StepPath, round: Round, end: RoundEnd, failure: Option<&Failure>) {
+        let round = self.round_of(path, round, end.kind);
+        let has_items = path.item.is_none() && self.expanded.contains(&path.step);
         let row = self.row(path, round, end.version, end.at);
         row.end = Some(end);
+        row.began |= has_items;
         if let Some(failure) = failure {
             row.failure = Some(failure.clone());
         }
@@ -183,8 +219,21 @@ impl RoundsOfRun {
     fn apply(&mut self, event: &RunEvent, version: Version, at: Timestamp) {
         let end = |kind| RoundEnd { kind, version, at };
         match event {
+            RunEvent::RunForked(_) => {
+                if let Some(last) = self.last_at {
+                    self.forks.push((version, at.since(last)));
+                }
+            }
             RunEvent::StepScheduled(event) => {
+                if event.id.path.item.is_some() {
+                    self.expanded.insert(event.id.path.step.clone());
+                }
                 let row = self.row(&event.id.path, event.id.round, version, at);
+                if !row.began {
+                    // It was passed over in the history that a fork copied.
+                    (row.version, row.began_at, row.skipped) = (version, at, None);
+                }
+                (row.began, row.end) = (true, None);
                 row.attempts.push(version);
                 if let ScheduledWork::Task(task) = &event.work {
                     row.work = Some(task.task.hash());
@@ -192,6 +241,7 @@ impl RoundsOfRun {
             }
             RunEvent::RetryScheduled(event) => {
                 if let Some(row) = self.known(&event.id) {
+                    row.end = None;
                     row.attempts.push(version);
                 }
             }
@@ -236,6 +286,9 @@ impl RoundsOfRun {
             }
             RunEvent::StepSkipped(event) => {
                 self.end(&event.path, event.round, end(RoundEndKind::Skipped), None);
+                if let Some(row) = self.newest.get(&event.path).and_then(|at| self.rows.get_mut(*at)) {
+                    row.skipped = Some(event.reason);
+                }
             }
             RunEvent::StepCancelled(event) => {
                 self.end(&event.path, event.round, end(RoundEndKind::Cancelled), None);

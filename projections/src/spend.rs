@@ -106,6 +106,25 @@ pub struct SpendRow {
     pub sum: SpendSum,
 }
 
+/// What a run used up on a day at one step, by one role or one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SpendLineRow {
+    /// The run.
+    pub run: String,
+    /// Its pipeline.
+    pub pipeline: String,
+    /// The day, in UTC.
+    pub day: String,
+    /// The step, the role or the model; empty where nothing is known: no role, no model.
+    pub name: String,
+    /// What was used up.
+    #[serde(flatten)]
+    pub sum: SpendSum,
+    /// The key of the line, behind which the next part begins.
+    #[serde(skip)]
+    key: Vec<u8>,
+}
+
 /// What is known of a run that goes on, or that used something.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Spender {
@@ -195,6 +214,52 @@ impl<'a> SpendView<'a> {
         let mut total = SpendSum::default();
         self.by(SpendBy::Day, filter, at)?.iter().for_each(|row| total.add(&row.sum));
         Ok(total)
+    }
+
+    /// What runs used up, line by line: by day and step, role or model; at most `limit` lines, behind `after`.
+    ///
+    /// # Errors
+    /// The read model cannot be read.
+    pub fn of_runs(
+        &self,
+        by: SpendBy,
+        run: Option<RunId>,
+        at: Option<Position>,
+        after: Option<&SpendLineRow>,
+        limit: usize,
+    ) -> Result<Vec<SpendLineRow>, FoldError> {
+        let mut from = vec![b'x', code(by).to_ascii_uppercase()];
+        from.extend(run.into_iter().flat_map(|run| own(run, "").into_bytes()));
+        let mut to = from.clone();
+        to.push(0xff);
+        if let Some(last) = after {
+            from = last.key.clone();
+            from.push(0);
+        }
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let pairs = self.snapshot.scan(&from, &to, false, CHUNK.min(limit))?;
+            let Some((last, _)) = pairs.last() else { break };
+            from = last.clone();
+            from.push(0);
+            for (key, value) in pairs {
+                let parts = &mut key[2..].splitn(3, |byte| *byte == 0);
+                let mut part = || parts.next().map(String::from_utf8_lossy).unwrap_or_default();
+                let (own, day, name) = (part(), part(), part());
+                let Some((run, pipeline)) = own.split_once('\u{1}') else { continue };
+                if let Some(sum) = self.sum_at(&key, &value, at)? {
+                    // A step is named with its pipeline in front.
+                    let name = match by {
+                        SpendBy::Step => name.strip_prefix(&format!("{pipeline}/")).unwrap_or(&name),
+                        _others => &name,
+                    };
+                    let (run, pipeline) = (run.to_owned(), pipeline.to_owned());
+                    let (day, name) = (day.into_owned(), name.to_owned());
+                    rows.push(SpendLineRow { run, pipeline, day, name, sum, key });
+                }
+            }
+        }
+        Ok(rows)
     }
 
     fn lines(

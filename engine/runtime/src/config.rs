@@ -63,7 +63,7 @@ pub struct EngineConfig {
     /// The ownership that appends claim.
     pub fence: Option<Fence>,
     /// For tests and demonstrations: the process kills itself right after an event of this name is
-    /// durable.
+    /// durable; `*`: after any event of a run.
     pub crash_after: Option<String>,
 }
 

@@ -30,8 +30,8 @@ use everfold_base::data_folder::Layout;
 use everfold_base::id::Position;
 use everfold_system::folder::above;
 
-/// What people keep in a data folder beside what the program does ([`Layout::NAMES`]); anything else, without a store,
-/// makes it a foreign one.
+/// What people keep in a data folder beside what the program does ([`Layout::NAMES`]) and files of secrets that the settings
+/// name; anything else, without a store, makes it a foreign one.
 const NEIGHBOURS: [&str; 7] = ["README.md", "backups", "logs", "pipelines", "secrets", "tmp", "workspaces"];
 
 /// A folder that is locked and looked through, ready to be worked on.
@@ -189,6 +189,7 @@ fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
         let is_ours = name == lock::FILE_NAME
             || name.starts_with('.')
             || name.ends_with(".tmp")
+            || name.ends_with(".secret")
             || name == "lost+found"
             || Layout::NAMES.contains(&name.as_ref())
             || NEIGHBOURS.contains(&name.as_ref());

@@ -14,4 +14,4 @@ mod state_question;
 pub use field::{Field, FieldType, RowFields};
 pub use row_filter::{FilterError, FilterRow, RowFilter};
 pub use scan::{Judged, ROWS_MAX, RowScan, ScanReport};
-pub use state_question::{StateAnswer, StateQuestion};
+pub use state_question::{AskedName, StateAnswer, StateQuestion};

@@ -49,6 +49,22 @@ pub struct StateQuestion {
     expr: Expr,
 }
 
+/// A name of an expression that only some runs have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedName {
+    /// A step.
+    Step(String),
+    /// A gate of a step.
+    Gate {
+        /// The step.
+        step: String,
+        /// The gate.
+        gate: String,
+    },
+    /// A label.
+    Label(String),
+}
+
 /// What an expression is of one state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StateAnswer {
@@ -94,6 +110,34 @@ impl StateQuestion {
             return Err(FilterError::new(source, offset, message).hint(hint));
         }
         Ok(Self { expr })
+    }
+
+    /// The steps, gates and labels that it names.
+    #[must_use]
+    pub fn asked_names(&self) -> Vec<AskedName> {
+        let mut names = Vec::new();
+        for chain in self.expr.chains() {
+            let parts: Vec<&str> = chain.path.iter().map(String::as_str).collect();
+            let of_chain = match parts.as_slice() {
+                ["labels", label, ..] => vec![AskedName::Label((*label).to_owned())],
+                ["steps", step, "gates", gate, ..] => vec![
+                    AskedName::Step((*step).to_owned()),
+                    AskedName::Gate { step: (*step).to_owned(), gate: (*gate).to_owned() },
+                ],
+                ["steps", step, ..] => vec![AskedName::Step((*step).to_owned())],
+                _every_run => Vec::new(),
+            };
+            names.extend(of_chain);
+        }
+        let mut seen: Vec<AskedName> = Vec::new();
+        names.retain(|name| {
+            let is_new = !seen.contains(name);
+            if is_new {
+                seen.push(name.clone());
+            }
+            is_new
+        });
+        names
     }
 
     /// Asks it of a state. `allowance` is shared by all states of one answer.

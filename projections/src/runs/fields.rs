@@ -3,6 +3,9 @@
 //! Law: a field has the name and the value that the row's JSON has; what is added (`cost`, `elapsed`) has a name that
 //! the JSON has not.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
 use everfold_base::failure::FailureKind;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
@@ -105,17 +108,36 @@ fn failure_kinds() -> Vec<&'static str> {
 }
 
 /// A row with what it says at a moment.
-pub(super) struct RunFields<'a> {
-    pub(super) row: &'a RunRow,
-    pub(super) now: Timestamp,
-    pub(super) set_aside: Option<&'a str>,
+pub struct RunFields<'a> {
+    row: Cow<'a, RunRow>,
+    now: Timestamp,
+    set_aside: Option<Cow<'a, str>>,
+    /// The row's JSON, once a field of it was asked for.
+    json: OnceCell<Value>,
+}
+
+impl RunRow {
+    /// The fields of the row as expressions ask for them at a moment; `set_aside`: why its owner cannot go on with it.
+    #[must_use]
+    pub fn fields<'a>(&'a self, now: Timestamp, set_aside: Option<&'a str>) -> RunFields<'a> {
+        let (row, set_aside) = (Cow::Borrowed(self), set_aside.map(Cow::Borrowed));
+        RunFields { row, now, set_aside, json: OnceCell::new() }
+    }
+
+    /// The same of a row that is kept with them.
+    #[must_use]
+    pub fn into_fields(self, now: Timestamp, set_aside: Option<String>) -> RunFields<'static> {
+        let (row, set_aside) = (Cow::Owned(self), set_aside.map(Cow::Owned));
+        RunFields { row, now, set_aside, json: OnceCell::new() }
+    }
 }
 
 impl FilterRow for RunFields<'_> {
     fn field(&self, name: &str) -> Value {
-        let (row, shown) = (self.row, &self.row.shown);
+        let (row, shown) = (&*self.row, &self.row.shown);
         // What most ask for is made by itself; the row in JSON has the rest.
         match name {
+            "id" => json!(row.id),
             "pipeline" => json!(row.pipeline),
             "number" => json!(row.number),
             "title" => json!(row.title),
@@ -133,9 +155,11 @@ impl FilterRow for RunFields<'_> {
             "moved_at" => json!(shown.moved_at),
             "updated_at" => json!(row.updated_at),
             "step_counts" => json!(row.step_counts),
-            "set_aside" => json!(self.set_aside),
+            "set_aside" => json!(self.set_aside.as_deref()),
+            "position" => json!(row.position),
             other => {
-                serde_json::to_value(row).ok().and_then(|row| row.get(other).cloned()).unwrap_or_default()
+                let json = self.json.get_or_init(|| serde_json::to_value(row).unwrap_or_default());
+                json.get(other).cloned().unwrap_or_default()
             }
         }
     }

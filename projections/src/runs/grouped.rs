@@ -11,7 +11,7 @@ use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_core::state::RunStatus;
 
-use super::fields::{RUN_FIELDS, RunFields};
+use super::fields::RUN_FIELDS;
 use super::list::RunsView;
 use super::look::LookReport;
 use super::row::RunRow;
@@ -185,7 +185,15 @@ impl RunGrouping {
     fn unknown(name: &str) -> GroupingError {
         let names = Self::fields();
         let list = format!("runs are grouped by {}, labels.KEY", names.join(", "));
-        let near = everfold_language::definition::similar(name, names.into_iter());
+        let near = match name.split_once('.') {
+            // Labels have any names: what stands in front of it is misspelt.
+            Some((root, label))
+                if everfold_language::definition::similar(root, ["labels"].into_iter()).is_some() =>
+            {
+                Some(format!("labels.{label}"))
+            }
+            _field => everfold_language::definition::similar(name, names.into_iter()).map(str::to_owned),
+        };
         let hint = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default() + &list;
         refused(format!("runs are not grouped by “{name}”"), hint)
     }
@@ -210,7 +218,7 @@ impl RunGrouping {
 
     /// The group of a row: when its stretch of time begins, and its values as JSON texts, by which they are told apart.
     fn group_of(&self, row: &RunRow, now: Timestamp) -> (Option<Timestamp>, Vec<String>) {
-        let fields = RunFields { row, now, set_aside: None };
+        let fields = row.fields(now, None);
         let value = |path: &[String]| {
             let (first, rest) = path.split_first()?;
             let value = fields.field(first);

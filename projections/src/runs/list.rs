@@ -233,10 +233,11 @@ impl<'a> RunsView<'a> {
     /// The rows that were visible at a position.
     pub(super) fn visible_at(&self, at: Option<Position>) -> Result<VisibleRows, FoldError> {
         let count = self.head.count;
-        Ok(match at {
-            None => VisibleRows { at, count, living: Vec::new() },
+        // What is known last is now: indexes answer for it.
+        Ok(match at.filter(|at| *at < self.snapshot.position()) {
+            None => VisibleRows { at: None, count, living: Vec::new() },
             Some(position) => VisibleRows {
-                at,
+                at: Some(position),
                 count: lifetimes::born_by(&self.snapshot, count, position)?,
                 living: lifetimes::living_at(&self.snapshot, count, position)?,
             },

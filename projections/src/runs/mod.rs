@@ -36,7 +36,7 @@ mod windows;
 
 pub use awaited_action::{AwaitedAction, AwaitedActionKind};
 pub use board::{Board, Column, GroupBy};
-pub use fields::RUN_FIELDS;
+pub use fields::{RUN_FIELDS, RunFields};
 pub use fold::RunsModel;
 pub use grouped::{GroupedRuns, GroupingError, RunFigures, RunGroup, RunGrouping};
 pub use list::{RunCounts, RunOrder, RunPage, RunsView};

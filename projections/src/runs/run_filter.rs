@@ -79,7 +79,7 @@ impl RunExpression {
 
     pub(super) fn of_row<'a>(&'a self, row: &'a RunRow) -> RunFields<'a> {
         let set_aside = self.set_aside.get(&row.id).map(String::as_str);
-        RunFields { row, now: self.now, set_aside }
+        row.fields(self.now, set_aside)
     }
 }
 

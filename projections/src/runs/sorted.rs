@@ -12,7 +12,7 @@ use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
 use serde::Serialize;
 
-use super::fields::{RUN_FIELDS, RunFields};
+use super::fields::RUN_FIELDS;
 use super::list::RunsView;
 use super::look::LookReport;
 use super::row::RunRow;
@@ -124,7 +124,7 @@ impl RunSort {
     /// What a row is sorted by at a moment; `None`: it does not have the field.
     fn key(&self, row: &RunRow, now: Timestamp) -> Option<SortKey> {
         let (first, rest) = self.path.split_first()?;
-        let value = RunFields { row, now, set_aside: None }.field(first);
+        let value = row.fields(now, None).field(first);
         let value = rest.iter().try_fold(&value, |value, part| value.get(part))?;
         match self.holds {
             FieldType::Word(words) => {

@@ -36,6 +36,8 @@ pub(super) struct Draft<'a> {
     fact: Option<RunEvent>,
     /// Called with each event that was folded: notices look at the state right after their event.
     observe: fn(&mut Draft<'_>, &RunEvent),
+    /// What is recorded now lifts a hold that a rework comes before: no person has said that.
+    pub(super) is_lifting: bool,
     /// Notices of the events so far; they are recorded last.
     wanted: Vec<DueNotice>,
     /// What was loaded, and what this batch itself brought: notices may mention either.
@@ -54,7 +56,19 @@ impl<'a> Draft<'a> {
             EventMeta { at: input.at.max(state.last_at()), actor: input.actor.clone(), input: input.id };
         let values = (!state.definition().notify.is_empty()).then(|| loaded.clone());
         let (batch, wanted) = (Batch::default(), Vec::new());
-        Self { state, loaded, alone, meta, batch, bytes: 0, fact: None, observe, wanted, values }
+        Self {
+            state,
+            loaded,
+            alone,
+            meta,
+            batch,
+            bytes: 0,
+            fact: None,
+            is_lifting: false,
+            observe,
+            wanted,
+            values,
+        }
     }
 
     /// What the clock says: spans count from here.

@@ -125,6 +125,9 @@ fn event_value(draft: &Draft<'_>, event: &RunEvent) -> Value {
         {
             fields.insert("reminder".to_owned(), reminder);
         }
+        if matches!(event, RunEvent::RunUnblocked(_)) {
+            fields.insert("lifted".to_owned(), json!(draft.is_lifting));
+        }
         let judged = match event {
             RunEvent::GateEvaluated(event) => Some((&event.id.path.step, &event.gate)),
             RunEvent::StepBlocked(event) => event.reason.gate().map(|gate| (&event.path.step, gate)),

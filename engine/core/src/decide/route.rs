@@ -117,7 +117,8 @@ pub(super) fn follow(
         | RouteTo::Raise(_)
         | RouteTo::Unblock(_)
         | RouteTo::Ignore
-        | RouteTo::Refuse(_) => Next::Continue,
+        | RouteTo::Refuse(_)
+        | RouteTo::Late(_) => Next::Continue,
         RouteTo::Fail { code, message, hint } => {
             let text = |template: &Option<Template>| {
                 template.as_ref().map(|template| template.render_text(scope)).transpose()
@@ -322,7 +323,9 @@ fn lift_held(draft: &mut Draft<'_>, target: usize) {
         let reason = Some(format!("sent back to “{}”", draft.state.step_id(target)));
         let (decision, output, policies) = (UnblockDecision::Retry, None, BTreeMap::new());
         let unblocked = Unblocked { path, decision, output, reason, policies };
+        draft.is_lifting = true;
         draft.record(RunUnblocked { unblocked, bypassed: Vec::new() });
+        draft.is_lifting = false;
     }
 }
 

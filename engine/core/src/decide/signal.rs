@@ -14,7 +14,6 @@ use super::cancel_step::stop_step;
 use super::draft::{Draft, Interrupt, settled};
 use super::gate;
 use super::offered_signal::{Act, OfferedSignal, fitting};
-use super::preconditions::refuse_ended;
 use super::refusal::Refusal;
 use super::route::{self, Next};
 use super::scope::{RunScope, failure_value};
@@ -30,7 +29,7 @@ use everfold_base::id::{AttemptId, StepPath};
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{Busy, Money, Route, RouteTo, Routes, Vote, Work};
 use everfold_language::expr::EvalError;
-use everfold_language::expr::Loaded;
+use everfold_language::expr::{Loaded, Template};
 
 /// Names of signals and ids of deliveries.
 const NAME_BYTES_MAX: usize = 128;
@@ -76,7 +75,9 @@ pub(super) fn receive(
     signal: &SignalReceived,
 ) -> Result<Result<(), Interrupt>, Refusal> {
     let SignalReceived { name, delivery, .. } = signal;
-    refuse_ended(draft.state)?;
+    if draft.state.is_ended() && !draft.state.hears_late(name) {
+        return Err(Refusal::Ended(draft.state.status()));
+    }
     let payload = check_signal(signal)?;
     if let Some(delivery) = delivery
         && draft.state.facts.order.deliveries.contains(&Order::delivery(name, delivery))
@@ -89,6 +90,17 @@ pub(super) fn receive(
         payload: payload.value(),
         by: draft.meta.actor.clone(),
     };
+    if draft.state.is_ended() {
+        let why = match settled(lateness(draft.state, draft.loaded, &offer)) {
+            Err(interrupt) => return Ok(Err(interrupt)),
+            Ok(why) => why.ok().flatten().ok_or_else(|| Refusal::Ended(draft.state.status()))?,
+        };
+        let payload = draft.payload(payload.clone());
+        draft.record(SignalReceived { payload, ..signal.clone() });
+        let heard = Heard { how: Hearing::Refused, reason: Some(why) };
+        record(draft, &offer, SignalTaker::Run, heard, None);
+        return Ok(Ok(()));
+    }
     let taker = match settled(taker(draft.state, draft.loaded, &offer, None)) {
         Err(interrupt) => return Ok(Err(interrupt)),
         Ok(taker) => taker.unwrap_or(Taker::Nobody),
@@ -215,6 +227,29 @@ fn raising(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<O
     Ok(None)
 }
 
+/// Why a run that has ended refuses a signal, where a route of its own says so: `late`.
+fn lateness(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<Option<String>, EvalError> {
+    let Some(routes) = state.definition().on_signal.get(&offer.name) else { return Ok(None) };
+    let scope = named(RunScope::run(state, loaded), offer);
+    for route in &routes.0 {
+        let RouteTo::Late(why) = &route.to else { continue };
+        match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(&scope)) {
+            Ok(true) => return reason_of(why, &scope).map(Some),
+            Ok(false) | Err(EvalError::Failed { .. }) => {}
+            Err(needs) => return Err(needs),
+        }
+    }
+    Ok(None)
+}
+
+/// The reason that a route gives for refusing a signal.
+fn reason_of(why: &Template, scope: &RunScope<'_>) -> Result<String, EvalError> {
+    Ok(match why.render_text(scope) {
+        Err(error @ EvalError::Failed { .. }) => format!("its reason cannot be given: {error}"),
+        rendered_or_needed => fitting(&rendered_or_needed?).to_owned(),
+    })
+}
+
 fn of_step(
     state: &RunState,
     loaded: &Loaded,
@@ -244,8 +279,9 @@ fn choose(
     name: &str,
     is_busy: bool,
 ) -> Result<Option<Act>, EvalError> {
-    // Of those that let the run go on none held.
-    let is_other = |route: &Route| !matches!(route.to, RouteTo::Resume | RouteTo::Raise(_));
+    // Of those that let the run go on none held, and it has not ended.
+    let is_other =
+        |route: &Route| !matches!(route.to, RouteTo::Resume | RouteTo::Raise(_) | RouteTo::Late(_));
     let others = routes.0.iter().enumerate().filter(|(_, route)| is_other(route));
     for (index, route) in others {
         let holds = match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(scope)) {
@@ -270,10 +306,7 @@ fn act(
     match (&route.to, route.busy) {
         (RouteTo::Ignore, _) => return Ok(Act::Ignore(None)),
         (RouteTo::Refuse(why), _) => {
-            return Ok(Act::Refuse(match why.render_text(scope) {
-                Err(error @ EvalError::Failed { .. }) => format!("its reason cannot be given: {error}"),
-                rendered_or_needed => fitting(&rendered_or_needed?).to_owned(),
-            }));
+            return reason_of(why, scope).map(Act::Refuse);
         }
         (_, Busy::Defer) if is_busy => return Ok(Act::Defer),
         (_, Busy::Ignore) if is_busy => return Ok(Act::Ignore(Some(BUSY.to_owned()))),
@@ -297,7 +330,7 @@ fn act(
         RouteTo::Recheck => Act::Recheck,
         RouteTo::Unblock(decision) => Act::Unblock(*decision),
         RouteTo::Resume => Act::Resume,
-        RouteTo::Raise(_) | RouteTo::Ignore | RouteTo::Refuse(_) => Act::Ignore(None),
+        RouteTo::Raise(_) | RouteTo::Ignore | RouteTo::Refuse(_) | RouteTo::Late(_) => Act::Ignore(None),
         RouteTo::Continue
         | RouteTo::Next
         | RouteTo::Rework(_)

@@ -16,7 +16,7 @@ use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{FinishStatus, Step};
+use everfold_language::definition::{FinishStatus, RouteTo, Step};
 
 /// What the start of an engine must know of a run without folding it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -340,6 +340,13 @@ impl RunState {
         self.graph.listeners(signal).is_some()
             || !self.graph.woken_by(signal).is_empty()
             || self.definition().on_signal.contains_key(signal)
+    }
+
+    /// Whether a route of the run's own is about this signal where it comes when the run has ended.
+    #[must_use]
+    pub fn hears_late(&self, signal: &str) -> bool {
+        let routes = self.definition().on_signal.get(signal);
+        routes.is_some_and(|routes| routes.0.iter().any(|route| matches!(route.to, RouteTo::Late(_))))
     }
 
     /// Whether it is paused, alone or with others.

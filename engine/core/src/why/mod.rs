@@ -25,5 +25,5 @@ pub use block::block_message;
 pub use cause::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 pub use condition::{looked_at, of_condition};
 pub use run::of_run;
-pub use step::of_step;
+pub use step::{of_step, skip_message};
 pub use trail::{Trail, TrailPlace};

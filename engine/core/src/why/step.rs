@@ -12,7 +12,7 @@ use super::trail::{NotedFact, Topic, Trail};
 use super::work::{blocked, of_unit, stopping};
 use crate::event::SkipReason;
 use crate::policy::Verdict;
-use crate::state::{Agenda, Key, Phase, RunState};
+use crate::state::{Agenda, Key, Phase, RunState, Stage};
 
 /// Why a step is where it is; `None`: there is no such step.
 #[must_use]
@@ -120,26 +120,50 @@ fn working(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> Vec<CauseNo
         let found = of_unit(explainer, Key::step(at));
         return found.into_iter().collect();
     };
-    let keys = (0..items.units.len())
-        .filter_map(|item| Some(Key { step: at, item: Some(u32::try_from(item).ok()?) }));
+    let keys: Vec<(Key, &Stage)> = (0..items.units.len())
+        .filter_map(|item| Some(Key { step: at, item: Some(u32::try_from(item).ok()?) }))
+        .filter_map(|key| Some((key, &state.unit_at(key)?.stage)))
+        .filter(|(_, stage)| !stage.is_over())
+        .collect();
     let mut open: Vec<CauseNode> = Vec::new();
+    let mut further: Vec<String> = Vec::new();
     let mut more = 0;
-    for key in keys {
-        if open.len() == NAMED_MAX {
-            more += usize::from(state.unit_at(key).is_some_and(|unit| !unit.stage.is_over()));
-            continue;
+    for (rank, words) in
+        [(0, "wait for people"), (1, "wait for their next attempt"), (2, "are at work or about to be")]
+    {
+        let mut alike = keys.iter().filter(|(_, stage)| item_rank(stage) == rank);
+        open.extend(alike.by_ref().take(NAMED_MAX).filter_map(|(key, _)| of_unit(explainer, *key)));
+        let unnamed = alike.count();
+        if unnamed > 0 {
+            more += unnamed;
+            further.push(format!("{unnamed} {words}"));
         }
-        open.extend(of_unit(explainer, key));
     }
     if more > 0 {
-        let sentence = format!("{more} further items of {path} have not ended");
+        let sentence = format!("{more} further items of {path} have not ended: {}", further.join(", "));
         open.push(CauseNode::new(CauseKind::More, CauseSubject::step(path), sentence));
+    }
+    let left = items.total().saturating_sub(items.units.len());
+    if left > 0 && !items.stopped {
+        let at_once = items.max_in_flight.map(|max| format!(", {max} at once")).unwrap_or_default();
+        let sentence =
+            format!("{left} of {} items of {path} begin when others have ended{at_once}", items.total());
+        open.push(CauseNode::new(CauseKind::Need, CauseSubject::step(path), sentence));
     }
     if open.is_empty() {
         let sentence = format!("{} of {} items of {path} have ended", items.ended(), items.total());
         open.push(CauseNode::new(CauseKind::Engine, CauseSubject::step(path), sentence));
     }
     open
+}
+
+/// What holds up an item: people, its next attempt, its work.
+fn item_rank(stage: &Stage) -> u8 {
+    match stage {
+        Stage::Asking | Stage::Blocked(_) => 0,
+        Stage::RetryAt(_) => 1,
+        _at_work => 2,
+    }
 }
 
 fn succeeded(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> CauseNode {
@@ -182,6 +206,18 @@ fn failed(explainer: &Explainer<'_>, at: usize, path: &StepPath, tolerated: bool
     explainer.shown_at(cause, Topic::Ended, path).because(why)
 }
 
+/// Why a step was passed over, in words.
+#[must_use]
+pub fn skip_message(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::When => "its `when` was false",
+        SkipReason::Standby => "it is a standby step, and no route named it",
+        SkipReason::Bypassed => "the run was finished before",
+        SkipReason::Person => "a person passed it over",
+        SkipReason::Join => "what it needs did not succeed",
+    }
+}
+
 fn skipped(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> CauseNode {
     let state = explainer.state;
     let reason = match explainer.newest(Topic::Ended, &path.to_string()).map(|event| &event.noted) {
@@ -189,12 +225,9 @@ fn skipped(explainer: &Explainer<'_>, at: usize, path: &StepPath) -> CauseNode {
         _beyond => None,
     };
     let why = match reason {
-        Some(SkipReason::When) => "",
-        Some(SkipReason::Standby) => ": it is a standby step, and no route named it",
-        Some(SkipReason::Bypassed) => ": the run was finished before",
-        Some(SkipReason::Person) => ": a person passed it over",
-        Some(SkipReason::Join) => ": what it needs did not succeed",
-        None => "",
+        // Its condition is a cause of its own.
+        Some(SkipReason::When) | None => String::new(),
+        Some(reason) => format!(": {}", skip_message(reason)),
     };
     let sentence = format!("{path} was passed over{why}");
     let cause = CauseNode::new(CauseKind::Skipped, CauseSubject::step(path), sentence)

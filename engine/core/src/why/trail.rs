@@ -174,7 +174,12 @@ fn topics(event: &RunEvent) -> Vec<(Topic, String, NotedFact)> {
             Some(failure) => of(Topic::Failed, &event.id.path, NotedFact::Failure(failure.clone())),
             None => Vec::new(),
         },
-        RunEvent::RetryScheduled(event) => of(Topic::Retry, &event.id.path, NotedFact::Nothing),
+        RunEvent::RetryScheduled(event) => {
+            // The attempt that is to begin is another one than that of the events of work before.
+            let mut both = of(Topic::Retry, &event.id.path, NotedFact::Nothing);
+            both.extend(of(Topic::Work, &event.id.path, NotedFact::Nothing));
+            both
+        }
         RunEvent::StepSucceeded(event) => of(Topic::Ended, &event.path, NotedFact::Nothing),
         RunEvent::StepSkipped(event) => of(Topic::Ended, &event.path, NotedFact::Skipped(event.reason)),
         RunEvent::StepFailed(event) => {

@@ -18,6 +18,7 @@ mod human_tasks;
 mod input_cost;
 mod interrupts;
 mod items;
+mod late_signals;
 mod laws;
 mod multi_probe;
 mod needs;

@@ -3,7 +3,7 @@
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::event::{
-    AttemptStarted, BreakpointsSet, HaltScope, RunHalted, RunPaused, UnblockDecision,
+    AttemptStarted, BreakpointsSet, HaltScope, RunHalted, RunPaused, TimerKind, UnblockDecision,
 };
 use everfold_core::input::InputKind;
 use everfold_core::why::{CauseNode, of_run, of_step};
@@ -11,7 +11,7 @@ use everfold_language::definition::OnLost;
 use serde_json::{Value, json};
 
 use crate::fixtures::scenario::{
-    approval, cancel, function, lose, pause, resume, rework, run, send_signal, unblock, wait, with,
+    approval, cancel, function, lose, pause, resume, rework, run, send_signal, timer, unblock, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
 
@@ -69,6 +69,48 @@ fn a_retry_says_which_of_how_many_and_how_the_attempt_before_failed() {
         ]
     );
     assert!(of_run(&world.state, &world.trail)[0].until.is_some(), "when it follows is known");
+}
+
+#[test]
+fn the_next_attempt_is_shown_by_the_event_that_scheduled_it() {
+    let retry = json!({"retry": {"attempts": 3, "backoff_min": "10s", "backoff_max": "60s"}});
+    let mut world = run(json!([with(function("a", &[]), retry)]));
+    let id = "a/1/1".parse().expect("an id");
+    world
+        .give(InputKind::AttemptStarted(AttemptStarted { id, began_at: None, holder: None }))
+        .expect("taken");
+    world.fail("a/1/1", "busy");
+    let (due, _) = timer(&world, TimerKind::Retry).expect("a timer");
+    world.answer(&due, 0);
+    assert_eq!(of(&world), ["attempt 2 of a is to begin <RetryScheduled>"]);
+}
+
+#[test]
+fn items_that_people_or_their_next_attempt_hold_up_come_first_and_the_rest_is_counted() {
+    let retry = json!({"retry": {"attempts": 3, "backoff_min": "10s", "backoff_max": "60s"}});
+    let items: Vec<u32> = (0..15).collect();
+    let each =
+        with(with(function("a", &[]), retry), json!({"foreach": {"items": items, "max_in_flight": 12}}));
+    let mut world = run(json!([each]));
+    for item in 2..12 {
+        world.fail(&format!("a.{item}/1/1"), "busy");
+    }
+    let told = of(&world);
+    assert_eq!(
+        told[..2],
+        [
+            "attempt 2 of a.2, of 3 at most, follows <RetryScheduled>",
+            "  an attempt of a.2 failed (exit): busy <AttemptFailed>",
+        ],
+    );
+    let of_all: Vec<&String> = told.iter().filter(|line| line.contains("items of a")).collect();
+    assert_eq!(
+        of_all,
+        [
+            "3 of 15 items of a begin when others have ended, 12 at once",
+            "2 further items of a have not ended: 2 wait for their next attempt",
+        ]
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ construct! {
         busy "busy": Word<Busy>;
     }
     also ["rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-        "recheck", "unblock", "resume", "raise", "ignore", "refuse"]
+        "recheck", "unblock", "resume", "raise", "ignore", "refuse", "late"]
 }
 
 impl Route {
@@ -142,6 +142,13 @@ impl Route {
     pub fn refuse(reason: impl Into<Text>) -> Self {
         let reason: Text = reason.into();
         Self::to("refuse", reason)
+    }
+
+    /// A signal that comes when the run has ended is refused: recorded with this reason, so that notices tell of it. In
+    /// the pipeline's own `on_signal`.
+    pub fn late(reason: impl Into<Text>) -> Self {
+        let reason: Text = reason.into();
+        Self::to("late", reason)
     }
 }
 

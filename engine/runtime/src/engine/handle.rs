@@ -14,7 +14,7 @@ use crate::live_output::LiveRun;
 use crate::messages::ShardMessage;
 use crate::recovery::orphan_processes;
 use crate::replay::report::{Redecided, ReplayError, Replayed};
-use crate::scheduler::view::{LineView, Waiting};
+use crate::scheduler::view::{LineView, Reason, Waiting};
 use crate::start::fork::ForkRequest;
 use crate::start::submission::{Accepted, StartRequest, Started, Submission};
 use everfold_base::data_folder::Layout;
@@ -199,6 +199,12 @@ impl Engine {
     #[must_use]
     pub fn waiting(&self, run: RunId, max: usize) -> (Vec<Waiting>, usize) {
         self.inner.shared.scheduler.waiting(run, max)
+    }
+
+    /// What attempts and probes of all runs wait for, and how many: each counts once. Not durable.
+    #[must_use]
+    pub fn held_up(&self) -> Vec<(Reason, usize)> {
+        self.inner.shared.scheduler.held_up()
     }
 
     /// How places, resources, rates and breakers stand at this moment. Not durable.

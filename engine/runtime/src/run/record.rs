@@ -2,6 +2,7 @@
 //!
 //! Law: a batch keeps to the store's limits; what did not become durable goes back into the queue in its order.
 
+use crate::crash_point::is_behind;
 use crate::messages::Queued;
 use crate::run::append_batch::{AppendBatch, DecidedItem};
 use crate::run::loaded_run::{Item, LoadedRun};
@@ -33,7 +34,7 @@ impl LoadedRun {
         for event in &events {
             let (schema, payload) = event::encode(event).map_err(|error| error.to_string())?;
             bytes += payload.len();
-            is_crash_point |= shared.config.crash_after.as_deref() == Some(event.name());
+            is_crash_point |= is_behind(shared.config.crash_after.as_deref(), event.name());
             linked.push(end.link(&origin, (event.kind(), schema, payload)));
             (self.version, self.hash) = (end.version, end.hash);
         }

@@ -366,6 +366,14 @@ impl<T> SchedulerQueue<T> {
         lacks
     }
 
+    /// What the waiting requests wait for, and how many: each counts once, by the most telling of what it lacks.
+    pub(crate) fn first_lacks(&self, now: Timestamp) -> Vec<(Lack, usize)> {
+        let numbers = self.wait_groups.values().filter_map(|group| Some((group.oldest()?, group.len())));
+        numbers
+            .filter_map(|(number, waiting)| Some((self.lacks(number, now).into_iter().next()?, waiting)))
+            .collect()
+    }
+
     /// How many wait for a rate or before a breaker.
     pub(crate) fn waiting_for(&self, applies: impl Fn(&WorkNeeds) -> bool) -> usize {
         self.wait_groups

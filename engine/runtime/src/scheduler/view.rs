@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::Class;
-use crate::scheduler::places::Scheduler;
+use crate::scheduler::places::{Scheduler, SchedulerState};
 use crate::scheduler::queue::{Lack, Pool};
 use everfold_base::duration;
 use everfold_base::id::{AttemptId, EffectId, RunId};
@@ -87,6 +87,21 @@ pub enum Reason {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<String>,
     },
+}
+
+impl Reason {
+    /// Whether another request waits for the same thing, wherever in line.
+    fn is_of_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Resource { name, .. }, Self::Resource { name: other, .. })
+            | (Self::Unknown { name }, Self::Unknown { name: other })
+            | (Self::Withheld { name, .. }, Self::Withheld { name: other, .. })
+            | (Self::Place { name, .. }, Self::Place { name: other, .. })
+            | (Self::Rate { service: name, .. }, Self::Rate { service: other, .. })
+            | (Self::Breaker { service: name, .. }, Self::Breaker { service: other, .. }) => name == other,
+            _others => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Reason {
@@ -227,41 +242,31 @@ impl Scheduler {
         let seen = numbers.iter().take(max).filter_map(|number| {
             let about = state.about.get(number)?;
             let EffectId { attempt, .. } = about.id.clone();
-            let reason = |lack: Lack| match lack {
-                Lack::Pool { pool: Pool::Resource(name), size: 0, .. } => {
-                    Reason::Unknown { name: name.to_string() }
-                }
-                Lack::Pool { pool: Pool::Resource(name), taken, size, before } => {
-                    Reason::Resource { name: name.to_string(), in_use: taken, size, line: before + 1 }
-                }
-                Lack::Pool { pool: Pool::Class(class), taken, size, before } => Reason::Place {
-                    name: class_name(class).to_owned(),
-                    in_use: taken,
-                    size,
-                    line: before + 1,
-                },
-                Lack::Withheld(name) => Reason::Withheld { name: name.to_string(), run: state.unread },
-                Lack::Rate(service) => {
-                    let rate = state.queue.rates.now(&service, now);
-                    Reason::Rate {
-                        service: service.to_string(),
-                        next: rate.next.unwrap_or(now),
-                        starts: rate.policy.starts,
-                        per: duration::format(rate.policy.per),
-                    }
-                }
-                Lack::Breaker(service) => {
-                    let breaker = state.queue.breakers.now(&service);
-                    let (since, next, _) = breaker.open.unwrap_or((now, now, false));
-                    let last = breaker.last.map(|(_, message)| message);
-                    Reason::Breaker { service: service.to_string(), since, next, last }
-                }
-            };
-            let reasons = state.queue.lacks(*number, now).into_iter().map(reason).collect();
+            let reasons = state
+                .queue
+                .lacks(*number, now)
+                .into_iter()
+                .map(|lack| reason_of(&state, lack, now))
+                .collect();
             let priority = state.queue.place(*number).map_or(0, |place| place.priority);
             Some(Waiting { attempt, gate: about.gate.clone(), since: about.since, priority, reasons })
         });
         (seen.collect(), numbers.len())
+    }
+
+    /// What attempts and probes wait for, and how many: each counts once, by the most telling of what it waits for.
+    pub(crate) fn held_up(&self) -> Vec<(Reason, usize)> {
+        let now = (self.clock)();
+        let state = self.state();
+        let mut held_up: Vec<(Reason, usize)> = Vec::new();
+        for (lack, waiting) in state.queue.first_lacks(now) {
+            let reason = reason_of(&state, lack, now);
+            match held_up.iter_mut().find(|(known, _)| known.is_of_same(&reason)) {
+                Some((_, sum)) => *sum += waiting,
+                None => held_up.push((reason, waiting)),
+            }
+        }
+        held_up
     }
 
     /// All places, resources, rates and breakers.
@@ -315,6 +320,34 @@ impl Scheduler {
             resources,
             rates: rates.collect(),
             breakers: breakers.collect(),
+        }
+    }
+}
+
+fn reason_of(state: &SchedulerState, lack: Lack, now: Timestamp) -> Reason {
+    match lack {
+        Lack::Pool { pool: Pool::Resource(name), size: 0, .. } => Reason::Unknown { name: name.to_string() },
+        Lack::Pool { pool: Pool::Resource(name), taken, size, before } => {
+            Reason::Resource { name: name.to_string(), in_use: taken, size, line: before + 1 }
+        }
+        Lack::Pool { pool: Pool::Class(class), taken, size, before } => {
+            Reason::Place { name: class_name(class).to_owned(), in_use: taken, size, line: before + 1 }
+        }
+        Lack::Withheld(name) => Reason::Withheld { name: name.to_string(), run: state.unread },
+        Lack::Rate(service) => {
+            let rate = state.queue.rates.now(&service, now);
+            Reason::Rate {
+                service: service.to_string(),
+                next: rate.next.unwrap_or(now),
+                starts: rate.policy.starts,
+                per: duration::format(rate.policy.per),
+            }
+        }
+        Lack::Breaker(service) => {
+            let breaker = state.queue.breakers.now(&service);
+            let (since, next, _) = breaker.open.unwrap_or((now, now, false));
+            let last = breaker.last.map(|(_, message)| message);
+            Reason::Breaker { service: service.to_string(), since, next, last }
         }
     }
 }

@@ -124,12 +124,46 @@ async fn a_trigger_sees_the_settings_as_they_are_and_says_why_it_does_not_fit() 
     assert_eq!(title.as_deref(), Some("BANK 1"));
     let never = outcome(&rig, "d2", json!({"n": 2, "project": "zoo"})).await;
     assert_eq!(never, Outcome::Ignored { why: "unknown project zoo".into() }, "all projects are known now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_the_settings_cannot_be_read_waits_and_is_heard_in_its_order() {
+    let rig = Rig::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("projects.json");
+    let trigger = |when: &str, more: Value| {
+        let mut trigger = json!({"on": {"hook": "forge"}, "when": format!("{when} && event.body.project in config.projects.known")});
+        trigger.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        trigger
+    };
+    let triggers = [
+        trigger("event.body.say == 'start'", json!({"start": {"title": "${event.body.project}"}})),
+        trigger("event.body.say != 'start'", json!({"signal": "${event.body.say}", "to": {"key": "shop"}})),
+    ];
+    let waits = |id: &str, signal: &str| json!({"id": id, "work": {"wait": {"signal": signal}}});
+    let project = definition(json!({
+        "name": "projects", "config": {"projects": [{"file": file.to_str().unwrap()}]}, "triggers": triggers,
+        "key": {"value": "shop"}, "steps": [waits("first", "approved"), waits("second", "accepted")],
+    }));
+    save(&rig, &project).await;
     std::fs::write(&file, "known: [").unwrap();
-    match outcome(&rig, "d3", json!({"n": 3, "project": "bank"})).await {
-        Outcome::Refused { code, message } => {
-            assert_eq!(code, "config");
-            assert!(message.contains("projects"), "{message}");
+    for (id, say) in [("d1", "start"), ("d2", "approved"), ("d3", "accepted")] {
+        let said = deliver(&rig, id, json!({"project": "shop", "say": say})).await.outcome.await.unwrap();
+        for told in said {
+            match told.outcome {
+                Outcome::StartParked { why } => assert!(why.contains("projects"), "{why}"),
+                other => panic!("{id}: {other:?}"),
+            }
         }
-        other => panic!("{other:?}"),
     }
+    settings(&file, json!({"shop": "SHOP"}), false);
+    pass(&rig, 180).await;
+    let run = only_run(&rig).await;
+    rig.end(run).await;
+    let words = |record: &everfold_runtime::DeliveryRecord| {
+        record.outcomes().iter().map(|told| told.outcome.word()).collect::<Vec<_>>()
+    };
+    assert_eq!(words(&record(&rig, "d1").await), ["started", "ignored"]);
+    assert_eq!(words(&record(&rig, "d2").await), ["ignored", "signalled"]);
+    assert_eq!(words(&record(&rig, "d3").await), ["ignored", "signalled"]);
 }

@@ -67,6 +67,10 @@ async fn a_resource_is_held_by_so_many_attempts_and_who_waits_says_so() {
     let line = rig.engine.line();
     let gpu = &line.resources[0];
     assert_eq!((gpu.name.as_str(), gpu.in_use, gpu.size, gpu.waiting), ("gpu", 2, 2, 3));
+    // They need a place, too, of which enough are free: each waits for the resource alone.
+    let held_up = rig.engine.held_up();
+    assert_eq!(held_up.len(), 1, "{held_up:?}");
+    assert!(matches!(&held_up[0], (Reason::Resource { name, .. }, 3) if name == "gpu"), "{held_up:?}");
     for run in runs {
         assert_eq!(rig.end(run).await, RunStatus::Succeeded);
         rig.assert_replays(run).await;

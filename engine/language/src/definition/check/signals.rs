@@ -40,6 +40,7 @@ fn of_run(to: &RouteTo) -> Found {
         | RouteTo::Raise(_)
         | RouteTo::Ignore
         | RouteTo::Refuse(_)
+        | RouteTo::Late(_)
         | RouteTo::Continue
         | RouteTo::Next => return None,
     };
@@ -79,6 +80,10 @@ fn of_step(to: &RouteTo, draft: &StepDraft) -> Found {
         )),
         RouteTo::Raise(_) => Some((
             "`raise` is about a budget of the run, and stands at a step here".to_owned(),
+            "put it into the pipeline's own `on_signal`, without `steps`",
+        )),
+        RouteTo::Late(_) => Some((
+            "`late` is about a run that has ended, and stands at a step here".to_owned(),
             "put it into the pipeline's own `on_signal`, without `steps`",
         )),
         RouteTo::Answer(_) if !asks(draft) => Some((

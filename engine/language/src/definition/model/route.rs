@@ -157,4 +157,6 @@ pub enum RouteTo {
     Ignore,
     /// A signal is refused: recorded with why, and nothing follows.
     Refuse(Template),
+    /// A signal that comes when the run has ended is refused: recorded with why, so that notices tell of it.
+    Late(Template),
 }

@@ -32,6 +32,7 @@ pub(super) const SHAPE: Shape = Shape {
         "raise",
         "ignore",
         "refuse",
+        "late",
         "steps",
         "when",
         "max",
@@ -47,14 +48,16 @@ pub(super) const SHAPE: Shape = Shape {
 
 pub(super) const FAIL: Shape = Shape { what: "`fail`", keys: &["code", "message", "hint"] };
 
-const TARGETS: [&str; 16] = [
+const TARGETS: [&str; 17] = [
     "rework", "block", "fail", "continue", "next", "finish", "approve", "reject", "changes", "answer",
-    "recheck", "unblock", "resume", "raise", "ignore", "refuse",
+    "recheck", "unblock", "resume", "raise", "ignore", "refuse", "late",
 ];
 
 /// The routes that only signals may take.
-const OF_SIGNALS: [&str; 10] =
-    ["approve", "reject", "changes", "answer", "recheck", "unblock", "resume", "raise", "ignore", "refuse"];
+const OF_SIGNALS: [&str; 11] = [
+    "approve", "reject", "changes", "answer", "recheck", "unblock", "resume", "raise", "ignore", "refuse",
+    "late",
+];
 
 /// The number of uses of a rework where the file sets none.
 const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
@@ -108,13 +111,15 @@ pub(super) fn limit_reworks(route: &mut Route) {
 
 impl PipelineReader<'_> {
     /// The reason that a route gives for refusing a signal: it stands on the delivery, so it says something.
-    fn refusal(&mut self, node: &YamlNode, place: ExprPlace) -> Option<Template> {
+    fn refusal(&mut self, node: &YamlNode, word: &str, place: ExprPlace) -> Option<Template> {
+        let word = format!("`{word}`");
         if node.text().is_some_and(|text| text.trim().is_empty()) {
-            self.report(Code::Value, node.span.clone(), "`refuse` says why, and here is nothing").hint =
+            let message = format!("{word} says why, and here is nothing");
+            self.report(Code::Value, node.span.clone(), message).hint =
                 Some("write refuse: \"nothing is under review\", or ignore".to_owned());
             return None;
         }
-        self.text_template(node, "`refuse`", place)
+        self.text_template(node, &word, place)
     }
 
     /// Routes; empty where nothing could be read.
@@ -141,8 +146,8 @@ impl PipelineReader<'_> {
                 .hint = Some("put routes with `when` first".to_owned());
             }
             let Some(route) = self.route(item, cause) else { continue };
-            // What lets a run go on holds only where the run waits for that.
-            let is_sure = !matches!(route.to, RouteTo::Resume | RouteTo::Raise(_));
+            // What lets a run go on holds only where the run waits for that, and what comes late only behind its end.
+            let is_sure = !matches!(route.to, RouteTo::Resume | RouteTo::Raise(_) | RouteTo::Late(_));
             if route.when.is_none() && is_sure {
                 decided = Some(item.span.clone());
             }
@@ -256,13 +261,14 @@ impl PipelineReader<'_> {
 
     fn route_word(&mut self, node: &YamlNode, word: &str, cause: RouteCause) -> Option<RouteTo> {
         match word {
-            "rework" | "finish" | "answer" | "unblock" | "raise" | "refuse" => {
+            "rework" | "finish" | "answer" | "unblock" | "raise" | "refuse" | "late" => {
                 let example = match word {
                     "rework" => "{rework: STEP}",
                     "finish" => "{finish: succeeded}",
                     "answer" => "{answer: \"${signal.text}\"}",
                     "raise" => "{raise: 5.00 USD}",
                     "refuse" => "{refuse: \"nothing is under review\"}",
+                    "late" => "{late: \"the task is done\"}",
                     _ => "{unblock: retry}",
                 };
                 self.report(Code::Value, node.span.clone(), format!("`{word}` needs to know what")).hint =
@@ -435,7 +441,8 @@ impl PipelineReader<'_> {
             }
             "answer" => RouteTo::Answer(self.template(node, place)?),
             "raise" => RouteTo::Raise(self.money_setting(node, "`raise`", place)?),
-            "refuse" => RouteTo::Refuse(self.refusal(node, place)?),
+            "refuse" => RouteTo::Refuse(self.refusal(node, name, place)?),
+            "late" => RouteTo::Late(self.refusal(node, name, place)?),
             "unblock" => {
                 let words = [
                     ("retry", UnblockDecision::Retry),

@@ -162,8 +162,10 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
     let holder = match holder {
         Some(holder) => holder,
         None => match sender.start(run, &definition, &start).await? {
-            // Another start was faster.
-            StartResult::Held(holder) | StartResult::Taken(_, holder) if sender.is_living(holder).await? => {
+            // Another start was faster, or the run keeps its key behind its end.
+            StartResult::Held(holder) | StartResult::Taken(_, holder)
+                if sender.is_heard(holder, &signal.name).await? =>
+            {
                 holder
             }
             began => return Ok(TriggerDone::Done(began.outcome())),
@@ -333,11 +335,37 @@ impl TriggerSender<'_> {
 
     /// The run that has a key, or waits for it, if it has not ended.
     async fn living_holder(&self, key: &str) -> Result<Option<RunId>, EngineStopped> {
+        match self.holder(key).await? {
+            Some(run) => Ok(self.is_living(run).await?.then_some(run)),
+            None => Ok(None),
+        }
+    }
+
+    /// The run that has a key, or waits for it.
+    async fn holder(&self, key: &str) -> Result<Option<RunId>, EngineStopped> {
         loop {
             match claimant(self.shared, key).await {
                 Err(error) => self.wait_for_store(&error.to_string()).await?,
-                Ok(None) => return Ok(None),
-                Ok(Some(run)) => return Ok(self.is_living(run).await?.then_some(run)),
+                Ok(holder) => return Ok(holder),
+            }
+        }
+    }
+
+    /// Whether a run takes a signal: it has not ended, or records what comes behind its end (`late`).
+    async fn is_heard(&self, run: RunId, signal: &str) -> Result<bool, EngineStopped> {
+        loop {
+            let signal = signal.to_owned();
+            match self
+                .shared
+                .with_state(run, move |state| !state.is_ended() || state.hears_late(&signal))
+                .await
+            {
+                Ok(is_heard) => return Ok(is_heard),
+                Err(QueryError::NotFound(_)) => return Ok(false),
+                // A quarantined run has not ended, though it takes no input.
+                Err(QueryError::SetAside { .. }) => return Ok(true),
+                Err(QueryError::ShuttingDown) => return Err(EngineStopped),
+                Err(error) => self.wait_for_store(&error.to_string()).await?,
             }
         }
     }
@@ -368,7 +396,10 @@ impl TriggerSender<'_> {
         record_targets: RecordTargets,
     ) -> Result<TriggerDone, EngineStopped> {
         let runs = match &to {
-            Target::Key(key) => self.living_holder(key).await?.into_iter().collect(),
+            Target::Key(key) => match self.holder(key).await? {
+                Some(run) if self.is_heard(run, &signal.name).await? => vec![run],
+                _ended_or_none => Vec::new(),
+            },
             // A start that waits is asked of its trigger, and sends nothing by itself.
             Target::Start => Vec::new(),
             Target::Run(run) => match run.parse::<RunId>() {

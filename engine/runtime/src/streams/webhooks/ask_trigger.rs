@@ -29,7 +29,7 @@ pub(super) enum TriggerAnswer {
         signal: RequestedSignal,
         to: Target,
     },
-    /// It does not start a run now, and is asked again.
+    /// It starts no run now, or cannot tell yet, and is asked again.
     NotNow {
         why: String,
     },
@@ -52,7 +52,8 @@ pub(super) async fn ask_trigger(
     };
     let config = match trigger_config(shared, &call.definition, trigger).await {
         Ok(config) => config,
-        Err(refusal) => return Ok(refused(refusal.code(), refusal.to_string())),
+        // Settings that cannot be read say nothing of the delivery, so it is not lost by them.
+        Err(refusal) => return Ok(TriggerAnswer::NotNow { why: refusal.to_string() }),
     };
     let event = TriggerEvent { config, ..event.clone() };
     let matched = match match_trigger(trigger, &event) {

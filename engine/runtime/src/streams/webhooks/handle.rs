@@ -269,10 +269,7 @@ async fn offer_one(
         let listed = triggers.get(pipeline, at as usize);
         let is_of_source =
             |trigger: &Trigger| matches!(&trigger.on, TriggerSource::Hook(hook) if hook == source);
-        let parks = |trigger: &Trigger| {
-            trigger.park_when.is_some() || trigger.start.as_ref().is_some_and(|start| start.park)
-        };
-        let Some(listed) = listed.filter(|it| is_of_source(it.trigger) && parks(it.trigger)) else {
+        let Some(listed) = listed.filter(|it| is_of_source(it.trigger)) else {
             let why = format!("the newest version of {pipeline} has no such trigger");
             return Ok(Some(Outcome::Ignored { why }));
         };

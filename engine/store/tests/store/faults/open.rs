@@ -291,6 +291,14 @@ fn a_foreign_folder_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn a_secret_may_lie_in_the_folder_before_its_store() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("plane-hook.secret"), "sesame").unwrap();
+    drop(SledStore::open(folder.path(), SledOptions::default()).unwrap());
+    assert_eq!(fs::read_to_string(folder.path().join("plane-hook.secret")).unwrap(), "sesame");
+}
+
+#[test]
 fn a_folder_without_a_store_is_known_without_making_one() {
     let folder = TempDir::new().unwrap();
     let at = |name: &str| folder.path().join(name);
