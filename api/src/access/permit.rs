@@ -86,6 +86,7 @@ pub fn needed(method: &Method, route: &str) -> RequiredRole {
         ("inbox", false) => RequiredRole::Decide,
         ("pipelines", false) if rest == "pipelines/check" => RequiredRole::Read,
         ("audit", false) if rest == "audit/backtest" => RequiredRole::Read,
+        ("query", false) if rest == "query" => RequiredRole::Read,
         ("runs", false) if rest == "runs/{run}/replay" => RequiredRole::Read,
         (
             "runs" | "runs:bulk" | "signals" | "engine" | "pipelines" | "schedules" | "hooks" | "limits"
@@ -105,6 +106,8 @@ mod tests {
     fn a_route_that_nobody_thought_of_asks_for_an_admin() {
         assert_eq!(needed(&Method::POST, "/api/v1/new-thing"), RequiredRole::Administer);
         assert_eq!(needed(&Method::GET, "/secret"), RequiredRole::Administer);
+        assert_eq!(needed(&Method::POST, "/api/v1/query"), RequiredRole::Read, "a query reads");
+        assert_eq!(needed(&Method::POST, "/api/v1/query/more"), RequiredRole::Administer);
         assert_eq!(needed(&Method::DELETE, "/api/v1/tokens/{name}"), RequiredRole::Administer);
     }
 

@@ -37,6 +37,31 @@ const ASKED: [(&str, &str); 10] = [
     ("page: the inbox", "/inbox"),
 ];
 
+/// How often each query is asked.
+const QUERIES: u32 = 40;
+
+/// Queries: by a key, by an index, by a join of both, and over every row.
+const SQL: [(&str, &str); 5] = [
+    (
+        "sql: a run by its id",
+        "select * from runs where id = (select id from runs order by position desc limit 1)",
+    ),
+    (
+        "sql: the newest 50 of a status",
+        "select id, title from runs where status = 'succeeded' order by position desc limit 50",
+    ),
+    (
+        "sql: 50 runs of a label, joined",
+        "select r.id, r.title from labels l join runs r on r.id = l.run \
+         where l.key = 'team' and l.value = 't7' limit 50",
+    ),
+    ("sql: all runs counted by status", "select status, count(*) from runs group by status"),
+    (
+        "sql: all runs sorted by a field",
+        "select id, title, elapsed_ms from runs order by elapsed_ms desc limit 50",
+    ),
+];
+
 /// What a page cost.
 pub(super) struct PageCost {
     pub(super) name: &'static str,
@@ -72,14 +97,31 @@ pub(super) async fn rendered(folder: &Path, begun: Timestamp) -> Result<Vec<Page
         spans.sort_unstable();
         costs.push(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes });
     }
+    for (name, sql) in SQL {
+        let (mut spans, mut bytes) = (Vec::with_capacity(QUERIES as usize), 0);
+        for _ in 0..QUERIES {
+            let body = serde_json::json!({ "sql": sql }).to_string();
+            let one = Stopwatch::start();
+            let request = Request::post("/api/v1/query").header("content-type", "application/json");
+            bytes = asked(guard.routes(), request.body(Body::from(body))?).await?;
+            spans.push(one.elapsed());
+        }
+        let first = spans.first().copied().unwrap_or_default();
+        spans.sort_unstable();
+        costs.push(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes });
+    }
     guard.release().await;
     Ok(costs)
 }
 
 /// Asks for a page to its last byte; resolves with its length.
 async fn page(routes: Router, path: &str) -> Result<usize, BenchError> {
-    let mut request = Request::get(path).body(Body::empty())?;
+    asked(routes, Request::get(path).body(Body::empty())?).await
+}
+
+async fn asked(routes: Router, mut request: Request) -> Result<usize, BenchError> {
     request.extensions_mut().insert(Caller::local("bench"));
+    let path = request.uri().to_string();
     let answer = routes.oneshot(request).await?;
     if answer.status() != StatusCode::OK {
         return Err(format!("{path} answers {}", answer.status()).into());

@@ -7,6 +7,7 @@ use super::filter::FilterAnswer;
 use super::spend::RaiseBody;
 use super::start::{RestartBody, RetryBody};
 use super::steering::{CancelBody, NoteBody, ReasonBody, RecheckBody, ResumeBody, UnblockBody};
+use super::whole_number::whole_if;
 use crate::schema;
 
 /// What is ordered of each run: a verb with the body of its own route.
@@ -52,13 +53,13 @@ pub(crate) struct BulkBody {
     #[serde(default)]
     pub(crate) dry_run: bool,
     /// The position whose runs are meant: that which the dry run answered with. Without it those of the present.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_if", skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<u64>,
     /// Where the part before ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<String>,
     /// How many runs this part has at most, 1 to 1,000; without it 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_if", skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<usize>,
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod limits;
 pub mod notice;
 pub(crate) mod orch;
 pub mod pipeline;
+pub(crate) mod query;
 pub(crate) mod replay;
 pub(crate) mod schedule;
 pub(crate) mod spend;

@@ -1,24 +1,27 @@
 //! `bisect`: the first event of a run, or the first run of a list, of which an expression is true.
 
-use serde_json::Value;
+use std::num::NonZeroU64;
 
 use super::args::BisectArgs;
 use super::context::CommandContext;
 use super::lines::difference_text::difference_lines;
+use super::output::note;
+use crate::body::filter::UndecidedRows;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
-use crate::node::{FoundEvent, NamedRun, RunBisect, RunsBisect};
+use crate::node::{FoundEvent, NamedRun, RunBisect, RunsBisect, UnknownName};
 use crate::text::{count, cut, instant};
+
+/// Runs that are looked at without another limit.
+const RUNS_MAX: u64 = 100_000;
+/// Events of a run that are looked at without another limit.
+const EVENTS_MAX: u64 = 1_000_000;
 
 pub(crate) async fn run(context: &CommandContext, args: BisectArgs) -> Result<u8, Fault> {
     let is_of_runs = args.runs.is_some() || args.pipeline.is_some();
-    match (is_of_runs, args.expression) {
-        (false, Some(expression)) => of_run(context, &args.first, expression).await,
-        (true, None) => {
-            let params =
-                [("expression", Some(args.first)), ("filter", args.runs), ("pipeline", args.pipeline)];
-            of_runs(context, &format!("/api/v1/bisect{}", query(params))).await
-        }
+    match (is_of_runs, &args.expression) {
+        (false, Some(_)) => of_run(context, args).await,
+        (true, None) => of_runs(context, args).await,
         (false, None) => Err(Fault::new(Code::Usage, "an expression is missing")
             .hint("write bisect RUN 'steps.build.round > 1', or bisect --runs FILTER EXPR")),
         (true, Some(_)) => Err(Fault::new(Code::Usage, "with --runs no run is named")
@@ -26,23 +29,67 @@ pub(crate) async fn run(context: &CommandContext, args: BisectArgs) -> Result<u8
     }
 }
 
-async fn of_run(context: &CommandContext, run: &str, expression: String) -> Result<u8, Fault> {
-    let params = query([("expression", Some(expression))]);
-    let path = format!("/api/v1/runs/{}/bisect{params}", encode(run));
-    if context.json {
-        let found: Value = context.client.get(&path).await?;
-        context.out.json(&found)?;
+/// Asks for one part after the other until the event is found, none is left, or as many were looked at as may be.
+async fn of_run(context: &CommandContext, args: BisectArgs) -> Result<u8, Fault> {
+    let mut left = args.limit.map_or(EVENTS_MAX, NonZeroU64::get);
+    let is_begun_later = args.from.is_some();
+    let mut from = args.from;
+    let mut whole: Option<RunBisect> = None;
+    loop {
+        let params = query([
+            ("expression", args.expression.clone()),
+            ("from", from.take()),
+            ("limit", Some(left.to_string())),
+        ]);
+        let path = format!("/api/v1/runs/{}/bisect{params}", encode(&args.first));
+        let mut part: RunBisect = context.client.get(&path).await?;
+        left = left.saturating_sub(part.looked_at);
+        if let Some(before) = whole.take() {
+            part.looked_at += before.looked_at;
+            part.undecided = together(before.undecided, part.undecided);
+        }
+        from = part.next.filter(|_| part.first.is_none() && left > 0).map(|next| next.to_string());
+        if from.is_some() {
+            note(format!("{} looked at …", count(part.looked_at, "event")));
+            whole = Some(part);
+            continue;
+        }
+        if context.json {
+            context.out.json(&part)?;
+        } else {
+            context.out.raw(&run_text(&part, is_begun_later));
+        }
         return Ok(0);
     }
-    let found: RunBisect = context.client.get(&path).await?;
-    context.out.raw(&run_text(&found));
-    Ok(0)
 }
 
-/// What was found in a run, as a text.
-pub(crate) fn run_text(found: &RunBisect) -> String {
+fn together(one: Option<UndecidedRows>, other: Option<UndecidedRows>) -> Option<UndecidedRows> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(UndecidedRows { rows: one.rows + other.rows, why: one.why }),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The names that no run has: “did you mean …”.
+fn unknown_lines(unknown: &[UnknownName], whose: &str, lines: &mut Vec<String>) {
+    for UnknownName { kind, name, step, near } in unknown {
+        let of = step.as_ref().map(|step| format!(" of {step}")).unwrap_or_default();
+        let near = near.as_ref().map(|near| format!(": did you mean `{near}`?")).unwrap_or_default();
+        lines.push(format!("{whose} has the {kind} “{name}”{of}{near}"));
+    }
+}
+
+/// What was found in a run, as a text. A look that began later (`--from`) says nothing of the events before.
+pub(crate) fn run_text(found: &RunBisect, is_begun_later: bool) -> String {
     let mut lines = Vec::new();
     match &found.first {
+        None if found.more || is_begun_later => {
+            let looked = count(found.looked_at, "event");
+            let RunBisect { short_id, expression, .. } = found;
+            lines.push(format!(
+                "run {short_id}: `{expression}` is not true after any of the {looked} looked at"
+            ));
+        }
         None => lines.push(format!("run {}: `{}` was never true", found.short_id, found.expression)),
         Some(event) => {
             lines.push(format!("run {}: `{}` is true first after", found.short_id, found.expression));
@@ -52,6 +99,7 @@ pub(crate) fn run_text(found: &RunBisect) -> String {
             }
             match &found.false_again {
                 Some(event) => lines.push(format!("  not any more after {}", event_text(event))),
+                None if found.more => lines.push("  and stays so as far as it was looked at".to_owned()),
                 None => lines.push("  and has been since".to_owned()),
             }
         }
@@ -64,8 +112,14 @@ pub(crate) fn run_text(found: &RunBisect) -> String {
             step.changes.iter().for_each(|change| difference_lines(&indent, change, &mut lines));
         }
     }
-    let more = if found.more { ", and the run has more" } else { "" };
+    // What was found is the first: from a later event on another one would be.
+    let more = match (found.next, &found.first) {
+        (Some(next), None) => format!(", and the run has more: `--from {next}` goes on"),
+        (Some(_), Some(_)) => ", and the run has more".to_owned(),
+        (None, _) => String::new(),
+    };
     lines.push(format!("{} looked at{more}", count(found.looked_at, "event")));
+    unknown_lines(&found.unknown, "nothing of the run", &mut lines);
     if let Some(undecided) = &found.undecided {
         let events = count(undecided.rows, "event");
         lines.push(format!("after {events} it is neither true nor false: {}", undecided.why));
@@ -79,21 +133,55 @@ fn event_text(found: &FoundEvent) -> String {
     format!("{} {}{step}, {} by {}", event.version, event.kind, instant(event.at), event.actor)
 }
 
-async fn of_runs(context: &CommandContext, path: &str) -> Result<u8, Fault> {
-    if context.json {
-        let found: Value = context.client.get(path).await?;
-        context.out.json(&found)?;
+/// Asks for one part after the other until the run is found, none is left, or as many were looked at as may be.
+async fn of_runs(context: &CommandContext, args: BisectArgs) -> Result<u8, Fault> {
+    let mut left = args.limit.map_or(RUNS_MAX, NonZeroU64::get);
+    let is_begun_later = args.from.is_some();
+    let mut cursor = args.from;
+    let mut whole: Option<RunsBisect> = None;
+    loop {
+        let params = query([
+            ("expression", Some(args.first.clone())),
+            ("filter", args.runs.clone()),
+            ("pipeline", args.pipeline.clone()),
+            ("cursor", cursor.take()),
+            ("limit", Some(left.to_string())),
+        ]);
+        let mut part: RunsBisect = context.client.get(&format!("/api/v1/bisect{params}")).await?;
+        left = left.saturating_sub(part.looked_at);
+        if let Some(before) = whole.take() {
+            part.looked_at += before.looked_at;
+            part.undecided = together(before.undecided, part.undecided);
+            // A name is unknown where no part has a run that has it.
+            part.unknown.retain(|name| {
+                let is_same =
+                    |it: &UnknownName| (&it.kind, &it.name, &it.step) == (&name.kind, &name.name, &name.step);
+                before.unknown.iter().any(is_same)
+            });
+        }
+        cursor = part.next_cursor.clone().filter(|_| left > 0);
+        if cursor.is_some() {
+            note(format!("{} looked at …", count(part.looked_at, "run")));
+            whole = Some(part);
+            continue;
+        }
+        if context.json {
+            context.out.json(&part)?;
+        } else {
+            context.out.raw(&runs_text(&part, is_begun_later));
+        }
         return Ok(0);
     }
-    let found: RunsBisect = context.client.get(path).await?;
-    context.out.raw(&runs_text(&found));
-    Ok(0)
 }
 
-/// What was found in a list of runs, as a text.
-pub(crate) fn runs_text(found: &RunsBisect) -> String {
+/// What was found in a list of runs, as a text. A look that began later (`--from`) says nothing of the runs before.
+pub(crate) fn runs_text(found: &RunsBisect, is_begun_later: bool) -> String {
     let mut lines = Vec::new();
     match &found.first {
+        None if found.more || is_begun_later => {
+            let looked = count(found.looked_at, "run");
+            lines.push(format!("`{}` is true of none of the {looked} looked at", found.expression));
+        }
         None => lines.push(format!("`{}` is true of no run", found.expression)),
         Some(run) => lines.push(format!("`{}` is true first of", found.expression) + "\n" + &run_line(run)),
     }
@@ -112,8 +200,10 @@ pub(crate) fn runs_text(found: &RunsBisect) -> String {
         (Some(_), Some(_), None) => lines.push("both have the same definition".to_owned()),
         _nothing_between => {}
     }
-    let more = if found.more { ", and the list has more" } else { "" };
-    lines.push(format!("{} looked at{more}", count(found.looked_at, "run")));
+    let more = found.next_cursor.as_ref();
+    let more = more.map(|cursor| format!(", and the list has more: `--from {cursor}` goes on"));
+    lines.push(format!("{} looked at{}", count(found.looked_at, "run"), more.unwrap_or_default()));
+    unknown_lines(&found.unknown, "none of the runs", &mut lines);
     if let Some(undecided) = &found.undecided {
         let runs = count(undecided.rows, "run");
         lines.push(format!("of {runs} it is neither true nor false: {}", undecided.why));

@@ -28,10 +28,10 @@ impl CommandContext {
         let Where { target, context, program } = Where::of(cli)?;
         let client = match target {
             CommandTarget::Folder(folder) => Client::new(FolderOptions {
+                create: cli.verb.creates_folder(&folder),
                 layout: Layout::new(folder),
                 config: cli.config.clone(),
                 crash_after: cli.crash_after.clone(),
-                create: cli.verb.creates_folder(),
                 progress: Some(store_progress()),
             }),
             CommandTarget::Server(server) => Client::at(*server),

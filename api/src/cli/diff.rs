@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::args::DiffArgs;
 use super::context::CommandContext;
 use super::lines::difference_text::difference_lines;
-use super::moments::{TypedMoment, moment};
-use super::run_moment::version_at;
+use super::moments::{TypedMoment, moment, version_at};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{ComparedGate, ComparedRound, ComparedRun, RoundPair, RunDiff, RunsDiff};
@@ -198,6 +197,14 @@ fn round_notes(pair: &RoundPair) -> Vec<String> {
     };
     if pair.differs.is_empty() {
         return vec!["the same".to_owned()];
+    }
+    if pair.differs.iter().any(|differs| differs == "ran") {
+        let [one, other] = [(from, "first"), (to, "second")].map(|(round, side)| {
+            let why = round.skipped.as_ref()?;
+            Some(format!("passed over in the {side}: {why}"))
+        });
+        let not_begun = || "on one side it had not begun".to_owned();
+        return vec![one.or(other).unwrap_or_else(not_begun)];
     }
     let has = |part: &str| pair.differs.iter().any(|differs| differs == part);
     let mut notes = Vec::new();

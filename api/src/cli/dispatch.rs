@@ -10,9 +10,9 @@ use super::context::CommandContext;
 use super::target::Where;
 use super::{
     audit, background, background_owner, bench, bisect, board, completions, contexts, control, demo, diff,
-    doctor, events, explain, hooks, inbox, init, limits, logs, man, notices, orch, pipeline, projections,
-    replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats, store, threads, token, ui,
-    version, watch, why, workers,
+    doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
+    projections, replay, rerun, run, runs, schedule, serve, show, signal, spend, sql, state, stats, store,
+    threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -87,6 +87,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Audit(args) => looked(audit::run(context, args).await?),
         Verb::Board(args) => looked(board::run(context, args).await?),
         Verb::Stats(args) => looked(stats::run(context, args).await?),
+        Verb::Sql(args) => looked(sql::run(context, args).await?),
         Verb::Projections(args) => looked(projections::run(context, args).await?),
         Verb::Inbox(args) => looked(inbox::run(context, args).await?),
         Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),
@@ -121,6 +122,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Replay(args) => looked(replay::run(context, args).await?),
         // Its runs go on when `serve` is started again, not in a background process.
         Verb::Serve(args) => (serve::run(context, args).await?, Leave::Nothing),
+        Verb::Mcp => acted(mcp::run(context).await?),
         Verb::Ui(args) => ui::run(context, args).await?,
         Verb::Open(args) => looked(ui::open(context, args).await?),
         Verb::Token(args) => looked(token::run(context, args).await?),

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::args::EventsArgs;
 use super::context::CommandContext;
-use super::moments::time;
-use super::run_moment::version_at;
+use super::moments::{time, version_at};
 use crate::client::{Follow, FollowMessage, Followed, encode};
 use crate::fault::Fault;
 use crate::view::ShownEvent;

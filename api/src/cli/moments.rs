@@ -1,5 +1,7 @@
 //! Times as people type them: `-10m`, `2h`, `10m ago`, `yesterday`, `2026-11-20`, `2026-11-20 08:15`, RFC 3339.
 //!
+//! [`version_at`] asks which version a run had at one.
+//!
 //! Law: a time without a zone is UTC, as every time that is printed. Routes are asked with RFC 3339 alone.
 
 use std::time::Duration;
@@ -7,7 +9,10 @@ use std::time::Duration;
 use everfold_engine::clock;
 use everfold_engine::duration;
 use everfold_engine::time::Timestamp;
+use serde_json::Value;
 
+use super::context::CommandContext;
+use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::http::has_offset_of_a_day;
 
@@ -102,6 +107,25 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
 /// The day of a time: `2026-11-20`.
 pub(crate) fn date_of(at: Timestamp) -> String {
     at.to_string().chars().take(10).collect()
+}
+
+/// The last version that was recorded by then; `None`: the run began later.
+///
+/// # Errors
+/// There is no such run, or it cannot be read.
+pub(super) async fn version_at(
+    context: &CommandContext,
+    run: &str,
+    at: Timestamp,
+) -> Result<Option<u64>, Fault> {
+    let params = query([("at", Some(at.to_string()))]);
+    let then: Result<Value, Fault> =
+        context.client.get(&format!("/api/v1/runs/{}/state{params}", encode(run))).await;
+    match then {
+        Ok(then) => Ok(then["version"].as_u64()),
+        Err(fault) if fault.code == Code::NotYet => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 #[cfg(test)]

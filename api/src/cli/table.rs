@@ -55,30 +55,41 @@ pub(crate) fn fitted<const N: usize>(
     rows: &[[Cell; N]],
     within: Option<usize>,
 ) -> String {
-    let mut widths = columns.map(|column| display_width(column.head));
-    for row in rows {
+    let heads = columns.map(|column| column.head.to_owned());
+    fitted_rows(&heads, &columns, rows, within)
+}
+
+/// The same under heads that are no words of the program.
+pub(crate) fn fitted_rows(
+    heads: &[String],
+    columns: &[TableColumn],
+    rows: &[impl AsRef<[Cell]>],
+    within: Option<usize>,
+) -> String {
+    let heads: Vec<Cell> = heads.iter().cloned().map(Cell::from).collect();
+    let lines = || std::iter::once(heads.as_slice()).chain(rows.iter().map(AsRef::as_ref));
+    let mut widths = vec![0; columns.len()];
+    for row in lines() {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(display_width(&cell.text));
         }
     }
     if let Some(within) = within {
-        shrink(&columns, &mut widths, within);
+        shrink(columns, &mut widths, within);
     }
-    let heads = columns.map(|column| Cell::from(column.head.to_owned()));
-    let lines = std::iter::once(&heads).chain(rows);
-    lines.map(|row| line(row, &widths)).collect::<Vec<_>>().join("\n")
+    lines().map(|row| line(row, &widths)).collect::<Vec<_>>().join("\n")
 }
 
-fn shrink<const N: usize>(columns: &[TableColumn; N], widths: &mut [usize; N], within: usize) {
-    let gaps = GAP * N.saturating_sub(1);
+fn shrink(columns: &[TableColumn], widths: &mut [usize], within: usize) {
+    let gaps = GAP * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > within {
-        let shrinkable = (0..N).filter(|at| columns[*at].min.is_some_and(|min| widths[*at] > min));
+        let shrinkable = (0..widths.len()).filter(|at| columns[*at].min.is_some_and(|min| widths[*at] > min));
         let Some(widest) = shrinkable.max_by_key(|at| widths[*at]) else { return };
         widths[widest] -= 1;
     }
 }
 
-fn line<const N: usize>(row: &[Cell; N], widths: &[usize; N]) -> String {
+fn line(row: &[Cell], widths: &[usize]) -> String {
     let mut line = String::new();
     let last = row.iter().rposition(|cell| !cell.text.is_empty());
     for (at, (cell, width)) in row.iter().zip(widths).enumerate().take(last.map_or(0, |last| last + 1)) {

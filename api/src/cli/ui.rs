@@ -1,11 +1,12 @@
 //! `ui`: the pages of a folder for who sits at this machine, for as long as the command runs; and `open`: the page of a
 //! run.
 
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
 use super::args::{OpenArgs, UiArgs};
 use super::background_owner::take_over;
-use super::browser;
 use super::context::CommandContext;
 use super::interrupt::Interrupts;
 use super::output::note;
@@ -105,7 +106,7 @@ fn announce(context: &CommandContext, place: &FolderOptions, login: &str, opens:
     context.out.line(format!("{} at {url}", place.layout.root().display()));
     context.out.line(format!("  opens one browser, once, within 15 minutes: {login}"));
     if opens {
-        browser::open(login);
+        open_in_browser(login);
     }
     Ok(())
 }
@@ -126,7 +127,7 @@ pub(crate) async fn open(context: &CommandContext, args: OpenArgs) -> Result<u8,
         context.out.json(&json!({ "id": view.id, "short_id": view.short_id, "url": url }))?;
         return Ok(0);
     }
-    if args.print || !browser::open(&url) {
+    if args.print || !open_in_browser(&url) {
         context.out.line(url);
     }
     Ok(0)
@@ -175,4 +176,39 @@ async fn own_token(context: &CommandContext) -> Result<String, Fault> {
     }
     Err(Fault::new(Code::Refused, "no name is left for the token of the pages")
         .hint("everfold token link NAME logs in as an admin's token"))
+}
+
+/// Opens an address, where there is a screen; says whether something took it.
+fn open_in_browser(url: &str) -> bool {
+    let Some(program) = opener(cfg!(target_os = "macos"), |name| {
+        std::env::var_os(name).is_some_and(|value| !value.is_empty())
+    }) else {
+        return false;
+    };
+    let mut command = Command::new(program);
+    command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().is_ok()
+}
+
+/// The program that opens addresses; none without a screen, or where somebody came over ssh and sits elsewhere.
+fn opener(is_mac: bool, is_set: impl Fn(&str) -> bool) -> Option<&'static str> {
+    match is_mac {
+        true => (!is_set("SSH_CONNECTION")).then_some("open"),
+        false => (is_set("DISPLAY") || is_set("WAYLAND_DISPLAY")).then_some("xdg-open"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::opener;
+
+    #[test]
+    fn a_browser_is_opened_where_there_is_a_screen_alone() {
+        let with = |names: &'static [&'static str]| move |name: &str| names.contains(&name);
+        assert_eq!(opener(false, with(&[])), None);
+        assert_eq!(opener(false, with(&["DISPLAY"])), Some("xdg-open"));
+        assert_eq!(opener(false, with(&["WAYLAND_DISPLAY"])), Some("xdg-open"));
+        assert_eq!(opener(true, with(&[])), Some("open"));
+        assert_eq!(opener(true, with(&["SSH_CONNECTION"])), None);
+    }
 }

@@ -187,8 +187,20 @@ impl LocalFolder {
         }
     }
 
+    /// Lets go of the node that answers for a folder without a store, where another process made the store meanwhile.
+    async fn forget_imagined(&self, link: &mut Option<FolderLink>) {
+        let is_imagined = matches!(link, Some(FolderLink::Nowhere(_)));
+        if is_imagined
+            && !would_be_new(self.place.layout.root())
+            && let Some(FolderLink::Nowhere(imagined)) = link.take()
+        {
+            imagined.release().await;
+        }
+    }
+
     pub(super) async fn reach(&self) -> Result<(), Fault> {
         let mut link = self.link.lock().await;
+        self.forget_imagined(&mut link).await;
         if link.is_some() {
             return Ok(());
         }

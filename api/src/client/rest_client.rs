@@ -1,7 +1,10 @@
 //! A command's way to the routes: in a data folder or at a server, with the same requests.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::http::Response;
+use axum::http::{Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
 use everfold_engine::clock::{Stopwatch, draw_u128};
 use everfold_engine::id::RunId;
 use serde::Serialize;
@@ -25,27 +28,35 @@ enum Way {
     Server(Box<RemoteServer>),
 }
 
-/// A command's way to the routes.
+/// A command's way to the routes. Clones share it.
+#[derive(Clone)]
 pub struct Client {
-    way: Way,
+    way: Arc<Way>,
+}
+
+/// A whole answer.
+struct ReadAnswer {
+    status: StatusCode,
+    is_repeated: bool,
+    bytes: Vec<u8>,
 }
 
 impl Client {
     /// A client for a folder; reaches out with the first request.
     #[must_use]
     pub fn new(place: FolderOptions) -> Self {
-        Self { way: Way::Folder(Box::new(folder::LocalFolder::new(place))) }
+        Self { way: Arc::new(Way::Folder(Box::new(folder::LocalFolder::new(place)))) }
     }
 
     /// A client for a server; reaches out with the first request.
     pub(crate) fn at(server: RemoteServer) -> Self {
-        Self { way: Way::Server(Box::new(server)) }
+        Self { way: Arc::new(Way::Server(Box::new(server))) }
     }
 
     /// The folder in which the command works, where it works in one.
     #[must_use]
     pub fn place(&self) -> Option<&FolderOptions> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => Some(&folder.place),
             Way::Server(_) => None,
         }
@@ -53,7 +64,7 @@ impl Client {
 
     /// The server at which the command works, where it works at one.
     pub(crate) fn server(&self) -> Option<&RemoteServer> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(_) => None,
             Way::Server(server) => Some(server),
         }
@@ -61,7 +72,7 @@ impl Client {
 
     /// Resolves when this process owned the folder and lost it: what it waits for would not come.
     pub(crate) async fn folder_lost(&self) -> Fault {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.folder_lost().await,
             Way::Server(_) => std::future::pending().await,
         }
@@ -154,36 +165,64 @@ impl Client {
         .await
     }
 
+    /// Asks until a whole answer has come, and reads it as a document.
+    async fn ask<T: DeserializeOwned>(&self, ask: &RestRequest<'_>) -> Result<T, Fault> {
+        let ReadAnswer { status, is_repeated, bytes } = self.whole(ask).await?;
+        if status.is_success() {
+            return answer::parse(&bytes).map_err(|fault| self.versed(fault));
+        }
+        let fault = answer::fault_in(&bytes);
+        let fault =
+            fault.unwrap_or_else(|| Fault::new(Code::Internal, format!("{} answered {status}", self.who())));
+        let fault = self.versed(fault);
+        Err(match fault.code.exit() {
+            // What is so already is refused by some; that must not be taken for a failure of the first try.
+            2 | 4 if is_repeated && fault.code != Code::TokenMade => fault.hint(
+                "the first try lost its connection, and may have done this already: look before you try again",
+            ),
+            _plain => fault,
+        })
+    }
+
     /// Asks until a whole answer has come: one that breaks off is asked for again, a write with the
     /// key of its first try.
-    async fn ask<T: DeserializeOwned>(&self, ask: &RestRequest<'_>) -> Result<T, Fault> {
+    async fn whole(&self, ask: &RestRequest<'_>) -> Result<ReadAnswer, Fault> {
         let since = Stopwatch::start();
         loop {
             let response = self.send(ask).await?;
             let status = response.status();
             let is_repeated = response.extensions().get::<Repeated>().is_some();
-            let bytes = match answer::bytes(response.into_body()).await {
-                Ok(bytes) => bytes,
+            match answer::bytes(response.into_body()).await {
+                Ok(bytes) => return Ok(ReadAnswer { status, is_repeated, bytes }),
                 Err(BrokenAnswer::Off(_)) if since.elapsed() < self.patience() => {
                     tokio::time::sleep(AGAIN).await;
-                    continue;
                 }
                 Err(broken) => return Err(broken.into()),
-            };
-            if status.is_success() {
-                return answer::parse(&bytes).map_err(|fault| self.versed(fault));
             }
-            let fault = answer::fault_in(&bytes);
-            let fault = fault
-                .unwrap_or_else(|| Fault::new(Code::Internal, format!("{} answered {status}", self.who())));
-            let fault = self.versed(fault);
-            return Err(match fault.code.exit() {
-                // What is so already is refused by some; that must not be taken for a failure of the first try.
-                2 | 4 if is_repeated && fault.code != Code::TokenMade => fault.hint(
-                    "the first try lost its connection, and may have done this already: look before you try again",
-                ),
-                _plain => fault,
-            });
+        }
+    }
+
+    /// Answers a request of a program that speaks to the routes as if they were here: whole, and a fault of the way as
+    /// the problem document that it is.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let sent = async {
+            let body = answer::bytes(body).await?;
+            let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+            let headers = head.headers.iter().filter(|(name, _)| *name != header::CONTENT_TYPE);
+            let headers =
+                headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?.to_owned())));
+            let body = (!body.is_empty()).then_some(body);
+            let ask = RestRequest { method: head.method.as_str(), path, headers: headers.collect(), body };
+            self.whole(&ask).await
+        };
+        match sent.await {
+            Ok(ReadAnswer { status, bytes, .. }) => {
+                let mut response = Response::new(Body::from(bytes));
+                *response.status_mut() = status;
+                response
+            }
+            Err(fault) => self.versed(fault).into_response(),
         }
     }
 
@@ -202,7 +241,7 @@ impl Client {
     }
 
     async fn send(&self, ask: &RestRequest<'_>) -> Result<Response<Body>, Fault> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.send(ask).await,
             Way::Server(server) => server.send(ask).await,
         }
@@ -210,7 +249,7 @@ impl Client {
 
     /// How long an answer that breaks off is asked for again.
     fn patience(&self) -> std::time::Duration {
-        match &self.way {
+        match &*self.way {
             Way::Folder(_) => folder::PATIENCE,
             Way::Server(server) => server.patience(),
         }
@@ -222,7 +261,7 @@ impl Client {
 
     /// The fault, with what is to be known of it where a server said it.
     fn versed(&self, fault: Fault) -> Fault {
-        match &self.way {
+        match &*self.way {
             Way::Folder(_) => fault,
             Way::Server(server) => server.versed(fault),
         }
@@ -233,7 +272,7 @@ impl Client {
     /// # Errors
     /// The store cannot be opened, or its owner or the server does not answer.
     pub async fn reach(&self) -> Result<(), Fault> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.reach().await,
             Way::Server(server) => server.meet().await.map(|_version| ()),
         }
@@ -241,7 +280,7 @@ impl Client {
 
     /// Whether this process is the owner now.
     pub async fn is_owner(&self) -> bool {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.is_owner().await,
             Way::Server(_) => false,
         }
@@ -249,7 +288,7 @@ impl Client {
 
     /// The runs that this process goes on with, where it is the owner.
     pub async fn driven_runs(&self) -> Vec<RunId> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.driven_runs().await,
             Way::Server(_) => Vec::new(),
         }
@@ -258,7 +297,7 @@ impl Client {
     /// Ends the client; gives the folder back where this process is the owner. Gives the runs that
     /// another process must drive.
     pub async fn leave(&self, leave: Leave) -> Vec<RunId> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.leave(leave).await,
             Way::Server(_) => Vec::new(),
         }
@@ -271,7 +310,7 @@ impl Client {
 
     /// What this process holds, where it is the owner.
     pub async fn with_guard<R>(&self, body: impl FnOnce(&NodeGuard) -> R) -> Option<R> {
-        match &self.way {
+        match &*self.way {
             Way::Folder(folder) => folder.with_guard(body).await,
             Way::Server(_) => None,
         }

@@ -163,6 +163,12 @@ codes! {
     BadFilter = "EF0284", 422, 2, "the filter cannot be used",
         "A filter is an expression over the fields of a list's rows that is true or false: status == 'failed' && cost > 2.0 && labels.team == 'blue'. \
          The message names line and column. docs/reference/read-models.md has the fields of each list, with their types.";
+    BadQuery = "EF0285", 422, 2, "the query cannot be answered",
+        "A query is one SELECT of SQLite over the tables that `everfold sql --schema` lists: it reads, and does nothing else. The message names line and column. \
+         docs/reference/sql.md has the tables, the functions and the bounds.";
+    QueryTooLarge = "EF0286", 422, 2, "the query takes too much",
+        "A query may take 10 seconds, and all queries together hold 256 MiB. The hint says what makes it smaller: columns that rows are found by, fewer runs, \
+         and naming the runs where a table is folded run by run.";
 
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";

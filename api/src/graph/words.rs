@@ -29,6 +29,7 @@ fn one_route(route: &Route) -> String {
         RouteTo::Raise(by) => format!("raise: {}", setting(by)),
         RouteTo::Ignore => "ignore".to_owned(),
         RouteTo::Refuse(_) => "refuse".to_owned(),
+        RouteTo::Late(_) => "late".to_owned(),
         RouteTo::Rework(step) => {
             let held = if route.hold { " when a person says so" } else { "" };
             match route.max {

@@ -216,7 +216,7 @@ pub(crate) async fn decisions(
 }
 
 /// Decisions with their runs, as they were at a moment.
-async fn listed(
+pub(super) async fn listed(
     app: &App,
     places: Vec<DecisionPlace>,
     known: Position,

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use everfold_engine::clock;
+use everfold_engine::id::Version;
 use everfold_projections::{RUN_FIELDS, RunExpression, RunFilter};
 use serde::Deserialize;
 
@@ -10,7 +11,7 @@ use super::app::App;
 use super::extract::{Params, Path};
 use super::filter::compiled;
 use crate::fault::{Code, Fault};
-use crate::node::{RunBisect, RunsBisect};
+use crate::node::{RunBisect, RunsBisect, RunsQuestion};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -19,6 +20,13 @@ pub(crate) struct RunBisectParams {
     /// An expression over the run's state: `steps.build.round > 1`, `cost > 2.0`, `status == 'blocked'`.
     #[param(required = true)]
     expression: Option<String>,
+    /// The version that looking begins at, without it the first: what was true before is not known. `next` of an answer
+    /// goes on.
+    #[param(minimum = 1)]
+    from: Option<u64>,
+    /// Events that are looked at, 100,000 at most.
+    #[param(minimum = 1)]
+    limit: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -32,6 +40,11 @@ pub(crate) struct RunsBisectParams {
     filter: Option<String>,
     /// Only runs of this pipeline.
     pipeline: Option<String>,
+    /// Where the answer before ended: its `next_cursor`.
+    cursor: Option<String>,
+    /// Runs that are looked at, 1,000 at most.
+    #[param(minimum = 1)]
+    limit: Option<u64>,
 }
 
 /// `GET /runs/{id}/bisect`: the first event of a run after which an expression is true.
@@ -50,7 +63,9 @@ pub(crate) async fn of_run(
     Params(params): Params<RunBisectParams>,
 ) -> Result<Json<RunBisect>, Fault> {
     let run = app.resolve(&run).await?;
-    Ok(Json(app.bisect(run, &asked(params.expression)?).await?))
+    let from = Version(params.from.unwrap_or(Version::FIRST.get()));
+    let limit = params.limit.unwrap_or(u64::MAX).max(1);
+    Ok(Json(app.bisect(run, &asked(params.expression)?, from, limit).await?))
 }
 
 /// `GET /bisect`: the first run, by start, of which an expression is true, and what changed of the definition between it
@@ -66,9 +81,9 @@ pub(crate) async fn of_runs(
     State(app): State<App>,
     Params(params): Params<RunsBisectParams>,
 ) -> Result<Json<RunsBisect>, Fault> {
-    let RunsBisectParams { expression, filter, pipeline } = params;
+    let RunsBisectParams { expression, filter: filter_source, pipeline, cursor, limit } = params;
     let now = clock::now();
-    let asked_of_rows = match filter.as_deref() {
+    let asked_of_rows = match filter_source.as_deref() {
         Some(source) => {
             let set_aside = app.set_aside().into_iter().collect();
             Some(RunExpression::new(compiled(source, &RUN_FIELDS, now)?, now, set_aside))
@@ -76,7 +91,9 @@ pub(crate) async fn of_runs(
         None => None,
     };
     let filter = RunFilter { pipeline, asked: asked_of_rows, ..RunFilter::default() };
-    Ok(Json(app.bisect_runs(filter, &asked(expression)?).await?))
+    let limit = limit.unwrap_or(u64::MAX).max(1);
+    let question = RunsQuestion { filter, source: asked(expression)?, filter_source, cursor, limit };
+    Ok(Json(app.bisect_runs(question).await?))
 }
 
 fn asked(expression: Option<String>) -> Result<String, Fault> {

@@ -3,6 +3,8 @@
 //! Law: rows are read in parts, and an answer ends where a part ends, so that its cursor goes on exactly there. One answer
 //! looks at so many rows at most, and ends before a part that the evaluations go over too much in.
 
+use std::borrow::Borrow;
+
 use everfold_engine::id::Position;
 use everfold_projections::{FilterRow, Judged, RowFields, RowFilter, RowScan, ScanReport};
 use serde::Serialize;
@@ -51,14 +53,16 @@ fn too_much() -> Fault {
         .hint("ask for fewer rows with `limit`, or for less of each")
 }
 
-struct JsonRow<'a>(&'a Value);
+/// A row by its JSON, as the list shows it.
+pub(super) struct JsonRow<T>(pub(super) T);
 
-impl FilterRow for JsonRow<'_> {
+impl<T: Borrow<Value>> FilterRow for JsonRow<T> {
     fn field(&self, name: &str) -> Value {
-        let dollars = || self.0["cost_usd"].as_str().and_then(|usd| usd.parse::<f64>().ok());
+        let row: &Value = self.0.borrow();
+        let dollars = || row["cost_usd"].as_str().and_then(|usd| usd.parse::<f64>().ok());
         match name {
             "cost" => dollars().into(),
-            name => self.0.get(name).cloned().unwrap_or_default(),
+            name => row.get(name).cloned().unwrap_or_default(),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{Extensions, HeaderMap};
 use axum::{Extension, Router, middleware};
 use serde_json::Value;
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,9 +17,9 @@ use super::app::{App, BODY_BYTES_MAX};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control, diff,
-    events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, moments, notices,
-    orch, pipeline_stats, pipelines, projections, read_turns, rerun, role_check, runs, schedules, signals,
-    spend, state, stats, store, stream, why, worker_reports, workers,
+    events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp, moments,
+    notices, orch, pipeline_stats, pipelines, projections, query, read_turns, rerun, role_check, runs,
+    schedules, signals, spend, state, stats, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -27,11 +28,21 @@ use everfold_pages::Rest;
 /// Shorter answers are not compressed: a compressor holds more memory than they have bytes.
 const COMPRESSED_FROM: u64 = 1024;
 
-/// All routes over one node, and the pages over them. The listener of a connection puts a [`crate::access::Caller`] into
+/// All routes over one node, and over them the pages and the tools of agents. The listener of a connection puts a [`crate::access::Caller`] into
 /// the request's extensions; a request without one is refused.
 pub fn router(node: Arc<Node>) -> Router {
-    let rest = Rest::new(rest(Arc::clone(&node)));
-    everfold_pages::beside(rest, live::changes(node))
+    let reservations = byte_reservation::Reservations::default();
+    let rest = rest(Arc::clone(&node), reservations.clone());
+    let tools = mcp::McpTools::new(&node, rest.clone(), reservations);
+    let pages = everfold_pages::beside(Rest::new(rest), live::changes(node));
+    Router::new()
+        .fallback(async move |request: Request| {
+            if request.uri().path() == mcp::PATH {
+                return tools.answer(request).await;
+            }
+            let Ok(response) = pages.clone().oneshot(request).await;
+            response
+        })
         .layer(middleware::from_fn(layers::with_request_id))
         .layer(CompressionLayer::new().compress_when(compressible()))
         .layer(middleware::from_fn(layers::with_some_encoding))
@@ -48,7 +59,7 @@ fn compressible() -> impl Predicate {
 }
 
 /// The routes of REST over one node.
-fn rest(node: Arc<Node>) -> Router {
+fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router {
     let (routes, _document) = routes().split_for_parts();
     routes
         .fallback(role_check::no_route)
@@ -59,8 +70,9 @@ fn rest(node: Arc<Node>) -> Router {
         .layer(middleware::from_fn(layers::within_time))
         .layer(middleware::from_fn(layers::with_request_id))
         .layer(Extension(DocumentText(document_text)))
-        .layer(Extension(byte_reservation::Reservations::default()))
+        .layer(Extension(reservations))
         .layer(Extension(read_turns::ReadTable::default()))
+        .layer(Extension(query::QueryTurns::default()))
         .layer(CompressionLayer::new().compress_when(compressible()))
         .with_state(node)
 }
@@ -104,6 +116,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bisect::of_runs))
         .routes(routes!(why::of_run))
         .routes(routes!(why::of_folder))
+        .routes(routes!(query::schema, query::query))
         .routes(routes!(state::definition))
         .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))

@@ -12,10 +12,12 @@ use everfold_engine::expr::{Allowance, Loaded, ValueRef};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunState;
-use everfold_projections::{FilterError, RunFilter, RunOrder, RunRow, StateAnswer, StateQuestion};
+use everfold_projections::{FilterError, RunFilter, RunOrder, RunPage, RunRow, StateAnswer, StateQuestion};
 use serde_json::Value;
 
 use super::bisect_answer::{DefinitionChange, FoundEvent, NamedRun, RunBisect, RunsBisect};
+use super::bisect_names::BisectNames;
+use super::cursor::CursorOf;
 use super::handle::Node;
 use super::run_diff::brief;
 use crate::body::filter::UndecidedRows;
@@ -33,15 +35,36 @@ const VALUES_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Differences of two definitions that are listed.
 const CHANGES_MAX: usize = 50;
 
+/// A question to the runs of a list.
+pub(crate) struct RunsQuestion {
+    /// Which runs.
+    pub(crate) filter: RunFilter,
+    /// What is asked of each.
+    pub(crate) source: String,
+    /// The expression of the filter, as it was written.
+    pub(crate) filter_source: Option<String>,
+    /// Where an answer before ended.
+    pub(crate) cursor: Option<String>,
+    /// Runs that are looked at, [`RUNS_MAX`] at most.
+    pub(crate) limit: u64,
+}
+
 impl Node {
     /// The first event of a run after which an expression is true, and whether it became false again.
     ///
     /// # Errors
     /// There is no such run; the expression cannot be asked.
-    pub(crate) async fn bisect(&self, run: RunId, source: &str) -> Result<RunBisect, Fault> {
+    pub(crate) async fn bisect(
+        &self,
+        run: RunId,
+        source: &str,
+        from: Version,
+        limit: u64,
+    ) -> Result<RunBisect, Fault> {
         let definition = self.definition(run).await?;
         let question = StateQuestion::compile(source, Some(&definition)).map_err(refused)?;
         let mut scan = BisectScan::new(self);
+        let mut names = BisectNames::new(question.asked_names());
         let mut history: HistoryFold = self.engine().history(run);
         let mut found = RunBisect {
             run,
@@ -54,11 +77,17 @@ impl Node {
             last: None,
             looked_at: 0,
             more: false,
+            next: None,
+            unknown: Vec::new(),
             undecided: None,
         };
         while let Some(envelope) = history.next().await? {
-            if found.looked_at == EVENTS_MAX || scan.is_over() {
-                found.more = true;
+            let version = envelope.header.version;
+            if version < from {
+                continue;
+            }
+            if found.looked_at == limit.min(EVENTS_MAX) || scan.is_over() {
+                (found.more, found.next) = (true, Some(version));
                 break;
             }
             let Some(state) = history.state() else { break };
@@ -78,6 +107,12 @@ impl Node {
             found.last = answer;
         }
         found.undecided = scan.undecided;
+        if found.first.is_none()
+            && let Some(state) = history.state()
+        {
+            names.look(state);
+            found.unknown = names.unknown();
+        }
         let version =
             found.first.as_ref().map(|found| found.event.version).filter(|version| *version > Version::FIRST);
         if let Some(version) = version {
@@ -102,22 +137,35 @@ impl Node {
     ///
     /// # Errors
     /// The expression cannot be asked; a run cannot be read.
-    pub(crate) async fn bisect_runs(&self, filter: RunFilter, source: &str) -> Result<RunsBisect, Fault> {
-        StateQuestion::compile(source, None).map_err(refused)?;
+    pub(crate) async fn bisect_runs(&self, asked: RunsQuestion) -> Result<RunsBisect, Fault> {
+        let RunsQuestion { filter, source, filter_source, cursor: from, limit } = asked;
+        let source = source.as_str();
+        let question = StateQuestion::compile(source, None).map_err(refused)?;
+        let mut names = BisectNames::new(question.asked_names());
+        let paged = CursorOf::RunsOldest.with(&[
+            Some("bisect"),
+            Some(source),
+            filter_source.as_deref(),
+            filter.pipeline.as_deref(),
+        ]);
+        let from = self.in_list(paged, from.as_deref())?;
         let mut scan = BisectScan::new(self);
         let mut before: BTreeMap<String, RunRow> = BTreeMap::new();
-        let (mut looked_at, mut cursor, mut first, mut more) = (0, None, None, false);
+        let (mut looked_at, mut cursor, mut first) = (0_u64, from, None);
         'pages: loop {
-            let of_page = filter.clone();
-            let page = self
-                .runs(None, move |runs| runs.list(&of_page, RunOrder::Oldest, cursor, PAGE, None))
-                .await?;
-            for row in page.items {
-                if looked_at == RUNS_MAX || scan.is_over() {
-                    more = true;
+            let left = limit.min(RUNS_MAX).saturating_sub(looked_at);
+            if left == 0 || scan.is_over() {
+                break;
+            }
+            let size = PAGE.min(usize::try_from(left).unwrap_or(PAGE));
+            let page = self.oldest(&filter, cursor, size).await?;
+            for (at, row) in page.items.into_iter().enumerate() {
+                if scan.is_over() {
+                    cursor = if at == 0 { cursor } else { self.oldest(&filter, cursor, at).await?.next };
                     break 'pages;
                 }
                 let state = self.engine().state(row.id).await?;
+                names.look(&state);
                 looked_at += 1;
                 let answer = match StateQuestion::compile(source, Some(state.definition())) {
                     Ok(question) => scan.ask(row.id, &question, &state).await?,
@@ -135,17 +183,23 @@ impl Node {
                 break;
             }
         }
+        let next = cursor.filter(|_| first.is_none());
         let mut found = RunsBisect {
             expression: source.to_owned(),
             first: None,
             before: None,
             definition: None,
             looked_at,
-            more,
+            more: next.is_some(),
+            next_cursor: self.list_cursor(paged, next),
+            unknown: if first.is_none() { names.unknown() } else { Vec::new() },
             undecided: scan.undecided,
         };
         let Some((row, Some(hash))) = first else { return Ok(found) };
-        let former = before.remove(&row.pipeline);
+        let former = match before.remove(&row.pipeline) {
+            None if from.is_some() => self.former(&filter, &row).await?,
+            known => known,
+        };
         if let Some(former) = former {
             let then = self.definition(former.id).await?;
             if then.hash() != hash {
@@ -155,6 +209,31 @@ impl Node {
         }
         found.first = Some(self.found_run(&row, hash).await?);
         Ok(found)
+    }
+
+    /// A part of the list, the oldest first.
+    async fn oldest(&self, filter: &RunFilter, cursor: Option<u64>, size: usize) -> Result<RunPage, Fault> {
+        let filter = filter.clone();
+        self.runs(None, move |runs| runs.list(&filter, RunOrder::Oldest, cursor, size, None)).await
+    }
+
+    /// The run of the same pipeline before a run, which an earlier part of the answer looked at.
+    async fn former(&self, filter: &RunFilter, run: &RunRow) -> Result<Option<RunRow>, Fault> {
+        let of_pipeline = RunFilter { pipeline: Some(run.pipeline.clone()), ..filter.clone() };
+        let (mut cursor, mut former) = (None, None);
+        loop {
+            let page = self.oldest(&of_pipeline, cursor, PAGE).await?;
+            for row in page.items {
+                if row.id == run.id {
+                    return Ok(former);
+                }
+                former = Some(row);
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
     async fn found_run(&self, row: &RunRow, definition: Hash) -> Result<NamedRun, Fault> {

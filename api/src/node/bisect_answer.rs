@@ -1,6 +1,6 @@
 //! Answers of `/runs/{run}/bisect` and `/bisect`.
 
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
@@ -34,8 +34,28 @@ pub(crate) struct RunBisect {
     pub(crate) looked_at: u64,
     /// Looking ended at its bound: the run has more events.
     pub(crate) more: bool,
+    /// Where looking goes on, as `from`; null: no event is left.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    pub(crate) next: Option<Version>,
+    /// Names of the expression that the run does not have.
+    #[serde(default)]
+    pub(crate) unknown: Vec<UnknownName>,
     /// Events after which it is neither true nor false.
     pub(crate) undecided: Option<UndecidedRows>,
+}
+
+/// A name of an expression that no run has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct UnknownName {
+    /// `step`, `gate` or `label`.
+    pub(crate) kind: String,
+    /// The name.
+    pub(crate) name: String,
+    /// The step that has no such gate.
+    pub(crate) step: Option<String>,
+    /// The nearest name that there is.
+    pub(crate) near: Option<String>,
 }
 
 /// An event that was found.
@@ -63,6 +83,12 @@ pub(crate) struct RunsBisect {
     pub(crate) looked_at: u64,
     /// Looking ended at its bound: the list has more runs.
     pub(crate) more: bool,
+    /// Where looking goes on, as `cursor`; null: the run was found, or no run is left.
+    #[serde(default)]
+    pub(crate) next_cursor: Option<String>,
+    /// Names of the expression that none of the runs has which were looked at.
+    #[serde(default)]
+    pub(crate) unknown: Vec<UnknownName>,
     /// Runs of which it is neither true nor false.
     pub(crate) undecided: Option<UndecidedRows>,
 }

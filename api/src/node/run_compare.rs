@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::envelope::StreamId;
-use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::event::SkipReason;
+use everfold_engine::id::{Position, RunId, StepPath, Version};
+use everfold_engine::why::{of_condition, skip_message};
 use everfold_projections::{RoundEnd, RoundEndKind, RoundRow, RoundsOfRun};
 use serde_json::Value;
 
@@ -61,7 +63,11 @@ impl Node {
             same_definition: from.definition == to.definition,
             is_over: (from.status.is_ended(), to.status.is_ended()),
         };
-        let aligned = aligned(from_rounds.rows(), to_rounds.rows());
+        let aligned = aligned(&from_rounds, &to_rounds);
+        let mut first = divergence(&aligned, &common);
+        if let Some(first) = &mut first {
+            self.say_condition(first, &aligned, (one, other)).await;
+        }
         Ok(RunsDiff {
             from: from.short_id.clone(),
             to: to.short_id.clone(),
@@ -69,10 +75,26 @@ impl Node {
             differences: differences(&comparable(&from)?, &comparable(&to)?),
             same_input: common.same_input,
             same_definition: common.same_definition,
-            first: divergence(&aligned, &common),
+            first,
             rounds_total: aligned.len(),
             rounds: aligned.iter().take(ROUNDS_MAX).map(AlignedRound::pair).collect(),
         })
+    }
+
+    /// Says by which values the `when` was false of a step that one run alone passed over.
+    async fn say_condition(&self, first: &mut Divergence, rounds: &[AlignedRound<'_>], runs: (RunId, RunId)) {
+        let is_it = |round: &&AlignedRound<'_>| round.name() == (first.step.clone(), first.round);
+        let Some(round) = rounds.iter().find(is_it) else { return };
+        let passed_over = [(round.from, runs.0), (round.to, runs.1)].into_iter().find_map(|(row, run)| {
+            let row = row?;
+            (row.skipped == Some(SkipReason::When)).then_some((row.version, run))
+        });
+        let (Some((version, run)), Ok(path)) = (passed_over, first.step.parse::<StepPath>()) else { return };
+        // A copied part of a history may not fold by the definition of now: then the values stay unsaid.
+        if let Ok(state) = self.engine().state_at(run, Version(version.get() - 1)).await {
+            let said = of_condition(&state, &path.step).sentence;
+            first.cause = first.cause.replacen(skip_message(SkipReason::When), &said, 1);
+        }
     }
 
     async fn seen_run(&self, run: RunId, at: Option<Position>) -> Result<RunView, Fault> {
@@ -117,7 +139,7 @@ impl Node {
         let before = self.rounds_to(run, from).await?;
         let mut after = before.clone();
         self.fold_rounds(&mut after, run, from, to).await?;
-        let aligned = aligned(before.rows(), after.rows());
+        let aligned = aligned(&before, &after);
         let changed = aligned.iter().filter(|round| !round.parts().is_empty());
         Ok(changed.take(ROUNDS_MAX).map(AlignedRound::pair).collect())
     }
@@ -183,6 +205,8 @@ type RoundPlaces = (Option<usize>, Option<usize>);
 struct AlignedRound<'a> {
     from: Option<&'a RoundRow>,
     to: Option<&'a RoundRow>,
+    /// Where each is from.
+    of: (&'a RoundsOfRun, &'a RoundsOfRun),
 }
 
 /// What may be different between two rounds.
@@ -268,6 +292,8 @@ impl AlignedRound<'_> {
     /// What is different.
     fn parts(&self) -> Vec<RoundPart> {
         match (self.from, self.to) {
+            // Nothing else of a round that never began can be compared with one that did.
+            (Some(from), Some(to)) if is_passed(from) != is_passed(to) => vec![RoundPart::Ran],
             (Some(from), Some(to)) => {
                 RoundPart::ALL.into_iter().filter(|part| !part.is_same(from, to)).collect()
             }
@@ -302,14 +328,25 @@ impl AlignedRound<'_> {
         RoundPair {
             step,
             round,
-            from: self.from.map(compared_round),
-            to: self.to.map(compared_round),
+            from: self.from.map(|row| compared_round(row, self.of.0)),
+            to: self.to.map(|row| compared_round(row, self.of.1)),
             differs: self.parts().into_iter().map(|part| part.as_str().to_owned()).collect(),
         }
     }
 }
 
-fn compared_round(row: &RoundRow) -> ComparedRound {
+/// Whether a round ended and had not begun.
+fn is_passed(row: &RoundRow) -> bool {
+    let is_without_work = row.end.is_some_and(|end| match end.kind {
+        RoundEndKind::Skipped | RoundEndKind::Cancelled => true,
+        RoundEndKind::Succeeded | RoundEndKind::Failed | RoundEndKind::Reworked | RoundEndKind::Blocked => {
+            false
+        }
+    });
+    !row.began && is_without_work
+}
+
+fn compared_round(row: &RoundRow, rounds: &RoundsOfRun) -> ComparedRound {
     let ended = row.end.filter(|end| end.kind != RoundEndKind::Blocked);
     let gates = row.gates.iter().map(|(gate, said)| {
         let gate_side = ComparedGate {
@@ -324,20 +361,25 @@ fn compared_round(row: &RoundRow) -> ComparedRound {
     ComparedRound {
         version: row.version,
         end: row.end.map(|end| end.kind.as_str().to_owned()),
+        skipped: row.skipped.map(|reason| skip_message(reason).to_owned()),
         attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
         work: row.work,
         output: row.output.map(|output| output.hash),
         gates: gates.collect(),
         failure: row.failure.as_ref().map(|failure| plain(&failure.message)),
         began_at: row.began_at,
-        took_ms: ended.map(|end| milliseconds(end.at.since(row.began_at))),
+        took_ms: ended.map(|end| {
+            let idle = rounds.idle(row.version, end.version);
+            milliseconds(end.at.since(row.began_at).saturating_sub(idle))
+        }),
         cost_usd: usd(row.cost_micros),
     }
 }
 
 /// The rounds of both sides, in the order in which they began: a round stands where the side that came to it earlier has
 /// it.
-fn aligned<'a>(from: &'a [RoundRow], to: &'a [RoundRow]) -> Vec<AlignedRound<'a>> {
+fn aligned<'a>(one: &'a RoundsOfRun, other: &'a RoundsOfRun) -> Vec<AlignedRound<'a>> {
+    let (from, to, of) = (one.rows(), other.rows(), (one, other));
     let mut places: BTreeMap<(&str, u32), RoundPlaces> = BTreeMap::new();
     for (at, row) in from.iter().enumerate() {
         places.entry((row.step.as_str(), row.round.get())).or_default().0 = Some(at);
@@ -350,7 +392,7 @@ fn aligned<'a>(from: &'a [RoundRow], to: &'a [RoundRow]) -> Vec<AlignedRound<'a>
     let row = |rows: &'a [RoundRow], at: Option<usize>| at.and_then(|at| rows.get(at));
     ordered
         .into_iter()
-        .map(|(one, other)| AlignedRound { from: row(from, one), to: row(to, other) })
+        .map(|(one, other)| AlignedRound { from: row(from, one), to: row(to, other), of })
         .collect()
 }
 
@@ -391,6 +433,15 @@ fn cause(round: &AlignedRound<'_>, part: RoundPart, common: &Common) -> String {
         let side = if round.from.is_some() { "first" } else { "second" };
         return format!("only the {side} run came to this round; {given}");
     };
+    for (row, side, begun) in [(from, "first", "second"), (to, "second", "first")] {
+        if part == RoundPart::Ran && is_passed(row) {
+            let why = match row.skipped {
+                Some(reason) => format!("was passed over in the {side} run: {}", skip_message(reason)),
+                None => format!("had not begun when the {side} run ended or it was cancelled there"),
+            };
+            return format!("it began in the {begun} run, and {why}; {given}");
+        }
+    }
     let work = match (from.work == to.work, from.work.is_some()) {
         (true, true) => "the same work",
         (false, _) => "work that was given other values",

@@ -53,7 +53,7 @@ pub(crate) struct ComparedRun {
     /// The version that is compared.
     #[schema(value_type = u64)]
     pub(crate) version: Version,
-    /// How long it took, or takes up to its last event, in milliseconds.
+    /// How long it took, or takes up to its last event, in milliseconds; a fork began when it was forked.
     pub(crate) took_ms: u64,
     /// What it cost in US dollars.
     pub(crate) cost_usd: String,
@@ -73,7 +73,7 @@ pub(crate) struct RoundPair {
     pub(crate) from: Option<ComparedRound>,
     /// On the other side.
     pub(crate) to: Option<ComparedRound>,
-    /// What is different: `ran` (one side alone has it), `attempts`, `output`, `gates` (verdicts), `end`; and what alone
+    /// What is different: `ran` (it began on one side alone), `attempts`, `output`, `gates` (verdicts), `end`; and what alone
     /// makes no two runs part: `work` (what it was given to do), `evidence`, `policy` (of gates).
     pub(crate) differs: Vec<String>,
 }
@@ -86,6 +86,9 @@ pub(crate) struct ComparedRound {
     pub(crate) version: Version,
     /// `succeeded`, `failed`, `skipped`, `cancelled`, `reworked`, or `blocked`; null: it goes on.
     pub(crate) end: Option<String>,
+    /// Why it was passed over; null: it was not.
+    #[serde(default)]
+    pub(crate) skipped: Option<String>,
     /// How many attempts began.
     pub(crate) attempts: u32,
     /// The hash of what it was given to do.
@@ -101,7 +104,8 @@ pub(crate) struct ComparedRound {
     /// When it began.
     #[schema(value_type = schema::TimeSchema)]
     pub(crate) began_at: Timestamp,
-    /// How long it took in milliseconds; null: it has not ended.
+    /// How long it took in milliseconds, without the time between a fork's copied history and the fork; null: it has not
+    /// ended.
     pub(crate) took_ms: Option<u64>,
     /// What it cost in US dollars.
     pub(crate) cost_usd: String,

@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// The state of a run now, or after an event.
-    async fn state_then(&self, run: RunId, at: Option<Version>) -> Result<RunState, Fault> {
+    pub(super) async fn state_then(&self, run: RunId, at: Option<Version>) -> Result<RunState, Fault> {
         let state = match at {
             Some(version) => self.engine.state_at(run, version).await?,
             None => self.engine.state(run).await?,
@@ -95,7 +95,7 @@ impl Node {
     }
 
     /// The newest events of a run up to a version, by what they are about.
-    async fn trail(&self, run: RunId, to: Version) -> Result<Trail, Fault> {
+    pub(super) async fn trail(&self, run: RunId, to: Version) -> Result<Trail, Fault> {
         let (stream, mut trail) = (StreamId::run(run), Trail::default());
         let mut next = Version(to.get().saturating_sub(TRAIL_MAX)).next();
         while next <= to {

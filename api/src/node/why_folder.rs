@@ -6,10 +6,11 @@
 use std::sync::atomic::Ordering;
 
 use everfold_engine::clock;
-use everfold_engine::driver::{BreakerStand, LineView};
+use everfold_engine::driver::{LineView, Reason};
+use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::Writability;
-use everfold_engine::why::{CauseKind, CauseNode, CauseSubject};
+use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, of_run};
 use everfold_projections::{RunFilter, RunOrder};
 
 use super::handle::Node;
@@ -19,6 +20,8 @@ use crate::text::{count, cut};
 
 /// Runs of each kind that are named.
 const NAMED_MAX: usize = 5;
+/// Causes of each of them that are told; `why RUN` tells all.
+const OWN_MAX: usize = 3;
 
 impl Node {
     /// What holds up the runs of the folder.
@@ -30,7 +33,7 @@ impl Node {
         let of = |status: RunStatus| counts.get(&status).copied().unwrap_or_default();
         let open = counts.iter().filter(|(status, _)| !status.is_ended()).map(|(_, count)| count).sum();
         let mut causes = self.of_folder(open).await?;
-        causes.extend(of_line(&self.engine().line()));
+        causes.extend(of_line(&self.engine().held_up(), &self.engine().line()));
         causes.extend(self.of_functions());
         causes.extend(self.of_budgets().await?);
         for (status, kind, what) in [
@@ -111,6 +114,22 @@ impl Node {
         Ok(over.map(cause).collect())
     }
 
+    /// What a run waits for itself, the first few causes; none where it cannot be read.
+    async fn own_causes(&self, run: RunId) -> Vec<CauseNode> {
+        let Ok(state) = self.state_then(run, None).await else { return Vec::new() };
+        let Ok(trail) = self.trail(run, state.version()).await else { return Vec::new() };
+        let causes = of_run(&state, &trail).into_iter().take(OWN_MAX);
+        causes
+            .map(|mut cause| {
+                cause.because.clear();
+                if let Some(evidence) = &mut cause.evidence {
+                    evidence.run = Some(run);
+                }
+                cause
+            })
+            .collect()
+    }
+
     /// The runs in a status, the oldest named one by one.
     async fn of_status(
         &self,
@@ -122,12 +141,23 @@ impl Node {
         let filter = RunFilter { status: vec![status], ..RunFilter::default() };
         let page =
             self.runs(None, move |runs| runs.list(&filter, RunOrder::Oldest, None, NAMED_MAX, None)).await?;
-        let named = page.items.into_iter().map(|row| {
+        let mut named: Vec<CauseNode> = Vec::new();
+        for row in page.items {
             let title = row.title.as_ref().map(|title| format!(", {}", cut(title, 60))).unwrap_or_default();
             let note = row.shown.note().map(|note| format!(": {}", cut(note, 120))).unwrap_or_default();
             let sentence = format!("run {} ({}{title}){note}", row.short_id, row.pipeline);
-            CauseNode::new(kind, CauseSubject::run(row.id), sentence).since(row.shown.moved_at)
-        });
+            let own = self.own_causes(row.id).await;
+            // What waits may wait for people, a signal, a moment: its own causes say which.
+            let kind = match own.first() {
+                Some(own) if status == RunStatus::Waiting => own.kind,
+                _known => kind,
+            };
+            let cause = CauseNode::new(kind, CauseSubject::run(row.id), sentence);
+            named.push(cause.since(row.shown.moved_at).because(own));
+        }
+        let mut kinds = named.iter().map(|run| run.kind);
+        let first = kinds.next();
+        let kind = first.filter(|first| kinds.all(|kind| kind == *first)).unwrap_or(kind);
         let each = if number > 1 { "each " } else { "" };
         let sentence = format!("{} {each}{what}", count(number, "run"));
         let mut cause = CauseNode::new(kind, CauseSubject::default(), sentence).because(named);
@@ -140,43 +170,51 @@ impl Node {
     }
 }
 
-/// Places, resources, rates and breakers that attempts wait for.
-fn of_line(line: &LineView) -> Vec<CauseNode> {
-    let mut causes = Vec::new();
-    for (kind, pools) in [(CauseKind::Place, &line.places), (CauseKind::Resource, &line.resources)] {
-        for pool in pools.iter().filter(|pool| pool.waiting > 0) {
-            let waiting = waiting(pool.waiting);
-            let thing = if kind == CauseKind::Place { "places of" } else { "of the resource" };
-            let sentence = match pool.size {
-                0 => format!("the settings do not name the resource {}, and {waiting} for it", pool.name),
-                size => {
-                    format!("{} of {size} {thing} {} are in use, and {waiting}", pool.in_use, pool.name)
-                }
-            };
-            causes.push(CauseNode::new(kind, CauseSubject::name(&pool.name), sentence));
+/// What attempts wait for in line: each counts once.
+fn of_line(held_up: &[(Reason, usize)], line: &LineView) -> Vec<CauseNode> {
+    let cause = |(reason, number): &(Reason, usize)| {
+        let waiting = waiting(*number);
+        // It is there, and kept for a request that comes first.
+        let kept = |in_use: usize, size: usize| if in_use < size { ", the rest is kept" } else { "" };
+        match reason {
+            Reason::Resource { name, in_use, size, .. } => {
+                let kept = kept(*in_use, *size);
+                let sentence =
+                    format!("{in_use} of {size} of the resource {name} are in use{kept}, and {waiting}");
+                CauseNode::new(CauseKind::Resource, CauseSubject::name(name), sentence)
+            }
+            Reason::Unknown { name } => {
+                let sentence = format!("the settings do not name the resource {name}, and {waiting} for it");
+                CauseNode::new(CauseKind::Resource, CauseSubject::name(name), sentence)
+            }
+            Reason::Withheld { name, .. } => {
+                let sentence = format!("{waiting} for {reason}");
+                CauseNode::new(CauseKind::Resource, CauseSubject::name(name), sentence)
+            }
+            Reason::Place { name, in_use, size, .. } => {
+                let kept = kept(*in_use, *size);
+                let sentence = format!("{in_use} of {size} places of {name} are in use{kept}, and {waiting}");
+                CauseNode::new(CauseKind::Place, CauseSubject::name(name), sentence)
+            }
+            Reason::Rate { service, next, starts, per } => {
+                let sentence = format!("{service} starts {starts} times in {per}, and {waiting}");
+                CauseNode::new(CauseKind::Rate, CauseSubject::name(service), sentence).until(*next)
+            }
+            Reason::Breaker { service, since, next, last } => {
+                let breaker = line.breakers.iter().find(|breaker| breaker.service == *service);
+                let failures = breaker.map_or(0, |breaker| breaker.failures);
+                let last = last.as_ref().map(|last| format!(", the last: {}", cut(last, 120)));
+                let sentence = format!(
+                    "the breaker of {service} is open after {} in a row{}; {waiting}",
+                    count(u64::from(failures), "outage"),
+                    last.unwrap_or_default(),
+                );
+                let cause = CauseNode::new(CauseKind::Breaker, CauseSubject::name(service), sentence);
+                cause.since(*since).until(*next)
+            }
         }
-    }
-    for rate in line.rates.iter().filter(|rate| rate.waiting > 0) {
-        let waiting = waiting(rate.waiting);
-        let sentence =
-            format!("{} starts {} times in {}, and {waiting}", rate.service, rate.starts, rate.per);
-        causes.push(
-            CauseNode::new(CauseKind::Rate, CauseSubject::name(&rate.service), sentence).until(rate.next),
-        );
-    }
-    for breaker in line.breakers.iter().filter(|breaker| breaker.state != BreakerStand::Closed) {
-        let last =
-            breaker.last.as_ref().map(|last| format!(", the last: {}", cut(last, 120))).unwrap_or_default();
-        let sentence = format!(
-            "the breaker of {} is open after {} in a row{last}; {}",
-            breaker.service,
-            count(u64::from(breaker.failures), "outage"),
-            waiting(breaker.waiting),
-        );
-        let cause = CauseNode::new(CauseKind::Breaker, CauseSubject::name(&breaker.service), sentence);
-        causes.push(cause.since(breaker.since).until(breaker.next));
-    }
-    causes
+    };
+    held_up.iter().map(cause).collect()
 }
 
 /// How many attempts wait: `1 attempt waits`, `2 attempts wait`.

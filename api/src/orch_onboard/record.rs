@@ -7,6 +7,7 @@ use std::path::Path;
 
 use everfold_engine::definition::value_of;
 use everfold_engine::json::Value;
+use everfold_engine::text::one_line;
 
 use super::checklist::{Checklist, SetupFinding, SetupItem};
 use super::request::OnboardRequest;
@@ -15,6 +16,9 @@ use super::settings_document;
 /// The ids of the states that steer, by their names in the record; none where Plane was not asked.
 pub(super) type ProjectStates = Vec<(&'static str, String)>;
 
+/// The names of the states that steer, as records write them.
+const STEERING: [&str; 3] = ["in_progress", "approved", "rejected"];
+
 /// The record of the project.
 pub(super) async fn item(
     checklist: Checklist,
@@ -22,7 +26,7 @@ pub(super) async fn item(
     states: &ProjectStates,
 ) -> SetupItem {
     let record = record(request, states);
-    let look = async || look(request);
+    let look = async || look(request, states);
     let make = async || make(request, &record);
     let to_do = format!("in {}, below `projects:`: {}", request.projects.display(), record.trim());
     checklist.item("here", "projects.yaml", to_do, look, make).await
@@ -35,7 +39,7 @@ fn record(request: &OnboardRequest, states: &ProjectStates) -> String {
     format!("  {project}: {{ repo: {}, prefix: {prefix}{states} }}\n", yaml_text(repo))
 }
 
-fn look(request: &OnboardRequest) -> SetupFinding {
+fn look(request: &OnboardRequest, states: &ProjectStates) -> SetupFinding {
     let path = request.projects.display();
     let document = match settings_document::read(&request.projects) {
         Ok(document) => document,
@@ -49,8 +53,24 @@ fn look(request: &OnboardRequest) -> SetupFinding {
         found if found["prefix"] != request.prefix.as_str() => {
             SetupFinding::Out(format!("the record has the prefix {}", found["prefix"]))
         }
-        _same => SetupFinding::There(path.to_string()),
+        same => match foreign_state(&same["states"], states) {
+            Some(wrong) => SetupFinding::Out(wrong),
+            None => SetupFinding::There(path.to_string()),
+        },
     }
+}
+
+/// What of the record's `states` steers nothing: a name that there is not, or an id that Plane does not have for it.
+fn foreign_state(recorded: &Value, states: &ProjectStates) -> Option<String> {
+    recorded.as_object()?.iter().find_map(|(name, id)| {
+        if !STEERING.contains(&name.as_str()) {
+            let known = STEERING.join(", ");
+            return Some(format!("`states` of the record has “{}”, not one of {known}", one_line(name)));
+        }
+        let (_, known) = states.iter().find(|(state, _)| state == name)?;
+        (id != known.as_str())
+            .then(|| format!("`states.{name}` of the record is {id}, and “{known}” in Plane"))
+    })
 }
 
 fn make(request: &OnboardRequest, record: &str) -> Result<(), String> {

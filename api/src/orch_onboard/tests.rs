@@ -274,6 +274,29 @@ async fn the_users_of_the_tokens_are_written_as_ours_and_the_ids_of_the_states_t
 }
 
 #[tokio::test]
+async fn a_state_of_the_record_that_is_misspelt_or_that_plane_does_not_have_is_said() {
+    let stage = OnboardStage::set().await;
+    stage.onboard(&stage.request()).await;
+    let request = stage.request();
+    let written = std::fs::read_to_string(&request.projects).unwrap();
+    let said = async |former: &str, now: &str| {
+        assert!(written.contains(former), "{written}");
+        std::fs::write(&request.projects, written.replace(former, now)).unwrap();
+        let report = stage.onboard(&request).await;
+        assert_eq!(standing(&report, "here", "projects.yaml"), SetupStanding::Missing);
+        detail(&report, "here", "projects.yaml")
+    };
+    assert_eq!(
+        said("in_progress:", "in_progres:").await,
+        "`states` of the record has “in_progres”, not one of in_progress, approved, rejected"
+    );
+    assert_eq!(
+        said("\"id of Approved\"", "another").await,
+        "`states.approved` of the record is \"another\", and “id of Approved” in Plane"
+    );
+}
+
+#[tokio::test]
 async fn a_list_of_our_users_that_is_there_stays_and_what_it_lacks_is_said() {
     let stage = OnboardStage::set().await;
     let request = stage.request();

@@ -36,6 +36,7 @@ impl DeclaredRoute<'_> {
             RouteTo::Raise(_) => "raise".to_owned(),
             RouteTo::Ignore => "ignore".to_owned(),
             RouteTo::Refuse(_) => "refuse".to_owned(),
+            RouteTo::Late(_) => "late".to_owned(),
         }
     }
 }

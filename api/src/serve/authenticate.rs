@@ -20,7 +20,7 @@ use super::peers::Peers;
 use super::rate::RequestRates;
 use crate::access::{AccessError, Caller, Credential, RequestSession, SessionCookie};
 use crate::fault::{Code, Fault};
-use crate::http::BodyMax;
+use crate::http::{BodyMax, MCP_PATH};
 use crate::node::Node;
 
 /// The header that a program in the browser sends with a write, so that no other page can.
@@ -126,7 +126,7 @@ impl RequestGate {
                 Err(error) => return Err(error.into()),
             };
             // A form of a page carries it in a field, which the pages compare.
-            let is_form = !path.starts_with(REST) && is_form(headers);
+            let is_form = !path.starts_with(REST) && path != MCP_PATH && is_form(headers);
             if !is_read(method) && !is_form && !has_csrf(headers, &secret) {
                 return Err(Fault::new(
                     Code::NoCsrf,

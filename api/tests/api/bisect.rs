@@ -145,3 +145,70 @@ async fn the_first_run_is_told_with_the_run_before_it_and_what_changed_of_the_de
         api.get(&format!("/api/v1/bisect?expression={}", encoded("steps.absent.round > 1"))).await;
     assert_eq!((&other["first"], &other["undecided"]["rows"]), (&Value::Null, &json!(4)), "{other}");
 }
+
+#[tokio::test]
+async fn a_look_that_ends_at_its_bound_says_where_it_goes_on_and_the_parts_together_are_the_whole() {
+    let api = Api::new();
+    let definition = |id: &str| json!({ "definition": format!("name: n\nsteps: [{{ id: {id}, function: everfold.noop }}]") });
+    let mut runs = Vec::new();
+    for id in ["a", "a", "a", "b"] {
+        runs.push(api.started(definition(id), "succeeded").await);
+    }
+    let asked = encoded("steps.b.status == 'succeeded'");
+    let (code, part) = api.get(&format!("/api/v1/bisect?expression={asked}&limit=2")).await;
+    assert_eq!((code, &part["first"], &part["more"]), (200, &Value::Null, &json!(true)), "{part}");
+    assert_eq!(part["looked_at"], 2);
+    // None of the runs of this part has the step.
+    assert_eq!(part["unknown"][0]["name"], "b");
+    let cursor = part["next_cursor"].as_str().unwrap();
+    let (_, rest) = api.get(&format!("/api/v1/bisect?expression={asked}&limit=2&cursor={cursor}")).await;
+    assert_eq!((&rest["first"]["run"], &rest["before"]["run"]), (&json!(runs[3]), &json!(runs[2])), "{rest}");
+    assert_eq!((&rest["more"], &rest["next_cursor"]), (&json!(false), &Value::Null));
+    // The run before the first one is known where the part before looked at it.
+    let (_, part) = api.get(&format!("/api/v1/bisect?expression={asked}&limit=3")).await;
+    let cursor = part["next_cursor"].as_str().unwrap();
+    let (_, rest) = api.get(&format!("/api/v1/bisect?expression={asked}&cursor={cursor}")).await;
+    assert_eq!((&rest["first"]["run"], &rest["before"]["run"]), (&json!(runs[3]), &json!(runs[2])), "{rest}");
+    let (code, _) = api.get(&format!("/api/v1/bisect?expression=paused&cursor={cursor}")).await;
+    assert_eq!(code, 422, "a cursor of another question");
+
+    let run = &runs[3];
+    let path = format!("/api/v1/runs/{run}/bisect?expression={}", encoded("status == 'succeeded'"));
+    let (_, whole) = api.get(&path).await;
+    let (_, part) = api.get(&format!("{path}&limit=2")).await;
+    assert_eq!((&part["first"], &part["more"], &part["next"]), (&Value::Null, &json!(true), &json!(3)));
+    let (_, rest) = api.get(&format!("{path}&from=3")).await;
+    assert_eq!((&rest["first"], &rest["more"]), (&whole["first"], &json!(false)), "{rest}");
+}
+
+#[tokio::test]
+async fn a_name_that_no_run_has_is_told_with_the_nearest_one() {
+    let api = Api::new();
+    let run = sent_back(&api).await;
+    let labelled =
+        json!({ "definition": SENT_BACK, "input": { "deploy": true }, "labels": { "team": "blue" } });
+    api.started(labelled, "blocked").await;
+    let ask = |path: &str, source: &str| format!("/api/v1/{path}?expression={}", encoded(source));
+    for (source, kind, name, near) in [
+        ("steps.review.gates.?tets.?verdict.orValue('') == 'fail'", "gate", "tets", Some("tests")),
+        ("steps.bild.round > 1", "step", "bild", Some("build")),
+        ("labels.tem == 'blue'", "label", "tem", Some("team")),
+        ("labels.zebra == 'blue'", "label", "zebra", None),
+    ] {
+        let (code, found) = api.get(&ask("bisect", source)).await;
+        assert_eq!((code, &found["first"]), (200, &Value::Null), "{source}: {found}");
+        let unknown = &found["unknown"];
+        assert_eq!(
+            (&unknown[0]["kind"], &unknown[0]["name"], &unknown[0]["near"]),
+            (&json!(kind), &json!(name), &json!(near)),
+            "{source}: {found}"
+        );
+        assert_eq!(unknown.as_array().unwrap().len(), 1);
+    }
+    let gate = "steps.review.gates.?tets.?verdict.orValue('') == 'fail'";
+    let (_, found) = api.get(&ask(&format!("runs/{run}/bisect"), gate)).await;
+    assert_eq!(found["unknown"][0]["near"], "tests", "{found}");
+    let known = "steps.review.gates.?tests.?verdict.orValue('') == 'skipped'";
+    let (_, found) = api.get(&ask(&format!("runs/{run}/bisect"), known)).await;
+    assert_eq!(found["unknown"], json!([]), "{found}");
+}

@@ -4,6 +4,7 @@
 //! very binary once more, as the program that embeds; `ops` starts `everfold` itself.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod agent_tools;
 mod answers;
 mod artefacts;
 mod awaited_ends;
@@ -39,6 +40,7 @@ mod run_shapes;
 mod schema_mirrors;
 mod shared_budgets;
 mod slow_clients;
+mod sql;
 mod staged_tasks;
 mod stats;
 mod titles;

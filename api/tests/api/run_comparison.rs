@@ -176,3 +176,69 @@ async fn between_two_versions_stand_the_rounds_that_began_were_judged_or_ended()
     let (_, none) = api.get(&format!("/api/v1/runs/{run}/diff?from=3&to=3")).await;
     assert_eq!(none["rounds"], json!([]));
 }
+
+/// A step that runs by the input, one that always does.
+const CHOSEN: &str = "\
+name: chosen
+input: { type: object }
+steps:
+  - { id: one, function: everfold.noop, when: input.go }
+  - { id: two, function: everfold.noop, needs: [one] }
+";
+
+#[tokio::test]
+async fn a_step_that_one_run_passed_over_is_laid_beside_that_of_the_other_and_says_why() {
+    let api = Api::new();
+    let start = |go: bool| json!({ "definition": CHOSEN, "input": { "go": go } });
+    let (one, other) =
+        (api.started(start(true), "succeeded").await, api.started(start(false), "succeeded").await);
+    let diff = api.compared(&one, &other).await;
+    assert_eq!(
+        told(&diff["rounds"]),
+        ["one 1: succeeded skipped [ran]", "two 1: succeeded succeeded []"],
+        "{diff}"
+    );
+    assert_eq!(diff["rounds"][0]["to"]["skipped"], "its `when` was false");
+    let first = &diff["first"];
+    assert_eq!((&first["step"], &first["round"], &first["part"]), (&json!("one"), &json!(1), &json!("ran")));
+    assert!(first["from"].is_u64() && first["to"].is_u64(), "{first}");
+    assert_eq!(
+        first["cause"],
+        "it began in the first run, and was passed over in the second run: its `when` was false: input.go, \
+         where input.go was false; their inputs are different"
+    );
+    let turned = api.compared(&other, &one).await;
+    assert_eq!(told(&turned["rounds"])[0], "one 1: skipped succeeded [ran]");
+    let both = api.started(start(false), "succeeded").await;
+    assert_eq!(api.compared(&other, &both).await["first"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_round_that_a_fork_goes_on_with_took_no_time_between_its_copied_history_and_the_fork() {
+    let api = Api::new();
+    let one = api.started(json!({ "definition": CHOSEN, "input": { "go": true } }), "succeeded").await;
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    let (status, forked) = api.post(&format!("/api/v1/runs/{one}/fork"), json!({ "version": 3 })).await;
+    assert_eq!(status, 201, "{forked}");
+    let fork = forked["id"].as_str().unwrap().to_owned();
+    let view = api.until(&fork, "succeeded").await;
+    let at = |value: &Value| -> i64 {
+        value.as_str().unwrap().parse::<everfold_engine::time::Timestamp>().unwrap().0
+    };
+    let (_, events) = api.get(&format!("/api/v1/runs/{fork}/events")).await;
+    let events = events["items"].as_array().unwrap();
+    let forked_at = events.iter().position(|event| event["event"]["type"] == "RunForked").unwrap();
+    let idle = at(&events[forked_at]["recorded_at"]) - at(&events[forked_at - 1]["recorded_at"]);
+    assert!(idle >= 30, "{idle}");
+    let diff = api.compared(&one, &fork).await;
+    assert_eq!(diff["first"], Value::Null);
+    let whole = at(&view["ended_at"]) - at(&view["started_at"]);
+    assert_eq!(diff["runs"][1]["took_ms"], whole, "it began with the fork: {diff}");
+    // The fork goes on with the round that was open in the copied history.
+    let round = &diff["rounds"][0]["to"];
+    let is_end =
+        |event: &&Value| event["event"]["type"] == "StepSucceeded" && event["event"]["path"]["step"] == "one";
+    let end = events.iter().find(is_end).unwrap();
+    assert!(at(&round["began_at"]) < at(&events[forked_at]["recorded_at"]), "{round}");
+    assert_eq!(round["took_ms"], at(&end["recorded_at"]) - at(&round["began_at"]) - idle, "{round}");
+}

@@ -53,4 +53,9 @@ async fn figures_of_runs_come_by_group_and_the_answer_says_of_how_many_rows() {
         let (status, problem) = api.get(&format!("/api/v1/stats?{query}")).await;
         assert!(status == 422 && problem["detail"].as_str().unwrap().starts_with(said), "{query}: {problem}");
     }
+    for (by, near) in [("statsu", "status"), ("label.team", "labels.team"), ("failure.cod", "failure.code")] {
+        let (_, problem) = api.get(&format!("/api/v1/stats?by={by}")).await;
+        let wanted = format!("did you mean `{near}`?");
+        assert!(problem["hint"].as_str().unwrap().starts_with(&wanted), "{by}: {problem}");
+    }
 }

@@ -167,3 +167,21 @@ async fn why_nothing_happens_names_pauses_queues_and_what_people_are_asked() {
     assert_eq!(answer["open"], 3);
     insta::assert_snapshot!("why_nothing", told(&answer["causes"], &names));
 }
+
+#[tokio::test]
+async fn why_nothing_happens_says_of_each_run_what_it_waits_for_itself() {
+    let api = Api::new();
+    let signal = "name: of-signal\nsteps: [{ id: go, wait: { signal: ci } }]\n";
+    let retry = "name: of-retry\nsteps: [{ id: nap, wait: { for: 1h } }]\n";
+    let (go, nap) = (titled(&api, signal, "A", "waiting").await, titled(&api, retry, "B", "waiting").await);
+    let answer = why(&api, "/api/v1/why").await;
+    let group = answer["causes"].as_array().unwrap().last().unwrap();
+    let runs = group["because"].as_array().unwrap();
+    let of = |at: usize| {
+        let own = &runs[at]["because"][0];
+        (runs[at]["subject"]["run"].clone(), runs[at]["kind"].clone(), own["sentence"].clone())
+    };
+    assert_eq!(of(0), (json!(go), json!("signal"), json!("go waits for the signal ci")), "{answer}");
+    assert_eq!(of(1), (json!(nap), json!("timer"), json!("nap waits for its time")));
+    assert_eq!(runs[0]["because"][0]["evidence"]["run"], go, "the event is one of that run");
+}

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use modules::{Source, SourceFile, circles};
 
 /// The crates, from bottom to top, with the crates of this workspace that each may depend on.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("engine/base", &[]),
     ("engine/system", &["base"]),
     ("engine/language", &["base"]),
@@ -28,7 +28,9 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("projections", &["base", "system", "language", "core", "store", "ports"]),
     ("workflows", &["base", "system", "language", "core", "ports"]),
     ("api/pages", &[]),
-    ("api", &["engine", "projections", "workflows", "pages"]),
+    ("api/mcp", &[]),
+    ("api/sql", &[]),
+    ("api", &["engine", "projections", "workflows", "pages", "mcp", "sql"]),
 ];
 
 /// What must not be below the pure core.

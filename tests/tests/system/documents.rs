@@ -206,3 +206,27 @@ fn the_mechanisms_of_delivery_systems_name_sketches_that_run() {
     assert!(rows > 200, "{rows} mechanisms");
     assert_eq!(named, run);
 }
+
+/// Two runs, one of which failed and one of which waits, are enough for each verb to have something to say.
+#[test]
+fn the_verbs_of_the_cookbook_have_an_answer() {
+    const ASKS: &str = "name: asks\nlabels: { team: blue }\nsteps:\n  - { id: approve, approval: { title: Ship it?, roles: [lead] } }\n";
+    const FAILS: &str =
+        "name: counted\nsteps:\n  - { id: pass, gates: [{ id: even, expression: 1 == 2, code: ODD }] }\n";
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    for (name, text, code) in [("asks.yaml", ASKS, 6), ("fails.yaml", FAILS, 1)] {
+        std::fs::write(folder.join(name), text).unwrap();
+        let begun = shell(folder, &format!("everfold run --no-wait ./{name}"));
+        assert_eq!(begun.status.code(), Some(code), "{}", shown(&begun));
+    }
+    let page = text("guides/questions.md");
+    let verbs: Vec<&str> = page.lines().filter(|line| line.starts_with("everfold ")).collect();
+    assert!(verbs.len() >= 30, "{} verbs", verbs.len());
+    for verb in verbs {
+        let said = shell(folder, verb);
+        assert_eq!(said.status.code(), Some(0), "{verb}: {}", shown(&said));
+    }
+    let ended = shell(folder, "everfold cancel @1");
+    assert!(ended.status.success(), "{}", shown(&ended));
+}

@@ -1,6 +1,6 @@
 //! The command line as a whole: the flags of every verb, and the verbs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand, ValueHint};
 
@@ -14,7 +14,7 @@ use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
     AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef,
-    RunsArgs, SpendArgs, StateArgs, StatsArgs, WhyArgs,
+    RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
@@ -64,7 +64,7 @@ pub(crate) struct Cli {
     /// Say more about what the engine does
     #[arg(long, global = true, hide = true)]
     pub(crate) verbose: bool,
-    /// End the process by SIGKILL right after an event of this name is durable
+    /// End the process by SIGKILL right after an event of this name is durable, `*` after any event of a run
     #[arg(long, global = true, hide = true, value_name = "EVENT")]
     pub(crate) crash_after: Option<String>,
     #[command(subcommand)]
@@ -85,6 +85,8 @@ pub(crate) enum Verb {
     Open(OpenArgs),
     /// Serve the folder over HTTP, and go on with all its runs
     Serve(ServeArgs),
+    /// Tools for agents: the Model Context Protocol on stdin, stdout
+    Mcp,
     /// Who may call from afar: create, list, revoke, link
     Token(TokenArgs),
     /// Servers and folders that have names: list, add, use, show, remove
@@ -113,6 +115,8 @@ pub(crate) enum Verb {
     Board(BoardArgs),
     /// How many runs there are, and their figures by group
     Stats(StatsArgs),
+    /// Ask the lists by SQL, at any moment
+    Sql(SqlArgs),
     /// How far the read models are, and building one anew
     Projections(ProjectionsArgs),
     /// What people are asked
@@ -215,9 +219,11 @@ impl Cli {
 
 impl Verb {
     /// Whether the verb makes the data folder where there is none.
-    pub(crate) fn creates_folder(&self) -> bool {
+    pub(crate) fn creates_folder(&self, folder: &Path) -> bool {
         match self {
             Self::Run(args) => !args.dry_run,
+            // Clients start it wherever they are opened: only where a folder was made it makes a store.
+            Self::Mcp => folder.exists(),
             Self::Serve(_)
             | Self::Ui(_)
             | Self::Token(_)

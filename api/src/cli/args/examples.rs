@@ -100,6 +100,14 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "sql",
+        &[
+            ("everfold sql \"select status, count(*) as runs from runs group by status\"", ""),
+            ("everfold sql --schema runs", "the columns of a table"),
+            ("everfold sql \"select step, worked_ms from attempts('@')\" --format csv", ""),
+        ],
+    ),
+    (
         "spend",
         &[
             ("everfold spend --by model", ""),
@@ -306,6 +314,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold serve", "on 127.0.0.1:7878"),
             ("everfold serve --listen 0.0.0.0:7878 --tls-cert c.pem --tls-key k.pem", ""),
+        ],
+    ),
+    (
+        "mcp",
+        &[
+            ("everfold mcp", "a client of the protocol starts it; it speaks on stdin and stdout"),
+            ("everfold --server https://flow.example.org mcp", "the same tools over the runs of a server"),
         ],
     ),
     (

@@ -8,7 +8,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     (
         "Look",
         &[
-            "ui", "open", "runs", "show", "why", "watch", "logs", "events", "board", "stats", "spend",
+            "ui", "open", "runs", "show", "why", "watch", "logs", "events", "board", "stats", "sql", "spend",
             "orch", "debug",
         ],
     ),
@@ -16,7 +16,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ("Steer", &["pause", "interrupt", "cancel", "signal", "breakpoints", "budget", "limits"]),
     ("Time", &["state", "diff", "bisect", "fork", "replay", "audit"]),
     ("Pipelines", &["pipeline", "schedule", "hook", "hooks"]),
-    ("Serve", &["serve", "token", "context", "workers", "notices"]),
+    ("Serve", &["serve", "mcp", "token", "context", "workers", "notices"]),
     (
         "Care",
         &["doctor", "store", "projections", "bench", "explain", "completions", "man", "version", "help"],

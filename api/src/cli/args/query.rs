@@ -1,8 +1,8 @@
 //! What is looked at.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::name::name;
 
@@ -210,6 +210,12 @@ pub(crate) struct BisectArgs {
     /// The same of the runs of this pipeline
     #[arg(long, value_name = "NAME")]
     pub(crate) pipeline: Option<String>,
+    /// Look at this many runs, or events of the run, at most [default: 100000 runs, 1000000 events]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroU64>,
+    /// Go on where an answer ended that looked at as many as it may: at this run, or version of the run
+    #[arg(long, value_name = "PLACE", value_parser = name())]
+    pub(crate) from: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -304,4 +310,35 @@ pub(crate) struct SpendArgs {
     /// From this day on (UTC): 2026-11-20, yesterday, 7d
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// One SELECT over the tables; - reads it from stdin. With --schema: only these tables
+    #[arg(value_name = "SELECT")]
+    pub(crate) sql: Vec<String>,
+    /// The tables with their columns
+    #[arg(long)]
+    pub(crate) schema: bool,
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+    /// So many rows at most, up to 100000 [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// How rows are printed
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub(crate) format: RowsForm,
+}
+
+/// How the rows of a query are printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowsForm {
+    /// A table for readers
+    #[default]
+    Table,
+    /// A line of JSON for each row
+    Ndjson,
+    /// RFC 4180, with the names of the columns
+    Csv,
 }

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 114] = [
+const NAMES: [(&str, &str, &str); 116] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("POST", "/api/v1/runs:bulk", "orderRuns"),
@@ -44,6 +44,8 @@ const NAMES: [(&str, &str, &str); 114] = [
     ("GET", "/api/v1/runs/{run}/diff/{other}", "compareRuns"),
     ("GET", "/api/v1/runs/{run}/why", "explainRun"),
     ("GET", "/api/v1/why", "explainFolder"),
+    ("GET", "/api/v1/query", "describeTables"),
+    ("POST", "/api/v1/query", "queryTables"),
     ("GET", "/api/v1/runs/{run}/bisect", "bisectRun"),
     ("GET", "/api/v1/bisect", "bisectRuns"),
     ("GET", "/api/v1/runs/{run}/definition", "getRunDefinition"),

@@ -12,10 +12,11 @@ use super::{choices, errors, exact, names, operation};
 use crate::fault::ProblemDocument;
 
 /// The parts of the page, and what is said of each.
-pub(super) const TAGS: [(&str, &str); 16] = [
+pub(super) const TAGS: [(&str, &str); 17] = [
     ("runs", "Runs: the list, one of them, a new one."),
     ("steering", "What people and programs do to runs."),
     ("history", "What happened: events, former states, decisions, logs."),
+    ("queries", "SQL over the lists, at any moment."),
     ("orch", "Tasks that go along stages: where each stands, agents at work, reviews, costs."),
     ("inbox", "What people are asked, and what they answer."),
     ("spending", "Budgets, and what was used up."),

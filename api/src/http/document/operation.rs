@@ -241,6 +241,7 @@ fn takes_key(path: &str) -> bool {
         || rest.ends_with("/check")
         || rest.ends_with("/backtest")
         || rest.ends_with("/replay")
+        || rest == "query"
         || rest.ends_with("/drive")
         || matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries"))
 }

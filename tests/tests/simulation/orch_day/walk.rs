@@ -525,7 +525,11 @@ impl Walk {
     /// What is said of a task that is done.
     fn finish(&mut self) {
         self.say("deployer", texts::total(&self.usage));
-        self.say("deployer", "✅ Task completed! PR merged and deployed.");
+        let delivered = match self.is_merged || self.knows_pull {
+            true => "PR merged and deployed.",
+            false => "PR не открыт, ветка не слита.",
+        };
+        self.say("deployer", format!("✅ Task completed! {delivered}"));
         if !self.is_merged {
             let title = self.task.title.replace('&', "&amp;");
             self.task.live = texts::live(&title, &self.usage, self.is_self, self.knows_pull);

@@ -141,6 +141,38 @@ fn a_damaged_journal_is_repaired_by_typing_what_each_answer_says() {
     said(&scratch.run(&["store", "repair"]), 0, &["nothing need be repaired"]);
 }
 
+#[test]
+fn bisect_says_never_only_when_it_has_looked_at_everything() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps:\n  - { id: a, command: echo a }\n");
+    for _ in 0..3 {
+        said(&scratch.run(&["run", "./p.yaml"]), 0, &[]);
+    }
+    let answers = |args: &[&str], words: &[&str], never: &str| {
+        let done = scratch.run(args);
+        said(&done, 0, words);
+        assert!(!done.out.contains(never), "{done:#?}");
+    };
+    let (of_run, of_runs) = (["bisect", "@", "steps.a.round > 5"], ["bisect", "--pipeline", "p", "false"]);
+    answers(&of_run, &["was never true"], "--from");
+    let bounded = [&of_run[..], &["--limit", "2"]].concat();
+    answers(&bounded, &["after any of the 2 events looked at", "`--from 3` goes on"], "never");
+    answers(&[&of_run[..], &["--from", "3"]].concat(), &["is not true after any of the"], "never");
+    answers(&[&of_run[..], &["--from", "99"]].concat(), &["0 events looked at"], "never");
+    answers(&["bisect", "@", "steps.a.round > 0", "--limit", "3"], &["as far as it was looked at"], "--from");
+    answers(&of_runs, &["is true of no run"], "--from");
+    let bounded = [&of_runs[..], &["--limit", "2"]].concat();
+    answers(&bounded, &["is true of none of the 2 runs looked at", "goes on"], "of no run");
+    let cursor = scratch.run(&[&bounded[..], &["--json"]].concat()).json()["next_cursor"].clone();
+    let rest = [&of_runs[..], &["--from", cursor.as_str().unwrap()]].concat();
+    answers(&rest, &["is true of none of the 1 run looked at"], "of no run");
+    answers(
+        &["bisect", "--pipeline", "p", "labels.tem == 'x'"],
+        &["none of the runs has the label “tem”"],
+        "--from",
+    );
+}
+
 /// Programs that speak as the real ones do, without what they cost.
 fn with_agents(mode: &str) -> Scratch {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,6 @@
 //! The command line, seen from outside: the real program, real folders, real processes.
 
+mod agent_tools;
 mod answers;
 mod bad_input;
 mod child_runs_and_slots;

@@ -1,5 +1,5 @@
-//! The server is killed behind each kind of event of a task's whole way, and served again: never two agents at once,
-//! never a stage without its job, every outside effect once (O37, O91, O58).
+//! The server is killed behind each kind of event of a task's whole way, and behind each single event, and served again:
+//! never two agents at once, never a stage without its job, every outside effect once (O37, O91, O58).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,12 @@ use super::world::{SHOP, World, stands};
 
 /// Worlds at once: most of them wait most of the time.
 const WORKERS: usize = 3;
+
+/// Behind any event of a run.
+const ANY: &str = "*";
+
+/// Lives of a server that kills itself behind the first event of each; a task's way has some hundred.
+const LIVES_MAX: usize = 1_000;
 
 /// What comes when all is done and said: the test may be over first.
 const LAST: &str = "WorkspaceRemoved";
@@ -67,6 +73,10 @@ async fn whole_way(prepare: fn(&World), plan: Vec<String>) -> (World, Vec<String
     world.serve(plan.front().map(String::as_str));
     begin(&world, DARK, SHOP, "Dark mode");
     world.until_over_crashes("the analysis", &mut plan, stands(DARK, "In Review")).await;
+    // A state that was written and is not recorded so is written again by the next server, also over that of the owner.
+    while !world.is_state_told() {
+        world.until_over_crashes("a server", &mut plan, |_| true).await;
+    }
     world.services().set_state(DARK, "Approved", "owner");
     let is_over = |services: &Services| services.issues[DARK].state == "Done" && is_told(services, DARK);
     world.until_over_crashes("the end", &mut plan, is_over).await;
@@ -134,4 +144,21 @@ async fn o091_killed_behind_any_event_of_a_rework_a_task_ends_as_ever_and_nothin
     assert!(kinds.len() > 8, "{kinds:?}");
     drop(world);
     killed_behind(refuse, Some(REWORK), &kinds, golden).await;
+}
+
+/// Each server lives for one append: all that it did besides is done again, or found done, by the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn o091_killed_behind_every_single_event_a_task_ends_as_ever_and_nothing_is_done_twice() {
+    let refuse = |world: &World| {
+        let finding = "'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: there is no test.'";
+        world.plan("ET-001", "reviewer", 1, &format!("verdict review 12-review.md {finding}"));
+    };
+    let (world, _) = whole_way(refuse, Vec::new()).await;
+    let golden = seen(&world);
+    assert!(golden.two.is_empty() && golden.pulls == 1, "{golden:#?}");
+    drop(world);
+    let (world, rest) = whole_way(refuse, vec![ANY.to_owned(); LIVES_MAX]).await;
+    assert_eq!(seen(&world), golden);
+    let (deaths, appends) = (LIVES_MAX - rest.len(), world.appends_to_the_end());
+    assert!(appends > 60 && deaths >= appends, "{deaths} deaths, {appends} appends");
 }

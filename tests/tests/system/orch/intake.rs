@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::services::{Delivery, state_id};
-use super::walk::{DARK, approve_when_asked, begin, comments};
+use super::walk::{DARK, approve_when_asked, begin, comments, is_told};
 use super::world::{MAP, ORCHESTRATOR, PROJECTS, SHOP, World, stands};
 use crate::service::rest_client::PATIENCE;
 
@@ -23,9 +23,14 @@ fn update(id: &str, project: &str, issue: &str, state: &Value) -> Delivery {
 
 /// What each trigger made of a delivery, when it is handled: the words, and the reasons.
 async fn outcomes(world: &World, id: &str) -> Vec<(String, String)> {
+    outcomes_at(world, "plane", id).await
+}
+
+/// The same of a delivery from any source.
+pub(super) async fn outcomes_at(world: &World, source: &str, id: &str) -> Vec<(String, String)> {
     let since = std::time::Instant::now();
     loop {
-        let shown = world.client().get(&format!("/api/v1/hooks/plane/deliveries/{id}")).await;
+        let shown = world.client().get(&format!("/api/v1/hooks/{source}/deliveries/{id}")).await;
         if let Some(handled) = shown["handled"].as_array().and_then(|handled| handled.last()) {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let all = handled["outcomes"].as_array().unwrap().iter();
@@ -183,6 +188,35 @@ async fn o096_o097_o100_o119_two_at_once_and_the_same_again_are_one_task_and_wha
     let outcomes = outcomes(&world, "third").await;
     assert!(outcomes.iter().all(|(word, _)| word != "started" && word != "signalled"), "{outcomes:?}");
     assert_eq!((runs(&world).await, world.lines("agents").len()), (1, agents.len()));
+}
+
+/// In Plane each would stand as if something were to come of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn o085_o100_a_state_that_is_set_when_the_task_is_done_is_refused_with_a_comment_and_is_done_again() {
+    let world = World::new().await;
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", |services| stands(DARK, "Done")(services) && is_told(services, DARK)).await;
+    let agents = world.lines("agents");
+    let late = "⚠️ Задача завершена, статус не применён. Для новой работы создайте новую задачу.";
+    for (times, state) in ["Rejected", "In Progress", "Approved"].into_iter().enumerate() {
+        world.services().set_state(DARK, state, "owner");
+        let id = world.services().outbox.back().unwrap().id.clone();
+        world
+            .until("what is said of it", move |services| {
+                let said = comments(services, DARK).iter().filter(|text| *text == late).count();
+                said == times + 1 && services.issues[DARK].state == "Done"
+            })
+            .await;
+        let outcomes = outcomes(&world, &id).await;
+        assert!(
+            outcomes.iter().any(|(word, why)| word == "refused" && why.contains("it is done")),
+            "{outcomes:?}"
+        );
+    }
+    assert_eq!((runs(&world).await, world.lines("agents")), (1, agents));
+    let task = world.client().get("/api/v1/orch/tasks/ET-001").await;
+    assert_eq!((&task["status"], &task["tracker"]), (&"succeeded".into(), &"done".into()), "{task}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

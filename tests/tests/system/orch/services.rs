@@ -101,6 +101,8 @@ pub(super) struct Services {
     pub(super) comments: Vec<Comment>,
     pub(super) messages: Vec<Message>,
     pub(super) pulls: Vec<Pull>,
+    /// Reviews of pull requests, as Gitea lists them.
+    pub(super) reviews: Vec<Value>,
     /// Words of CI by commit.
     pub(super) statuses: BTreeMap<String, &'static str>,
     /// What CI will say of the next commits, by repository; success when there is nothing more.
@@ -339,7 +341,10 @@ impl Services {
                     None => Answer::status(404, json!({ "message": "not found" })),
                 }
             }
-            ("GET", ["pulls", _, "reviews"]) => Answer::ok(json!([])),
+            ("GET", ["pulls", _, "reviews"]) => {
+                let page = asked.parameter("page").is_none_or(|page| page == "1");
+                Answer::ok(self.reviews.iter().filter(|_| page).cloned().collect())
+            }
             ("POST", ["pulls"]) => {
                 let text = |name: &str| asked.body[name].as_str().unwrap_or_default().to_owned();
                 let head = text("head");

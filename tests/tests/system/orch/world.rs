@@ -2,7 +2,7 @@
 //!
 //! Law: what happens is caused by signed webhooks alone, as in an installation; waits are for what is seen, never for time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -291,12 +291,42 @@ impl World {
         }
     }
 
-    /// The kinds of events of the newest run, in order.
-    pub(super) fn event_kinds(&self) -> Vec<String> {
+    /// The events of the newest run, in order.
+    fn events(&self) -> Vec<Value> {
         let done = self.command(&["events", "@", "--json"]).output().unwrap();
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
-        let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        events.map(|event| event["event"]["type"].as_str().unwrap().to_owned()).collect()
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
+    }
+
+    /// The kinds of events of the newest run, in order.
+    pub(super) fn event_kinds(&self) -> Vec<String> {
+        self.events().iter().map(|event| event["event"]["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Whether the newest state that the tracker is to be told is recorded as sent.
+    pub(super) fn is_state_told(&self) -> bool {
+        let events = self.events();
+        let of_state = |kind: &str| {
+            let is_it =
+                |event: &&Value| event["event"]["type"] == kind && event["event"]["notice"] == "state";
+            events.iter().rev().find(is_it).map(|event| event["event"]["version"].clone())
+        };
+        of_state("NoticeQueued").is_some_and(|queued| of_state("NoticeSent") == Some(queued))
+    }
+
+    /// How many appends led to the end of the newest run: each has a moment of its own where the server died in between.
+    pub(super) fn appends_to_the_end(&self) -> usize {
+        let events = self.events();
+        let end = events.iter().position(|event| event["event"]["type"] == "RunSucceeded").unwrap();
+        let moments: BTreeSet<_> =
+            events[..=end].iter().map(|event| event["committed_at"].as_str()).collect();
+        moments.len()
+    }
+
+    /// Ends the server, and gives the data folder.
+    pub(super) fn left(&mut self) -> PathBuf {
+        self.server = None;
+        self.path(".everfold")
     }
 
     /// Where everything stands, for a test that fails.

@@ -91,6 +91,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("board", "", read(0)),
     ("stats", "", read(0)),
     ("spend", "", read(0)),
+    ("sql 'select count(*) from runs'", "", read(0)),
     ("orch status", "", read(0)),
     ("orch queue", "", read(0)),
     ("orch stuck", "", read(0)),
@@ -177,6 +178,8 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("store adopt", "", all(2)),
     ("orch import orch.sqlite", "", all(2)),
     ("orch onboard --project p --repo r --prefix ET --address http://localhost", "", all(2)),
+    // A client that asks for nothing: standard input has ended.
+    ("mcp", "", all(0)),
     // Of the program.
     ("pipeline check ./asks.yaml", "", all(0)),
     ("pipeline test ./asks.yaml", "", all(2)),

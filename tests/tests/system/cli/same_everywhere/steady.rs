@@ -30,6 +30,8 @@ impl Steady {
             (r#""(position|since|version|inputs|events|entropy|took_ms|driven|cwd)": [^,\n]+"#, "\"$1\": IT"),
             // That a process has started is recorded on its own, or not at all where it ends at once.
             (r"\b(version|at|models?)  ?\d+\b", "$1 N"),
+            // So is the version of each later event: `[RunSucceeded 24]`.
+            (r"\b((?:[A-Z][a-z]+){2,}) \d+\b", "$1 N"),
             (r"\d+ (inputs|events) ", "N $1 "),
             (r"(?m)^(\w+) +\d+ +\d+ +\d+ +", "$1  N  "),
             (r"\b(?:user:ada|token:admin|engine)\b", "WHO"),

@@ -1,0 +1,143 @@
+//! How a table is to be read for the conditions that SQLite offers: which of them the table takes, and what that costs.
+//!
+//! Law: a plan takes a condition only where the rows that it leaves are all that the condition is true of.
+
+use crate::column::{ColumnLookup, SqlColumn, SqlComparison};
+
+/// What a lookup by an index leaves of the rows: one in so many.
+const INDEX_LEAVES: f64 = 20.0;
+/// What a bound leaves of them.
+const RANGE_LEAVES: f64 = 3.0;
+/// What the argument of a table leaves: about so many rows.
+const ARGUMENT_LEAVES: f64 = 100.0;
+/// The cost of beginning to read, in rows.
+const BEGIN: f64 = 3.0;
+
+/// A condition as SQLite offers it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfferedCondition {
+    /// The column, by its place.
+    pub(crate) column: usize,
+    pub(crate) how: SqlComparison,
+    /// Whether its value is known when the table is read.
+    pub(crate) is_usable: bool,
+    /// Whether texts are compared byte by byte.
+    pub(crate) is_binary: bool,
+}
+
+/// How the table is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ScanPlan {
+    /// The conditions that it takes, by their places among those offered.
+    pub(crate) taken: Vec<usize>,
+    /// How many rows come of it, about.
+    pub(crate) rows: f64,
+    /// What it costs, in rows.
+    pub(crate) cost: f64,
+    /// One row at most comes of it.
+    pub(crate) is_unique: bool,
+}
+
+/// The plan; none where the argument of the table is not known yet: another order of the tables is needed.
+pub(crate) fn scan_plan(columns: &[SqlColumn], rows: u64, offered: &[OfferedCondition]) -> Option<ScanPlan> {
+    let mut plan = ScanPlan { taken: Vec::new(), rows: rows.max(1) as f64, cost: 0.0, is_unique: false };
+    for (place, condition) in offered.iter().enumerate() {
+        let column = columns.get(condition.column)?;
+        if !condition.is_usable {
+            if column.lookup == ColumnLookup::Argument && condition.how == SqlComparison::Equal {
+                return None;
+            }
+            continue;
+        }
+        let is_found = column.lookup.takes(condition.how);
+        // A time is handed on in any case: the table refuses texts that are none.
+        if !(is_found || column.of == crate::column::SqlType::Time)
+            || (column.of.is_text() && !condition.is_binary)
+        {
+            continue;
+        }
+        plan.taken.push(place);
+        if !is_found {
+            continue;
+        }
+        plan.rows = match column.lookup {
+            ColumnLookup::Key => {
+                plan.is_unique = true;
+                1.0
+            }
+            ColumnLookup::Index => (plan.rows / INDEX_LEAVES).max(1.0),
+            ColumnLookup::Range => (plan.rows / RANGE_LEAVES).max(1.0),
+            ColumnLookup::Argument => plan.rows.min(ARGUMENT_LEAVES),
+            ColumnLookup::EachRow => plan.rows,
+        };
+    }
+    plan.cost = plan.rows + BEGIN;
+    Some(plan)
+}
+
+/// The plan's conditions as a text, which SQLite keeps: `3=,5>=`.
+pub(crate) fn encode(taken: impl Iterator<Item = (usize, SqlComparison)>) -> String {
+    taken.map(|(column, how)| format!("{column}{}", how.sign())).collect::<Vec<_>>().join(",")
+}
+
+/// Reads the text back.
+pub(crate) fn decode(text: &str) -> Vec<(usize, SqlComparison)> {
+    let one = |part: &str| {
+        let digits = part.find(|sign: char| !sign.is_ascii_digit())?;
+        let how = SqlComparison::ALL.into_iter().find(|how| how.sign() == &part[digits..])?;
+        Some((part[..digits].parse().ok()?, how))
+    };
+    text.split(',').filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::SqlType;
+
+    fn column(of: SqlType, lookup: ColumnLookup) -> SqlColumn {
+        SqlColumn { name: "c".into(), of, lookup, names_row: false, about: "".into() }
+    }
+
+    fn offered(column: usize, how: SqlComparison) -> OfferedCondition {
+        OfferedCondition { column, how, is_usable: true, is_binary: true }
+    }
+
+    #[test]
+    fn a_key_costs_less_than_an_index_and_that_less_than_each_row() {
+        let columns = [
+            column(SqlType::Text, ColumnLookup::Key),
+            column(SqlType::Text, ColumnLookup::Index),
+            column(SqlType::Text, ColumnLookup::EachRow),
+        ];
+        let cost = |place| scan_plan(&columns, 10_000, &[offered(place, SqlComparison::Equal)]).unwrap().cost;
+        assert!(cost(0) < cost(1) && cost(1) < cost(2));
+        assert!(scan_plan(&columns, 10_000, &[offered(0, SqlComparison::Equal)]).unwrap().is_unique);
+    }
+
+    #[test]
+    fn what_an_index_would_answer_otherwise_is_left_to_sqlite() {
+        let columns = [column(SqlType::Text, ColumnLookup::Index)];
+        let taken = |condition| scan_plan(&columns, 10, &[condition]).unwrap().taken;
+        assert_eq!(taken(offered(0, SqlComparison::Equal)), [0]);
+        assert!(taken(offered(0, SqlComparison::Greater)).is_empty());
+        let nocase = OfferedCondition { is_binary: false, ..offered(0, SqlComparison::Equal) };
+        assert!(taken(nocase).is_empty(), "another collation finds more");
+        let unknown = OfferedCondition { is_usable: false, ..offered(0, SqlComparison::Equal) };
+        assert!(taken(unknown).is_empty());
+    }
+
+    #[test]
+    fn an_argument_that_is_not_known_yet_asks_for_another_order_of_the_tables() {
+        let columns = [column(SqlType::Text, ColumnLookup::Argument)];
+        let unknown = OfferedCondition { is_usable: false, ..offered(0, SqlComparison::Equal) };
+        assert_eq!(scan_plan(&columns, 10, &[unknown]), None);
+    }
+
+    #[test]
+    fn conditions_are_read_back_as_they_were_written() {
+        let all: Vec<(usize, SqlComparison)> = SqlComparison::ALL.into_iter().enumerate().collect();
+        assert_eq!(decode(&encode(all.iter().copied())), all);
+        assert!(decode("").is_empty());
+    }
+}
