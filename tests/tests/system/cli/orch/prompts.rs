@@ -83,7 +83,8 @@ fn o195_every_prompt_forbids_what_no_gate_can_see() {
 fn o5_o200_the_tester_names_what_is_missing_and_what_is_red_on_main_too() {
     let tester = prompt("tester");
     for words in [
-        "A test that fails on `origin/main`, too, is not this task's",
+        "`git fetch origin main`: one that fails on a fresh `origin/main`, too, is not this task's",
+        "Name it as a work item of its own",
         "“tool missing”, not a test that failed",
     ] {
         assert!(tester.contains(words), "{words}");
