@@ -63,11 +63,7 @@ async fn within<T>(
     tokio::time::timeout(limit, reading).await.map_err(late)?
 }
 
-async fn read(
-    workdir: &Workdir,
-    reference: &str,
-    path: &str,
-) -> Result<(String, Content), ProbeFailure> {
+async fn read(workdir: &Workdir, reference: &str, path: &str) -> Result<(String, Content), ProbeFailure> {
     if workdir.git.is_none() {
         return Err(never(format!("`from: {reference}` needs a git workspace")));
     }

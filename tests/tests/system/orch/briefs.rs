@@ -98,6 +98,25 @@ async fn o099_an_agent_that_failed_is_begun_again_with_the_words_that_were_said_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ov15_the_analyst_asks_in_the_midst_of_its_work_and_reads_the_answer() {
+    let world = World::new().await;
+    let asks = r#"echo '{"everfold": {"ask": {"text": "Which colour?"}}}' > "$EVERFOLD_OUTPUT""#;
+    world.plan("ET-001", "analyst", 1, asks);
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the question", stands(DARK, "Needs Input")).await;
+    let asked = |services: &Services| {
+        comments(services, DARK).iter().any(|text| text.contains("❓") && text.contains("Which colour?"))
+    };
+    world.until("the question in words", asked).await;
+    world.services().say(DARK, "Blue, please");
+    world.services().set_state(DARK, "In Progress", "owner");
+    world.until("the analysis", stands(DARK, "In Review")).await;
+    let second = prompt(&world, "ET-001", "analyst", 2);
+    assert!(second.contains("Comment of the owner: Blue, please"), "{second}");
+    assert!(second.contains("write `{\"everfold\": {\"ask\""), "the role knows how to ask: {second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn o117_a_rejection_without_words_does_not_bring_back_words_that_were_used() {
     let world = World::new().await;
     begin(&world, DARK, SHOP, "Dark mode");

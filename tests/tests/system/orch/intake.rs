@@ -72,6 +72,10 @@ async fn o095_o105_what_begins_nothing_asks_nobody_and_says_nothing() {
             "O95: an issue is created",
             changed(update("o95", SHOP, DARK, &named(SHOP, "Backlog")), "/action", json!("created")),
         ),
+        (
+            "O95: an issue is created in In Progress",
+            changed(update("o95-begun", SHOP, DARK, &in_progress), "/action", json!("created")),
+        ),
         ("O101: a comment", comment("o101-owner", "owner")),
         ("O101: a comment of our own", comment("o101-bot", "orch")),
         (
@@ -236,6 +240,26 @@ async fn o107_o108_an_issue_that_was_refused_is_blocked_with_one_comment_and_beg
     world.until("the analysis", stands(DARK, "In Review")).await;
     let agents = world.lines("agents");
     assert_eq!(agents, ["begin ET-001 analyst 1", "end ET-001 analyst 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o122_an_approval_by_an_id_that_the_settings_do_not_know_waits_until_they_do() {
+    let mut world = World::unserved().await;
+    let path = ".orch/projects.yaml";
+    let whole: Value = serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    let mut partial = whole.clone();
+    partial["projects"][SHOP]["states"].as_object_mut().unwrap().remove("approved");
+    world.write(path, &partial.to_string());
+    world.serve(None);
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the analysis", stands(DARK, "In Review")).await;
+    let approved = update("approved", SHOP, DARK, &json!(state_id(SHOP, "Approved")));
+    assert_eq!(world.deliver(&approved).await, Some(202));
+    let outcomes = outcomes(&world, "approved").await;
+    assert!(outcomes.iter().all(|(word, _)| word == "parked"), "{outcomes:?}");
+    world.write(path, &whole.to_string());
+    let is_begun = || world.lines("agents").iter().any(|line| line.starts_with("begin ET-001 architect 1"));
+    world.until("the architect", |_| is_begun()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
