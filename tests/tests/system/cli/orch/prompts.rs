@@ -80,6 +80,17 @@ fn o195_every_prompt_forbids_what_no_gate_can_see() {
 }
 
 #[test]
+fn o073_the_staging_log_names_its_commit_and_what_was_not_exercised() {
+    assert!(prompt("deployer").contains("`staging_check.py --base-url ADDRESS --mode stub --report FILE`"));
+    let settings = builtin::find("orch").unwrap().file("orch/settings.yaml").unwrap();
+    let fields =
+        settings.lines().find(|line| line.contains("base_url: http")).expect("the fields of staging");
+    for field in ["commit", "mode", "result", "unexercised", "inputs"] {
+        assert!(fields.contains(&format!("{field}: ")), "{field}: {fields}");
+    }
+}
+
+#[test]
 fn o5_o200_the_tester_names_what_is_missing_and_what_is_red_on_main_too() {
     let tester = prompt("tester");
     for words in [
