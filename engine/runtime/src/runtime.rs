@@ -20,6 +20,7 @@ use crate::end_watch::EndWatch;
 use crate::live_output::Live;
 use crate::mailboxes::Mailboxes;
 use crate::panic::panic_text;
+use crate::pipelines::FoldedPipelines;
 use crate::receivers::registry::Receivers;
 use crate::recovery::start_holds::StartHolds;
 use crate::run_locks::RunLocks;
@@ -66,6 +67,7 @@ pub(crate) struct Runtime {
     pub(crate) children: Children,
     /// Held while a version of a pipeline is saved: one is saved after the other.
     pub(crate) saving: tokio::sync::Mutex<()>,
+    pub(crate) folded_pipelines: FoldedPipelines,
     /// One for each history that is being copied under an idempotency key.
     pub(crate) forks: RunLocks,
     /// Starts that are on their way with credentials.
@@ -120,6 +122,7 @@ impl Runtime {
             ends: EndWatch::default(),
             children: Children::default(),
             saving: tokio::sync::Mutex::default(),
+            folded_pipelines: FoldedPipelines::new(),
             forks: RunLocks::default(),
             credential_holds: CredentialHolds::default(),
             triggers: TriggerCache::default(),
