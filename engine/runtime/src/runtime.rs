@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
@@ -75,6 +75,8 @@ pub(crate) struct Runtime {
     pub(crate) triggers: TriggerCache,
     /// While living attempts are re-attached, no new one starts.
     pub(crate) start_holds: StartHolds,
+    /// How many attempts of a former engine were taken up again.
+    pub(crate) reattached: AtomicUsize,
     /// The search for processes that a former engine left has begun.
     pub(crate) looked_for_survivors: AtomicBool,
     /// The search for workspaces that ended runs left has begun.
@@ -127,6 +129,7 @@ impl Runtime {
             credential_holds: CredentialHolds::default(),
             triggers: TriggerCache::default(),
             start_holds: StartHolds::default(),
+            reattached: AtomicUsize::new(0),
             looked_for_survivors: AtomicBool::new(false),
             swept: OnceCell::new(),
             looked_at_counters: OnceCell::new(),

@@ -15,7 +15,7 @@ fn prompt(world: &World, item: &str, step: &str, round: u32) -> String {
 }
 
 /// A world whose settings are changed before it is served.
-async fn world_with(change: impl FnOnce(&mut Value)) -> World {
+pub(super) async fn world_with(change: impl FnOnce(&mut Value)) -> World {
     let mut world = World::unserved().await;
     let path = ".orch/projects.yaml";
     let mut settings: Value =
@@ -56,6 +56,45 @@ async fn o088_ov11_a_developer_is_told_all_that_was_found_before_the_newest_firs
     let (newest, former) =
         (third.find("it stays dark").unwrap(), third.find("nobody tests the dusk").unwrap());
     assert!(newest < former, "{third}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o128_a_developer_whose_ci_failed_is_told_which_attempt_of_three_it_is() {
+    let world = World::new().await;
+    world.services().verdicts.insert("shop".to_owned(), ["failure", "failure"].into());
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    assert!(!prompt(&world, "ET-001", "developer", 1).contains("CI failed"));
+    for (round, words) in
+        [(2, "CI failed, fix and re-push (attempt 2/3)"), (3, "CI failed, fix and re-push (attempt 3/3)")]
+    {
+        let told = prompt(&world, "ET-001", "developer", round);
+        assert!(
+            told.contains(&format!("Note: round {round}, sent back by developer (check_ci_green)")),
+            "{told}"
+        );
+        assert!(told.contains(words), "{told}");
+        assert!(told.contains("Stage: development"), "{told}");
+    }
+    let mut states = world.services().issues[DARK].states.clone();
+    states.dedup();
+    let developments = states.iter().filter(|state| **state == "Development").count();
+    assert_eq!(developments, 1, "the issue stays in its stage: {states:?}");
+}
+
+/// The repository learns from what was refused; the role that reads it is told to (`ov23_` of the prompts).
+#[tokio::test(flavor = "multi_thread")]
+async fn ov23_what_a_review_refused_stands_in_the_lessons_of_the_branch() {
+    let world = world_with(|settings| settings["lessons"] = json!(true)).await;
+    world.plan("ET-001", "reviewer", 1, "verdict review 12-review.md 'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: nobody tests the dusk.'");
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    let lessons = git(&world.origin("shop"), &["show", "feature/ET-001-dark-mode:docs/lessons.md"]);
+    let one_line =
+        regex::Regex::new(r"^- ET-001: check_reviewer_verdict \([^;]*Verdict: 'REQUEST_CHANGES'\)$").unwrap();
+    assert!(one_line.is_match(lessons.trim_end()), "{lessons}");
 }
 
 /// The prompt of the attempt that followed was made before people said anything.

@@ -5,6 +5,7 @@
 
 mod advance;
 mod briefs;
+mod buttons;
 mod crash;
 mod deploy_hook;
 mod deploy_log;

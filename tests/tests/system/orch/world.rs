@@ -39,7 +39,7 @@ url = "URL/gitea"
 owner = "admin"
 token = { env = "ORCH_GITEA_TOKEN" }
 "#;
-const SECRET: &str = "hook-secret";
+pub(super) const SECRET: &str = "hook-secret";
 const CLAUDE: &str = include_str!("fake_claude.sh");
 
 /// The world of a test.
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// A bare origin with one commit, and its clone in `repos`.
-    fn repository(&self, name: &str) {
+    pub(super) fn repository(&self, name: &str) {
         let first = self.path(&format!("first/{name}"));
         std::fs::create_dir_all(&first).unwrap();
         git(&first, &["init", "--quiet", "--initial-branch=main"]);

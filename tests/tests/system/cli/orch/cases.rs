@@ -142,7 +142,7 @@ fn o86_every_stage_has_an_owner_and_a_state_of_the_tracker() {
     let has = |map: &str, key: &str| map.split(',').any(|pair| pair.trim().starts_with(&format!("{key}:")));
     for (stage, owner) in STAGES {
         assert!(
-            has(&owners, owner) && pipeline.contains(&format!("why-{owner}")) || owner == "deployer",
+            has(&owners, owner) && (pipeline.contains(&format!("why-{owner}")) || owner == "deployer"),
             "{stage}"
         );
         // A stage stands in the tracker under its own name, unless the map says another.

@@ -31,6 +31,8 @@ const SHORT: [(&str, &str); 7] = [
 ];
 /// Of a step: what says how it works, and not what follows.
 const WORK: [&str; 5] = ["env", "grace", "id", "retry", "timeout"];
+/// The steps of which the environment says what is deployed, and where to.
+const DEPLOYS: [&str; 2] = ["rollout", "rollback"];
 
 /// A value in one line, texts as they are.
 fn line(value: &Value) -> String {
@@ -94,8 +96,10 @@ fn rendered() -> String {
         fields(trigger.as_object().unwrap(), &[], "  ", &mut text);
     }
     for step in document["steps"].as_array().unwrap() {
-        text += &format!("\nstep {}\n  work: {}\n", step["id"].as_str().unwrap(), work(step));
-        let but = [&WORK[..], &["gates", "work", "on_signal"]].concat();
+        let id = step["id"].as_str().unwrap();
+        text += &format!("\nstep {id}\n  work: {}\n", work(step));
+        let mut but = [&WORK[..], &["gates", "work", "on_signal"]].concat();
+        but.retain(|field| *field != "env" || !DEPLOYS.contains(&id));
         fields(step.as_object().unwrap(), &but, "  ", &mut text);
         for (signal, routes) in step["on_signal"].as_object().into_iter().flatten() {
             text += &format!("  signal {signal}: {}\n", line(routes));
@@ -131,6 +135,9 @@ fn o2_the_snapshot_has_all_by_which_a_task_is_judged() {
         "signal in-progress",
         "git log -p",
         "grep -qiE",
+        "EXPECTED_COMMIT",
+        "LOCK_WAIT",
+        "TARGET_SERVICE",
     ] {
         assert!(text.contains(told), "{told}\n{text}");
     }
