@@ -60,6 +60,12 @@ async fn o144_a_stage_advances_though_no_usage_was_read_and_no_comment_could_be_
         (&developer["status"], &developer["usage"]["cost_usd"]),
         (&"succeeded".into(), &"0.000000".into())
     );
+    let events = world.events();
+    let notes =
+        events.iter().map(|event| &event["event"]).filter(|event| event["type"] == "AttemptSucceeded");
+    let unread = notes.filter(|event| event["told"]["note"] == "its usage could not be read");
+    let unread: Vec<_> = unread.map(|event| event["id"].to_string()).collect();
+    assert!(unread.len() == 1 && unread[0].contains("developer"), "{unread:?}");
     world.services().outages.clear();
     world.until("the last words", |services| is_told(services, DARK)).await;
     assert_eq!(said("💻 Developer"), 1, "once it is possible it is written, and once");

@@ -40,6 +40,11 @@ owner = "admin"
 token = { env = "ORCH_GITEA_TOKEN" }
 "#;
 pub(super) const SECRET: &str = "hook-secret";
+/// Is set where the walk is under the trap.
+pub(super) const TRAPPED: &str = "EVERFOLD_TEST_TRAPPED";
+/// Credentials of services that are no part of this world, as the machine of a developer has them.
+pub(super) const LIVE: [&str; 4] =
+    ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "GITHUB_TOKEN", "GITEA_TOKEN"];
 const CLAUDE: &str = include_str!("fake_claude.sh");
 
 /// The world of a test.
@@ -151,8 +156,20 @@ impl World {
         }
         command.env("ORCH_PLANE_API_TOKEN", "plane-token").env("ORCH_GITEA_TOKEN", "gitea-token");
         command.env("ORCH_TELEGRAM_BOT_TOKEN", "telegram-token").env("ORCH_PLANE_BOT_TESTER", "tester-token");
+        // A role whose variable is empty has no bot of its own.
+        command.env("ORCH_PLANE_BOT_REVIEWER", "");
+        if Self::is_walked_under_the_trap() {
+            for name in LIVE {
+                command.env(name, std::env::var_os(name).expect("the trap sets it"));
+            }
+        }
         command.stdin(Stdio::null());
         command
+    }
+
+    /// Whether this is the walk that has credentials which look alive, and nothing but loopback (O198).
+    pub(super) fn is_walked_under_the_trap() -> bool {
+        std::env::var_os(TRAPPED).is_some()
     }
 
     /// Begins to serve; it kills itself behind the first event of this type.
@@ -292,7 +309,7 @@ impl World {
     }
 
     /// The events of the newest run, in order.
-    fn events(&self) -> Vec<Value> {
+    pub(super) fn events(&self) -> Vec<Value> {
         let done = self.command(&["events", "@", "--json"]).output().unwrap();
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
