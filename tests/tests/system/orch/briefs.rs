@@ -190,6 +190,10 @@ async fn o045_each_round_of_a_review_stays_readable_with_its_commit() {
     begin(&world, DARK, SHOP, "Dark mode");
     approve_when_asked(&world, DARK).await;
     world.until("the end", stands(DARK, "Done")).await;
+    for round in 1..=2 {
+        let told = prompt(&world, "ET-001", "reviewer", round);
+        assert!(told.contains(&format!("version: {round}")), "{told}");
+    }
     let (origin, file) = (world.origin("shop"), "docs/work-items/ET-001/12-review.md");
     let commits = git(&origin, &["log", "--reverse", "--format=%H", "feature/ET-001-dark-mode", "--", file]);
     let versions: Vec<String> =

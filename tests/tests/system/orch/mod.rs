@@ -16,6 +16,7 @@ mod imported;
 mod intake;
 mod launcher;
 mod refused_rounds;
+mod restarted_wait;
 mod services;
 mod staging_suite;
 mod staging_world;

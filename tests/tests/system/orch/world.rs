@@ -322,13 +322,26 @@ impl World {
 
     /// Whether the newest state that the tracker is to be told is recorded as sent.
     pub(super) fn is_state_told(&self) -> bool {
+        self.is_sent("state")
+    }
+
+    /// Whether the newest notice of this id is recorded as sent.
+    pub(super) fn is_sent(&self, notice: &str) -> bool {
         let events = self.events();
-        let of_state = |kind: &str| {
-            let is_it =
-                |event: &&Value| event["event"]["type"] == kind && event["event"]["notice"] == "state";
+        let newest = |kind: &str| {
+            let is_it = |event: &&Value| event["event"]["type"] == kind && event["event"]["notice"] == notice;
             events.iter().rev().find(is_it).map(|event| event["event"]["version"].clone())
         };
-        of_state("NoticeQueued").is_some_and(|queued| of_state("NoticeSent") == Some(queued))
+        newest("NoticeQueued").is_some_and(|queued| newest("NoticeSent") == Some(queued))
+    }
+
+    /// Sends deliveries on until the newest notice of this id is recorded as sent.
+    pub(super) async fn until_sent(&self, notice: &str) {
+        let since = Instant::now();
+        while !self.is_sent(notice) {
+            assert!(since.elapsed() < PATIENCE, "{notice} is not sent: {}", self.story());
+            self.until("what is to be delivered", |_| true).await;
+        }
     }
 
     /// How many appends led to the end of the newest run: each has a moment of its own where the server died in between.
