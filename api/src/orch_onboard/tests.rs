@@ -11,6 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use everfold_engine::data_folder::Layout;
 use everfold_engine::json::Value;
+use everfold_workflows::agent::MissingPolicy;
 use serde_json::json;
 
 use super::checklist::SetupStanding;
@@ -241,6 +242,7 @@ async fn what_is_missing_is_made_seen_and_made_once() {
         ("here", "settings [providers.gitea]"),
         ("here", "settings [limits]"),
         ("here", "settings [logs]"),
+        ("here", "settings [preflight.claude]"),
         ("here", "projects.yaml"),
         ("here", "bots"),
     ] {
@@ -257,6 +259,12 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     assert_eq!(
         (written["logs"]["keep"].as_str(), written["logs"]["keep_max"].as_integer()),
         (Some("30d"), Some(500))
+    );
+    let preflight = &settings.preflight["claude"];
+    assert_eq!(preflight.on_missing, MissingPolicy::Wait, "what is logged out holds its tasks");
+    assert!(
+        preflight.credentials.contains(&"~/.claude/.credentials.json".to_owned())
+            && preflight.command.is_empty()
     );
     let secret = settings.hooks["plane"].secret.as_ref().unwrap();
     assert!(!format!("{secret}").contains("plane_wh_drawn"));
