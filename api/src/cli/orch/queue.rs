@@ -76,11 +76,21 @@ mod tests {
             ],
         });
         let now = "2026-11-20T11:00:00Z".parse().unwrap();
-        insta::assert_snapshot!(queue_text(&queue, now), @"");
+        insta::assert_snapshot!(queue_text(&queue, now), @r"
+        2 in line, 1 at work, 7 done, 1 failed, 3 at once at most; the breaker is open
+        agent.claude: 429: try again in 60 s
+
+        JOB                     ENDED          AGO    REPO   ABOUT
+        5b8093ed:developer:2.1  done           4m00s  roman  ET-018 Roman numerals
+        5b8093ed:developer:1.3  failed (exit)  2h00m  roman  ET-018 Roman numerals
+        ");
         let idle = json!({
             "counts": { "queued": 0, "running": 0, "done": 0, "failed": 0 }, "max_concurrency": null,
             "resilience": { "breaker": "closed", "breakers": [] }, "recent": [],
         });
-        insta::assert_snapshot!(queue_text(&idle, now), @"");
+        insta::assert_snapshot!(
+            queue_text(&idle, now),
+            @"0 in line, 0 at work, 0 done, 0 failed; the breaker is closed"
+        );
     }
 }

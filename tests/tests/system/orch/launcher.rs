@@ -30,6 +30,14 @@ fn o134_after_a_crash_each_job_that_ran_is_queued_once_more_and_their_number_is_
         await_that("it works", || lab.trace().contains(&format!("begin {name} 1")).then_some(()));
         lab.await_attempt(&format!("{name}-r1-a1"), "lock");
     }
+    // A start that is not recorded yet is none that could be taken up again.
+    let recorded = || {
+        let runs = lab.run(&["runs", "--json"]).json();
+        let runs =
+            runs["items"].as_array().unwrap().iter().map(|run| lab.events(run["id"].as_str().unwrap()));
+        runs.map(|events: Vec<Event>| places(&events, "AttemptStarted").len()).sum::<usize>()
+    };
+    await_that("all three are recorded", || (recorded() == 3).then_some(()));
     server.kill().was_killed();
     // The machine goes down: the supervisors and what they ran are gone, too.
     for name in jobs {
