@@ -1,9 +1,6 @@
 //! Pipelines by name: saved ones, numbered, and those that come with the program.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use lru::LruCache;
+use std::sync::Arc;
 
 use crate::error::{DefinitionError, PipelineError};
 use crate::runtime::Runtime;
@@ -23,34 +20,6 @@ use everfold_store::{Append, AppendError, StreamNote};
 const PAGE: usize = 1_000;
 /// How often a version is numbered anew because another one was saved meanwhile.
 const TRIES: u32 = 5;
-/// How many pipelines are kept as they were last folded.
-const KEPT: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-
-/// Pipelines as they were last folded, by name: a start reads what was saved since.
-pub(crate) struct FoldedPipelines(Mutex<LruCache<String, (Version, SavedPipeline)>>);
-
-impl FoldedPipelines {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(LruCache::new(KEPT)))
-    }
-
-    /// The pipeline, and the first version that it was not folded over.
-    fn get(&self, name: &str) -> (Version, SavedPipeline) {
-        self.folded().get(name).cloned().unwrap_or((Version::FIRST, SavedPipeline::default()))
-    }
-
-    /// Keeps a pipeline, unless a later one is kept.
-    fn keep(&self, name: &str, next: Version, saved: &SavedPipeline) {
-        let mut folded = self.folded();
-        if folded.peek(name).is_none_or(|(kept, _)| *kept < next) {
-            folded.put(name.to_owned(), (next, saved.clone()));
-        }
-    }
-
-    fn folded(&self) -> MutexGuard<'_, LruCache<String, (Version, SavedPipeline)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A version as it was saved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,26 +66,12 @@ impl Runtime {
         Ok(found)
     }
 
-    /// A pipeline as it is now.
-    async fn saved_pipeline(&self, name: &str) -> Result<SavedPipeline, PipelineError> {
-        let stream = SavedPipeline::stream(name);
-        let (mut next, mut saved) = self.folded_pipelines.get(name);
-        let mut pages = StreamPages::new(self.store.as_ref(), &stream, next, PAGE);
-        while let Some(page) = pages.next().await? {
-            for envelope in &page {
-                let event = saved_pipeline(envelope)
-                    .map_err(|what| PipelineError::Unreadable { name: name.to_owned(), what })?;
-                saved.apply(&event);
-                next = envelope.header.version.next();
-            }
-            self.folded_pipelines.keep(name, next, &saved);
-        }
-        Ok(saved)
-    }
-
     pub(crate) async fn pipeline(&self, wanted: &PipelineRef) -> Result<Arc<Definition>, PipelineError> {
         let unknown = || PipelineError::NotFound(wanted.to_string());
-        let saved = self.saved_pipeline(&wanted.name).await?;
+        let mut saved = SavedPipeline::default();
+        for (event, _) in self.saved_versions(&wanted.name).await? {
+            saved.apply(&event);
+        }
         if let Some(version) = saved.find(&wanted.which) {
             return Ok(self.definitions.get(version.hash).await?);
         }

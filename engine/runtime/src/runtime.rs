@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
@@ -20,7 +20,6 @@ use crate::end_watch::EndWatch;
 use crate::live_output::Live;
 use crate::mailboxes::Mailboxes;
 use crate::panic::panic_text;
-use crate::pipelines::FoldedPipelines;
 use crate::receivers::registry::Receivers;
 use crate::recovery::start_holds::StartHolds;
 use crate::run_locks::RunLocks;
@@ -67,7 +66,6 @@ pub(crate) struct Runtime {
     pub(crate) children: Children,
     /// Held while a version of a pipeline is saved: one is saved after the other.
     pub(crate) saving: tokio::sync::Mutex<()>,
-    pub(crate) folded_pipelines: FoldedPipelines,
     /// One for each history that is being copied under an idempotency key.
     pub(crate) forks: RunLocks,
     /// Starts that are on their way with credentials.
@@ -75,8 +73,6 @@ pub(crate) struct Runtime {
     pub(crate) triggers: TriggerCache,
     /// While living attempts are re-attached, no new one starts.
     pub(crate) start_holds: StartHolds,
-    /// How many attempts of a former engine were taken up again.
-    pub(crate) reattached: AtomicUsize,
     /// The search for processes that a former engine left has begun.
     pub(crate) looked_for_survivors: AtomicBool,
     /// The search for workspaces that ended runs left has begun.
@@ -124,12 +120,10 @@ impl Runtime {
             ends: EndWatch::default(),
             children: Children::default(),
             saving: tokio::sync::Mutex::default(),
-            folded_pipelines: FoldedPipelines::new(),
             forks: RunLocks::default(),
             credential_holds: CredentialHolds::default(),
             triggers: TriggerCache::default(),
             start_holds: StartHolds::default(),
-            reattached: AtomicUsize::new(0),
             looked_for_survivors: AtomicBool::new(false),
             swept: OnceCell::new(),
             looked_at_counters: OnceCell::new(),

@@ -81,12 +81,10 @@ async fn recover_one(shared: &Runtime, run: RunId) -> Result<Recovered, RecoverE
 async fn recover_all(parts: &EngineParts) -> Result<Recovered, RecoverError> {
     let shared = &parts.shared;
     let hold = StartHold::begin(parts);
-    let before = shared.reattached.load(Ordering::Relaxed);
     let recovered = drive_due(shared).await?;
     if recovered.runs > 0 {
         tracing::info!(
             runs = recovered.runs,
-            attempts = shared.reattached.load(Ordering::Relaxed).saturating_sub(before),
             "runs that a former engine left go on; nothing new has begun yet"
         );
     }

@@ -139,7 +139,6 @@ impl ShardCore {
             })
             .collect();
         if !living.is_empty() && loaded.reattachment.is_none() {
-            self.shared.reattached.fetch_add(living.len(), std::sync::atomic::Ordering::Relaxed);
             let until = self.shared.steady().plus(self.shared.config.settle);
             let until = self.pauses.add(until, loaded.run, TimerDue::ReattachmentOver);
             loaded.reattachment = Some(Reattachment::new(living, until));

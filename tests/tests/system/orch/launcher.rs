@@ -4,73 +4,53 @@
 
 use crate::crash::fixtures::{Event, Lab, await_that, lines, places};
 
-/// A pipeline whose steps work at once until they are let go; it has the name of the first.
-fn work(names: &[&str]) -> String {
-    let step = |name: &&str| {
-        format!(
-            "  - id: {name}\n    needs: []\n    on_lost: retry\n    command: |\n      echo \"begin {name} $EVERFOLD_ATTEMPT\" >> \"$TRACE\"\n      until [ -e \"$LAB/go\" ]; do sleep 0.02; done\n      echo \"end {name} $EVERFOLD_ATTEMPT\" >> \"$TRACE\"\n"
-        )
-    };
-    format!("name: {}\nsteps:\n{}", names[0], names.iter().map(step).collect::<String>())
+/// A pipeline of one step `NAME` that works until it is let go.
+fn work(name: &str) -> String {
+    format!(
+        "name: {name}\nsteps:\n  - id: {name}\n    on_lost: retry\n    command: |\n      echo \"begin {name} $EVERFOLD_ATTEMPT\" >> \"$TRACE\"\n      until [ -e \"$LAB/go\" ]; do sleep 0.02; done\n      echo \"end {name} $EVERFOLD_ATTEMPT\" >> \"$TRACE\"\n"
+    )
 }
 
 #[test]
 fn o134_after_a_crash_each_job_that_ran_is_queued_once_more_and_their_number_is_said_first() {
     let lab = Lab::new();
-    lab.settings("[limits]\nprocesses = 4\n");
-    let jobs = ["first", "second", "beside"];
-    lab.write("first.yaml", &work(&["first"]));
-    lab.write("second.yaml", &work(&["second", "beside"]));
+    lab.write("first.yaml", &work("first"));
+    lab.write("second.yaml", &work("second"));
     let server = lab.start(&["serve", "--listen", "127.0.0.1:0"]);
     lab.await_owner();
     for name in ["first", "second"] {
         lab.run(&["run", &format!("./{name}.yaml"), "--detach"]).ended_with(0);
-    }
-    for name in jobs {
         await_that("it works", || lab.trace().contains(&format!("begin {name} 1")).then_some(()));
         lab.await_attempt(&format!("{name}-r1-a1"), "lock");
     }
-    // A start that is not recorded yet is none that could be taken up again.
-    let recorded = || {
-        let runs = lab.run(&["runs", "--json"]).json();
-        let runs =
-            runs["items"].as_array().unwrap().iter().map(|run| lab.events(run["id"].as_str().unwrap()));
-        runs.map(|events: Vec<Event>| places(&events, "AttemptStarted").len()).sum::<usize>()
-    };
-    await_that("all three are recorded", || (recorded() == 3).then_some(()));
     server.kill().was_killed();
     // The machine goes down: the supervisors and what they ran are gone, too.
-    for name in jobs {
+    for name in ["first", "second"] {
         lab.vanish(&format!("{name}-r1-a1"));
     }
     let mut command = lab.command(&["serve", "--listen", "127.0.0.1:0", "--log", "text"]);
     let log = std::fs::File::create(lab.path("serve.log")).unwrap();
     command.env("EVERFOLD_LOG", "info").stdout(std::process::Stdio::null()).stderr(log);
     let mut server = command.spawn().unwrap();
-    for name in jobs {
+    for name in ["first", "second"] {
         await_that("it works again", || lab.trace().contains(&format!("begin {name} 2")).then_some(()));
     }
     lab.go();
-    for name in jobs {
+    for name in ["first", "second"] {
         await_that("it ends", || lab.trace().contains(&format!("end {name} 2")).then_some(()));
     }
     server.kill().unwrap();
     server.wait().unwrap();
     let trace = lab.trace();
-    assert_eq!(trace.iter().filter(|line| line.starts_with("begin")).count(), 6, "once each: {trace:?}");
+    assert_eq!(trace.iter().filter(|line| line.starts_with("begin")).count(), 4, "once each: {trace:?}");
     let said = lines(&lab.path("serve.log"));
     let at = |text: &str| said.iter().position(|line| line.contains(text));
     let recovered = at("runs that a former engine left go on").unwrap_or_else(|| panic!("{said:#?}"));
-    assert!(
-        ["runs=2", "attempts=3"].iter().all(|count| said[recovered].contains(count)),
-        "{}",
-        said[recovered]
-    );
+    assert!(said[recovered].contains("runs=2"), "{}", said[recovered]);
     assert!(recovered < at("AttemptStarted").unwrap(), "before the first begins: {said:#?}");
     for run in lab.run(&["runs", "--json"]).json()["items"].as_array().unwrap() {
         let events: Vec<Event> = lab.events(run["id"].as_str().unwrap());
-        let jobs = if run["pipeline"] == "first" { 1 } else { 2 };
-        assert_eq!(places(&events, "AttemptLost").len(), jobs, "{run}");
+        assert_eq!(places(&events, "AttemptLost").len(), 1, "{run}");
     }
     lab.await_quiet();
 }

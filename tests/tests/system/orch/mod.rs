@@ -5,7 +5,6 @@
 
 mod advance;
 mod briefs;
-mod buttons;
 mod crash;
 mod deploy_hook;
 mod deploy_log;
@@ -16,7 +15,6 @@ mod imported;
 mod intake;
 mod launcher;
 mod refused_rounds;
-mod restarted_wait;
 mod services;
 mod staging_suite;
 mod staging_world;
