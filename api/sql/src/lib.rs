@@ -5,11 +5,11 @@
 //! the rows and bytes of its answer, the length of its values, and its depth are bounded. This crate knows no run, no
 //! clock and no thread.
 //!
-//! [`query`] is where to begin: it opens a database in memory for one query, registers the tables, and steps through the
-//! answer. [`table`] is what a program implements, by [`column`]s. [`scan_plan`] says how a table is to be read,
-//! [`virtual_table`] hands that on to SQLite and is the one file with `unsafe` in it. [`permit`] refuses whatever is no
-//! reading, [`functions`] replaces functions of SQLite whose time is not bounded, [`limits`] and [`error`] are what their
-//! names say.
+//! [`SqlQuery`] (`query`) is where to begin: it opens a database in memory for one query, registers the tables, and steps
+//! through the answer. [`SqlTable`] (`table`) is what a program implements, by columns (`column`). `scan_plan` says how a
+//! table is to be read, `virtual_table` hands that on to SQLite and is the one file with `unsafe` in it. `permit` refuses
+//! whatever is no reading, `functions` replaces functions of SQLite whose time is not bounded, `limits` and `error` are
+//! what their names say.
 
 mod column;
 mod error;
