@@ -14,7 +14,7 @@ use crate::problem::RestProblem;
 use crate::registry::tools;
 use crate::resources;
 use crate::rest::{RestCaller, RestRoutes};
-use crate::task::{self, Asking};
+use crate::task::{self, AskingBy};
 use crate::tool::ToolOutcome;
 
 /// What a model reads of the server before its tools.
@@ -50,12 +50,12 @@ impl McpServer {
     }
 }
 
-fn asking(context: &RequestContext<RoleServer>) -> Asking {
+fn asking(context: &RequestContext<RoleServer>) -> AskingBy {
     let elicitation = context.client_capabilities().and_then(|client| client.elicitation);
     match elicitation {
         // One that names neither form nor URL means forms.
-        Some(how) if how.form.is_some() || how.url.is_none() => Asking::ByForms,
-        _none => Asking::ByTools,
+        Some(how) if how.form.is_some() || how.url.is_none() => AskingBy::Forms,
+        _none => AskingBy::Tools,
     }
 }
 

@@ -185,7 +185,7 @@ mod tests {
         format!("{}\n", json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
     }
 
-    /// Time stands still unless everything waits: then a write that is not taken is over.
+    /// The paused clock moves when every task waits: a write that nobody takes runs into its limit.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_not_read_and_loses_no_answer() {
         let (mut input, output, server) = served();

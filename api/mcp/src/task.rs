@@ -20,11 +20,11 @@ const RUN_FAILED: i32 = -32_000;
 
 /// What a client does with a request for input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asking {
+pub(crate) enum AskingBy {
     /// It shows forms to its user.
-    ByForms,
+    Forms,
     /// It has declared no forms: it is shown that input is required, and decides by the tools.
-    ByTools,
+    Tools,
 }
 
 /// The task that a run is.
@@ -46,7 +46,7 @@ fn status(view: &Value) -> TaskStatus {
 }
 
 /// The task with what belongs to its status.
-pub(crate) fn detailed(view: &Value, asking: Asking) -> DetailedTask {
+pub(crate) fn detailed(view: &Value, asking: AskingBy) -> DetailedTask {
     let payload = match status(view) {
         TaskStatus::Completed => TaskPayload::Completed { result: result(view) },
         TaskStatus::Failed => TaskPayload::Failed { error: error(view) },
@@ -57,9 +57,9 @@ pub(crate) fn detailed(view: &Value, asking: Asking) -> DetailedTask {
     DetailedTask::new(task(view), payload)
 }
 
-fn requests(view: &Value, asking: Asking) -> InputRequests {
+fn requests(view: &Value, asking: AskingBy) -> InputRequests {
     let items = awaited(view);
-    let asked = items.iter().filter(|_| asking == Asking::ByForms);
+    let asked = items.iter().filter(|_| asking == AskingBy::Forms);
     asked.filter_map(|item| Some((key(item), form(item)?))).collect()
 }
 
@@ -152,7 +152,7 @@ mod tests {
             ("cancelled", json!([]), "cancelled"),
         ] {
             let view = view(status, awaits);
-            let task = serde_json::to_value(detailed(&view, Asking::ByForms)).unwrap();
+            let task = serde_json::to_value(detailed(&view, AskingBy::Forms)).unwrap();
             assert_eq!((&task["status"], &task["taskId"]), (&json!(shown), &view["id"]));
             assert!(task["ttlMs"].is_null(), "runs do not expire");
         }
@@ -164,18 +164,18 @@ mod tests {
             "waiting",
             json!([{ "kind": "approval", "task": "54999d12:sign:1", "step": "sign", "title": "Ship it?" }]),
         );
-        let task = serde_json::to_value(detailed(&view, Asking::ByTools)).unwrap();
+        let task = serde_json::to_value(detailed(&view, AskingBy::Tools)).unwrap();
         assert_eq!(task["inputRequests"], json!({}));
         assert_eq!(task["statusMessage"], "waiting: approval 54999d12:sign:1 asks: Ship it?");
-        let task = serde_json::to_value(detailed(&view, Asking::ByForms)).unwrap();
+        let task = serde_json::to_value(detailed(&view, AskingBy::Forms)).unwrap();
         assert_eq!(task["inputRequests"].as_object().unwrap().len(), 1);
     }
 
     #[test]
     fn the_end_of_a_run_is_the_result_or_the_error_of_its_task() {
-        let done = serde_json::to_value(detailed(&view("succeeded", json!([])), Asking::ByTools)).unwrap();
+        let done = serde_json::to_value(detailed(&view("succeeded", json!([])), AskingBy::Tools)).unwrap();
         assert_eq!(done["result"]["structuredContent"]["output"]["size"], 3);
-        let failed = serde_json::to_value(detailed(&view("failed", json!([])), Asking::ByTools)).unwrap();
+        let failed = serde_json::to_value(detailed(&view("failed", json!([])), AskingBy::Tools)).unwrap();
         assert_eq!(failed["error"]["message"], "the tests fail");
         assert_eq!(failed["error"]["data"]["short_id"], "54999d12");
     }

@@ -96,8 +96,8 @@ impl TableSource {
         self.table.columns().get(usize::try_from(place).ok()?)
     }
 
-    /// The table as SQLite is told of it. Its rows are told apart by the columns that name them, which SQLite needs where
-    /// it joins what several conditions find.
+    /// The declaration that SQLite reads. SQLite tells rows apart by the columns that name them, where it joins what
+    /// several conditions find.
     fn declaration(&self) -> String {
         let column = |column: &SqlColumn| {
             let hidden = if column.lookup == crate::column::ColumnLookup::Argument { " HIDDEN" } else { "" };

@@ -190,7 +190,7 @@ fn open_in_browser(url: &str) -> bool {
     command.spawn().is_ok()
 }
 
-/// The program that opens addresses; none without a screen, or where somebody came over ssh and sits elsewhere.
+/// The program that opens addresses; none without a screen, or over ssh, where the user sits at another machine.
 fn opener(is_mac: bool, is_set: impl Fn(&str) -> bool) -> Option<&'static str> {
     match is_mac {
         true => (!is_set("SSH_CONNECTION")).then_some("open"),

@@ -27,6 +27,15 @@ const AT_ONCE: u32 = 1;
 const LOG_DAYS: u32 = 30;
 const LOGS: u32 = 500;
 
+/// By what Claude Code is logged in: variables, and the file that its login writes. Of the network nothing is looked at,
+/// for it may lead through a proxy.
+const PREFLIGHT: &str = r#"[preflight.claude]
+credentials = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CODE_USE_BEDROCK", "CLAUDE_CODE_USE_VERTEX", "~/.claude/.credentials.json"]
+on_missing = "wait"
+"#;
+/// There the login lies in the keychain of the system, where nothing can be seen of it.
+const HAS_KEYCHAIN: bool = cfg!(target_os = "macos");
+
 /// Where the secret of a webhook lies.
 pub(super) enum HookSecret {
     /// In a variable of the environment: its name, and its value where it is set.
@@ -165,9 +174,14 @@ pub(super) async fn items(
         // Without a limit every issue that is set In Progress has an agent at work at once.
         ("limits", format!("[limits]\nprocesses = {}\nfair_by = \"label:project\"\n", bounds.at_once)),
         ("logs", format!("[logs]\nkeep = \"{}d\"\nkeep_max = {}\n", bounds.log_days, bounds.logs)),
+        // A task of an agent that is logged out stays where it is, instead of failing.
+        ("preflight.claude", PREFLIGHT.to_owned()),
     ];
     let mut items = Vec::new();
     for (name, section) in sections {
+        if name == "preflight.claude" && HAS_KEYCHAIN {
+            continue;
+        }
         let look = async || look(&request.settings, name);
         let make = async || append(&request.settings, &section);
         let to_do = format!("in {}: {}", request.settings.display(), section.trim().replace('\n', "; "));
@@ -197,6 +211,10 @@ fn look(path: &Path, section: &str) -> SetupFinding {
             )),
         },
         "logs" => match section_of(path, "logs") {
+            Some(_) => SetupFinding::There(path.display().to_string()),
+            None => SetupFinding::Missing(format!("no section in {}", path.display())),
+        },
+        "preflight.claude" => match settings.preflight.get("claude") {
             Some(_) => SetupFinding::There(path.display().to_string()),
             None => SetupFinding::Missing(format!("no section in {}", path.display())),
         },

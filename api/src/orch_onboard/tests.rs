@@ -1,15 +1,17 @@
 //! A project, onboarded at small servers that speak as Plane and Gitea do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::routing::get;
 use axum::{Json, Router};
 use everfold_engine::data_folder::Layout;
 use everfold_engine::json::Value;
+use everfold_workflows::agent::MissingPolicy;
 use serde_json::json;
 
 use super::checklist::SetupStanding;
@@ -110,6 +112,19 @@ async fn service(
     }
 }
 
+/// A file of the repository at Gitea, as git fetches it over plain files: for who names the token, and nobody else.
+async fn repository_file(
+    State(origin): State<PathBuf>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Vec<u8>, StatusCode> {
+    if headers.get("authorization").is_none_or(|value| value != "token gitea-token") {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
+    let path = uri.path().trim_start_matches("/owner/app.git/");
+    std::fs::read(origin.join(path)).map_err(|_none| StatusCode::NOT_FOUND)
+}
+
 struct OnboardStage {
     folder: tempfile::TempDir,
     world: SharedWorld,
@@ -122,9 +137,14 @@ impl OnboardStage {
         world.lock().unwrap().may_push = true;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let routes = Router::new().fallback(service).with_state(Arc::clone(&world));
+        let folder = tempfile::tempdir().unwrap();
+        let files = get(repository_file).with_state(folder.path().join("origin/app.git"));
+        let routes = Router::new()
+            .route("/owner/app.git/{*path}", files)
+            .fallback(service)
+            .with_state(Arc::clone(&world));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Self { folder: tempfile::tempdir().unwrap(), world, url }
+        Self { folder, world, url }
     }
 
     fn layout(&self) -> Layout {
@@ -157,6 +177,21 @@ impl OnboardStage {
 
     async fn onboard(&self, request: &OnboardRequest) -> OnboardReport {
         onboard(request, &self.layout()).await.unwrap()
+    }
+
+    /// The repository at Gitea, with one commit on main.
+    fn origin(&self) {
+        let first = self.folder.path().join("origin/first");
+        std::fs::create_dir_all(&first).unwrap();
+        let git = |arguments: &[&str]| {
+            assert!(Command::new("git").args(arguments).current_dir(&first).status().unwrap().success());
+        };
+        git(&["init", "--quiet", "--initial-branch=main"]);
+        let author = ["-c", "user.name=a", "-c", "user.email=a@example.org"];
+        git(&[&author[..], &["commit", "--quiet", "--allow-empty", "-m", "first"]].concat());
+        git(&["clone", "--quiet", "--bare", ".", "../app.git"]);
+        // What a server without a program of git's needs to have listed.
+        git(&["--git-dir=../app.git", "update-server-info"]);
     }
 
     /// A clone, as git makes it of a repository at Gitea.
@@ -207,6 +242,7 @@ async fn what_is_missing_is_made_seen_and_made_once() {
         ("here", "settings [providers.gitea]"),
         ("here", "settings [limits]"),
         ("here", "settings [logs]"),
+        ("here", "settings [preflight.claude]"),
         ("here", "projects.yaml"),
         ("here", "bots"),
     ] {
@@ -223,6 +259,12 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     assert_eq!(
         (written["logs"]["keep"].as_str(), written["logs"]["keep_max"].as_integer()),
         (Some("30d"), Some(500))
+    );
+    let preflight = &settings.preflight["claude"];
+    assert_eq!(preflight.on_missing, MissingPolicy::Wait, "what is logged out holds its tasks");
+    assert!(
+        preflight.credentials.contains(&"~/.claude/.credentials.json".to_owned())
+            && preflight.command.is_empty()
     );
     let secret = settings.hooks["plane"].secret.as_ref().unwrap();
     assert!(!format!("{secret}").contains("plane_wh_drawn"));
@@ -492,6 +534,37 @@ async fn a_webhook_of_gitea_without_reviews_is_not_complete() {
     assert!(item.to_do.unwrap().contains("reviews (approved, rejected, comment)"));
     let item = with_events(json!(["push", "status", "pull_request", "pull_request_review"])).await;
     assert_eq!(item.standing, SetupStanding::There, "{item:?}");
+}
+
+#[tokio::test]
+async fn ov22_the_clone_is_made_with_the_token_which_stands_nowhere_in_it() {
+    let stage = OnboardStage::set().await;
+    stage.origin();
+    let first = stage.onboard(&stage.request()).await;
+    assert_eq!(standing(&first, "here", "clone"), SetupStanding::Made, "{:#?}", first.items);
+    assert!(first.ready, "{:#?}", first.items);
+    let clone = stage.folder.path().join("repos/app");
+    let config = std::fs::read_to_string(clone.join(".git/config")).unwrap();
+    assert!(config.contains(&format!("url = {}/owner/app.git", stage.url)), "{config}");
+    for file in files(&clone) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("gitea-token"), "{file}");
+    }
+    let base = ["rev-parse", "--verify", "--quiet", "refs/remotes/origin/main"];
+    assert!(Command::new("git").args(base).current_dir(&clone).output().unwrap().status.success());
+    let second = stage.onboard(&stage.request()).await;
+    assert_eq!(standing(&second, "here", "clone"), SetupStanding::There);
+}
+
+#[tokio::test]
+async fn ov22_a_repository_that_cannot_be_cloned_is_missing_and_leaves_no_folder() {
+    let stage = OnboardStage::set().await;
+    let report = stage.onboard(&stage.request()).await;
+    assert_eq!(standing(&report, "here", "clone"), SetupStanding::Missing);
+    assert!(!stage.folder.path().join("repos/app").exists());
+    stage.origin();
+    let again = stage.onboard(&stage.request()).await;
+    assert_eq!(standing(&again, "here", "clone"), SetupStanding::Made, "{:#?}", again.items);
 }
 
 #[tokio::test]

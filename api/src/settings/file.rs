@@ -260,7 +260,10 @@ mod tests {
         assert_eq!((settings.git, settings.logs), (GitSettings::default(), LogSettings::default()));
         let limits = LimitSettings { agent: BTreeMap::new(), ..settings.limits };
         assert_eq!(limits, LimitSettings::default());
-        assert_eq!(settings.breakers.agent["claude"], BreakerSettings::default());
+        let (pause, pause_max) = ("30s".to_owned(), "15m".to_owned());
+        let claude = BreakerSettings { failures: 5, pause, pause_max };
+        assert_eq!(settings.breakers.agent["claude"], claude);
+        assert_eq!(BreakerSettings::default(), claude, "the numbers of the template are the defaults");
         assert!(settings.resources.contains_key("gpu"));
         assert_eq!(settings.serve.listen, ServeSettings::default().listen);
         assert!(settings.agents.contains_key("mine"));

@@ -44,6 +44,7 @@ mod run;
 mod run_locks;
 mod run_requests;
 mod runtime;
+mod saved_pipelines;
 mod scheduler;
 mod shard;
 mod start;

@@ -66,12 +66,26 @@ impl Runtime {
         Ok(found)
     }
 
+    /// A pipeline as it is now.
+    async fn saved_pipeline(&self, name: &str) -> Result<SavedPipeline, PipelineError> {
+        let stream = SavedPipeline::stream(name);
+        let (mut next, mut saved) = self.saved_pipelines.get(name);
+        let mut pages = StreamPages::new(self.store.as_ref(), &stream, next, PAGE);
+        while let Some(page) = pages.next().await? {
+            for envelope in &page {
+                let event = saved_pipeline(envelope)
+                    .map_err(|what| PipelineError::Unreadable { name: name.to_owned(), what })?;
+                saved.apply(&event);
+                next = envelope.header.version.next();
+            }
+            self.saved_pipelines.keep(name, next, &saved);
+        }
+        Ok(saved)
+    }
+
     pub(crate) async fn pipeline(&self, wanted: &PipelineRef) -> Result<Arc<Definition>, PipelineError> {
         let unknown = || PipelineError::NotFound(wanted.to_string());
-        let mut saved = SavedPipeline::default();
-        for (event, _) in self.saved_versions(&wanted.name).await? {
-            saved.apply(&event);
-        }
+        let saved = self.saved_pipeline(&wanted.name).await?;
         if let Some(version) = saved.find(&wanted.which) {
             return Ok(self.definitions.get(version.hash).await?);
         }
@@ -96,7 +110,7 @@ impl Runtime {
         name.parse::<PipelineRef>()?;
         let hash = self.definitions.save(definition).await?;
         // One save after the other, so that each one succeeds after a few tries.
-        let _turn = self.saving.lock().await;
+        let _turn = self.saved_pipelines.saving.lock().await;
         let mut tries = 0;
         loop {
             let former = self.saved_versions(name).await?;

@@ -23,6 +23,7 @@ use crate::panic::panic_text;
 use crate::receivers::registry::Receivers;
 use crate::recovery::start_holds::StartHolds;
 use crate::run_locks::RunLocks;
+use crate::saved_pipelines::SavedPipelines;
 use crate::scheduler::places::Scheduler;
 use crate::start::child_definitions::Children;
 use crate::streams::budgets::read_counters::ReadCounters;
@@ -64,8 +65,7 @@ pub(crate) struct Runtime {
     pub(crate) names: NameRegistry,
     pub(crate) ends: EndWatch,
     pub(crate) children: Children,
-    /// Held while a version of a pipeline is saved: one is saved after the other.
-    pub(crate) saving: tokio::sync::Mutex<()>,
+    pub(crate) saved_pipelines: SavedPipelines,
     /// One for each history that is being copied under an idempotency key.
     pub(crate) forks: RunLocks,
     /// Starts that are on their way with credentials.
@@ -119,7 +119,7 @@ impl Runtime {
             names: NameRegistry::default(),
             ends: EndWatch::default(),
             children: Children::default(),
-            saving: tokio::sync::Mutex::default(),
+            saved_pipelines: SavedPipelines::new(),
             forks: RunLocks::default(),
             credential_holds: CredentialHolds::default(),
             triggers: TriggerCache::default(),

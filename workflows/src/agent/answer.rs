@@ -21,6 +21,9 @@ fn invalid(message: impl Into<String>) -> Failure {
 /// What is wrong with a stream of which the end is missing.
 const BROKEN_OFF: &str = "the agent's output ended before its result";
 
+/// What is said of an attempt whose result does not say what it used up.
+const USAGE_UNREAD: &str = "its usage could not be read";
+
 /// A longer line of a log is no message of an error.
 const MESSAGE_BYTES_MAX: usize = 2_000;
 
@@ -65,6 +68,7 @@ pub(super) fn interpret(terms: &AnswerTerms, ended: &EndedProcess<'_>) -> Answer
     let schema = terms.schema.as_ref();
     let mut transcript = read(format, ended);
     let mut usage = transcript.usage.clone();
+    let is_usage_unread = transcript.is_usage_unread;
     let was_ended = ended.exit_code < 0;
     if (terms.continues || was_ended) && usage.is_empty() && transcript.session.is_some() {
         // It ended before it could say what it used up: its session is continued all the same.
@@ -95,7 +99,16 @@ pub(super) fn interpret(terms: &AnswerTerms, ended: &EndedProcess<'_>) -> Answer
     let check = schema
         .cloned()
         .map(|schema| -> OutputCheck { Arc::new(move |what, value| check(&schema, what, value)) });
-    Answer { output, usage, text, check, keeps: on_invalid == InvalidAnswerPolicy::Keep, incomplete, again }
+    Answer {
+        output,
+        usage,
+        text,
+        check,
+        keeps: on_invalid == InvalidAnswerPolicy::Keep,
+        incomplete,
+        again,
+        remark: is_usage_unread.then(|| USAGE_UNREAD.to_owned()),
+    }
 }
 
 /// The error of a stream that came to no end: what the program said of it where it failed.

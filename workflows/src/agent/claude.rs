@@ -47,7 +47,9 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                 if transcript.error.as_ref().is_none_or(|error| !is_its_error(&event, error)) {
                     transcript.text = text("result");
                 }
-                transcript.usage = usage(&event, model.clone(), session.clone());
+                let numbers = ResultNumbers::of(&event);
+                transcript.is_usage_unread = numbers.is_unread;
+                transcript.usage = numbers.usage(model.clone(), session.clone());
             }
             _ => {}
         }
@@ -172,38 +174,65 @@ impl Meter for Messages {
     }
 }
 
-/// By model where the result tells them apart, else in one. Tokens written to the cache count as read.
-fn usage(result: &Value, model: Option<String>, session: Option<String>) -> Vec<Usage> {
-    let number = |value: &Value| value.as_u64().unwrap_or(0);
-    if let Some(models) = result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
-        let mut names: Vec<&String> = models.keys().collect();
-        names.sort_unstable();
-        return names
-            .into_iter()
-            .map(|name| {
-                let used = &models[name];
-                Usage {
-                    model: Some(name.clone()),
-                    input_tokens: number(&used["inputTokens"])
-                        .saturating_add(number(&used["cacheCreationInputTokens"])),
-                    cached_tokens: number(&used["cacheReadInputTokens"]),
-                    output_tokens: number(&used["outputTokens"]),
-                    cost_micros: cost_micros(used["costUSD"].as_f64().unwrap_or(0.0)),
-                    session: session.clone(),
-                }
-            })
-            .collect();
+/// The tokens of a model (input, cached, output) and their cost.
+type UsedByModel = (Option<String>, [u64; 3], f64);
+
+/// The numbers of a result, and whether one that it is to have is missing or is none.
+struct ResultNumbers {
+    /// By model where the result tells them apart, else one of no name.
+    models: Vec<UsedByModel>,
+    is_unread: bool,
+}
+
+impl ResultNumbers {
+    /// Tokens written to the cache count as read: the model read them for the first time, and they are paid for as input.
+    fn of(result: &Value) -> Self {
+        let mut is_unread = false;
+        let tokens = |of: &Value, names: &[&str]| names.iter().find_map(|name| of[*name].as_u64());
+        let mut wanted = |of: &Value, names: &[&str]| {
+            let found = tokens(of, names);
+            is_unread |= found.is_none();
+            found.unwrap_or(0)
+        };
+        let cache = |of: &Value, names: &[&str]| tokens(of, names).unwrap_or(0);
+        let mut models = Vec::new();
+        if let Some(named) = result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
+            let mut names: Vec<&String> = named.keys().collect();
+            names.sort_unstable();
+            for name in names {
+                let used = &named[name];
+                let input =
+                    wanted(used, &["inputTokens"]).saturating_add(cache(used, &["cacheCreationInputTokens"]));
+                let cached = cache(used, &["cacheReadInputTokens"]);
+                let output = wanted(used, &["outputTokens"]);
+                models.push((Some(name.clone()), [input, cached, output], used["costUSD"].as_f64()));
+            }
+        } else {
+            let used = &result["usage"];
+            let written = cache(used, &["cache_creation_input_tokens", "cache_creation_tokens"]);
+            let input = wanted(used, &["input_tokens"]).saturating_add(written);
+            let cached = cache(used, &["cache_read_input_tokens", "cache_read_tokens"]);
+            let output = wanted(used, &["output_tokens"]);
+            let cost = ["total_cost_usd", "cost_usd"].iter().find_map(|name| result[*name].as_f64());
+            models.push((None, [input, cached, output], cost));
+        }
+        is_unread |= models.iter().any(|(.., cost)| cost.is_none());
+        let models =
+            models.into_iter().map(|(name, tokens, cost)| (name, tokens, cost.unwrap_or(0.0))).collect();
+        Self { models, is_unread }
     }
-    let used = &result["usage"];
-    vec![Usage {
-        model,
-        input_tokens: number(&used["input_tokens"])
-            .saturating_add(number(&used["cache_creation_input_tokens"])),
-        cached_tokens: number(&used["cache_read_input_tokens"]),
-        output_tokens: number(&used["output_tokens"]),
-        cost_micros: cost_micros(result["total_cost_usd"].as_f64().unwrap_or(0.0)),
-        session,
-    }]
+
+    fn usage(self, model: Option<String>, session: Option<String>) -> Vec<Usage> {
+        let used = |(name, [input_tokens, cached_tokens, output_tokens], cost): UsedByModel| Usage {
+            model: name.or_else(|| model.clone()),
+            input_tokens,
+            cached_tokens,
+            output_tokens,
+            cost_micros: cost_micros(cost),
+            session: session.clone(),
+        };
+        self.models.into_iter().map(used).collect()
+    }
 }
 
 fn text_of(event: &Value) -> Option<String> {
@@ -319,6 +348,34 @@ mod tests {
         let plain = read(&mut GOOD.lines());
         assert!(transcript.complete && transcript.error.is_none());
         assert_eq!((transcript.text, transcript.usage), (plain.text, plain.usage));
+    }
+
+    /// ORCH's section 6: other names of the same numbers, and a result whose numbers are none.
+    #[test]
+    fn o153_o154_numbers_are_found_by_either_name_and_what_is_none_is_told() {
+        let read = |fields: &str| {
+            let line = format!("{{\"type\":\"result\",\"subtype\":\"success\",\"result\":\"ok\"{fields}}}");
+            let transcript = read(&mut [line.as_str()].into_iter());
+            let [used] = transcript.usage.try_into().unwrap();
+            let Usage { input_tokens, cached_tokens, output_tokens, cost_micros, .. } = used;
+            ([input_tokens, cached_tokens, output_tokens, cost_micros], transcript.is_usage_unread)
+        };
+        let other = r#","cost_usd":0.25,"usage":{"input_tokens":10,"output_tokens":4,"cache_read_tokens":300,"cache_creation_tokens":20}"#;
+        assert_eq!(read(other), ([30, 300, 4, 250_000], false));
+        let usual = other
+            .replace("_tokens\":3", "_input_tokens\":3")
+            .replace("creation_tokens", "creation_input_tokens");
+        assert_eq!(read(&usual.replace("cost_usd", "total_cost_usd")), ([30, 300, 4, 250_000], false));
+        for (fields, numbers) in [
+            ("", [0; 4]),
+            (r#","usage":["a",null],"total_cost_usd":"much""#, [0; 4]),
+            (r#","usage":{"input_tokens":"10","output_tokens":4},"total_cost_usd":0.25"#, [0, 0, 4, 250_000]),
+            (r#","usage":{"input_tokens":10,"output_tokens":4}"#, [10, 0, 4, 0]),
+            (r#","total_cost_usd":0.25"#, [0, 0, 0, 250_000]),
+            (r#","modelUsage":{"m":{"inputTokens":10,"outputTokens":4}}"#, [10, 0, 4, 0]),
+        ] {
+            assert_eq!(read(fields), (numbers, true), "{fields}");
+        }
     }
 
     #[test]

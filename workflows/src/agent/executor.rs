@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 
 use super::answer::AnswerTerms;
 use super::call::{ARGUMENT_BYTES_MAX, AgentCall, Spec};
-use super::preflight::{AgentEnvironment, Preflights};
+use super::preflight::{AgentEnvironment, MissingPolicy, Preflights};
 use super::settings::{AgentProfile, OutputFormat, PromptBy};
 use super::{answer, claude, codex, profile, prompt};
 use crate::attempt_end::ended_now;
@@ -59,7 +59,7 @@ impl AgentExecutor {
         let made = async move {
             if plan.is_ok()
                 && begun == Begun::Perhaps
-                && let Err(failure) = executor.preflight(&request).await
+                && let Err(failure) = executor.preflight(&request, observer.as_ref()).await
             {
                 return ended_now(AttemptResult::Failed(failure));
             }
@@ -68,17 +68,34 @@ impl AgentExecutor {
         made.boxed()
     }
 
-    /// Looks whether the agent can work at all, where that is asked for and the attempt was not begun before.
-    async fn preflight(&self, request: &AttemptRequest) -> Result<(), Failure> {
+    /// Looks whether the agent can work at all, where that is asked for and the attempt was not begun before; waits
+    /// until it can where the settings say so. One that is stopped meanwhile ends as any other that has not begun.
+    async fn preflight(
+        &self,
+        request: &AttemptRequest,
+        observer: &dyn AttemptObserver,
+    ) -> Result<(), Failure> {
         let spec = spec(&request.spec)?;
         let name = spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         let Some(settings) = self.processes.settings.preflight.get(name) else { return Ok(()) };
-        // A request in its folder, or an end that was reported: this attempt began.
-        if request.folder.exists() {
-            return Ok(());
-        }
         let caller = AgentEnvironment::of(request, &self.profile(name)?, &self.processes.settings.withheld);
-        self.preflights.look(name, settings, &caller).await
+        let mut is_said = false;
+        loop {
+            // A request in its folder, an end that was reported, or the mark of its stop: nothing is to be judged.
+            if request.folder.exists() {
+                return Ok(());
+            }
+            let Err(missing) = self.preflights.look(name, settings, &caller).await else { return Ok(()) };
+            if settings.on_missing == MissingPolicy::Fail {
+                return Err(missing);
+            }
+            observer.line(&format!("waits: {}", missing.message));
+            if !std::mem::replace(&mut is_said, true) {
+                let (reason, hint) = (&missing.message, missing.hint());
+                tracing::warn!(attempt = %request.id, reason, hint, "an agent does not begin: it waits for what it needs");
+            }
+            tokio::time::sleep(settings.pause()).await;
+        }
     }
 
     fn plan(&self, request: &AttemptRequest) -> Result<Plan, Failure> {

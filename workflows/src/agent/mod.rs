@@ -20,7 +20,7 @@ mod turn;
 
 pub use agent_error::UNFINISHED;
 pub use executor::{AgentExecutor, DEFAULT_PROFILE};
-pub use preflight::{AgentEnvironment, PreflightSettings, Preflights};
+pub use preflight::{AgentEnvironment, MissingPolicy, PreflightSettings, Preflights};
 pub use profile::{BUILT_IN, program};
 pub use readable::{ReadableLine, ReadableTranscript, Tone};
 pub(crate) use ready::declare;

@@ -5,6 +5,7 @@
 //! - A look is free: it asks no model. What it starts is the command that the settings name for it, and nothing else.
 //! - What was found out about network and command counts for a bounded time; what failed counts for a shorter one.
 //! - What is not said is not looked at.
+//! - Where a profile waits for what is missing, its attempts do not begin: they fail nothing and use up nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -45,6 +46,20 @@ const FAILURE_KEEP_MAX: Duration = Duration::from_secs(10);
 /// What a command says of its failure is read up to here.
 const SAID_BYTES_MAX: u64 = 4 * 1024;
 
+/// How soon it is looked again at the earliest where an attempt waits.
+const LOOK_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+/// What follows where something is missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissingPolicy {
+    /// The attempt fails.
+    #[default]
+    Fail,
+    /// The attempt does not begin until nothing is missing.
+    Wait,
+}
+
 /// `[preflight.NAME]`: what is looked at before an attempt with the profile NAME begins.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -59,6 +74,8 @@ pub struct PreflightSettings {
     pub keep: String,
     /// How long a look may take.
     pub timeout: String,
+    /// What follows where something is missing.
+    pub on_missing: MissingPolicy,
 }
 
 impl Default for PreflightSettings {
@@ -69,6 +86,7 @@ impl Default for PreflightSettings {
             command: Vec::new(),
             keep: "1m".to_owned(),
             timeout: "10s".to_owned(),
+            on_missing: MissingPolicy::Fail,
         }
     }
 }
@@ -104,6 +122,11 @@ impl PreflightSettings {
     // Settings that were read have been checked.
     fn keep(&self) -> Duration {
         duration::parse(&self.keep).unwrap_or(Duration::from_secs(60)).min(KEEP_MAX)
+    }
+
+    /// When a finding that was bad is looked at again.
+    pub(super) fn pause(&self) -> Duration {
+        self.keep().clamp(LOOK_PAUSE_MIN, FAILURE_KEEP_MAX)
     }
 
     fn timeout(&self) -> Duration {

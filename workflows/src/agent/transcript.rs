@@ -25,6 +25,8 @@ pub(super) struct Transcript {
     /// Whether the stream came to its end.
     pub(super) complete: bool,
     pub(super) usage: Vec<Usage>,
+    /// The result does not say what was used up, or not in numbers: `usage` is not all of it.
+    pub(super) is_usage_unread: bool,
     /// The program's own session.
     pub(super) session: Option<String>,
 }

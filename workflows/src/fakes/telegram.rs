@@ -1,5 +1,7 @@
 //! A Bot API server: `sendMessage`, `editMessageText` and `getMe`, with the service's own words for what it refuses.
 
+use std::collections::VecDeque;
+
 use everfold_base::json::Value;
 use serde_json::json;
 
@@ -36,13 +38,22 @@ pub struct FakeTelegram {
     last: i64,
     /// The number of the last update.
     updates: i64,
+    /// Why the next edits are refused.
+    refused_edits: VecDeque<String>,
 }
 
 impl FakeTelegram {
     /// A bot with this token that may write to any chat.
     #[must_use]
     pub fn new(token: &str) -> Self {
-        Self { token: token.to_owned(), chats: None, messages: Vec::new(), last: 0, updates: 0 }
+        Self {
+            token: token.to_owned(),
+            chats: None,
+            messages: Vec::new(),
+            last: 0,
+            updates: 0,
+            refused_edits: VecDeque::new(),
+        }
     }
 
     /// The same that knows no other chats than these.
@@ -87,6 +98,11 @@ impl FakeTelegram {
         }))
     }
 
+    /// The next edit is refused with 400 and these words, whatever it says.
+    pub fn refuse_edit(&mut self, description: &str) {
+        self.refused_edits.push_back(description.to_owned());
+    }
+
     fn send(&mut self, body: &Value) -> FakeAnswer {
         let text = body["text"].as_str().unwrap_or_default();
         if let Some(refusal) = self.refusal(body, text) {
@@ -113,6 +129,9 @@ impl FakeTelegram {
         let text = body["text"].as_str().unwrap_or_default();
         if let Some(refusal) = self.refusal(body, text) {
             return refusal;
+        }
+        if let Some(description) = self.refused_edits.pop_front() {
+            return refused(400, &description);
         }
         let (chat, id) = (name(&body["chat_id"]), body["message_id"].as_i64());
         let mut all = self.messages.iter_mut();

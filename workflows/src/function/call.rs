@@ -257,13 +257,14 @@ impl Call {
 
     /// Closes the log; `None` where nothing was logged, or what was cannot be read. What is logged afterwards is lost.
     pub(crate) async fn close_log(&self) -> Option<LogSeal> {
+        let path = self.inner.folder.as_ref()?.join(LOG);
         let log = match std::mem::replace(&mut self.record().log, Log::Closed) {
             Log::Open(log) => Some(log),
-            // A former engine may have written one.
-            Log::Unopened => None,
             Log::Closed => return None,
+            // A former engine may have written one. To ask for it here costs less than to hand it to another thread.
+            Log::Unopened if is_absent(&path) => return None,
+            Log::Unopened => None,
         };
-        let path = self.inner.folder.as_ref()?.join(LOG);
         let sealing = tokio::task::spawn_blocking(move || {
             let lost_bytes = log.map_or(0, |mut log| {
                 log.finish();
@@ -314,4 +315,8 @@ impl Call {
     fn record(&self) -> MutexGuard<'_, CallRecord> {
         self.inner.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_absent(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -1,6 +1,7 @@
 //! Where evidence in a file comes from: the worktree, or a commit.
 
 use std::path::Path;
+use std::time::Duration;
 
 use everfold_base::blobs::Blobs;
 use everfold_base::id::RunId;
@@ -16,6 +17,9 @@ use everfold_system::regular::read_bounded;
 
 /// The largest file that is read as evidence.
 pub(super) const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How long git may take to show a file of a commit: its objects lie on the disk.
+const SHOW_TIME: Duration = Duration::from_secs(15);
 
 /// What stands at a place.
 pub(super) enum Content {
@@ -41,12 +45,25 @@ pub(super) fn in_worktree(workdir: &Path, path: &str) -> Result<Content, ProbeFa
     }
 }
 
-/// Reads a file of a commit.
+/// Reads a file of a commit; git gets [`SHOW_TIME`] for it.
 pub(super) async fn in_commit(
     workdir: &Workdir,
     reference: &str,
     path: &str,
 ) -> Result<(String, Content), ProbeFailure> {
+    within(SHOW_TIME, reference, read(workdir, reference, path)).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    reference: &str,
+    reading: impl Future<Output = Result<T, ProbeFailure>>,
+) -> Result<T, ProbeFailure> {
+    let late = |_| not_now(format!("git did not show {reference} within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, reading).await.map_err(late)?
+}
+
+async fn read(workdir: &Workdir, reference: &str, path: &str) -> Result<(String, Content), ProbeFailure> {
     if workdir.git.is_none() {
         return Err(never(format!("`from: {reference}` needs a git workspace")));
     }
@@ -126,4 +143,57 @@ pub(super) fn describe(
 pub(super) async fn commit_of(workdir: &Workdir) -> Option<String> {
     workdir.git.as_ref()?;
     head(workdir).await.ok()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use everfold_language::definition::Save;
+    use everfold_ports::GitWorkdir;
+
+    use super::*;
+
+    /// A worktree of a repository whose main has one commit; the remote `origin` is said to have it, too.
+    pub(in crate::probe) async fn a_worktree() -> (tempfile::TempDir, Git, Workdir) {
+        let home = tempfile::tempdir().unwrap();
+        let (repository, worktree) = (home.path().join("repository"), home.path().join("worktree"));
+        std::fs::create_dir(&repository).unwrap();
+        let git = Git::at(&repository);
+        std::fs::write(repository.join("a"), "1").unwrap();
+        let worktree_text = worktree.display().to_string();
+        for call in [
+            &["init", "--quiet", "--initial-branch=main"][..],
+            &["add", "a"],
+            &["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "-m", "m"],
+            &["remote", "add", "origin", "https://example.org/a.git"],
+            &["update-ref", "refs/remotes/origin/main", "main"],
+            &["worktree", "add", "--quiet", "-b", "task", &worktree_text],
+        ] {
+            git.text(call).await.unwrap();
+        }
+        let base_commit = git.text(&["rev-parse", "main"]).await.unwrap();
+        let made = GitWorkdir {
+            save: Save::default(),
+            message: None,
+            author: None,
+            base_commit,
+            is_copy: false,
+            repository,
+            branch: Some("task".to_owned()),
+        };
+        (home, git, Workdir { path: worktree, git: Some(made) })
+    }
+
+    #[tokio::test]
+    async fn o067_a_git_that_shows_nothing_is_given_up_and_asked_another_time() {
+        let (home, git, workdir) = a_worktree().await;
+        let commit = git.text(&["rev-parse", "origin/main"]).await.unwrap();
+        let object = home.path().join("repository/.git/objects").join(&commit[..2]).join(&commit[2..]);
+        std::fs::remove_file(&object).unwrap();
+        // Who opens it to read waits for one who writes.
+        rustix::fs::mkfifoat(rustix::fs::CWD, &object, rustix::fs::Mode::RUSR).unwrap();
+        let read = read(&workdir, "origin/main", "a");
+        let failed = within(Duration::from_secs(1), "origin/main", read).await.err().unwrap();
+        assert!(!failed.permanent, "{failed:?}");
+        assert_eq!(failed.message, "git did not show origin/main within 1 s");
+    }
 }

@@ -67,6 +67,8 @@ pub(crate) struct Answer {
     pub(crate) incomplete: Option<Incomplete>,
     /// What it called upon asks to be left alone.
     pub(crate) again: Option<AskAgain>,
+    /// What readers are told of it where nothing else is said.
+    pub(crate) remark: Option<String>,
 }
 
 impl Answer {
@@ -80,6 +82,7 @@ impl Answer {
             keeps: false,
             incomplete: None,
             again: None,
+            remark: None,
         }
     }
 }

@@ -271,7 +271,7 @@ fn read_into(
         0 => String::new(),
         _failed => log::tail(&request.folder.join(LOG), DETAIL_LINES),
     };
-    let Answer { output, usage, text, check, keeps, incomplete, again } = interpret(&EndedProcess {
+    let Answer { output, usage, text, check, keeps, incomplete, again, remark } = interpret(&EndedProcess {
         exit_code,
         stdout: &stdout,
         said: &last,
@@ -286,6 +286,7 @@ fn read_into(
         // Also of a process that failed; problems of the result file itself are reported only for one that did not.
         end.notes = result.reserved.read().unwrap_or_default();
     }
+    end.notes.note = end.notes.note.take().or_else(|| remark.clone());
     match exit {
         Err(mut failure) => {
             failure.code = code;
@@ -318,6 +319,7 @@ fn read_into(
         end.notes.code.get_or_insert(code);
         end.notes.note.get_or_insert(note);
     }
+    end.notes.note = end.notes.note.take().or(remark);
     if let Some(ask) = result.reserved.ask.take() {
         match output {
             // A program that says that it failed, or whose protocol breaks off, asks no question.

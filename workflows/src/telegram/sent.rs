@@ -23,6 +23,8 @@ const MESSAGES_MAX: usize = 10_000;
 const FORGOTTEN: usize = MESSAGES_MAX / 10;
 /// No file is longer.
 const BYTES_MAX: u64 = 4 * 1024;
+/// The bits of an id behind the moment in it.
+const MOMENT_SHIFT: u32 = 80;
 /// Calls for messages of one of these wait for one another.
 const TURNS: usize = 64;
 
@@ -79,10 +81,20 @@ impl MessageUpdate {
         }
     }
 
-    /// Whether it is a former update of what `newest` updated.
+    /// Whether it is a former update of what `newest` updated. Where a message goes on from run to run, what a run says
+    /// that began before the newest one's is of the past, too.
     pub(super) fn is_before(&self, newest: &Self) -> bool {
-        (self.run, &self.step) == (newest.run, &newest.step) && self.round < newest.round
+        if self.run != newest.run {
+            return began_before(self.run, newest.run);
+        }
+        self.step == newest.step && self.round < newest.round
     }
+}
+
+/// Whether a run began before another one, by the moments in their ids (UUIDv7); false where an id holds none.
+fn began_before(run: RunId, other: RunId) -> bool {
+    let moment = |id: RunId| (id.0.get_version_num() == 7).then(|| id.0.as_u128() >> MOMENT_SHIFT);
+    moment(run).zip(moment(other)).is_some_and(|(run, other)| run < other)
 }
 
 /// What is known of a message, and by which update.

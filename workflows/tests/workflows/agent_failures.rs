@@ -1,6 +1,6 @@
 //! Agents: codes of failures, answers that are not complete, what is looked at before anything is paid.
 
-use crate::fixtures::home::{Home, failure, observer, output};
+use crate::fixtures::home::{Home, failure, observer, output, until};
 use everfold_base::failure::FailureKind;
 use everfold_ports::{AttemptEnd, Executor as _};
 use everfold_workflows::agent::AgentExecutor;
@@ -93,6 +93,45 @@ async fn an_answer_that_is_not_complete_fails_or_counts_with_a_remark() {
     // What failed is no answer.
     let end = end_of("claude", "exit 3", json!({"prompt": "x", "on_incomplete": "warn"})).await;
     assert_eq!(failure(&end).exit_code, Some(3));
+}
+
+/// O137: nothing of an agent that is logged out begins, and nothing fails.
+#[tokio::test]
+async fn o137_what_is_logged_out_waits_and_begins_as_soon_as_it_is_logged_in() {
+    let home = Home::new();
+    let (called, login) = (home.work("called"), home.work("login"));
+    let preflight = format!(
+        "[preflight.claude]\ncredentials = [\"{}\"]\nkeep = \"0s\"\non_missing = \"wait\"\n",
+        login.display()
+    );
+    let executor = agent(&home, "text", &format!("touch '{}'", called.display()), &preflight);
+    let request = home.request(json!({"prompt": "x"}));
+    let seen = observer();
+    let waiting = tokio::spawn(executor.start(request.clone(), seen.clone()));
+    // Twice, so that it was looked again.
+    until("it waits", || seen.lines.lock().unwrap().len() > 1).await;
+    let said = seen.lines.lock().unwrap().clone();
+    assert!(
+        said.iter().all(|line| line.starts_with("waits: no credentials for the agent claude: /")),
+        "{said:?}"
+    );
+    assert!(
+        !called.exists() && !request.folder.exists() && *seen.started.lock().unwrap() == 0,
+        "nothing was begun"
+    );
+    std::fs::write(&login, "{}").unwrap();
+    assert_eq!(output(&waiting.await.unwrap()), &json!(""));
+    assert!(called.exists() && *seen.started.lock().unwrap() == 1);
+    // One that is stopped while it waits ends, and its program is never called.
+    std::fs::remove_file(&login).unwrap();
+    std::fs::remove_file(&called).unwrap();
+    let mut request = home.request(json!({"prompt": "x"}));
+    request.id.attempt.round = everfold_base::id::Round(2);
+    request.folder = request.folder.with_file_name("stopped");
+    let waiting = tokio::spawn(executor.start(request.clone(), observer()));
+    executor.cancel(request).await;
+    assert_eq!(failure(&waiting.await.unwrap()).kind, FailureKind::Cancelled);
+    assert!(!called.exists());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use everfold_core::policy::Verdict::{Fail, Pass, Pending};
 use everfold_workflows::fakes::{FakeGitea, FakeReview, FakeServer, ServiceFault};
 use serde_json::{Value, json};
 
@@ -114,6 +115,41 @@ async fn a_merge_at_a_silent_gitea_is_given_up_after_five_seconds_and_a_look_at_
     forge.fake.fail_next([Some(ServiceFault::Silent)]);
     let outage = forge.place.probe("ci", json!({ "provider": "host", "sha": NEW })).await.unwrap_err();
     assert!(outage.message.contains("no answer within 10s") && !outage.permanent, "{outage:?}");
+}
+
+/// A developer pushes over a commit that CI has found green: for some seconds CI knows nothing of the new one.
+#[tokio::test]
+async fn o034_a_green_commit_from_before_the_push_says_nothing_of_the_one_that_was_pushed() {
+    let forge = Forge::new().await;
+    let told = |sha: &str, word: &str| {
+        let status = (sha.to_owned(), "ci".to_owned(), word.to_owned());
+        forge.fake.service(|gitea| {
+            gitea.statuses.retain(|(commit, ..)| commit != sha);
+            gitea.statuses.push(status);
+        });
+    };
+    let judged = async |sha: &str| {
+        let (evidence, verdict, _) =
+            forge.place.judged("ci", json!({ "provider": "host", "sha": sha })).await;
+        assert_eq!(evidence["sha"], sha);
+        verdict
+    };
+    forge.fake.service(|gitea| gitea.push("feature/a", OLD));
+    told(OLD, "success");
+    assert_eq!(judged(OLD).await, Pass);
+    forge.fake.service(|gitea| gitea.push("feature/a", NEW));
+    assert_eq!(judged(NEW).await, Pending, "CI has not begun");
+    told(NEW, "pending");
+    assert_eq!(judged(NEW).await, Pending);
+    told(NEW, "failure");
+    assert_eq!((judged(NEW).await, judged(OLD).await), (Fail, Pass), "each has its own");
+    told(NEW, "success");
+    assert_eq!(judged(NEW).await, Pass);
+    let asked: Vec<String> = forge.fake.asked().into_iter().map(|asked| asked.path).collect();
+    assert!(
+        asked.iter().all(|path| path.contains(OLD) || path.contains(NEW)),
+        "never by the branch: {asked:?}"
+    );
 }
 
 #[tokio::test]

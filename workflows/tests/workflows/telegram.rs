@@ -115,6 +115,14 @@ async fn o161_not_modified_is_done() {
     chat.live("2").await.unwrap_err();
     let done = chat.live("2").await.unwrap();
     assert_eq!(done, json!({"message": 1, "sent": false, "edited": false, "reason": "it says so already"}));
+    for words in [
+        "Bad Request: message is not modified",
+        "Bad Request: new content and markup are exactly the same as the current ones",
+    ] {
+        chat.fake.service(|telegram| telegram.refuse_edit(words));
+        let again = chat.live(words).await.unwrap();
+        assert_eq!((&again["message"], &again["reason"]), (&done["message"], &done["reason"]), "{words}");
+    }
     assert_eq!(chat.asked("/sendMessage"), 1);
 }
 
@@ -144,6 +152,19 @@ async fn o162_a_message_that_is_gone_is_sent_once_more_and_edited_from_then_on()
     let edited = chat.again().live("3").await.unwrap();
     assert_eq!((&edited["message"], &edited["edited"]), (&json!(2), &json!(true)));
     assert!(chat.messages()[0].is_silent);
+    for (words, message) in [
+        ("Bad Request: message to edit not found", 3),
+        ("Bad Request: message can't be edited", 4),
+        ("Bad Request: MESSAGE_ID_INVALID", 5),
+    ] {
+        chat.fake.service(|telegram| telegram.refuse_edit(words));
+        let sent = chat.live(words).await.unwrap();
+        assert_eq!((&sent["message"], &sent["sent"]), (&json!(message), &json!(true)), "{words}");
+    }
+    // Any other refusal is none of a message that is gone.
+    chat.fake.service(|telegram| telegram.refuse_edit("Bad Request: can't parse entities"));
+    assert_eq!(chat.live("<").await.unwrap_err().kind, FailureKind::Validation);
+    assert_eq!(chat.live("4").await.unwrap()["message"], 5);
 }
 
 #[tokio::test]
@@ -270,6 +291,35 @@ async fn o160_a_former_update_that_is_sent_again_changes_nothing() {
     let late = round(1, "old").await.unwrap_err();
     assert_eq!(late.code.as_deref(), Some("MESSAGE_OUTDATED"), "{late:?}");
     assert_eq!(chat.messages()[0].text, "new");
+}
+
+/// A task that is begun anew has another run; its message is that of the issue.
+#[tokio::test]
+async fn o160_runs_of_one_key_share_a_message_and_an_older_one_says_nothing_any_more() {
+    let chat = Chat::new().await;
+    let says = async |run: &str, text: &str| {
+        let mut request = chat.place.home.request(json!({"name": "telegram.live", "with": {
+            "token": TOKEN, "chat": CHAT, "url": chat.fake.url(), "text": text, "key": "plane:8c5a3025",
+        }}));
+        request.id = chat.place.home.id("step");
+        request.id.run = run.parse().unwrap();
+        match chat.edge.executors["function"].start(request, observer()).await.result {
+            AttemptResult::Succeeded(output) => Ok(output),
+            AttemptResult::Failed(failure) => Err(failure),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (former, newer) = ("0198c1f0-0000-7fff-8000-00000000000f", "0198c1f0-0001-7000-8000-000000000000");
+    assert_eq!(says(former, "of the first run").await.unwrap()["sent"], true);
+    let taken_over = says(newer, "of the second run").await.unwrap();
+    assert_eq!((&taken_over["message"], &taken_over["edited"]), (&json!(1), &json!(true)));
+    let late = says(former, "late").await.unwrap_err();
+    assert_eq!(late.code.as_deref(), Some("MESSAGE_OUTDATED"), "{late:?}");
+    // The id of a history that another system recorded holds no moment.
+    let of_text = "5f0f6f43-6f6a-5d3b-8a3c-0d0a8a8f2c11";
+    assert_eq!(says(of_text, "of no known moment").await.unwrap()["edited"], true);
+    let messages = chat.messages();
+    assert_eq!((messages.len(), messages[0].text.as_str()), (1, "of no known moment"));
 }
 
 #[tokio::test]

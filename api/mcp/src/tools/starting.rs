@@ -84,7 +84,7 @@ pub(crate) async fn start(call: ToolCall, input: StartInput) -> Result<ToolOutco
         ("title", input.title.map(Value::String)),
         ("labels", input.labels.map(|labels| json!(labels))),
         ("cwd", call.rest.cwd().map(|cwd| json!(cwd))),
-        // The owner of the folder goes on with it, whatever becomes of this client.
+        // The owner of the folder drives the run, also when this client is gone.
         ("detach", Some(json!(true))),
     ] {
         if let Some(value) = value {

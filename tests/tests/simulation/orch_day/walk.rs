@@ -246,7 +246,6 @@ impl Walk {
                     self.ping("❓ {item}: Analyst задаёт вопросы. Ответь в Plane.");
                     self.stands("needs_input");
                     self.awaited("needs_input", Deed::Continue);
-                    self.continued += 1;
                     self.say("analyst", texts::RELAUNCHED);
                     self.begin_again("why-analyst");
                 }

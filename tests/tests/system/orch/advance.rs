@@ -1,6 +1,8 @@
 //! A task goes on whatever its services do meanwhile, and each launch is of its task (O71, O109, O112, O142, O144).
 
-use super::services::{Outage, state_id};
+use serde_json::{Value, json};
+
+use super::services::{Outage, Services, state_id};
 use super::walk::{DARK, approve_when_asked, begin, comments, is_told};
 use super::world::{MAP, SHOP, World, stands};
 
@@ -58,6 +60,12 @@ async fn o144_a_stage_advances_though_no_usage_was_read_and_no_comment_could_be_
         (&developer["status"], &developer["usage"]["cost_usd"]),
         (&"succeeded".into(), &"0.000000".into())
     );
+    let events = world.events();
+    let notes =
+        events.iter().map(|event| &event["event"]).filter(|event| event["type"] == "AttemptSucceeded");
+    let unread = notes.filter(|event| event["told"]["note"] == "its usage could not be read");
+    let unread: Vec<_> = unread.map(|event| event["id"].to_string()).collect();
+    assert!(unread.len() == 1 && unread[0].contains("developer"), "{unread:?}");
     world.services().outages.clear();
     world.until("the last words", |services| is_told(services, DARK)).await;
     assert_eq!(said("💻 Developer"), 1, "once it is possible it is written, and once");
@@ -84,9 +92,64 @@ async fn o142_each_launch_of_an_agent_is_of_the_run_of_its_task() {
     }
     assert_eq!(launches.len(), 14, "and none of nobody's: {launches:?}");
     let queue = world.client().get("/api/v1/orch/queue").await;
+    assert_eq!(queue["counts"], json!({ "queued": 0, "running": 0, "done": 14, "failed": 0 }), "{queue}");
+    assert_eq!(queue["recent"].as_array().unwrap().len(), 10, "the newest of them: {queue}");
     for job in queue["recent"].as_array().unwrap() {
         let item = job["item"].as_str().unwrap();
         assert!(launches.contains(&format!("{item} {}", job["run"].as_str().unwrap())), "{job}");
+    }
+}
+
+/// Each agent of the fake costs a quarter of a dollar, and there are seven of a task.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_task_cost_and_its_message_are_the_same_in_the_lists_as_where_they_are_told() {
+    let world = World::new().await;
+    begin(&world, DARK, SHOP, "Dark mode");
+    begin(&world, ROADS, MAP, "Roads at night");
+    for issue in [DARK, ROADS] {
+        approve_when_asked(&world, issue).await;
+    }
+    let is_over = |services: &Services| {
+        services.messages.iter().filter(|message| message.text.contains("ГОТОВО")).count() == 2
+    };
+    world.until("the last words of both", is_over).await;
+    let costs = world.client().get("/api/v1/orch/costs").await;
+    let groups = |name: &str| -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let mut groups: Vec<_> = costs[name].as_array().unwrap().iter().collect();
+        groups.sort_by_key(|group| text(&group["group"]));
+        groups.into_iter().map(|group| (text(&group["group"]), text(&group["cost_usd"]))).collect()
+    };
+    let named = |groups: &[(&str, &str)]| -> Vec<(String, String)> {
+        groups.iter().map(|(group, cost)| ((*group).to_owned(), (*cost).to_owned())).collect()
+    };
+    assert_eq!(groups("projects"), named(&[(SHOP, "1.750000"), (MAP, "1.750000")]));
+    assert_eq!(groups("tasks"), named(&[("ET-001", "1.750000"), ("MAP-001", "1.750000")]));
+    let of_agents = [
+        ("analyst", "0.500000"),
+        ("architect", "0.500000"),
+        ("deployer", "1.000000"),
+        ("developer", "0.500000"),
+        ("reviewer", "0.500000"),
+        ("tester", "0.500000"),
+    ];
+    assert_eq!(groups("agents"), named(&of_agents), "{costs}");
+    assert_eq!(costs["total"]["cost_usd"], "3.500000", "{costs}");
+    for (item, name) in [("ET-001", "Dark mode"), ("MAP-001", "Roads at night")] {
+        let task = world.client().get(&format!("/api/v1/orch/tasks/{item}")).await;
+        assert_eq!(task["cost_usd"], "1.750000", "{task}");
+        let of_task: Vec<(&str, &str)> = task["agents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|agent| (agent["group"].as_str().unwrap(), agent["cost_usd"].as_str().unwrap()))
+            .collect();
+        assert_eq!(of_task.len(), 6, "a line of each role: {task}");
+        assert!(of_task.contains(&("deployer", "0.500000")), "{task}");
+        assert!(of_task.contains(&("analyst", "0.250000")), "{task}");
+        let services = world.services();
+        let live = services.messages.iter().find(|message| message.is_silent && message.text.contains(name));
+        assert_eq!(task["message"]["text"], live.unwrap().text.as_str(), "what stands in the chat");
     }
 }
 

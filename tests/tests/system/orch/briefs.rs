@@ -15,7 +15,7 @@ fn prompt(world: &World, item: &str, step: &str, round: u32) -> String {
 }
 
 /// A world whose settings are changed before it is served.
-async fn world_with(change: impl FnOnce(&mut Value)) -> World {
+pub(super) async fn world_with(change: impl FnOnce(&mut Value)) -> World {
     let mut world = World::unserved().await;
     let path = ".orch/projects.yaml";
     let mut settings: Value =
@@ -58,6 +58,45 @@ async fn o088_ov11_a_developer_is_told_all_that_was_found_before_the_newest_firs
     assert!(newest < former, "{third}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn o128_a_developer_whose_ci_failed_is_told_which_attempt_of_three_it_is() {
+    let world = World::new().await;
+    world.services().verdicts.insert("shop".to_owned(), ["failure", "failure"].into());
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    assert!(!prompt(&world, "ET-001", "developer", 1).contains("CI failed"));
+    for (round, words) in
+        [(2, "CI failed, fix and re-push (attempt 2/3)"), (3, "CI failed, fix and re-push (attempt 3/3)")]
+    {
+        let told = prompt(&world, "ET-001", "developer", round);
+        assert!(
+            told.contains(&format!("Note: round {round}, sent back by developer (check_ci_green)")),
+            "{told}"
+        );
+        assert!(told.contains(words), "{told}");
+        assert!(told.contains("Stage: development"), "{told}");
+    }
+    let mut states = world.services().issues[DARK].states.clone();
+    states.dedup();
+    let developments = states.iter().filter(|state| **state == "Development").count();
+    assert_eq!(developments, 1, "the issue stays in its stage: {states:?}");
+}
+
+/// The repository learns from what was refused; the role that reads it is told to (`ov23_` of the prompts).
+#[tokio::test(flavor = "multi_thread")]
+async fn ov23_what_a_review_refused_stands_in_the_lessons_of_the_branch() {
+    let world = world_with(|settings| settings["lessons"] = json!(true)).await;
+    world.plan("ET-001", "reviewer", 1, "verdict review 12-review.md 'verdict: REQUEST_CHANGES\nversion: 1' '- [ ] P1: nobody tests the dusk.'");
+    begin(&world, DARK, SHOP, "Dark mode");
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    let lessons = git(&world.origin("shop"), &["show", "feature/ET-001-dark-mode:docs/lessons.md"]);
+    let one_line =
+        regex::Regex::new(r"^- ET-001: check_reviewer_verdict \([^;]*Verdict: 'REQUEST_CHANGES'\)$").unwrap();
+    assert!(one_line.is_match(lessons.trim_end()), "{lessons}");
+}
+
 /// The prompt of the attempt that followed was made before people said anything.
 #[tokio::test(flavor = "multi_thread")]
 async fn o099_an_agent_that_failed_is_begun_again_with_the_words_that_were_said_for_it() {
@@ -98,6 +137,25 @@ async fn o099_an_agent_that_failed_is_begun_again_with_the_words_that_were_said_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ov15_the_analyst_asks_in_the_midst_of_its_work_and_reads_the_answer() {
+    let world = World::new().await;
+    let asks = r#"echo '{"everfold": {"ask": {"text": "Which colour?"}}}' > "$EVERFOLD_OUTPUT""#;
+    world.plan("ET-001", "analyst", 1, asks);
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the question", stands(DARK, "Needs Input")).await;
+    let asked = |services: &Services| {
+        comments(services, DARK).iter().any(|text| text.contains("❓") && text.contains("Which colour?"))
+    };
+    world.until("the question in words", asked).await;
+    world.services().say(DARK, "Blue, please");
+    world.services().set_state(DARK, "In Progress", "owner");
+    world.until("the analysis", stands(DARK, "In Review")).await;
+    let second = prompt(&world, "ET-001", "analyst", 2);
+    assert!(second.contains("Comment of the owner: Blue, please"), "{second}");
+    assert!(second.contains("write `{\"everfold\": {\"ask\""), "the role knows how to ask: {second}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn o117_a_rejection_without_words_does_not_bring_back_words_that_were_used() {
     let world = World::new().await;
     begin(&world, DARK, SHOP, "Dark mode");
@@ -132,6 +190,10 @@ async fn o045_each_round_of_a_review_stays_readable_with_its_commit() {
     begin(&world, DARK, SHOP, "Dark mode");
     approve_when_asked(&world, DARK).await;
     world.until("the end", stands(DARK, "Done")).await;
+    for round in 1..=2 {
+        let told = prompt(&world, "ET-001", "reviewer", round);
+        assert!(told.contains(&format!("version: {round}")), "{told}");
+    }
     let (origin, file) = (world.origin("shop"), "docs/work-items/ET-001/12-review.md");
     let commits = git(&origin, &["log", "--reverse", "--format=%H", "feature/ET-001-dark-mode", "--", file]);
     let versions: Vec<String> =

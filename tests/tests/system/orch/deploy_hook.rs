@@ -37,6 +37,22 @@ async fn o182_without_an_environment_it_is_staging_on_8501() {
     assert_eq!(saved, "sha256:old\n");
 }
 
+/// The tests shorten what an installation waits for; these numbers are those of an installation.
+#[test]
+fn o183_o187_it_looks_ten_times_every_six_seconds_then_five_times_every_three_and_a_login_has_90() {
+    let hook = include_str!("../../../../ops/orch/orchestrator-deploy-hook.sh");
+    for default in [
+        "HEALTH_ATTEMPTS:-10}",
+        "HEALTH_INTERVAL:-6}",
+        "HEALTH_TIMEOUT:-5}",
+        "ROLLBACK_ATTEMPTS:-5}",
+        "ROLLBACK_INTERVAL:-3}",
+        "AUTH_PROBE_TIMEOUT:-90}",
+    ] {
+        assert!(hook.contains(&format!("${{{default}")), "{default}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn o183_a_healthy_deploy_ends_with_0() {
     let host = Host::new().await;

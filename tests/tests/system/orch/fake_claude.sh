@@ -8,6 +8,12 @@ docs="docs/work-items/$item"
 step=$EVERFOLD_STEP round=$EVERFOLD_ROUND
 printf '%s\n' "$item $step $round $*" >> "$HOME/calls"
 printf '%s\n' "$item $EVERFOLD_RUN" >> "$HOME/launches"
+# Which credentials of other services reached it, by name.
+given=
+for name in ANTHROPIC_API_KEY CLAUDE_CODE_OAUTH_TOKEN GITHUB_TOKEN GITEA_TOKEN; do
+  if printenv "$name" > /dev/null; then given="$given $name"; fi
+done
+printf '%s\n' "${given# }" >> "$HOME/credentials"
 mkdir -p "$HOME/prompts" && printf '%s\n' "$prompt" > "$HOME/prompts/$item-$step-$round"
 echo "begin $item $step $round" >> "$HOME/agents"
 mkdir "$HOME/at-work-$item" 2>/dev/null || echo "$item $step $round" >> "$HOME/two"

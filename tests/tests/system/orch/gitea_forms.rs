@@ -75,7 +75,8 @@ async fn o132_a_push_a_status_reviews_and_a_merge_are_heard_in_the_forms_that_gi
     let wait = |name: &str| format!("until [ -e \"$HOME/{name}\" ]; do sleep 0.02; done");
     world.plan("ET-001", "reviewer", 1, &wait("go-reviewer"));
     world.plan("ET-001", "reviewer", 2, "true");
-    world.plan("ET-001", "reviewer", 3, "true");
+    // It commits: what a person approves then is not what the developer left.
+    world.plan("ET-001", "reviewer", 3, "verdict review 12-review.md 'verdict: REQUEST_CHANGES\nversion: 3' '- [ ] P1: nobody tests the dusk.'");
     world.plan("ET-001", "tester", 1, &wait("go-tester"));
     begin(&world, DARK, SHOP, "Dark mode");
     approve_when_asked(&world, DARK).await;
@@ -94,8 +95,8 @@ async fn o132_a_push_a_status_reviews_and_a_merge_are_heard_in_the_forms_that_gi
     world.until("the second reviewer", works("reviewer 2")).await;
     let prompt = std::fs::read_to_string(world.path("prompts/ET-001-developer-2")).unwrap();
     assert!(prompt.contains("REQUEST_CHANGES by olga") && prompt.contains(words), "{prompt}");
-    // Two rounds without a review lead to a person.
-    world.until("the review that is missing twice", stands(DARK, "Blocked")).await;
+    // A round without a review, and a refusal when all developments are used up, lead to a person.
+    world.until("the review that refuses", stands(DARK, "Blocked")).await;
     let refused = |services: &Services| {
         comments(services, DARK)
             .iter()

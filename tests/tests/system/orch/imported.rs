@@ -228,3 +228,36 @@ async fn tasks_for_which_orch_waited_for_a_person_are_paused_at_their_stage_and_
     let errors: Vec<_> = services.comments.iter().filter(|said| said.html.contains("steps.")).collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
+
+/// Stages of ORCH, in the order of their agents.
+const STAGES: [&str; 7] =
+    ["analysis", "architecture", "development", "review", "testing", "deploy-staging", "deploy"];
+
+/// What is paused has begun no step of its stage: it was shown in that of the last agent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_waited_for_a_person_in_orch_stands_in_its_own_stage() {
+    let mut world = World::unserved().await;
+    // The stage's own agent has not worked, or has and was not let go on.
+    let of_stage = |stage: usize| [(stage, stage), (stage, stage + 1)];
+    let task = |(at, (stage, worked)): (usize, (usize, usize))| OrchTask {
+        number: at + 1,
+        stage: STAGES[stage],
+        is_queued: false,
+        worked,
+    };
+    // A run that goes on at review begins with `pr`, which stands in the stage before.
+    let stages = (1..STAGES.len()).filter(|stage| STAGES[*stage] != "review");
+    let tasks: Vec<OrchTask> = stages.flat_map(of_stage).enumerate().map(task).collect();
+    for task in &tasks {
+        world.services().open(&task.issue(), SHOP, &format!("Task {}", task.number), TEXT);
+    }
+    let report = import(&world, &tasks);
+    let notes: Vec<&str> =
+        report["tasks"].as_array().unwrap().iter().filter_map(|task| task["note"].as_str()).collect();
+    assert!(notes.len() == tasks.len() && notes.iter().all(|note| note.contains("paused")), "{report}");
+    world.serve(None);
+    for task in &tasks {
+        let shown = world.client().get(&format!("/api/v1/orch/tasks/{}", task.item())).await;
+        assert_eq!(shown["stage"], task.stage, "{shown}");
+    }
+}

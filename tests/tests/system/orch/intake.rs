@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::briefs::world_with;
 use super::services::{Delivery, state_id};
 use super::walk::{DARK, approve_when_asked, begin, comments, is_told};
 use super::world::{MAP, ORCHESTRATOR, PROJECTS, SHOP, World, stands};
@@ -72,6 +73,10 @@ async fn o095_o105_what_begins_nothing_asks_nobody_and_says_nothing() {
             "O95: an issue is created",
             changed(update("o95", SHOP, DARK, &named(SHOP, "Backlog")), "/action", json!("created")),
         ),
+        (
+            "O95: an issue is created in In Progress",
+            changed(update("o95-begun", SHOP, DARK, &in_progress), "/action", json!("created")),
+        ),
         ("O101: a comment", comment("o101-owner", "owner")),
         ("O101: a comment of our own", comment("o101-bot", "orch")),
         (
@@ -139,6 +144,49 @@ async fn o103_o104_a_state_counts_by_its_name_or_its_id_in_its_own_project() {
             branches.lines().all(|branch| branch.starts_with(&format!("feature/{prefix}-"))),
             "{repository}: {branches}"
         );
+    }
+}
+
+/// The map that comes with ORCH, by the very ids of its two projects in Plane.
+#[tokio::test(flavor = "multi_thread")]
+async fn o103_without_projects_in_the_settings_those_of_orch_begin_by_the_ids_of_their_own_states() {
+    const ENDURO: &str = "7a79f0a9-5278-49cd-9007-9a338f238f9c";
+    const ORCH: &str = "8da6aa25-a60e-44d6-a1e2-d8ae59aa7d6a";
+    const OF_ENDURO: &str = "b873d9eb-993c-48cd-97ac-99a9b1623967";
+    const OF_ORCH: &str = "e331bfb3-e17e-4699-ba48-4abb89c21b7b";
+    let world = world_with(|settings| {
+        settings.as_object_mut().unwrap().remove("projects");
+    })
+    .await;
+    world.repository("enduro-trails");
+    let rows = [
+        (ORCH, OF_ENDURO, "ignored"),
+        (ENDURO, OF_ORCH, "ignored"),
+        (ENDURO, OF_ENDURO, "started"),
+        (ORCH, OF_ORCH, "started"),
+    ];
+    for (number, (project, state, becomes)) in rows.into_iter().enumerate() {
+        let issue = format!("0000d04{number}-0000-4000-8000-00000000d04{number}");
+        world.services().open(&issue, project, "Dark mode", "A page that is dark at night.");
+        let delivery = update(&format!("of-{issue}"), project, &issue, &json!(state));
+        assert_eq!(world.deliver(&delivery).await, Some(202));
+        let outcomes = outcomes(&world, &delivery.id).await;
+        let is_it = |(word, _): &(String, String)| word == becomes;
+        let all_or_one =
+            if becomes == "ignored" { outcomes.iter().all(is_it) } else { outcomes.iter().any(is_it) };
+        assert!(all_or_one, "{project} {state}: {outcomes:?}");
+    }
+    assert_eq!(runs(&world).await, 2);
+    let is_begun = |item: &str| {
+        world.lines("agents").iter().any(|line| line.starts_with(&format!("begin {item} analyst 1")))
+    };
+    world.until("two analysts", |_| ["ET-002", "ORCH-002"].iter().all(|item| is_begun(item))).await;
+    for (repository, prefix) in [("enduro-trails", "ET"), ("orchestrator", "ORCH")] {
+        let branches = super::host_clone::git(
+            &world.path(&format!("repos/{repository}")),
+            &["branch", "--list", "feature/*", "--format=%(refname:short)"],
+        );
+        assert_eq!(branches.trim(), format!("feature/{prefix}-002-dark-mode"));
     }
 }
 
@@ -236,6 +284,26 @@ async fn o107_o108_an_issue_that_was_refused_is_blocked_with_one_comment_and_beg
     world.until("the analysis", stands(DARK, "In Review")).await;
     let agents = world.lines("agents");
     assert_eq!(agents, ["begin ET-001 analyst 1", "end ET-001 analyst 1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o122_an_approval_by_an_id_that_the_settings_do_not_know_waits_until_they_do() {
+    let mut world = World::unserved().await;
+    let path = ".orch/projects.yaml";
+    let whole: Value = serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    let mut partial = whole.clone();
+    partial["projects"][SHOP]["states"].as_object_mut().unwrap().remove("approved");
+    world.write(path, &partial.to_string());
+    world.serve(None);
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the analysis", stands(DARK, "In Review")).await;
+    let approved = update("approved", SHOP, DARK, &json!(state_id(SHOP, "Approved")));
+    assert_eq!(world.deliver(&approved).await, Some(202));
+    let outcomes = outcomes(&world, "approved").await;
+    assert!(outcomes.iter().all(|(word, _)| word == "parked"), "{outcomes:?}");
+    world.write(path, &whole.to_string());
+    let is_begun = || world.lines("agents").iter().any(|line| line.starts_with("begin ET-001 architect 1"));
+    world.until("the architect", |_| is_begun()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

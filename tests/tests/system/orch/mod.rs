@@ -5,6 +5,7 @@
 
 mod advance;
 mod briefs;
+mod buttons;
 mod crash;
 mod deploy_hook;
 mod deploy_log;
@@ -15,6 +16,7 @@ mod imported;
 mod intake;
 mod launcher;
 mod refused_rounds;
+mod restarted_wait;
 mod services;
 mod staging_suite;
 mod staging_world;

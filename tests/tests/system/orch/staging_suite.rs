@@ -74,6 +74,20 @@ async fn o073_the_report_says_mode_candidate_inputs_and_what_was_not_exercised()
     );
 }
 
+/// What mode `stub` refuses is what this one is for: the real program works, and the report no longer says that none did.
+#[tokio::test(flavor = "multi_thread")]
+async fn ov25_in_mode_full_real_the_real_program_works_and_the_report_says_so() {
+    let world = World::new().await.with("ORCH_CLAUDE_BIN", "/usr/bin/claude");
+    let (code, said) = world.check_in("full-real").await;
+    assert_eq!(code, 0, "{said}");
+    assert!(said.ends_with("10/10 checks PASS, mode full-real\n"), "{said}");
+    let report = world.report();
+    assert_eq!((&report["mode"], &report["staging_status"]), (&"full-real".into(), &"SUCCESS".into()));
+    let unexercised = report["unexercised"].as_array().unwrap();
+    assert!(!unexercised.contains(&"a language model's work".into()), "{report}");
+    assert!(unexercised.contains(&"review".into()), "what neither mode looks at: {report}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn o188_what_is_not_staging_is_refused_with_2_before_any_request() {
     for (name, value) in [

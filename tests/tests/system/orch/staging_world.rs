@@ -101,10 +101,14 @@ store.commit()";
         serde_json::from_slice(&std::fs::read(self.folder.path().join("report.json")).unwrap()).unwrap()
     }
 
-    /// Runs the suite: exit code and what it said.
+    /// Runs the suite with a stub of the agent: exit code and what it said.
     pub(super) async fn check(&self) -> (i32, String) {
+        self.check_in("stub").await
+    }
+
+    pub(super) async fn check_in(&self, mode: &str) -> (i32, String) {
         let mut command = tokio::process::Command::new("python3");
-        command.arg(SUITE).args(["--service", "orch", "--mode", "stub", "--base-url", &self.fake.url]);
+        command.arg(SUITE).args(["--service", "orch", "--mode", mode, "--base-url", &self.fake.url]);
         command.arg("--report").arg(self.folder.path().join("report.json"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());

@@ -1,9 +1,12 @@
 //! O198: with credentials that look alive, the walk calls nothing but loopback.
 //!
-//! It is walked once more in a network of its own, where loopback is all there is. The kernel counts there what would have
-//! gone anywhere else: connections and questions for names.
+//! One walk is walked once more in a network of its own, where loopback is all there is. The kernel counts there what would
+//! have gone anywhere else: connections and questions for names. The server and its agents have the credentials, and the walk
+//! itself asserts that.
 
 use std::process::Command;
+
+use super::world::{LIVE, TRAPPED};
 
 /// `$0`: this program, `$@`: its arguments.
 const TRAP: &str = r#"
@@ -37,15 +40,10 @@ fn o198_with_live_credentials_nothing_is_called_but_loopback() {
     let mut command = Command::new("unshare");
     command.args(["--net", "--map-root-user", "sh", "-c", TRAP]).arg(std::env::current_exe().unwrap());
     command.args(["--exact", "orch::walk::an_issue_goes_from_in_progress_to_done", "--nocapture"]);
-    for name in [
-        "ANTHROPIC_API_KEY",
-        "CLAUDE_CODE_OAUTH_TOKEN",
-        "GITHUB_TOKEN",
-        "GITEA_TOKEN",
-        "ORCH_TELEGRAM_BOT_TOKEN",
-    ] {
+    for name in LIVE {
         command.env(name, "alive-and-well-0123456789");
     }
+    command.env(TRAPPED, "1");
     command.env("OTEL_SDK_DISABLED", "true");
     let done = command.output().unwrap();
     let said = String::from_utf8_lossy(&done.stdout);

@@ -2,7 +2,7 @@
 
 use super::host_clone::git;
 use super::services::Services;
-use super::world::{MAP, ORCHESTRATOR, SHOP, World, stands};
+use super::world::{LIVE, MAP, ORCHESTRATOR, SHOP, World, stands};
 
 pub(super) const DARK: &str = "0000d001-0000-4000-8000-00000000d001";
 const ROADS: &str = "0000d002-0000-4000-8000-00000000d002";
@@ -82,12 +82,27 @@ async fn an_issue_goes_from_in_progress_to_done() {
     assert_eq!((first("🔄 Stage: "), first("📊 Итого"), first("✅ Task completed!")), (7, 1, 1), "{said:#?}");
     assert_eq!(first("analyst launched (8–15 min)"), 1, "{said:#?}");
     assert_eq!(said.len(), 17, "and nothing else: {said:#?}");
+    let by = |text: &str| {
+        services.comments.iter().find(|comment| comment.html.starts_with(text)).map(|it| &*it.token)
+    };
+    let [tester, reviewer, analyst] = ["🧪 Tester", "🔎 Reviewer", "🔍 Analyst"].map(by);
+    assert_eq!(tester, Some("tester-token"));
+    assert_eq!(
+        (reviewer, analyst),
+        (Some("plane-token"), Some("plane-token")),
+        "set to nothing, and not set"
+    );
     assert_eq!(services.pulls.iter().map(|pull| &*pull.title).collect::<Vec<_>>(), ["Dark mode"]);
     // One silent message that is edited, and one that rings: the analysis waits.
     let (live, pings): (Vec<_>, Vec<_>) = services.messages.iter().partition(|message| message.is_silent);
     assert_eq!((live.len(), pings.len()), (1, 1), "{:#?}", services.messages);
     assert!(live[0].edits > 0 && live[0].text.contains("ГОТОВО"), "{:#?}", live[0]);
     assert!(pings[0].text.starts_with("📋 ET-001: BRD/ТЗ/AC готовы."), "{:#?}", pings[0]);
+    if World::is_walked_under_the_trap() {
+        // They are none of Everfold's own tokens, so each reaches every agent by the environment that it inherits.
+        let given = world.lines("credentials");
+        assert!(given.len() == 7 && given.iter().all(|names| *names == LIVE.join(" ")), "{given:?}");
+    }
 }
 
 /// Two people's words, a rework, a red CI, a staging gate: three tasks at once, each as it should.

@@ -39,7 +39,12 @@ url = "URL/gitea"
 owner = "admin"
 token = { env = "ORCH_GITEA_TOKEN" }
 "#;
-const SECRET: &str = "hook-secret";
+pub(super) const SECRET: &str = "hook-secret";
+/// Is set where the walk is under the trap.
+pub(super) const TRAPPED: &str = "EVERFOLD_TEST_TRAPPED";
+/// Credentials of services that are no part of this world, as the machine of a developer has them.
+pub(super) const LIVE: [&str; 4] =
+    ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "GITHUB_TOKEN", "GITEA_TOKEN"];
 const CLAUDE: &str = include_str!("fake_claude.sh");
 
 /// The world of a test.
@@ -94,7 +99,7 @@ impl World {
     }
 
     /// A bare origin with one commit, and its clone in `repos`.
-    fn repository(&self, name: &str) {
+    pub(super) fn repository(&self, name: &str) {
         let first = self.path(&format!("first/{name}"));
         std::fs::create_dir_all(&first).unwrap();
         git(&first, &["init", "--quiet", "--initial-branch=main"]);
@@ -151,8 +156,20 @@ impl World {
         }
         command.env("ORCH_PLANE_API_TOKEN", "plane-token").env("ORCH_GITEA_TOKEN", "gitea-token");
         command.env("ORCH_TELEGRAM_BOT_TOKEN", "telegram-token").env("ORCH_PLANE_BOT_TESTER", "tester-token");
+        // A role whose variable is empty has no bot of its own.
+        command.env("ORCH_PLANE_BOT_REVIEWER", "");
+        if Self::is_walked_under_the_trap() {
+            for name in LIVE {
+                command.env(name, std::env::var_os(name).expect("the trap sets it"));
+            }
+        }
         command.stdin(Stdio::null());
         command
+    }
+
+    /// Whether this is the walk that has credentials which look alive, and nothing but loopback (O198).
+    pub(super) fn is_walked_under_the_trap() -> bool {
+        std::env::var_os(TRAPPED).is_some()
     }
 
     /// Begins to serve; it kills itself behind the first event of this type.
@@ -292,7 +309,7 @@ impl World {
     }
 
     /// The events of the newest run, in order.
-    fn events(&self) -> Vec<Value> {
+    pub(super) fn events(&self) -> Vec<Value> {
         let done = self.command(&["events", "@", "--json"]).output().unwrap();
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
@@ -305,13 +322,26 @@ impl World {
 
     /// Whether the newest state that the tracker is to be told is recorded as sent.
     pub(super) fn is_state_told(&self) -> bool {
+        self.is_sent("state")
+    }
+
+    /// Whether the newest notice of this id is recorded as sent.
+    pub(super) fn is_sent(&self, notice: &str) -> bool {
         let events = self.events();
-        let of_state = |kind: &str| {
-            let is_it =
-                |event: &&Value| event["event"]["type"] == kind && event["event"]["notice"] == "state";
+        let newest = |kind: &str| {
+            let is_it = |event: &&Value| event["event"]["type"] == kind && event["event"]["notice"] == notice;
             events.iter().rev().find(is_it).map(|event| event["event"]["version"].clone())
         };
-        of_state("NoticeQueued").is_some_and(|queued| of_state("NoticeSent") == Some(queued))
+        newest("NoticeQueued").is_some_and(|queued| newest("NoticeSent") == Some(queued))
+    }
+
+    /// Sends deliveries on until the newest notice of this id is recorded as sent.
+    pub(super) async fn until_sent(&self, notice: &str) {
+        let since = Instant::now();
+        while !self.is_sent(notice) {
+            assert!(since.elapsed() < PATIENCE, "{notice} is not sent: {}", self.story());
+            self.until("what is to be delivered", |_| true).await;
+        }
     }
 
     /// How many appends led to the end of the newest run: each has a moment of its own where the server died in between.

@@ -1,6 +1,6 @@
 //! How what Plane refuses, and what does not arrive, is told.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use everfold_base::failure::FailureKind;
 use serde_json::{Value, json};
@@ -37,6 +37,16 @@ async fn each_failure_has_its_kind_and_code_and_none_shows_the_token() {
             assert!(!format!("{failed:?}").contains(TOKEN), "{failed:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_service_that_never_answers_is_waited_for_ten_seconds() {
+    let tracker = Tracker::as_it_is_served().await;
+    tracker.fail("POST", ServiceFault::Silent);
+    let began = Instant::now();
+    let failed = tracker.call("plane.comment", json!({"html": "x", "key": "k"})).await.unwrap_err();
+    assert!(failed.message.contains("no answer within 10s"), "{failed:?}");
+    assert!(began.elapsed() >= Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -39,6 +39,11 @@ impl Tracker {
         Self::of(&PlaneClient::within(TIME_LIMIT)).await
     }
 
+    /// With the time limit of an engine.
+    pub(super) async fn as_it_is_served() -> Self {
+        Self::of(&PlaneClient::default()).await
+    }
+
     /// The same just after the engine has started: what one before it has sent lands within this time.
     pub(super) async fn settling(settled: Duration) -> Self {
         Self::of(&PlaneClient::within(TIME_LIMIT).settling(settled)).await

@@ -34,7 +34,7 @@ const STAGES: [(&str, &str); 7] = [
 ];
 
 /// What must stand in the story of a case, word for word: the rules want it said, and the case's own expectations do not.
-const SAID: [(&str, &str, &str); 6] = [
+const SAID: [(&str, &str, &str); 9] = [
     (
         "O29:",
         "GateEvaluated",
@@ -43,7 +43,10 @@ const SAID: [(&str, &str, &str); 6] = [
     ("O30: CI", "ProbeFailed", "check_ci_green: no answer"),
     ("O30 O31:", "GateEvaluated", "check_ci_green pass: CI green"),
     ("O40 O80 O81 O128 O129:", "GateEvaluated", "check_ci_green fail: CI state: failure"),
+    ("O48 O52", "GateEvaluated", "note pass: analysis-in-review"),
     ("O48 O52", "GateEvaluated", "check_analysis_approved pass: approved-via-status"),
+    ("O48 O52", "GateEvaluated", "check_staging_status skipped: Staging gate N/A for shop"),
+    ("O50 O51:", "GateEvaluated", "questions fail: analysis-empty"),
     ("O54:", "SignalTaken", "refused: the analysis is not complete, so there is nothing to approve"),
 ];
 
@@ -142,7 +145,7 @@ fn o86_every_stage_has_an_owner_and_a_state_of_the_tracker() {
     let has = |map: &str, key: &str| map.split(',').any(|pair| pair.trim().starts_with(&format!("{key}:")));
     for (stage, owner) in STAGES {
         assert!(
-            has(&owners, owner) && pipeline.contains(&format!("why-{owner}")) || owner == "deployer",
+            has(&owners, owner) && (pipeline.contains(&format!("why-{owner}")) || owner == "deployer"),
             "{stage}"
         );
         // A stage stands in the tracker under its own name, unless the map says another.

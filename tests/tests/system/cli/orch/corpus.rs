@@ -2,7 +2,7 @@
 //!
 //! Law: no row changes. What a gate once said of a document it says for ever; a new form is a new row at the end. The scratch
 //! folder replays what it recorded, so each verdict is also the same a second time. Histories of the rows are kept
-//! (`corpus_golden`).
+//! (`corpus_golden`). The words of the YAML reader in a reason are the one part that another version of it may change.
 
 use super::super::fixtures::Scratch;
 use super::cases::folder;
@@ -103,6 +103,30 @@ pub(super) const TESTS: &[CorpusRow] = &[
     ),
     CorpusRow("o25", Some("---\nresult: delivered\n---\n"), false, "Test verdict: DELIVERED (RED)"),
     CorpusRow("o25", Some("---\nresult: BYPASS\n---\n"), true, "Test verdict: BYPASS (PASS)"),
+    CorpusRow(
+        "o3",
+        Some("---\nx: [\n---\n"),
+        false,
+        "Invalid YAML frontmatter in test report: unclosed bracket '[' at char 3 line 1 column 4",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\nPASS\n---\n"),
+        false,
+        "Malformed YAML frontmatter in test report (not a mapping)",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\n---\nresult: PASS\n"),
+        false,
+        "Malformed YAML frontmatter in test report (not a mapping)",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\nresult: PASS\n---\n<1 MiB>"),
+        false,
+        "Error reading test report: is larger than 1 MiB",
+    ),
 ];
 /// The same gate with `tests_gate: strict`.
 pub(super) const STRICT: &[CorpusRow] = &[
@@ -150,6 +174,20 @@ pub(super) const REVIEW: &[CorpusRow] = &[
         true,
         "Verdict: APPROVED",
     ),
+    CorpusRow(
+        "o3",
+        Some("---\nx: [\n---\nverdict: APPROVED\n"),
+        false,
+        "review: has a front matter that is no YAML: unclosed bracket '[' at char 3 line 1 column 4",
+    ),
+    CorpusRow("o3", Some("---\n- APPROVED\n---\n"), false, "review: has a front matter that is no mapping"),
+    CorpusRow("o3", Some("---\nAPPROVED\n---\n"), false, "review: has a front matter that is no mapping"),
+    CorpusRow(
+        "o41",
+        Some("---\nverdict: APPROVED\n---\n<17 KiB>\n- [ ] P1: a line is lost\n"),
+        false,
+        "the review is longer than 16 KiB, so not all of it can be judged",
+    ),
 ];
 pub(super) const DEPLOY: &[CorpusRow] = &[
     CorpusRow("o64", Some("---\ndeploy_status: \" success \"\n---\n"), true, "Deploy status: SUCCESS"),
@@ -173,6 +211,30 @@ pub(super) const DEPLOY: &[CorpusRow] = &[
         "No machine-readable deploy_status in frontmatter (got: '')",
     ),
     CorpusRow("o67", None, false, "Deploy log not found (14-deploy-log.md)"),
+    CorpusRow(
+        "o3",
+        Some("---\nx: [\n---\ndeploy_status: SUCCESS\n"),
+        false,
+        "Invalid YAML frontmatter in deploy log: unclosed bracket '[' at char 3 line 1 column 4",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\n- SUCCESS\n---\n"),
+        false,
+        "No machine-readable deploy_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\nSUCCESS\n---\n"),
+        false,
+        "No machine-readable deploy_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\ndeploy_status: SUCCESS\n"),
+        false,
+        "No machine-readable deploy_status in frontmatter (got: '')",
+    ),
 ];
 pub(super) const STAGING: &[CorpusRow] = &[
     CorpusRow(
@@ -183,6 +245,48 @@ pub(super) const STAGING: &[CorpusRow] = &[
     ),
     CorpusRow("o63", Some("---\nstaging_status: SUCCESS\n---\n"), true, "Staging status: SUCCESS"),
     CorpusRow("o67", None, false, "Staging log not found (15-staging-log.md)"),
+    CorpusRow(
+        "o3",
+        Some("---\nx: [\n---\nstaging_status: SUCCESS\n"),
+        false,
+        "Invalid YAML frontmatter in staging log: unclosed bracket '[' at char 3 line 1 column 4",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\n- SUCCESS\n---\n"),
+        false,
+        "No machine-readable staging_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\nSUCCESS\n---\n"),
+        false,
+        "No machine-readable staging_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o3",
+        Some("---\nstaging_status: SUCCESS\n"),
+        false,
+        "No machine-readable staging_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o3",
+        Some("staging_status: SUCCESS\n"),
+        false,
+        "No machine-readable staging_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o4",
+        Some("---\ntype: log\n---\nstaging_status: SUCCESS\n"),
+        false,
+        "No machine-readable staging_status in frontmatter (got: '')",
+    ),
+    CorpusRow(
+        "o64",
+        Some("---\nstaging_status: OK\n---\n"),
+        false,
+        "No machine-readable staging_status in frontmatter (got: 'OK')",
+    ),
 ];
 
 /// The policy, the file and the fields of a gate.
@@ -207,6 +311,16 @@ pub(super) fn pipeline(rows: &[CorpusRow], kind: Kind, strict: bool) -> String {
     )
 }
 
+/// What stands for so much text in the document of a row.
+const FILLED: [(&str, usize); 2] = [("<17 KiB>", 17 * 1024), ("<1 MiB>", 1024 * 1024)];
+
+/// A document of a row as it lies in its file.
+fn filled(text: &str) -> String {
+    FILLED.iter().fold(text.to_owned(), |text, (name, bytes)| {
+        text.replace(name, &"all is well\n".repeat(bytes / 12 + 1))
+    })
+}
+
 /// The pipeline and the documents of its rows, beside a copy of the gates of `orch`.
 pub(super) fn written(scratch: &Scratch, rows: &[CorpusRow], kind: Kind, strict: bool) {
     std::fs::create_dir_all(scratch.path("orch")).unwrap();
@@ -214,7 +328,7 @@ pub(super) fn written(scratch: &Scratch, rows: &[CorpusRow], kind: Kind, strict:
     for (number, CorpusRow(_, text, ..)) in rows.iter().enumerate() {
         std::fs::create_dir_all(scratch.path(&format!("r{number}"))).unwrap();
         if let Some(text) = text {
-            scratch.write(&format!("r{number}/{}", kind.1), text);
+            scratch.write(&format!("r{number}/{}", kind.1), &filled(text));
         }
     }
     scratch.write("corpus.yaml", &pipeline(rows, kind, strict));

@@ -107,6 +107,40 @@ fn o066_a_log_is_taken_from_the_worktree_and_where_there_is_none_from_origin_mai
     assert_eq!((source["commit"].as_str(), &source["fetched"][0]["ok"]), (Some(main.trim()), &true.into()));
 }
 
+/// The verdict stands on two places: a log of the worktree (row 2), and one of origin/main (row 0).
+#[test]
+fn o7_a_verdict_is_recorded_with_its_policy_its_source_its_field_and_who_judged() {
+    let scratch = prepared();
+    let base = git(&scratch.path("clone"), &["rev-parse", "main"]);
+    let main = git(&scratch.path("first"), &["rev-parse", "main"]);
+    gates(&scratch);
+    let events = scratch.run(&["events", "@", "--json"]).out;
+    let events: Vec<serde_json::Value> =
+        events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (gate, from, commit) in [("r0", "origin/main", &main), ("r2", "worktree", &base)] {
+        let of_gate =
+            |it: &&serde_json::Value| it["event"]["type"] == "GateEvaluated" && it["event"]["gate"] == gate;
+        let recorded = events.iter().find(of_gate).unwrap_or_else(|| panic!("{gate} among {events:#?}"));
+        let event = &recorded["event"];
+        let policy = event["policy"].as_str().unwrap();
+        assert!(policy.contains("No machine-readable "), "the whole of it: {policy}");
+        assert_eq!(event["policy_hash"], blake3::hash(policy.as_bytes()).to_hex().as_str());
+        assert!(event["evaluator"].is_u64(), "the version that read it: {event}");
+        let evidence = &event["evidence"];
+        assert_eq!(evidence["order"], serde_json::json!(["deploy_status"]));
+        assert!(evidence["fields"]["deploy_status"].is_string(), "{evidence}");
+        assert_eq!(evidence["from"], from);
+        assert_eq!(evidence["source"]["path"], format!("{gate}/14-deploy-log.md"));
+        assert_eq!(evidence["source"]["commit"], commit.trim(), "{gate}");
+        assert_eq!(recorded["actor"], "engine");
+        let audited = scratch.run(&["audit", "--run", "@", "--json"]).json();
+        let audited = audited["items"].as_array().unwrap().iter().find(|it| it["gate"] == gate).unwrap();
+        for key in ["verdict", "reason", "policy_hash"] {
+            assert_eq!(audited[key], event[key], "{key}: {audited}");
+        }
+    }
+}
+
 #[test]
 fn o067_where_origin_does_not_answer_what_was_fetched_before_counts_with_its_commit() {
     let scratch = prepared();

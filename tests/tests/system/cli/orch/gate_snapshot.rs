@@ -31,6 +31,10 @@ const SHORT: [(&str, &str); 7] = [
 ];
 /// Of a step: what says how it works, and not what follows.
 const WORK: [&str; 5] = ["env", "grace", "id", "retry", "timeout"];
+/// The steps of which the environment says what is deployed, and where to.
+const DEPLOYS: [&str; 2] = ["rollout", "rollback"];
+
+const AGENTS: [&str; 7] = ["analyst", "architect", "developer", "reviewer", "tester", "staging", "deployer"];
 
 /// A value in one line, texts as they are.
 fn line(value: &Value) -> String {
@@ -79,10 +83,24 @@ fn work(step: &Value) -> String {
     }
 }
 
-fn rendered() -> String {
+fn document() -> Value {
     let found = builtin::find("orch").unwrap();
     let definition = parse(found.text, found.name, found).unwrap().definition;
-    let document: Value = serde_json::from_str(&definition.document()).unwrap();
+    serde_json::from_str(&definition.document()).unwrap()
+}
+
+/// How long the agents of a task work, and how often and when they are tried again: what each of their steps comes to.
+fn terms_of_work(step: &Value) -> String {
+    let mut text = String::new();
+    fields(step.as_object().unwrap(), &[], "", &mut text);
+    let told = text
+        .lines()
+        .filter(|line| ["grace", "retry", "timeout"].iter().any(|key| line.starts_with(&format!("{key}: "))));
+    told.collect::<Vec<_>>().join("\n")
+}
+
+fn rendered() -> String {
+    let document = document();
     let mut text = String::new();
     fields(document["admit"].as_object().unwrap(), &["gates"], "admit ", &mut text);
     gates(&document["admit"], "  ", &mut text);
@@ -94,8 +112,10 @@ fn rendered() -> String {
         fields(trigger.as_object().unwrap(), &[], "  ", &mut text);
     }
     for step in document["steps"].as_array().unwrap() {
-        text += &format!("\nstep {}\n  work: {}\n", step["id"].as_str().unwrap(), work(step));
-        let but = [&WORK[..], &["gates", "work", "on_signal"]].concat();
+        let id = step["id"].as_str().unwrap();
+        text += &format!("\nstep {id}\n  work: {}\n", work(step));
+        let mut but = [&WORK[..], &["gates", "work", "on_signal"]].concat();
+        but.retain(|field| *field != "env" || !DEPLOYS.contains(&id));
         fields(step.as_object().unwrap(), &but, "  ", &mut text);
         for (signal, routes) in step["on_signal"].as_object().into_iter().flatten() {
             text += &format!("  signal {signal}: {}\n", line(routes));
@@ -131,8 +151,24 @@ fn o2_the_snapshot_has_all_by_which_a_task_is_judged() {
         "signal in-progress",
         "git log -p",
         "grep -qiE",
+        "EXPECTED_COMMIT",
+        "LOCK_WAIT",
+        "TARGET_SERVICE",
     ] {
         assert!(text.contains(told), "{told}\n{text}");
+    }
+    // Of how a step works the snapshot says nothing; of agents these numbers are ORCH's own (O136, O139).
+    let document = document();
+    let steps = document["steps"].as_array().unwrap();
+    let agents: Vec<&Value> =
+        steps.iter().filter(|step| AGENTS.contains(&step["id"].as_str().unwrap())).collect();
+    assert_eq!(agents.len(), AGENTS.len());
+    for agent in agents {
+        let terms = terms_of_work(agent);
+        for number in ["grace: 20s", "attempts: 3", "backoff_min: 30s", "backoff_max: 15m", "orValue('30m')"]
+        {
+            assert!(terms.contains(number), "{number}: {terms}");
+        }
     }
     for (_, short) in SHORT {
         assert!(text.contains(short), "{short} has another text now; mend the list of the test");

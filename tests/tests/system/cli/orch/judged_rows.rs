@@ -1,5 +1,5 @@
-//! The gates of `orch` as they stand in its files, over real worktrees: scopes (O194), accepted ADRs (O197), credentials (OV2),
-//! coverage (OV19).
+//! The gates of `orch` as they stand in its files, over real worktrees: docs beside code (O42), shared gates (O44), code behind the
+//! test report (O46), criteria (O47), scopes (O194), accepted ADRs (O197), credentials (OV2), coverage (OV19).
 //!
 //! A step for each row: its script changes files in a worktree of its own run, the program saves it, and the very gate of the
 //! pipeline judges. What follows from the verdict is cases' business.
@@ -31,12 +31,20 @@ fn gate(step: &str, id: &str) -> Value {
         of.as_array().unwrap().iter().find(|it| it["id"] == name).unwrap_or_else(|| panic!("{name}")).clone()
     };
     let gate = named(&named(&document["steps"], step)["gates"], id);
-    let task = &gate["probe"]["task"];
+    let turned = &gate["probe"]["not"]["probe"];
+    let task = if turned.is_null() { &gate["probe"]["task"] } else { &turned["task"] };
     let mut spec = task["spec"].clone();
     if task["kind"] == "command" {
         spec = spec["argv"].clone();
     }
-    let mut written = json!({ "id": "judged", "on_fail": "next", task["kind"].as_str().unwrap(): spec });
+    // What the reader makes of `since`.
+    if task["kind"] == "diff" && !spec["base"].is_null() {
+        spec.as_object_mut().unwrap().remove("base");
+    }
+    let asked = json!({ task["kind"].as_str().unwrap(): spec });
+    let mut written = if turned.is_null() { asked } else { json!({ "not": asked }) };
+    written["id"] = "judged".into();
+    written["on_fail"] = "next".into();
     for key in ["policy", "code"] {
         if !gate[key].is_null() {
             written[key] = gate[key].clone();
@@ -68,7 +76,19 @@ fn repositories(scratch: &Scratch, files: &[(&str, &str)]) {
 
 /// The verdict and the reason on each row.
 fn judged(scratch: &Scratch, rows: &[JudgedRow], config: &Value) -> Vec<(String, String)> {
-    described(scratch, rows, config);
+    described(scratch, &[], rows, config);
+    verdicts(scratch)
+}
+
+/// The same behind what a step of this id has left, which is tagged `before`.
+fn judged_behind(scratch: &Scratch, step: &str, script: &str, rows: &[JudgedRow]) -> Vec<(String, String)> {
+    let script = format!("{script}; git add -A; git commit --quiet -m before; git tag before");
+    let former = json!({ "id": step, "command": ["sh", "-ec", script] });
+    described(scratch, &[former], rows, &json!({}));
+    verdicts(scratch)
+}
+
+fn verdicts(scratch: &Scratch) -> Vec<(String, String)> {
     let run = scratch.run(&["run", "./judged.yaml"]);
     assert_eq!(run.code, 0, "{run:?}");
     let shown = scratch.run(&["show", "@", "--json"]).json();
@@ -77,10 +97,10 @@ fn judged(scratch: &Scratch, rows: &[JudgedRow], config: &Value) -> Vec<(String,
     said.iter().map(|it| (text(&it[1]), text(&it[2]))).collect()
 }
 
-/// Writes the pipeline of the rows.
-fn described(scratch: &Scratch, rows: &[JudgedRow], config: &Value) {
+/// Writes the pipeline of the rows, behind former steps.
+fn described(scratch: &Scratch, former: &[Value], rows: &[JudgedRow], config: &Value) {
     let step = |(number, row): (usize, &JudgedRow)| json!({ "id": format!("r{number}"), "command": ["sh", "-ec", row.script], "gates": [row.gate] });
-    let steps: Vec<Value> = rows.iter().enumerate().map(step).collect();
+    let steps: Vec<Value> = former.iter().cloned().chain(rows.iter().enumerate().map(step)).collect();
     let pipeline = json!({
         "name": "judged", "labels": { "item": "ET-001" }, "steps": steps,
         "config": { "orch": [config] },
@@ -118,6 +138,7 @@ fn o194_each_role_writes_its_own_documents_of_its_own_work_item_and_nothing_else
                 "src/deep/a.py",
                 "tests/a.py",
                 "CHANGELOG.md",
+                "docs/lessons.md",
                 "OWN/07-notes.md",
                 "OWN/08-a.md",
                 "OWN/09-a.md",
@@ -182,6 +203,111 @@ fn o194_each_role_writes_its_own_documents_of_its_own_work_item_and_nothing_else
 /// The branch as main is, and then a script.
 fn anew(script: &str) -> String {
     format!("git reset --quiet --hard origin/main; {script}")
+}
+
+/// The branch as the step before left it, and then a script.
+fn behind(script: &str) -> String {
+    format!("git reset --quiet --hard before; {script}")
+}
+
+/// Each row has the verdict that is wanted, and a failure names what it is about.
+fn assert_said(rows: &[(&str, &str, String)], named: &str, said: &[(String, String)]) {
+    assert_eq!(said.len(), rows.len(), "{said:?}");
+    for ((wanted, what, _), (verdict, reason)) in rows.iter().zip(said) {
+        assert_eq!(verdict, wanted, "{what}: {reason}");
+        assert!(*wanted == "pass" || reason.contains(named), "{what}: {reason}");
+    }
+}
+
+/// Rows of one gate.
+fn of_gate(rows: &[(&str, &str, String)], step: &str, id: &str) -> Vec<JudgedRow> {
+    let gate = gate(step, id);
+    rows.iter().map(|(_, _, script)| JudgedRow { script: script.clone(), gate: gate.clone() }).collect()
+}
+
+#[test]
+fn o42_code_that_changed_behind_the_architect_without_docs_changelog_or_adr_is_refused() {
+    let docs = "docs/work-items/ET-001";
+    let with = |more: &str| behind(&format!("{}; {}", write("src/a.py"), write(more)));
+    let rows = [
+        // The ADR that the architect has left is not the developer's.
+        ("fail", "code alone", behind(&write("src/a.py"))),
+        (
+            "fail",
+            "code that is committed",
+            behind("mkdir -p src; echo other > src/a.py; git add -A; git commit --quiet -m more"),
+        ),
+        ("fail", "code that is removed", behind("git rm --quiet src/old.py")),
+        ("fail", "code that is moved elsewhere", behind("git mv src/old.py old.py")),
+        ("fail", "code and the review", with(&format!("{docs}/12-review.md"))),
+        ("pass", "code and CHANGELOG", with("CHANGELOG.md")),
+        ("pass", "code and docs", with(&format!("{docs}/07-infra-requirements.md"))),
+        ("pass", "code and an ADR", with(&format!("{docs}/06-adr/ADR-002-more.md"))),
+        ("pass", "tests alone", behind(&write("tests/a.py"))),
+        ("pass", "nothing", behind("true")),
+    ];
+    let scratch = Scratch::new();
+    repositories(&scratch, &[("src/old.py", "old\n")]);
+    let adr = write(&format!("{docs}/06-adr/ADR-001-how.md"));
+    let said = judged_behind(&scratch, "architect", &adr, &of_gate(&rows, "reviewer", "documented"));
+    assert_said(&rows, "src/ is changed, but neither docs nor CHANGELOG nor an ADR", &said);
+}
+
+#[test]
+fn o44_a_change_of_a_shared_gate_is_refused_wherever_the_gates_lie() {
+    let rows = [
+        ("fail", "in src", anew(&write("src/gates/a.py"))),
+        ("fail", "at the top", anew(&write("gates/a.py"))),
+        ("fail", "deep below it", anew(&write("src/gates/deep/a.py"))),
+        ("fail", "one that is removed", anew("git rm --quiet gates/old.py")),
+        ("fail", "one that is moved elsewhere", anew("mkdir src; git mv gates/old.py src/old.py")),
+        ("pass", "other code", anew(&write("src/a.py"))),
+        ("pass", "a file of that name", anew(&write("src/gates.py"))),
+    ];
+    let scratch = Scratch::new();
+    repositories(&scratch, &[("gates/old.py", "old\n")]);
+    let said = judged(&scratch, &of_gate(&rows, "reviewer", "shared-gates"), &json!({}));
+    assert_said(&rows, "**/gates/** denies", &said);
+}
+
+#[test]
+fn o46_code_or_tests_that_changed_behind_the_testers_commit_are_tested_again() {
+    let docs = "docs/work-items/ET-001";
+    let rows = [
+        ("fail", "code", behind(&write("src/a.py"))),
+        (
+            "fail",
+            "code that is committed",
+            behind("mkdir -p src; echo other > src/a.py; git add -A; git commit --quiet -m more"),
+        ),
+        ("fail", "tests", behind(&write("tests/a.py"))),
+        ("fail", "code that is removed", behind("git rm --quiet src/a.py")),
+        ("pass", "the log of staging", behind(&write(&format!("{docs}/15-staging-log.md")))),
+        ("pass", "nothing", behind("true")),
+    ];
+    let scratch = Scratch::new();
+    repositories(&scratch, &[]);
+    let report = format!("{}; {}", write("src/a.py"), write(&format!("{docs}/13-test-report.md")));
+    let said = judged_behind(&scratch, "tester", &report, &of_gate(&rows, "staging", "tested"));
+    assert_said(&rows, "is changed, which", &said);
+}
+
+#[test]
+fn o47_criteria_that_say_approve_are_refused_and_the_words_of_the_gates_are_not() {
+    let docs = "docs/work-items/ET-001";
+    let says =
+        |text: &str| anew(&format!("mkdir -p {docs}; echo '{text}' > {docs}/03-acceptance-criteria.md"));
+    let rows = [
+        ("fail", "in a sentence", says("The reviewer says APPROVE.")),
+        ("fail", "as code", says("verdict: `APPROVE`")),
+        ("fail", "beside the right ones", says("APPROVE, and not APPROVED or REQUEST_CHANGES")),
+        ("pass", "the words of the gate", says("The reviewer says APPROVED or REQUEST_CHANGES.")),
+        ("pass", "no criteria yet", anew("true")),
+    ];
+    let scratch = Scratch::new();
+    repositories(&scratch, &[]);
+    let said = judged(&scratch, &of_gate(&rows, "analyst", "criteria"), &json!({}));
+    assert_said(&rows, "03-acceptance-criteria.md", &said);
 }
 
 const ADRS: [(&str, &str, bool); 13] = [
@@ -292,7 +418,7 @@ fn o5_a_check_whose_program_is_missing_is_no_evidence_and_no_verdict_on_the_work
     ] {
         let scratch = Scratch::new();
         repositories(&scratch, &[]);
-        described(&scratch, &[JudgedRow { script: script.into(), gate }], &config);
+        described(&scratch, &[], &[JudgedRow { script: script.into(), gate }], &config);
         let _run = scratch.start(&["run", "./judged.yaml"]);
         scratch.await_owner();
         let answered = await_that("an answer to the gate", || {

@@ -2,6 +2,7 @@
 
 mod cases;
 mod corpus;
+mod corpus_ci;
 mod corpus_golden;
 mod deploy_logs;
 mod gate_snapshot;

@@ -9,6 +9,11 @@ fn prompt(role: &str) -> String {
     builtin::find("orch").unwrap().file(&format!("orch/prompts/{role}.md")).unwrap().to_owned()
 }
 
+/// The prompt in one line, however its lines are broken.
+fn sentences(role: &str) -> String {
+    prompt(role).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The block that the prompt tells to begin the document with, with its placeholders filled in.
 fn block(prompt: &str, status: &str) -> String {
     let from = prompt.find("```\n---\n").expect("a block") + 4;
@@ -80,10 +85,22 @@ fn o195_every_prompt_forbids_what_no_gate_can_see() {
 }
 
 #[test]
+fn o073_the_staging_log_names_its_commit_and_what_was_not_exercised() {
+    assert!(prompt("deployer").contains("`staging_check.py --base-url ADDRESS --mode stub --report FILE`"));
+    let settings = builtin::find("orch").unwrap().file("orch/settings.yaml").unwrap();
+    let fields =
+        settings.lines().find(|line| line.contains("base_url: http")).expect("the fields of staging");
+    for field in ["commit", "mode", "result", "unexercised", "inputs"] {
+        assert!(fields.contains(&format!("{field}: ")), "{field}: {fields}");
+    }
+}
+
+#[test]
 fn o5_o200_the_tester_names_what_is_missing_and_what_is_red_on_main_too() {
     let tester = prompt("tester");
     for words in [
-        "A test that fails on `origin/main`, too, is not this task's",
+        "`git fetch origin main`: one that fails on a fresh `origin/main`, too, is not this task's",
+        "Name it as a work item of its own",
         "“tool missing”, not a test that failed",
     ] {
         assert!(tester.contains(words), "{words}");
@@ -94,4 +111,26 @@ fn o5_o200_the_tester_names_what_is_missing_and_what_is_red_on_main_too() {
 fn o43_the_reviewer_refuses_docs_of_what_was_taken_back() {
     assert!(prompt("reviewer").contains("documentation of code that was taken back, and tests"));
     assert!(prompt("reviewer").contains("are P1"));
+}
+
+#[test]
+fn o72_the_deployer_writes_what_it_found_and_changes_nothing_to_have_a_check_pass() {
+    let deployer = sentences("deployer");
+    for words in [
+        "Whatever a program's exit code, the status is what you found",
+        "if a check, the harness or a health check fails, write `FAILED`",
+        "Never change infrastructure, registries or environments to have a check pass",
+        "Write that one file alone",
+    ] {
+        assert!(deployer.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn ov23_who_plans_and_who_builds_reads_what_former_tasks_were_sent_back_for() {
+    for role in ["analyst", "developer"] {
+        let words =
+            "`docs/lessons.md` is there, it says what earlier tasks were sent back for: read it first";
+        assert!(sentences(role).contains(words), "{role}");
+    }
 }
