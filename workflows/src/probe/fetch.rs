@@ -55,10 +55,9 @@ mod tests {
     #[tokio::test]
     async fn o067_a_remote_that_does_not_answer_is_given_up_and_that_is_said() {
         let (_home, git, workdir) = a_worktree().await;
-        for set in [
-            ["config", "remote.origin.url", "ext::sleep 600"],
-            ["config", "protocol.ext.allow", "always"],
-        ] {
+        for set in
+            [["config", "remote.origin.url", "ext::sleep 600"], ["config", "protocol.ext.allow", "always"]]
+        {
             git.text(&set).await.unwrap();
         }
         let fetched = fetch_within(Duration::from_secs(1), &workdir, "origin/main").await;
