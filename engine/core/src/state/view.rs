@@ -18,6 +18,9 @@ use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::{FinishStatus, RouteTo, Step};
 
+/// How many signals of a name a run hears before a route about late ones holds no more.
+const HEARD_MAX: u32 = 1_000;
+
 /// What the start of an engine must know of a run without folding it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunNote {
@@ -342,9 +345,13 @@ impl RunState {
             || self.definition().on_signal.contains_key(signal)
     }
 
-    /// Whether a route of the run's own is about this signal where it comes when the run has ended.
+    /// Whether a route of the run's own is about this signal where it comes when the run has ended, and the run has
+    /// not heard [`HEARD_MAX`] of this name yet: a history that has ended grows no further.
     #[must_use]
     pub fn hears_late(&self, signal: &str) -> bool {
+        if self.facts.account.signals.get(signal).is_some_and(|heard| *heard >= HEARD_MAX) {
+            return false;
+        }
         let routes = self.definition().on_signal.get(signal);
         routes.is_some_and(|routes| routes.0.iter().any(|route| matches!(route.to, RouteTo::Late(_))))
     }

@@ -51,6 +51,18 @@ fn what_comes_when_the_run_has_ended_is_recorded_as_refused_and_notices_tell_of_
 }
 
 #[test]
+fn a_run_that_has_ended_records_a_thousand_signals_of_a_name_and_refuses_further_ones() {
+    let mut world = world("true");
+    world.succeed("a/1/1", Value::Null);
+    for nth in 0..1_000 {
+        world.give_as(Actor::Hook("plane/olga".into()), delivered(&format!("d-{nth}"))).expect("taken");
+    }
+    let refused = world.give_as(Actor::Hook("plane/olga".into()), delivered("d-1000"));
+    assert_eq!(refused, Err(Refusal::Ended(RunStatus::Succeeded)));
+    world.check_fold();
+}
+
+#[test]
 fn a_run_that_ended_otherwise_or_that_says_nothing_of_late_signals_refuses_them_as_ever() {
     let mut world = world("run.status == 'succeeded'");
     world.fail("a/1/1", "broken");
