@@ -96,7 +96,9 @@ fn plan_task(task: &OrchTask, projects: &Projects) -> TaskPlan {
     }
     if task.running > 0 {
         return leave(
-            "an agent is at work: wait for its end, or stop ORCH, then repeat the import".to_owned(),
+            "an agent is at work: wait for its end, then repeat the import; where ORCH has stopped in the midst of it, set its \
+             job back first, as ORCH's next start does (UPDATE jobs SET status = 'queued' WHERE status = 'running')"
+                .to_owned(),
         );
     }
     let first = task.runs.iter().filter_map(|run| run.started_at).min();

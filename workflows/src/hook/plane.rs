@@ -5,7 +5,7 @@
 use everfold_base::json::Value;
 
 use super::content::{DeliveryContent, Headers, about, first, header, text};
-use crate::plane::text::{plain_text, without_controls};
+use crate::plane::text::{told, without_controls};
 
 /// The longest description; the body has the whole.
 const DESCRIPTION_CHARS_MAX: usize = 20_000;
@@ -44,10 +44,9 @@ fn issue(name: &str, body: &Value) -> Option<String> {
 
 /// The description as text: Plane's own, else that of its HTML.
 fn description(body: &Value) -> Option<String> {
-    let stripped = text(body, "data.description_stripped").map(|text| text.trim().to_owned());
-    let found = stripped
-        .filter(|text| !text.is_empty())
-        .or_else(|| text(body, "data.description_html").map(|html| plain_text(&html)));
+    let [stripped, html] =
+        ["data.description_stripped", "data.description_html"].map(|path| text(body, path));
+    let found = told(stripped.as_deref(), html.as_deref());
     let cut = |text: String| match text.char_indices().nth(DESCRIPTION_CHARS_MAX) {
         None => text,
         Some((end, _)) => text[..end].to_owned(),

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::client::{PlaneClient, issue_path};
 use super::comment::SOURCE;
 use super::parameters::{IssuePlace, given, text_or_null};
-use super::text::{plain_text, without_controls};
+use super::text::{told, without_controls};
 use crate::function::Call;
 
-/// The longest text.
+/// The longest text of one.
 const TEXT_CHARS_MAX: usize = 300;
-/// The longest text of what was said elsewhere.
+/// The longest text of all together, and of what was said elsewhere.
 const SAID_CHARS_MAX: usize = 10_000;
 /// Comments that are given.
 const COMMENTS_MAX: usize = 50;
@@ -59,6 +59,9 @@ pub(super) struct CommentsOutput {
     newest: Option<PlaneComment>,
     /// All of them, the newest first, at most 50.
     comments: Vec<PlaneComment>,
+    /// All that they say, the oldest first, each whole, a blank line between: for who works on. At most 10,000
+    /// characters; what is older is left out.
+    text: String,
     /// Why none could be read.
     reason: Option<String>,
     /// When the newest comment was written that is known by now, by the clock of Plane.
@@ -92,14 +95,41 @@ pub(super) async fn comments(
         Ok(items) => (items, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    let mut comments = of_people(&items, &with.bots, since);
-    let newest_at = comments.first().and_then(written_at);
-    comments.retain(|comment| known.is_none_or(|known| written_at(comment).is_some_and(|at| at > known)));
-    let former = with.former["newest"]["text"].as_str().filter(|_| with.again);
-    let newest = as_comment(with.said.as_deref()).or_else(|| comments.first().cloned());
-    let newest = newest.or_else(|| as_comment(former));
+    let mut said = of_people(&items, &with.bots, since);
+    let newest_at = said.first().and_then(|said| written_at(&said.comment));
+    said.retain(|said| known.is_none_or(|known| written_at(&said.comment).is_some_and(|at| at > known)));
+    let here = as_comment(with.said.as_deref());
+    let former = |field: &Value| as_comment(field.as_str().filter(|_| with.again));
+    let text = match &here {
+        None if said.is_empty() => former(&with.former["text"]).map(|former| former.text).unwrap_or_default(),
+        here => all_of(&said, here.as_ref()),
+    };
+    let comments: Vec<PlaneComment> = said.into_iter().map(|said| said.comment).collect();
+    let newest = here.or_else(|| comments.first().cloned());
+    let newest = newest.or_else(|| former(&with.former["newest"]["text"]));
     let until = known.max(newest_at).map(|at| at.to_string());
-    Ok(CommentsOutput { newest, comments, reason, until, cause: with.cause })
+    Ok(CommentsOutput { newest, comments, text, reason, until, cause: with.cause })
+}
+
+/// A comment, and all of its text.
+struct Said {
+    comment: PlaneComment,
+    whole: String,
+}
+
+/// What all say, given the newest first, and behind it what was said elsewhere.
+fn all_of(said: &[Said], here: Option<&PlaneComment>) -> String {
+    let mut left = SAID_CHARS_MAX;
+    let newest_first = here.map(|here| &here.text).into_iter().chain(said.iter().map(|said| &said.whole));
+    let mut texts: Vec<String> = newest_first
+        .map_while(|whole| {
+            let text: String = whole.chars().take(left).collect();
+            left = left.saturating_sub(text.chars().count() + 2);
+            (!text.is_empty()).then_some(text)
+        })
+        .collect();
+    texts.reverse();
+    texts.join("\n\n")
 }
 
 fn time(name: &str, text: &str) -> Result<jiff::Timestamp, Failure> {
@@ -120,7 +150,7 @@ fn as_comment(said: Option<&str>) -> Option<PlaneComment> {
 }
 
 /// The comments of people since a time, the newest first.
-fn of_people(items: &[Value], bots: &[String], since: Option<jiff::Timestamp>) -> Vec<PlaneComment> {
+fn of_people(items: &[Value], bots: &[String], since: Option<jiff::Timestamp>) -> Vec<Said> {
     let at = |item: &Value| item["created_at"].as_str()?.parse::<jiff::Timestamp>().ok();
     let is_wanted = |item: &&Value| since.is_none_or(|since| at(item).is_some_and(|at| at >= since));
     let mut wanted: Vec<&Value> =
@@ -138,22 +168,20 @@ fn is_of_bot(item: &Value, bots: &[String]) -> bool {
 }
 
 /// The comment in words; one that says nothing is none.
-fn comment(item: &Value) -> Option<PlaneComment> {
+fn comment(item: &Value) -> Option<Said> {
     let own = |field: &str| given(item[field].as_str());
-    let text = match own("comment_stripped") {
-        Some(stripped) => plain_text_once(stripped),
-        None => plain_text(own("comment_html").or_else(|| own("comment"))?),
-    };
-    let text: String = without_controls(&text).chars().take(TEXT_CHARS_MAX).collect();
+    let html = own("comment_html").or_else(|| own("comment"));
+    let whole = without_controls(&in_one_line(&told(own("comment_stripped"), html)?));
+    let text: String = whole.chars().take(TEXT_CHARS_MAX).collect();
     let author = given(item["actor_detail"]["display_name"].as_str())
         .or_else(|| own("actor"))
         .or_else(|| own("created_by"))
         .map(str::to_owned);
     let at = own("created_at").map(str::to_owned);
-    (!text.is_empty()).then_some(PlaneComment { text, author, at })
+    (!text.is_empty()).then_some(Said { comment: PlaneComment { text, author, at }, whole })
 }
 
-/// Plane stripped it: what looks like a tag now is what its author wrote.
-fn plain_text_once(stripped: &str) -> String {
+/// With one blank for all between words.
+fn in_one_line(stripped: &str) -> String {
     stripped.split_whitespace().collect::<Vec<_>>().join(" ")
 }

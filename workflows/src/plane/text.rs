@@ -35,6 +35,19 @@ pub(crate) fn plain_text(html: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The text of what Plane sends twice: as HTML, and stripped of its tags. Stripped, paragraphs and items of a list run
+/// together and characters keep their names, so the HTML is read where both say the same. `None`: neither says anything.
+pub(crate) fn told(stripped: Option<&str>, html: Option<&str>) -> Option<String> {
+    let given = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let (stripped, told) = (given(stripped), given(html).map(|html| plain_text(&html)));
+    let letters = |text: &str| text.split_whitespace().collect::<String>();
+    match (stripped, told) {
+        (Some(stripped), Some(told)) if letters(&plain_text(&stripped)) == letters(&told) => Some(told),
+        (stripped, told) => stripped.or(told),
+    }
+    .filter(|text| !text.is_empty())
+}
+
 /// The text without control characters but tabs and ends of lines: no variable of a process can hold a zero byte.
 pub(crate) fn without_controls(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect()
@@ -169,6 +182,22 @@ mod tests {
         ] {
             assert_eq!(plain_text(html), text, "{html}");
         }
+    }
+
+    #[test]
+    fn what_plane_sends_twice_is_read_as_html_where_both_say_the_same() {
+        for (stripped, html, text) in [
+            ("AlphaBeta", "<ol><li><p>Alpha</p></li><li><p>Beta</p></li></ol>", "Alpha Beta"),
+            ("a &lt; b", "<p>a &lt; b</p>", "a < b"),
+            ("another text", "<p>a text</p>", "another text"),
+            (" if a < b and c > d ", "<p>if a &lt; b and c &gt; d</p>", "if a < b and c > d"),
+            ("", "<p>a text</p>", "a text"),
+            ("a text", "", "a text"),
+        ] {
+            assert_eq!(told(Some(stripped), Some(html)).as_deref(), Some(text), "{stripped}");
+        }
+        assert_eq!(told(Some(" "), Some("<p></p>")), None);
+        assert_eq!(told(None, None), None);
     }
 
     proptest! {

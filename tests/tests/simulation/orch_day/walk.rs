@@ -371,7 +371,7 @@ impl Walk {
             ("deployer", "check_deploy_status"),
         ];
         let left = gates.iter().skip_while(|gate| gate.0 != step).map(|gate| gate.1).collect::<Vec<_>>();
-        self.say("stream", format!("🔀 PR слит вручную (hook:gitea/ada). Пропущены: {}", left.join(", ")));
+        self.say("stream", format!("🔀 PR слит вручную (ada). Пропущены: {}", left.join(", ")));
         Fate::Done
     }
 

@@ -142,7 +142,7 @@ async fn o132_a_push_a_status_reviews_and_a_merge_are_heard_in_the_forms_that_gi
     }
     world.until("the end", stands(DARK, "Done")).await;
     let told = |services: &Services| {
-        let merged = "🔀 PR слит вручную (hook:gitea/olga). Пропущены: check_tests_passed, check_staging_status, check_deploy_status";
+        let merged = "🔀 PR слит вручную (olga). Пропущены: check_tests_passed, check_staging_status, check_deploy_status";
         comments(services, DARK).iter().any(|text| text == merged)
     };
     world.until("who merged, and past what", told).await;

@@ -110,7 +110,10 @@ async fn o117_the_newest_comment_of_a_person_is_given_without_tags_and_cut() {
     let tracker = Tracker::new().await;
     let of = async |with: Value| tracker.done("plane.comments", with).await;
     let none = of(json!({})).await;
-    assert_eq!(none, json!({"newest": null, "comments": [], "reason": null, "until": null, "cause": null}));
+    assert_eq!(
+        none,
+        json!({"newest": null, "comments": [], "text": "", "reason": null, "until": null, "cause": null})
+    );
 
     tracker.plane.say(&tracker.issue, "<p>First</p>", "owner");
     tracker.plane.say(&tracker.issue, "<p>The <b>header</b> is&nbsp;wrong</p><p>again</p>", "owner");
@@ -127,12 +130,14 @@ async fn o117_the_newest_comment_of_a_person_is_given_without_tags_and_cut() {
     let texts: Vec<&str> =
         newest["comments"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["The header is wrong again", "First"]);
+    assert_eq!(newest["text"], "First\n\nThe header is wrong again", "for who works on, in order");
     tracker.plane.set_plain_lists(true);
     assert_eq!(of(json!({"bots": ["ci-bot"]})).await, newest, "a list is read as pages are");
 
     tracker.plane.say(&tracker.issue, &format!("<p>{}</p>", "ж".repeat(900)), "owner");
     let long = of(json!({})).await;
     assert_eq!(long["newest"]["text"].as_str().unwrap().chars().count(), 300);
+    assert!(long["text"].as_str().unwrap().ends_with(&"ж".repeat(900)), "whole: {long}");
     let at = long["newest"]["at"].as_str().unwrap();
     assert_eq!(of(json!({"since": at})).await["newest"], long["newest"]);
     assert_eq!(of(json!({"since": "2999-01-01T00:00:00Z"})).await["newest"], Value::Null);
@@ -153,6 +158,7 @@ async fn what_was_said_elsewhere_counts_as_the_newest_comment() {
     }
     let long = tracker.done("plane.comments", json!({"said": "ж".repeat(11_000)})).await;
     assert_eq!(long["newest"]["text"].as_str().unwrap().chars().count(), 10_000);
+    assert_eq!(long["text"], long["newest"]["text"], "the newest go first where not all have room");
 }
 
 #[tokio::test]
@@ -170,6 +176,7 @@ async fn o117_a_comment_counts_once_and_the_newest_words_by_time_win() {
     tracker.plane.say(&tracker.issue, "<p>PLANE-B</p>", "owner");
     let here = of(json!({"after": after, "said": "HERE-B"})).await;
     assert_eq!(here["newest"]["text"], "HERE-B");
+    assert_eq!(here["text"], "PLANE-B\n\nHERE-B", "what was said meanwhile is not lost");
     let after = here["until"].clone();
     assert_eq!(of(json!({"after": after})).await["newest"], Value::Null);
     // Work that failed is done again: what was said for it counts again, and what is newer goes before.
@@ -179,6 +186,7 @@ async fn o117_a_comment_counts_once_and_the_newest_words_by_time_win() {
         (&again_given["newest"]["text"], &again_given["cause"]),
         (&json!("HERE-B"), &json!("retried"))
     );
+    assert_eq!(again_given["text"], here["text"]);
     assert_eq!(of(json!({"after": after, "former": here})).await["newest"], Value::Null);
     tokio::time::sleep(Duration::from_millis(2)).await;
     tracker.plane.say(&tracker.issue, "<p>PLANE-C</p>", "owner");
