@@ -5,7 +5,7 @@
 use everfold_base::json::Value;
 
 use super::content::{DeliveryContent, Headers, about, first, header, text};
-use crate::plane::text::{told, without_controls};
+use crate::plane::text::{text_of_both, without_controls};
 
 /// The longest description; the body has the whole.
 const DESCRIPTION_CHARS_MAX: usize = 20_000;
@@ -46,7 +46,7 @@ fn issue(name: &str, body: &Value) -> Option<String> {
 fn description(body: &Value) -> Option<String> {
     let [stripped, html] =
         ["data.description_stripped", "data.description_html"].map(|path| text(body, path));
-    let found = told(stripped.as_deref(), html.as_deref());
+    let found = text_of_both(stripped.as_deref(), html.as_deref());
     let cut = |text: String| match text.char_indices().nth(DESCRIPTION_CHARS_MAX) {
         None => text,
         Some((end, _)) => text[..end].to_owned(),

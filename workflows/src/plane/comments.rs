@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::client::{PlaneClient, issue_path};
 use super::comment::SOURCE;
 use super::parameters::{IssuePlace, given, text_or_null};
-use super::text::{told, without_controls};
+use super::text::{text_of_both, without_controls};
 use crate::function::Call;
 
 /// The longest text of one.
@@ -112,13 +112,13 @@ pub(super) async fn comments(
 }
 
 /// A comment, and all of its text.
-struct Said {
+struct WholeComment {
     comment: PlaneComment,
     whole: String,
 }
 
 /// What all say, given the newest first, and behind it what was said elsewhere.
-fn all_of(said: &[Said], here: Option<&PlaneComment>) -> String {
+fn all_of(said: &[WholeComment], here: Option<&PlaneComment>) -> String {
     let mut left = SAID_CHARS_MAX;
     let newest_first = here.map(|here| &here.text).into_iter().chain(said.iter().map(|said| &said.whole));
     let mut texts: Vec<String> = newest_first
@@ -150,7 +150,7 @@ fn as_comment(said: Option<&str>) -> Option<PlaneComment> {
 }
 
 /// The comments of people since a time, the newest first.
-fn of_people(items: &[Value], bots: &[String], since: Option<jiff::Timestamp>) -> Vec<Said> {
+fn of_people(items: &[Value], bots: &[String], since: Option<jiff::Timestamp>) -> Vec<WholeComment> {
     let at = |item: &Value| item["created_at"].as_str()?.parse::<jiff::Timestamp>().ok();
     let is_wanted = |item: &&Value| since.is_none_or(|since| at(item).is_some_and(|at| at >= since));
     let mut wanted: Vec<&Value> =
@@ -168,17 +168,17 @@ fn is_of_bot(item: &Value, bots: &[String]) -> bool {
 }
 
 /// The comment in words; one that says nothing is none.
-fn comment(item: &Value) -> Option<Said> {
+fn comment(item: &Value) -> Option<WholeComment> {
     let own = |field: &str| given(item[field].as_str());
     let html = own("comment_html").or_else(|| own("comment"));
-    let whole = without_controls(&in_one_line(&told(own("comment_stripped"), html)?));
+    let whole = without_controls(&in_one_line(&text_of_both(own("comment_stripped"), html)?));
     let text: String = whole.chars().take(TEXT_CHARS_MAX).collect();
     let author = given(item["actor_detail"]["display_name"].as_str())
         .or_else(|| own("actor"))
         .or_else(|| own("created_by"))
         .map(str::to_owned);
     let at = own("created_at").map(str::to_owned);
-    (!text.is_empty()).then_some(Said { comment: PlaneComment { text, author, at }, whole })
+    (!text.is_empty()).then_some(WholeComment { comment: PlaneComment { text, author, at }, whole })
 }
 
 /// With one blank for all between words.

@@ -16,7 +16,7 @@ use super::issue_link::issue_link;
 use super::issue_lookup::{find, number_in};
 use super::issue_state::state_of;
 use super::parameters::{IssuePlace, given, text_or_null};
-use super::text::{plain_text, told, without_controls};
+use super::text::{plain_text, text_of_both, without_controls};
 use crate::function::Call;
 
 /// A shorter name, and a shorter description, are asked for.
@@ -155,7 +155,7 @@ fn is_name(name: &str) -> bool {
 
 /// The description of an issue as text: Plane's own, else that of its HTML.
 fn description_of(found: &Value) -> String {
-    let text = told(found["description_stripped"].as_str(), found["description_html"].as_str());
+    let text = text_of_both(found["description_stripped"].as_str(), found["description_html"].as_str());
     cut(text.unwrap_or_default())
 }
 

@@ -1,6 +1,7 @@
 //! The states that issues were given soon after the start of the engine.
 //!
-//! Law: each issue is given out once, when nothing of an engine before this one lands any more.
+//! Law: an issue is looked at when nothing of an engine before this one lands any more, and only while this engine has
+//! not begun to move it again: a write of its own is never taken for one of a former engine.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,15 +18,16 @@ const ISSUES_MAX: usize = 1_000;
 /// The address, the workspace, the project and the issue.
 type IssueAddress = (String, String, String, String);
 
-/// What was written last, by issue.
+/// What was written last, by issue; nothing, while the issue is moved again.
 #[derive(Clone)]
 pub(super) struct LateWrites {
     /// From then on nothing of a former engine lands any more.
     until: Instant,
-    written: Arc<Mutex<HashMap<IssueAddress, StateWrite>>>,
+    written: Arc<Mutex<HashMap<IssueAddress, Option<StateWrite>>>>,
 }
 
 /// A state that an issue was given.
+#[derive(Clone)]
 pub(super) struct StateWrite {
     /// Its id.
     pub(super) state: String,
@@ -41,7 +43,7 @@ impl LateWrites {
         Self { until: Instant::now() + settled, written: Arc::default() }
     }
 
-    /// Notes what an issue has now. Whether it is the first note of this issue, whose state is then to be [taken](Self::take).
+    /// Notes what an issue has now. Whether it is the first note of this issue, whose state is then to be looked at ([`Self::settled`]).
     pub(super) fn note(&self, place: &IssuePlace, write: StateWrite) -> bool {
         if Instant::now() >= self.until {
             return false;
@@ -50,24 +52,34 @@ impl LateWrites {
         let is_full = written.len() >= ISSUES_MAX;
         match written.entry(address(place)) {
             Entry::Occupied(mut known) => {
-                known.insert(write);
+                known.insert(Some(write));
                 false
             }
             Entry::Vacant(_) if is_full => false,
             Entry::Vacant(free) => {
-                free.insert(write);
+                free.insert(Some(write));
                 true
             }
         }
     }
 
     /// Gives what the issue was given last, when nothing of a former engine lands any more.
-    pub(super) async fn take(&self, place: &IssuePlace) -> Option<StateWrite> {
+    pub(super) async fn settled(&self, place: &IssuePlace) -> Option<StateWrite> {
         tokio::time::sleep_until(self.until).await;
-        self.written().remove(&address(place))
+        self.written().get(&address(place)).cloned().flatten()
     }
 
-    fn written(&self) -> MutexGuard<'_, HashMap<IssueAddress, StateWrite>> {
+    /// The issue is moved now, so what it was given before counts no more. Whether something was noted of it.
+    pub(super) fn withdraw(&self, place: &IssuePlace) -> bool {
+        self.written().get_mut(&address(place)).is_some_and(|write| write.take().is_some())
+    }
+
+    /// It was looked at.
+    pub(super) fn forget(&self, place: &IssuePlace) {
+        self.written().remove(&address(place));
+    }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<IssueAddress, Option<StateWrite>>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -24,9 +24,11 @@ pub(super) fn look_again(client: &PlaneClient, place: &IssuePlace, write: StateW
 }
 
 async fn look(client: &PlaneClient, place: &IssuePlace) {
-    let Some(write) = client.late.take(place).await else { return };
+    let Some(write) = client.late.settled(place).await else { return client.late.forget(place) };
     let issue = &place.issue;
-    match repeat(client, place, &write).await {
+    let looked = repeat(client, place, &write).await;
+    client.late.forget(place);
+    match looked {
         Ok(None) => {}
         Ok(Some(late)) => tracing::warn!(
             issue,
@@ -53,6 +55,10 @@ async fn repeat(
     let is_held_now = is_held(&state_key(&name));
     let target_is_held = states.name(&write.state).is_some_and(|name| is_held(&state_key(name)));
     if is_held_now && !target_is_held && !write.force {
+        return Ok(None);
+    }
+    // This engine has moved it itself meanwhile.
+    if !client.late.withdraw(place) {
         return Ok(None);
     }
     let body = json!({ "state": write.state });

@@ -98,6 +98,7 @@ impl StateMove<'_> {
             let state = states.name(&now).map(state_key);
             return Ok(StateOutput { state, state_id: Some(now), changed: false, reason: Some(reason) });
         }
+        self.client.late.withdraw(&self.with.place);
         let (target, moved) = self.write(&states, target, &path, &what).await?;
         self.note(&target, &moved);
         Ok(StateOutput {

@@ -37,13 +37,13 @@ pub(crate) fn plain_text(html: &str) -> String {
 
 /// The text of what Plane sends twice: as HTML, and stripped of its tags. Stripped, paragraphs and items of a list run
 /// together and characters keep their names, so the HTML is read where both say the same. `None`: neither says anything.
-pub(crate) fn told(stripped: Option<&str>, html: Option<&str>) -> Option<String> {
+pub(crate) fn text_of_both(stripped: Option<&str>, html: Option<&str>) -> Option<String> {
     let given = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let (stripped, told) = (given(stripped), given(html).map(|html| plain_text(&html)));
+    let (stripped, whole) = (given(stripped), given(html).map(|html| plain_text(&html)));
     let letters = |text: &str| text.split_whitespace().collect::<String>();
-    match (stripped, told) {
-        (Some(stripped), Some(told)) if letters(&plain_text(&stripped)) == letters(&told) => Some(told),
-        (stripped, told) => stripped.or(told),
+    match (stripped, whole) {
+        (Some(stripped), Some(whole)) if letters(&plain_text(&stripped)) == letters(&whole) => Some(whole),
+        (stripped, whole) => stripped.or(whole),
     }
     .filter(|text| !text.is_empty())
 }
@@ -194,10 +194,10 @@ mod tests {
             ("", "<p>a text</p>", "a text"),
             ("a text", "", "a text"),
         ] {
-            assert_eq!(told(Some(stripped), Some(html)).as_deref(), Some(text), "{stripped}");
+            assert_eq!(text_of_both(Some(stripped), Some(html)).as_deref(), Some(text), "{stripped}");
         }
-        assert_eq!(told(Some(" "), Some("<p></p>")), None);
-        assert_eq!(told(None, None), None);
+        assert_eq!(text_of_both(Some(" "), Some("<p></p>")), None);
+        assert_eq!(text_of_both(None, None), None);
     }
 
     proptest! {

@@ -120,15 +120,15 @@ async fn o099_an_agent_that_failed_is_begun_again_with_the_words_that_were_said_
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     world.until("the second failure", blocked(2)).await;
     let said = |round| prompt(&world, "ET-001", "architect", round).replace('\n', " ");
-    assert!(said(2).contains("Comment of the owner: HERE-1: the disk was full"), "{}", said(2));
+    assert!(said(2).contains("Comments of the owner: HERE-1: the disk was full"), "{}", said(2));
     world.services().say(DARK, "PLANE-2: look at the port");
     world.services().set_state(DARK, "In Progress", "owner");
     world.until("the third failure", blocked(3)).await;
-    assert!(said(3).contains("Comment of the owner: PLANE-2: look at the port"), "{}", said(3));
+    assert!(said(3).contains("Comments of the owner: PLANE-2: look at the port"), "{}", said(3));
     // Nothing newer was said: what was said for the work that failed counts on.
     world.services().set_state(DARK, "In Progress", "owner");
     world.until("the end", stands(DARK, "Done")).await;
-    assert!(said(4).contains("Comment of the owner: PLANE-2: look at the port"), "{}", said(4));
+    assert!(said(4).contains("Comments of the owner: PLANE-2: look at the port"), "{}", said(4));
     let told = comments(&world.services(), DARK);
     let again =
         told.iter().filter(|text| text.starts_with("🔄 Агент перезапущен с ответами стейкхолдера.")).count();
@@ -151,7 +151,7 @@ async fn ov15_the_analyst_asks_in_the_midst_of_its_work_and_reads_the_answer() {
     world.services().set_state(DARK, "In Progress", "owner");
     world.until("the analysis", stands(DARK, "In Review")).await;
     let second = prompt(&world, "ET-001", "analyst", 2);
-    assert!(second.contains("Comment of the owner: Blue, please"), "{second}");
+    assert!(second.contains("Comments of the owner: Blue, please"), "{second}");
     assert!(second.contains("write `{\"everfold\": {\"ask\""), "the role knows how to ask: {second}");
 }
 
@@ -175,7 +175,7 @@ async fn o117_a_rejection_without_words_does_not_bring_back_words_that_were_used
     world.services().set_state(DARK, "Rejected", "owner");
     world.until("the third analysis", asked(3)).await;
     let second = prompt(&world, "ET-001", "analyst", 2);
-    assert!(second.contains("Comment of the owner: HERE-B: too short"), "{second}");
+    assert!(second.contains("Comments of the owner: PLANE-A: too long\n\nHERE-B: too short"), "{second}");
     let third = prompt(&world, "ET-001", "analyst", 3);
     assert!(!third.contains("PLANE-A"), "{third}");
     let told = comments(&world.services(), DARK);

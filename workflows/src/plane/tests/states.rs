@@ -144,6 +144,18 @@ async fn a_state_that_a_former_engine_had_sent_and_that_lands_late_is_set_right_
     }
 }
 
+/// The engine moves the issue on, and Plane's answer is lost.
+#[tokio::test]
+async fn a_state_that_this_engine_sets_while_an_issue_is_looked_at_again_stays() {
+    let tracker = Tracker::settling(Duration::from_millis(600)).await;
+    tracker.done("plane.set_state", json!({"state": "testing"})).await;
+    tracker.fail("PATCH", ServiceFault::LostAnswer);
+    tracker.call("plane.set_state", json!({"state": "done"})).await.unwrap_err();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(tracker.plane.state_of(&tracker.issue).as_deref(), Some("Done"));
+    assert_eq!(tracker.plane.count("PATCH", "/"), 2);
+}
+
 #[tokio::test]
 async fn o124_what_people_lift_is_not_overridden_unless_that_is_forced() {
     let tracker = Tracker::new().await;
