@@ -346,7 +346,7 @@ impl RunState {
     }
 
     /// Whether a route of the run's own is about this signal where it comes when the run has ended, and the run has
-    /// not heard [`HEARD_MAX`] of this name yet: a history that has ended grows no further.
+    /// not heard a thousand of this name yet: a history that has ended grows no further.
     #[must_use]
     pub fn hears_late(&self, signal: &str) -> bool {
         if self.facts.account.signals.get(signal).is_some_and(|heard| *heard >= HEARD_MAX) {
