@@ -112,7 +112,7 @@ async fn service(
     }
 }
 
-/// A file of the repository at Gitea, as git fetches it over plain files: for who names the token, and nobody else.
+/// Gitea serves a file of the repository, as git fetches it over plain files, to callers that name the token alone.
 async fn repository_file(
     State(origin): State<PathBuf>,
     uri: Uri,

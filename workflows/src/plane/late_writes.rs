@@ -43,7 +43,8 @@ impl LateWrites {
         Self { until: Instant::now() + settled, written: Arc::default() }
     }
 
-    /// Notes what an issue has now. Whether it is the first note of this issue, whose state is then to be looked at ([`Self::settled`]).
+    /// Notes what an issue has now. Whether it is the first note of this issue, whose state the caller then looks at
+    /// ([`Self::settled`]).
     pub(super) fn note(&self, place: &IssuePlace, write: StateWrite) -> bool {
         if Instant::now() >= self.until {
             return false;

@@ -57,7 +57,7 @@ async fn repeat(
     if is_held_now && !target_is_held && !write.force {
         return Ok(None);
     }
-    // This engine has moved it itself meanwhile.
+    // Where nothing is noted any more, this engine itself has begun to move the issue meanwhile.
     if !client.late.withdraw(place) {
         return Ok(None);
     }

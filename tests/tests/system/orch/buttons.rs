@@ -24,7 +24,7 @@ async fn world() -> World {
     world
 }
 
-/// A person presses a button: what Telegram is told to show them.
+/// A person presses a button: what Everfold tells Telegram to show them.
 async fn pressed(world: &World, update: u64, person: u64, data: &str) -> Value {
     let query = json!({
         "id": format!("query-{update}"), "from": { "id": person }, "data": data,
