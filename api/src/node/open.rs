@@ -53,6 +53,8 @@ pub struct HoldOptions {
     pub supervisor: Option<ShimProgram>,
     /// Whether this process starts no children but those of runs, which the socket then refuses.
     pub serves_alone: bool,
+    /// Whether work that is a process waits for the folder's next owner: this one is here for a moment, and with other settings.
+    pub starts_no_processes: bool,
     /// Called with how far the rebuild of the store's index is.
     pub progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
 }
@@ -100,7 +102,10 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     let sled = Arc::new(sled);
     let report = sled.report();
     let epoch = report.epoch.clone();
-    let config = config(&settings, options.crash_after);
+    let mut config = config(&settings, options.crash_after);
+    if options.starts_no_processes {
+        config.supervised_max = 0;
+    }
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
     let place = StorageLocation::folder(layout.projections(), &epoch).with_values(layout.root().to_owned());
     let views = views(place, &store).await?;

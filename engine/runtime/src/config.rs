@@ -29,7 +29,7 @@ pub struct EngineConfig {
     pub states_bytes: u64,
     /// Bytes of loaded values kept in memory.
     pub values_bytes: usize,
-    /// Supervised processes in progress at once.
+    /// Supervised processes in progress at once. 0: none is started, and what lives on is attached to.
     pub supervised_max: usize,
     /// In-process attempts in progress at once.
     pub functions_max: usize,

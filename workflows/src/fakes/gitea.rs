@@ -19,7 +19,7 @@ pub struct FakePull {
     pub base: String,
     /// Its title.
     pub title: String,
-    /// The newest commit of its branch.
+    /// The newest commit of its branch; of a merged one, that at which it was merged.
     pub sha: String,
     /// `open`, `closed` or `merged`.
     pub state: &'static str,
@@ -132,6 +132,9 @@ impl FakeGitea {
 
     fn pull(&self, pull: &FakePull) -> Value {
         let merged = pull.state == "merged";
+        // As in the service itself, the head of a merged request is what its branch stands at now.
+        let tip = self.heads.iter().find(|(name, _)| merged && *name == pull.head).map(|(_, sha)| sha);
+        let tip = tip.unwrap_or(&pull.sha);
         json!({
             "id": 1_000 + pull.number, "number": pull.number, "title": pull.title, "body": "", "draft": false,
             "html_url": format!("https://git.example.org/{}/pulls/{}", self.repository, pull.number),
@@ -139,7 +142,7 @@ impl FakeGitea {
             "mergeable": pull.state == "open", "merged": merged,
             "merge_commit_sha": if merged { json!(pull.sha) } else { Value::Null },
             "base": {"label": pull.base, "ref": pull.base, "sha": pull.sha, "repo_id": 1},
-            "head": {"label": pull.head, "ref": pull.head, "sha": pull.sha, "repo_id": 1},
+            "head": {"label": pull.head, "ref": pull.head, "sha": tip, "repo_id": 1},
             "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
         })
     }
@@ -228,6 +231,10 @@ impl FakeService for FakeGitea {
                 pull.map_or_else(missing, |pull| FakeAnswer::new(200, self.pull(&pull)))
             }
             ("POST", ["pulls", number, "merge"]) => self.merge(number, &request.body),
+            ("GET", ["pulls", number, "commits"]) => {
+                let pull = self.find(number.parse().unwrap_or_default()).cloned();
+                pull.map_or_else(missing, |pull| self.listed(request, vec![json!({"sha": pull.sha})]))
+            }
             ("GET", ["pulls", number, "reviews"]) => self.reviews(request, number),
             ("GET", ["commits", commit, "status"]) => self.status(commit),
             _unknown => missing(),

@@ -130,12 +130,28 @@ impl Provider for Gitea {
         .boxed()
     }
 
+    fn merged_at<'a>(&'a self, repository: &'a str, pull: &'a Pull) -> ProviderFuture<'a, String> {
+        async move {
+            // Of a merged request the service gives the branch's newest commit as head, and lists those that it merged,
+            // the newest first.
+            let path = format!("{}/pulls/{}/commits?limit=1", at(repository), pull.number);
+            let what = format!("commits of pull request {} in {repository}", pull.number);
+            match self.api.get(&path, &what).await {
+                Ok(commits) => Ok(text(&commits[0]["sha"])),
+                Err(ProviderError::NotFound { .. }) => Ok(pull.sha.clone()),
+                Err(error) => Err(error),
+            }
+        }
+        .boxed()
+    }
+
     fn open<'a>(&'a self, repository: &'a str, new: &'a NewPull) -> ProviderFuture<'a, Pull> {
         async move {
             let title = if new.draft { format!("WIP: {}", new.title) } else { new.title.clone() };
             let body = json!({"title": title, "head": new.head, "base": new.base, "body": new.body});
             let path = format!("{}/pulls", at(repository));
-            self.read(&self.api.send_json(Method::POST, &path, &body, repository).await?, None)
+            let what = format!("{repository} with branches {} and {}", new.head, new.base);
+            self.read(&self.api.send_json(Method::POST, &path, &body, &what).await?, None)
         }
         .boxed()
     }

@@ -30,6 +30,14 @@ pub trait Provider: Send + Sync + 'static {
     /// [`ProviderError`].
     fn pulls_of<'a>(&'a self, repository: &'a str, head: &'a str) -> ProviderFuture<'a, Vec<Pull>>;
 
+    /// The commit at which a merged pull request was merged, whatever was pushed to its branch since.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    fn merged_at<'a>(&'a self, _repository: &'a str, pull: &'a Pull) -> ProviderFuture<'a, String> {
+        Box::pin(std::future::ready(Ok(pull.sha.clone())))
+    }
+
     /// Opens a pull request.
     ///
     /// # Errors

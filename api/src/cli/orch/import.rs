@@ -38,7 +38,9 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
             )
             .hint("stop the server (or close `everfold ui`), import, then start it again"));
         }
-        let options = HoldOptions { config: place.config.clone(), ..HoldOptions::default() };
+        // Agents begin when the server runs, in its environment and within its limits.
+        let options =
+            HoldOptions { config: place.config.clone(), starts_no_processes: true, ..HoldOptions::default() };
         let guard = serve::hold(place.layout.clone(), options).await?;
         let bar = bar(planned.iter().filter(|task| !matches!(task.plan, TaskPlan::Leave(_))).count());
         let imported =

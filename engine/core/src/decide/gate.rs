@@ -8,13 +8,11 @@ use super::multi_probe::{self, NoVerdict, default_name};
 use super::render::render_env;
 use super::route::{self, Next, RoutePlace};
 use super::scope::{RunScope, failure_value};
-use crate::event::{
-    BlockReason, GateEvaluated, Hearing, ProbeFailed, ProbeScheduled, SignalTaken, SignalTaker,
-};
+use crate::event::{BlockReason, GateEvaluated, ProbeFailed, ProbeScheduled};
 use crate::policy::{self, EVALUATOR, Judgement, Verdict};
 use crate::state::{GateVerdict, Key, RunState};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{AttemptId, Version};
+use everfold_base::id::AttemptId;
 use everfold_base::json::{Hash, JsonText, Value};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::{Gate, Probe, Step};
@@ -27,27 +25,6 @@ pub(super) const GAVE_UP: &str = "on_timeout: continue";
 /// The current gate of a step that is judged.
 pub(super) fn current(state: &RunState, at: usize) -> Option<&Gate> {
     state.graph.step(at).gates.get(state.facts.steps[at].judging.gate)
-}
-
-/// The steps whose current gate hears a signal of this name now. Costs as much as there are steps
-/// that ever hear it.
-pub(super) fn listening(state: &RunState, name: &str) -> Vec<usize> {
-    let hears = |at: &usize| {
-        let names = current(state, *at).map(|gate| gate.wake.as_slice()).unwrap_or_default();
-        names.iter().any(|known| known == name) && state.hears(*at)
-    };
-    state.graph.woken_by(name).iter().copied().filter(hears).collect()
-}
-
-/// The current gate of a step asks at once: it heard the signal that was recorded at that version.
-///
-/// That is neither evidence nor a poll, and the pause until the next poll begins anew. A gate that is
-/// being asked is asked once more unless it passes; one that blocks its step goes on if it passes.
-pub(super) fn wake(draft: &mut Draft<'_>, at: usize, signal: Version) {
-    let Some(gate) = current(draft.state, at).map(|gate| gate.id.clone()) else { return };
-    let id = draft.state.attempt_id(Key::step(at));
-    let by = SignalTaker::Gate { id, gate };
-    draft.record(SignalTaken { signal, by, how: Hearing::Now, ends: None, reason: None });
 }
 
 /// One judging of a gate: all that its expressions may depend on beside the run's state.

@@ -62,6 +62,7 @@ mod stops;
 mod unblock;
 mod untaken_signal;
 mod wait;
+mod wake;
 
 pub use admission::{ADMIT, admission_id};
 pub use carry_over::{CarriedState, OtherDefinition};

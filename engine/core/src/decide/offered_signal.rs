@@ -2,12 +2,16 @@
 
 use super::preconditions::TEXT_BYTES_MAX;
 use super::route::Next;
+use super::scope::{RunScope, failure_value};
 use crate::event::{Spent, UnblockDecision};
+use crate::state::{Key, RunState};
 use everfold_base::actor::Actor;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::Version;
 use everfold_base::json::{Value, canonical};
 use everfold_language::definition::Vote;
+use everfold_language::expr::{EvalError, Loaded};
+use serde_json::json;
 
 /// A payload without a text field is a comment as a whole up to this size.
 const LITTLE_BYTES: usize = 512;
@@ -52,6 +56,23 @@ impl OfferedSignal {
             Some(words) => Some(fitting(words).to_owned()),
             None => self.text().filter(|text| text.len() <= LITTLE_BYTES),
         }
+    }
+
+    /// The names of an expression that looks at it.
+    pub(super) fn scope<'a>(&self, scope: RunScope<'a>) -> RunScope<'a> {
+        let failure = failure_value(&self.failure());
+        scope.with("signal", self.payload.clone()).with("actor", json!(self.by)).with("failure", failure)
+    }
+
+    /// The names of an expression of a step that looks at it.
+    pub(super) fn scope_of_step<'a>(
+        &self,
+        state: &'a RunState,
+        loaded: &'a Loaded,
+        at: usize,
+    ) -> Result<RunScope<'a>, EvalError> {
+        let output = state.facts.steps[at].output.value(loaded)?;
+        Ok(self.scope(RunScope::of(state, loaded, Key::step(at))).with("output", output))
     }
 
     pub(super) fn failure(&self) -> Failure {

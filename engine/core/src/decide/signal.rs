@@ -12,13 +12,12 @@ use serde_json::json;
 
 use super::cancel_step::stop_step;
 use super::draft::{Draft, Interrupt, settled};
-use super::gate;
 use super::offered_signal::{Act, OfferedSignal, fitting};
 use super::refusal::Refusal;
 use super::route::{self, Next};
-use super::scope::{RunScope, failure_value};
+use super::scope::RunScope;
 use super::signal_hearing::{Heard, heard, whole_answer};
-use super::{question, spend, wait};
+use super::{question, spend, wait, wake};
 use crate::event::{
     ApprovalDecided, BlockReason, BudgetRaised, Hearing, RecheckRequested, RunPaused, RunResumed, SignalEnd,
     SignalReceived, SignalTaken, SignalTaker, Spent, StepBlocked, StepFailed, StopReason, UnblockDecision,
@@ -105,10 +104,14 @@ pub(super) fn receive(
         Err(interrupt) => return Ok(Err(interrupt)),
         Ok(taker) => taker.unwrap_or(Taker::Nobody),
     };
+    let woken = match settled(wake::woken(draft.state, draft.loaded, &offer)) {
+        Err(interrupt) => return Ok(Err(interrupt)),
+        Ok(woken) => woken.unwrap_or_default(),
+    };
     let payload = draft.payload(payload.clone());
     draft.record(SignalReceived { payload, ..signal.clone() });
-    for at in gate::listening(draft.state, name) {
-        gate::wake(draft, at, offer.version);
+    for at in woken {
+        wake::wake(draft, at, offer.version);
     }
     // What no step takes is recorded only.
     if !matches!(taker, Taker::Nobody) {
@@ -173,7 +176,7 @@ fn taker(
     if let Some(routes) = state.definition().on_signal.get(&offer.name)
         && state.facts.outcome.is_none()
     {
-        let scope = named(RunScope::run(state, loaded), offer);
+        let scope = offer.scope(RunScope::run(state, loaded));
         let name = format!("on_signal:{}", offer.name);
         if let Some(act) = choose(state, &scope, offer, routes, &name, state.is_any_executing())? {
             return Ok(Taker::Run(act));
@@ -190,7 +193,7 @@ fn resuming(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<
     if !state.facts.order.pause.as_ref().is_some_and(is_at_breakpoint) || state.facts.outcome.is_some() {
         return Ok(None);
     }
-    let scope = named(RunScope::run(state, loaded), offer);
+    let scope = offer.scope(RunScope::run(state, loaded));
     for route in routes.0.iter().filter(|route| matches!(route.to, RouteTo::Resume)) {
         match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(&scope)) {
             Ok(true) => return Ok(Some(Act::Resume)),
@@ -209,7 +212,7 @@ fn raising(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<O
     if state.facts.outcome.is_some() || !offer.is_from_outside() {
         return Ok(None);
     }
-    let scope = named(RunScope::run(state, loaded), offer);
+    let scope = offer.scope(RunScope::run(state, loaded));
     for route in &routes.0 {
         let RouteTo::Raise(by) = &route.to else { continue };
         match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(&scope)) {
@@ -230,7 +233,7 @@ fn raising(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<O
 /// Why a run that has ended refuses a signal, where a route of its own says so: `late`.
 fn lateness(state: &RunState, loaded: &Loaded, offer: &OfferedSignal) -> Result<Option<String>, EvalError> {
     let Some(routes) = state.definition().on_signal.get(&offer.name) else { return Ok(None) };
-    let scope = named(RunScope::run(state, loaded), offer);
+    let scope = offer.scope(RunScope::run(state, loaded));
     for route in &routes.0 {
         let RouteTo::Late(why) = &route.to else { continue };
         match route.when.as_ref().map_or(Ok(true), |when| when.eval_bool(&scope)) {
@@ -258,15 +261,9 @@ fn of_step(
 ) -> Result<Option<Act>, EvalError> {
     let step = state.graph.step(at);
     let Some(routes) = step.on_signal.get(&offer.name) else { return Ok(None) };
-    let output = state.facts.steps[at].output.value(loaded)?;
-    let scope = named(RunScope::of(state, loaded, Key::step(at)), offer).with("output", output);
+    let scope = offer.scope_of_step(state, loaded, at)?;
     let name = format!("{}/on_signal:{}", step.id, offer.name);
     choose(state, &scope, offer, routes, &name, state.is_executing(at))
-}
-
-pub(super) fn named<'a>(scope: RunScope<'a>, offer: &OfferedSignal) -> RunScope<'a> {
-    let failure = failure_value(&offer.failure());
-    scope.with("signal", offer.payload.clone()).with("actor", json!(offer.by)).with("failure", failure)
 }
 
 /// The first route that holds on this signal. `None`: no route takes it. A condition that fails on the

@@ -5,7 +5,6 @@
 
 use super::offered_signal::OfferedSignal;
 use super::scope::RunScope;
-use super::signal::named;
 use crate::event::SignalReceived;
 use crate::state::{Key, RunState};
 use everfold_base::actor::Actor;
@@ -28,7 +27,7 @@ pub fn why_not_taken(state: &RunState, signal: &SignalReceived, by: &Actor) -> S
         Some(at) => of_step(state, &offer, at),
         None => {
             let (routes, none) = (state.definition().on_signal.get(&offer.name)?, Loaded::NONE);
-            of_routes(routes, &named(RunScope::run(state, &none), &offer))
+            of_routes(routes, &offer.scope(RunScope::run(state, &none)))
         }
     })
 }
@@ -43,7 +42,7 @@ fn of_step(state: &RunState, offer: &OfferedSignal, at: usize) -> Option<String>
     }
     let none = Loaded::NONE;
     let output = state.facts.steps[at].output.value(&none).ok()?;
-    let scope = named(RunScope::of(state, &none, Key::step(at)), offer).with("output", output);
+    let scope = offer.scope(RunScope::of(state, &none, Key::step(at))).with("output", output);
     of_routes(step.on_signal.get(&offer.name)?, &scope).map(|failed| format!("listens, and {failed}"))
 }
 

@@ -56,6 +56,28 @@ fn l17_a_signal_probes_now_and_restarts_the_pause_and_is_no_poll() {
 }
 
 #[test]
+fn l17_a_signal_whose_condition_does_not_hold_wakes_no_gate() {
+    for (when, wakes) in [
+        ("signal.state == 'success'", true),
+        ("signal.state == 'failure'", false),
+        ("signal.commit == 'abc'", false), // not computed: the payload has no commit
+        ("signal.?commit.orValue('abc') == 'abc'", true),
+    ] {
+        let wake = json!([{"signal": "ci", "when": when}, "forced"]);
+        let gate = json!({"policy": PENDING, "wake": wake, "poll": {"every": "30s", "max": 9}});
+        let mut world = judged(json!([command("g", gate)]));
+        world.probe("a/1/1", "g", 1, exit(2));
+        let taken = if wakes { vec!["SignalReceived", "SignalTaken"] } else { vec!["SignalReceived"] };
+        assert_eq!(names(&signal(&mut world, "ci")), taken, "{when}");
+        assert_eq!(probes(&world).is_empty(), !wakes, "{when}");
+        if !wakes {
+            assert!(poll_in(&world) < Some(30_000), "{when}: the pause goes on");
+            assert_eq!(names(&signal(&mut world, "forced")), ["SignalReceived", "SignalTaken"], "{when}");
+        }
+    }
+}
+
+#[test]
 fn l17_a_signal_during_a_probe_causes_one_more_unless_it_passes() {
     let gate =
         || command("g", json!({"policy": PENDING, "wake": ["ci"], "poll": {"every": "30s", "max": 1}}));

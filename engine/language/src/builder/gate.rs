@@ -34,6 +34,17 @@ construct! {
 }
 
 impl Gate {
+    /// One more signal that asks again at once, where `when` holds of it.
+    pub fn wake_when(mut self, signal: impl Into<String>, when: impl Into<Text>) -> Self {
+        let (signal, when): (String, Text) = (signal.into(), when.into());
+        let one = serde_json::json!({"signal": signal, "when": serde_json::Value::from(when)});
+        match self.keys.entry("wake").or_insert_with(|| serde_json::json!([])) {
+            serde_json::Value::Array(list) => list.push(one),
+            other => *other = one,
+        }
+        self
+    }
+
     /// A gate of any probe; its `when`, `otherwise`, `policy` and `with` are the gate's.
     pub fn new(id: impl Into<String>, probe: Probe) -> Self {
         Self { keys: probe.keys }.with_key("id", id.into())

@@ -30,8 +30,8 @@ fn shape(definition: &Definition) -> StepTables {
     }
     let mut woken: HashMap<String, Vec<usize>> = HashMap::new();
     for (at, step) in all().enumerate() {
-        for name in step.gates.iter().flat_map(|gate| &gate.wake) {
-            let steps = woken.entry(name.clone()).or_default();
+        for wake in step.gates.iter().flat_map(|gate| &gate.wake) {
+            let steps = woken.entry(wake.signal().to_owned()).or_default();
             if steps.last() != Some(&at) {
                 steps.push(at);
             }

@@ -176,7 +176,7 @@ pub(crate) enum JoinReply {
 impl Scheduler {
     pub(crate) fn new(config: &EngineConfig, clock: Clock) -> Self {
         let classes = [
-            (Class::Supervised, config.supervised_max.max(1)),
+            (Class::Supervised, config.supervised_max),
             (Class::Function, config.functions_max.max(1)),
             (Class::Child, usize::MAX),
             (Class::Probe, config.probes_max.max(1)),

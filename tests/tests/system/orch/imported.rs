@@ -136,6 +136,7 @@ async fn open_tasks_of_orch_go_on_at_each_stage_on_what_their_branch_has_to_thei
     let outcomes: Vec<&Value> =
         report["tasks"].as_array().unwrap().iter().map(|task| &task["outcome"]).collect();
     assert_eq!(outcomes, ["imported"; TASKS.len()], "{report}");
+    assert!(!world.path("prompts").exists(), "agents begin when the server runs");
     world.serve(None);
     for task in &tasks[..2] {
         let issue = task.issue();

@@ -358,6 +358,11 @@ impl Services {
                         json!({ "message": "pull request already exists for these targets" }),
                     );
                 }
+                let origin = self.origins.join(format!("{repository}.git"));
+                let pushed = ["for-each-ref", "--format=%(refname)", &format!("refs/heads/{head}")];
+                if git(&origin, &pushed).trim().is_empty() {
+                    return Answer::status(404, json!({ "message": "The target couldn't be found." }));
+                }
                 let repository = repository.to_owned();
                 self.pulls.push(Pull { repository, head, title: text("title"), is_merged: false });
                 Answer::status(201, pulled(self.pulls.len() - 1, self.pulls.last().unwrap()))

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::failures::{broken, failed};
+use super::push::{PushParameters, push};
 use super::references::current_branch;
 use crate::function::Call;
 use crate::git::Git;
@@ -40,6 +41,9 @@ pub(super) struct OpenPullParameters {
     base: Option<String>,
     #[serde(default)]
     draft: bool,
+    /// push the branch before, where no request is found
+    #[serde(default)]
+    push: bool,
     /// default: the one that `origin` lies at
     #[serde(default)]
     provider: Option<String>,
@@ -133,6 +137,9 @@ pub(super) async fn open(
     if let Some(pull) = found(&target, &branch, &base, &call).await? {
         return Ok(PullOutput::of(&target, &pull));
     }
+    if wanted.push {
+        push(context, call.clone(), PushParameters::of_branch(&branch)).await?;
+    }
     let new = NewPull {
         head: branch.clone(),
         base: base.clone(),
@@ -177,8 +184,14 @@ async fn found(
         Some(sha) => Some(sha),
         None => head_of(&git).await.ok(),
     };
-    let is_ours = |pull: &&Pull| pull.state == PullState::Merged && Some(&pull.sha) == local.as_ref();
-    Ok(of_base().find(is_ours).cloned())
+    for pull in of_base().filter(|pull| pull.state == PullState::Merged && Some(&pull.sha) == local.as_ref())
+    {
+        let merged_at = forward_pause(call, target.provider.merged_at(&target.repository, pull).await)?;
+        if Some(&merged_at) == local.as_ref() {
+            return Ok(Some(pull.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// What `git.merge_pr` takes.

@@ -35,6 +35,14 @@ pub(super) struct PushParameters {
     force: Force,
 }
 
+impl PushParameters {
+    /// What a local branch stands at, to the branch of its name at `origin`.
+    pub(super) fn of_branch(branch: &str) -> Self {
+        let sha = Some(format!("refs/heads/{branch}"));
+        Self { branch: Some(branch.to_owned()), sha, remote: origin(), force: Force::Never }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PushOutput {
     branch: String,

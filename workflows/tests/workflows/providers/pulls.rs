@@ -116,6 +116,27 @@ async fn one_that_was_merged_with_this_very_commit_is_not_opened_again() {
     }
 }
 
+/// Gitea gives what the branch stands at now as the head of a request that was merged before.
+#[tokio::test]
+async fn work_behind_a_merge_gets_a_request_of_its_own() {
+    let (fake, world) = Kind::Gitea.serve().await;
+    let place = ConnectedPlace::at(Kind::Gitea, &fake);
+    place.call("git.open_pr", json!({"title": "T"})).await;
+    let head = git(&place.work(), &["rev-parse", "HEAD"]);
+    {
+        let mut world = world.lock().unwrap();
+        world.pulls[0].state = "merged";
+        world.pulls[0].sha.clone_from(&head);
+        world.merged_at = Some(SHA.to_owned());
+    }
+    let second = place.call("git.open_pr", json!({"title": "T"})).await;
+    assert_eq!((&second["number"], &second["state"]), (&json!(2), &json!("open")));
+    world.lock().unwrap().pulls.pop();
+    world.lock().unwrap().merged_at = Some(head);
+    let found = place.call("git.open_pr", json!({"title": "T"})).await;
+    assert_eq!((&found["number"], &found["state"]), (&json!(1), &json!("merged")));
+}
+
 #[tokio::test]
 async fn parameters_that_are_none_are_refused_before_anything_is_asked() {
     let (fake, _world) = Kind::Gitea.serve().await;

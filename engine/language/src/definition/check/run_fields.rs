@@ -74,7 +74,7 @@ impl NameCheck<'_> {
         let of_step = |draft: &crate::definition::read::StepDraft| {
             let step = &draft.step;
             step.on_signal.contains_key(signal)
-                || step.gates.iter().any(|gate| gate.wake.iter().any(|name| name == signal))
+                || step.gates.iter().any(|gate| gate.wake.iter().any(|wake| wake.signal() == signal))
                 || matches!(&step.work, Some(Work::Wait(wait)) if wait.signal.as_deref() == Some(signal))
         };
         self.declared.on_signal.contains_key(signal) || self.drafts.iter().any(of_step)

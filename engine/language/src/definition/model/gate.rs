@@ -28,7 +28,7 @@ pub struct Gate {
     pub poll: Option<Poll>,
     /// Signals that make it ask at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub wake: Vec<String>,
+    pub wake: Vec<Wake>,
     /// A file unchanged since the round's first commit fails.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh: bool,
@@ -41,6 +41,38 @@ pub struct Gate {
     /// The role in whose name it asks, which chooses among the sources of a secret; `None`: that of its step.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
     pub acts_as: Option<Template>,
+}
+
+/// A signal that makes a gate ask at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Wake {
+    /// Each signal of that name.
+    Each(String),
+    /// Those of a name that fit.
+    Fitting {
+        /// The name.
+        signal: String,
+        /// Whether one fits; sees what a route of `on_signal` sees.
+        when: Expr,
+    },
+}
+
+impl Wake {
+    /// The signal's name.
+    pub fn signal(&self) -> &str {
+        match self {
+            Self::Each(signal) | Self::Fitting { signal, .. } => signal,
+        }
+    }
+
+    /// Which signals of that name count; `None`: all.
+    pub fn when(&self) -> Option<&Expr> {
+        match self {
+            Self::Each(_) => None,
+            Self::Fitting { when, .. } => Some(when),
+        }
+    }
 }
 
 /// What collects the evidence of a gate.

@@ -2,7 +2,7 @@
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
-use super::super::{Admit, ExecutorTask, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span};
+use super::super::{Admit, ExecutorTask, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span, Wake};
 use super::reader::{Keys, PipelineReader, Shape};
 use super::route::RouteCause;
 use super::uses::{ExprPlace, Wants};
@@ -92,6 +92,8 @@ const PROBES: [&str; 17] = [
 
 pub(super) const POLL: Shape =
     Shape { what: "`poll`", keys: &["every", "max", "max_unread", "timeout", "on_timeout"] };
+
+pub(super) const WAKE: Shape = Shape { what: "a signal of `wake`", keys: &["signal", "when"] };
 
 pub(super) const AT_LEAST: Shape = Shape { what: "`at_least`", keys: &["n", "of"] };
 
@@ -192,7 +194,7 @@ impl PipelineReader<'_> {
                 on_timeout: Routes::default(),
             }),
         };
-        let wake = keys.get("wake").map_or_else(Vec::new, |node| self.signal_names(node, "`wake`"));
+        let wake = keys.get("wake").map_or_else(Vec::new, |node| self.wake(node));
         let fresh = keys.get("fresh").and_then(|node| self.bool(node, "`fresh`")).unwrap_or_default();
         if fresh
             && fields.as_ref().and_then(|fields| fields.probe.as_ref()).is_some_and(|it| !reads_files(it))
@@ -212,12 +214,31 @@ impl PipelineReader<'_> {
         Some(Gate { id, when, otherwise, probe: probe?, policy, poll, wake, fresh, code, on_fail, acts_as })
     }
 
-    /// Names of signals.
-    fn signal_names(&mut self, node: &YamlNode, what: &str) -> Vec<String> {
+    /// A signal, or a list of them.
+    fn wake(&mut self, node: &YamlNode) -> Vec<Wake> {
         match &node.kind {
-            Kind::Scalar { .. } => self.signal_name(node).into_iter().collect(),
-            _ => self.list(node, what).iter().filter_map(|item| self.signal_name(item)).collect(),
+            Kind::List(items) => items.iter().filter_map(|item| self.wake_signal(item)).collect(),
+            _ => self.wake_signal(node).into_iter().collect(),
         }
+    }
+
+    /// The name of a signal, or a map with it and the condition under which it counts.
+    fn wake_signal(&mut self, node: &YamlNode) -> Option<Wake> {
+        if !matches!(node.kind, Kind::Map(_)) {
+            return self.signal_name(node).map(Wake::Each);
+        }
+        let keys = self.keys(node, &WAKE)?;
+        let when =
+            keys.get("when").map(|when| self.expression(when, "`when`", ExprPlace::Signal, Wants::Bool));
+        let Some(signal) = keys.get("signal") else {
+            self.missing(node.span.clone(), "a signal of `wake`", "signal", "signal: NAME");
+            return None;
+        };
+        let signal = self.signal_name(signal)?;
+        Some(match when {
+            None => Wake::Each(signal),
+            Some(when) => Wake::Fitting { signal, when: when? },
+        })
     }
 
     fn probe_fields(&mut self, keys: Keys<'_>, what: &str) -> Option<ProbeFields> {

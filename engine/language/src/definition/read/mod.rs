@@ -89,6 +89,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/probes/config/oneOf/1", probe::CONFIG.keys),
         ("/$defs/probes/at_least", gate::AT_LEAST.keys),
         ("/$defs/poll", gate::POLL.keys),
+        ("/$defs/wakeSignal/oneOf/1", gate::WAKE.keys),
         ("/$defs/routeMap", route::SHAPE.keys),
         ("/$defs/http/oneOf/1", http::SHAPE.keys),
         ("/$defs/run/oneOf/1", work::RUN.keys),
