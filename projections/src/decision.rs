@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everfold_base::envelope::{Envelope, flag};
-use everfold_base::id::{Position, Round, Version};
+use everfold_base::id::{Attempt, Position, Round, Version};
 use everfold_base::json::{Hash, Payload};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{self, Comment, RunEvent, Seen, TimerKind, UnblockDecision};
@@ -41,6 +41,8 @@ pub enum DecisionKind {
     Gate {
         /// The gate.
         gate: String,
+        /// The attempt that was judged.
+        attempt: Attempt,
         /// The number of the probe.
         probe_no: u32,
         /// What it says.
@@ -123,6 +125,8 @@ pub enum DecisionKind {
         gate: Option<String>,
         /// The person behind it, if it was one.
         by: Option<String>,
+        /// Which route, as `STEP/PLACE/INDEX`.
+        route: String,
         /// The uses of the route, this one included.
         used: u32,
         /// How many are allowed.
@@ -246,6 +250,7 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
             Some(event.id.round),
             DecisionKind::Gate {
                 gate: event.gate.clone(),
+                attempt: event.id.attempt,
                 probe_no: event.probe_no,
                 verdict: event.verdict,
                 reason: event.reason.clone(),
@@ -309,6 +314,7 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
             DecisionKind::Rework {
                 gate: event.source.gate.clone(),
                 by: event.source.by.clone(),
+                route: event.route.clone(),
                 used: event.used,
                 max: event.max,
             },

@@ -27,6 +27,7 @@ pub struct StepsOfRun {
     open: HashMap<AttemptId, UnendedAttempt>,
     asked: HashMap<StepPath, Timestamp>,
     last: Timestamp,
+    is_over: bool,
 }
 
 /// An attempt that has not ended.
@@ -46,6 +47,7 @@ struct StepOfRun {
     attempts: u64,
     failed: u64,
     cost_micros: u64,
+    queue: Vec<Stretch>,
     machine: Vec<Stretch>,
     people: Vec<Stretch>,
 }
@@ -59,6 +61,10 @@ impl StepsOfRun {
         }
         if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
             self.last = header.recorded_at;
+            self.is_over |= matches!(
+                event,
+                RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_)
+            );
             self.apply(&event, header.recorded_at);
         }
     }
@@ -162,6 +168,9 @@ impl StepsOfRun {
         let step = self.step(&id.path);
         step.failed += u64::from(has_failed);
         step.attempts += 1;
+        if let Some(started_at) = open.started_at {
+            step.queue.push((open.scheduled_at.0, started_at.0));
+        }
         step.machine.push((open.started_at.unwrap_or(open.scheduled_at).0, at.0));
     }
 
@@ -181,9 +190,24 @@ impl StepsOfRun {
         }
     }
 
-    /// What has not ended, though the run has, ends with the run's last event.
-    fn close(&mut self) {
-        let last = self.last;
+    /// The steps that the run began, with their times. What goes on counts up to `now`.
+    #[must_use]
+    pub fn into_rows(mut self, now: Timestamp) -> Vec<StepTimesRow> {
+        self.close(if self.is_over { self.last } else { now });
+        let row = |(step, of_run): (StepId, StepOfRun)| StepTimesRow {
+            step,
+            rounds: of_run.rounds.len() as u64,
+            attempts: of_run.attempts,
+            failed_attempts: of_run.failed,
+            queue_ms: covered(of_run.queue),
+            machine_ms: covered(of_run.machine),
+            people_ms: covered(of_run.people),
+        };
+        self.steps.into_iter().map(row).collect()
+    }
+
+    /// What has not ended ends at this moment.
+    fn close(&mut self, last: Timestamp) {
         self.answered(last, |_| true);
         let open: Vec<AttemptId> = self
             .open
@@ -233,7 +257,8 @@ struct StepSums {
 impl StepFigures {
     /// Counts a run whose events were all folded.
     pub fn add(&mut self, mut run: StepsOfRun) {
-        run.close();
+        // What has not ended, though the run has, ends with the run's last event.
+        run.close(run.last);
         for (step, of_run) in run.steps {
             let sums = self.steps.entry(step).or_default();
             sums.runs += 1;
@@ -268,6 +293,25 @@ impl StepFigures {
         rows.sort_by_key(|row| std::cmp::Reverse((total(&row.machine), total(&row.people))));
         rows
     }
+}
+
+/// How long a step took in one run. Time that overlaps, such as that of the items of a `foreach`, counts once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepTimesRow {
+    /// The step.
+    pub step: StepId,
+    /// Its rounds.
+    pub rounds: u64,
+    /// Its attempts that ended, those of its items among them.
+    pub attempts: u64,
+    /// How many of those failed; cancelled ones did not.
+    pub failed_attempts: u64,
+    /// How long attempts waited for their begin after they were scheduled.
+    pub queue_ms: u64,
+    /// How long attempts worked.
+    pub machine_ms: u64,
+    /// How long it waited for people.
+    pub people_ms: u64,
 }
 
 /// A step's figures.

@@ -37,6 +37,8 @@ pub struct AttemptRowEnd {
     pub at: Timestamp,
     /// How it failed; none: well.
     pub failure: Option<AttemptFailure>,
+    /// The head of its worktree then, where it had one.
+    pub commit: Option<String>,
     /// Its log as it was when it was closed, where it left one.
     pub log: Option<LogSeal>,
 }
@@ -128,18 +130,21 @@ impl Rows {
             }
             RunEvent::AttemptSucceeded(event) => {
                 let log = event.notes.log.clone();
-                let end = AttemptRowEnd { at: event.ended_at, failure: None, log };
+                let commit = event.commit.clone();
+                let end = AttemptRowEnd { at: event.ended_at, failure: None, commit, log };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptFailed(event) => {
                 let failure = Some(AttemptFailure::of(&event.failure));
                 let log = event.notes.log.clone();
-                let end = AttemptRowEnd { at: event.ended_at, failure, log };
+                let commit = event.commit.clone();
+                let end = AttemptRowEnd { at: event.ended_at, failure, commit, log };
                 self.end(&event.id, end);
             }
             RunEvent::AttemptLost(event) => {
                 let lost = Failure::new(FailureKind::Lost, event.reason.clone());
-                let end = AttemptRowEnd { at, failure: Some(AttemptFailure::of(&lost)), log: None };
+                let failure = Some(AttemptFailure::of(&lost));
+                let end = AttemptRowEnd { at, failure, commit: None, log: None };
                 self.end(&event.id, end);
             }
             other => passed_over(other, TIMELINE),

@@ -9,6 +9,7 @@ pub(crate) mod event;
 pub(crate) mod filter;
 pub(crate) mod hook;
 pub(crate) mod inbox;
+pub(crate) mod insights;
 pub(crate) mod limits;
 pub mod notice;
 pub(crate) mod orch;

@@ -33,7 +33,7 @@ pub(crate) struct QueryAnswer {
     /// Its columns.
     pub(crate) columns: Vec<QueryColumn>,
     /// Its rows: a value for each column.
-    #[schema(value_type = Vec<Vec<Object>>)]
+    #[schema(value_type = Vec<Vec<Value>>)]
     pub(crate) rows: Vec<Vec<Value>>,
     /// What cut it off: `rows`, or `bytes`; null: these are all rows.
     pub(crate) truncated: Option<String>,

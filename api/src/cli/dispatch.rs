@@ -11,8 +11,8 @@ use super::target::Where;
 use super::{
     audit, background, background_owner, bench, bisect, board, completions, contexts, control, demo, diff,
     doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
-    projections, replay, rerun, run, runs, schedule, serve, show, signal, spend, sql, state, stats, store,
-    threads, token, ui, version, watch, why, workers,
+    projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats,
+    store, threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -87,7 +87,8 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Audit(args) => looked(audit::run(context, args).await?),
         Verb::Board(args) => looked(board::run(context, args).await?),
         Verb::Stats(args) => looked(stats::run(context, args).await?),
-        Verb::Sql(args) => looked(sql::run(context, args).await?),
+        Verb::Insights(args) => looked(queries::insights::run(context, args).await?),
+        Verb::Sql(args) => looked(queries::sql::run(context, args).await?),
         Verb::Projections(args) => looked(projections::run(context, args).await?),
         Verb::Inbox(args) => looked(inbox::run(context, args).await?),
         Verb::Approve(args) => acted(inbox::decide(context, args, "approve").await?),

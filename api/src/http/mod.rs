@@ -51,7 +51,7 @@ mod pipeline_source;
 mod pipeline_stats;
 mod pipelines;
 mod projections;
-mod query;
+mod queries;
 mod read_turns;
 mod relative_names;
 mod rerun;

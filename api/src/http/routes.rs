@@ -18,7 +18,7 @@ use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control, diff,
     events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp, moments,
-    notices, orch, pipeline_stats, pipelines, projections, query, read_turns, rerun, role_check, runs,
+    notices, orch, pipeline_stats, pipelines, projections, queries, read_turns, rerun, role_check, runs,
     schedules, signals, spend, state, stats, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
@@ -72,7 +72,7 @@ fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router
         .layer(Extension(DocumentText(document_text)))
         .layer(Extension(reservations))
         .layer(Extension(read_turns::ReadTable::default()))
-        .layer(Extension(query::QueryTurns::default()))
+        .layer(Extension(queries::QueryTurns::default()))
         .layer(CompressionLayer::new().compress_when(compressible()))
         .with_state(node)
 }
@@ -116,7 +116,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(bisect::of_runs))
         .routes(routes!(why::of_run))
         .routes(routes!(why::of_folder))
-        .routes(routes!(query::schema, query::query))
+        .routes(routes!(queries::schema, queries::query))
+        .routes(routes!(queries::insights))
         .routes(routes!(state::definition))
         .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))

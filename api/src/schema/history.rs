@@ -94,6 +94,8 @@ pub(crate) struct AttemptEndSchema {
     at: TimeSchema,
     /// Null: well.
     failure: Option<AttemptFailureSchema>,
+    /// The head of its worktree then. Null: it had none.
+    commit: Option<String>,
     /// Its log as it was when it was closed. Null: it left none.
     log: Option<LogSealSchema>,
 }
@@ -152,6 +154,8 @@ pub(crate) enum DecisionKindSchema {
     /// A gate was judged.
     Gate {
         gate: String,
+        /// The attempt that was judged.
+        attempt: u32,
         probe_no: u32,
         verdict: VerdictSchema,
         reason: String,
@@ -193,7 +197,14 @@ pub(crate) enum DecisionKindSchema {
     /// An operator had a step's gates judged again.
     Recheck { reason: Option<String>, policies: Option<BTreeMap<String, String>> },
     /// A step was sent back.
-    Rework { gate: Option<String>, by: Option<String>, used: u32, max: Option<u32> },
+    Rework {
+        gate: Option<String>,
+        by: Option<String>,
+        /// Which route, as `STEP/PLACE/INDEX`.
+        route: String,
+        used: u32,
+        max: Option<u32>,
+    },
     /// Someone cancelled the run, or a step of it.
     Cancel { reason: Option<String> },
 }

@@ -22,6 +22,7 @@ mod free_branches;
 mod generated_requests;
 mod hosts_and_origins;
 mod idempotency;
+mod insights;
 mod lists_and_forms;
 mod lost_answers;
 mod names_with_credentials;

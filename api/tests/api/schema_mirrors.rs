@@ -297,7 +297,8 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
     same_fields("AttemptFailure", &failure);
     let log = LogSeal { hash: Hash::ZERO, lines: 1, bytes: 1, lost_bytes: 0 };
     same_fields("LogSeal", &log);
-    let end = AttemptRowEnd { at: AT, failure: Some(failure), log: Some(log) };
+    let end =
+        AttemptRowEnd { at: AT, failure: Some(failure), commit: Some("4f0c".to_owned()), log: Some(log) };
     same_fields("AttemptEnd", &end);
     same_fields(
         "AttemptRow",
@@ -433,6 +434,7 @@ fn decision_kinds() -> [DecisionKind; 9] {
     let all = [
         DecisionKind::Gate {
             gate: String::new(),
+            attempt: Attempt::FIRST,
             probe_no: 1,
             verdict: Verdict::Pass,
             reason: String::new(),
@@ -459,7 +461,7 @@ fn decision_kinds() -> [DecisionKind; 9] {
             bypassed: vec!["ci".into()],
         },
         DecisionKind::Recheck { reason: None, policies: policies() },
-        DecisionKind::Rework { gate: None, by: None, used: 1, max: None },
+        DecisionKind::Rework { gate: None, by: None, route: "a/on_fail/0".to_owned(), used: 1, max: None },
         DecisionKind::Cancel { reason: None },
     ];
     for kind in &all {

@@ -267,6 +267,8 @@ async fn a_table_has_the_rows_of_its_list() {
         ("vote", "vote"),
         ("comment", "comment"),
         ("decision", "decision"),
+        ("attempt", "attempt"),
+        ("route", "route"),
     ];
     same_rows(&api, "decisions", "position", decisions.clone(), &columns).await;
     let gates = items(&api, "/api/v1/audit/gates?limit=100").await;
@@ -275,6 +277,7 @@ async fn a_table_has_the_rows_of_its_list() {
         ("gate", "gate"),
         ("verdict", "verdict"),
         ("evidence", "evidence"),
+        ("attempt", "attempt"),
         ("policy_hash", "policy_hash"),
     ];
     same_rows(&api, "gates", "position", gates, &columns).await;
@@ -306,6 +309,7 @@ async fn a_table_has_the_rows_of_its_list() {
         ("started_at", "started_at"),
         ("ended_at", "end.at"),
         ("failure_kind", "end.failure.kind"),
+        ("head", "end.commit"),
     ];
     same_rows(&api, &format!("attempts('{run}')"), "step", attempts, &columns).await;
     let events = items(&api, &format!("/api/v1/runs/{run}/events?limit=1000")).await;
@@ -387,6 +391,7 @@ async fn a_query_of_the_past_knows_nothing_that_came_later() {
         "votes",
         "tasks",
         "attempts",
+        "step_times",
         "steps",
         "events",
         "signals",

@@ -13,8 +13,8 @@ use super::orch::{OrchArgs, OrchVerb};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, LogsArgs, ProjectionsArgs, ReplayArgs, RunRef,
-    RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
+    AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, InsightsArgs, LogsArgs, ProjectionsArgs,
+    ReplayArgs, RunRef, RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
@@ -115,6 +115,8 @@ pub(crate) enum Verb {
     Board(BoardArgs),
     /// How many runs there are, and their figures by group
     Stats(StatsArgs),
+    /// What history shows: useless gates, flaky steps, time, cost
+    Insights(InsightsArgs),
     /// Ask the lists by SQL, at any moment
     Sql(SqlArgs),
     /// How far the read models are, and building one anew

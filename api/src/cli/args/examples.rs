@@ -100,6 +100,14 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "insights",
+        &[
+            ("everfold insights", ""),
+            ("everfold insights flaky gates --pipeline delivery --since 30d", ""),
+            ("everfold insights cost --queries", "with the query behind it"),
+        ],
+    ),
+    (
         "sql",
         &[
             ("everfold sql \"select status, count(*) as runs from runs group by status\"", ""),

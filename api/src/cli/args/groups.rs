@@ -8,8 +8,8 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     (
         "Look",
         &[
-            "ui", "open", "runs", "show", "why", "watch", "logs", "events", "board", "stats", "sql", "spend",
-            "orch", "debug",
+            "ui", "open", "runs", "show", "why", "watch", "logs", "events", "board", "stats", "insights",
+            "sql", "spend", "orch", "debug",
         ],
     ),
     ("Decide", &["inbox", "approve", "reject", "changes", "answer", "unblock", "recheck"]),

@@ -313,6 +313,34 @@ pub(crate) struct SpendArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct InsightsArgs {
+    /// Only these: gates, reworks, flaky, time, cost
+    #[arg(value_name = "INSIGHT", value_parser = name())]
+    pub(crate) only: Vec<String>,
+    /// Of runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Of runs that began from this time on: 7d, yesterday, 2026-11-20, RFC 3339
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) since: Option<String>,
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+    /// Of so many runs at most, the newest, up to 10000 [default: 1000]
+    #[arg(long, value_name = "N")]
+    pub(crate) runs: Option<usize>,
+    /// Leave out gates with fewer verdicts, and routes with fewer reworks [default: 3]
+    #[arg(long, value_name = "N")]
+    pub(crate) at_least: Option<usize>,
+    /// So many rows of each at most, up to 1000 [default: 20]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// With the query behind each, as `everfold sql` takes it
+    #[arg(long)]
+    pub(crate) queries: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct SqlArgs {
     /// One SELECT over the tables; - reads it from stdin. With --schema: only these tables
     #[arg(value_name = "SELECT")]

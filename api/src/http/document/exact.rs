@@ -8,6 +8,7 @@ use everfold_projections::{DecisionType, RunGrouping, RunSort};
 use serde_json::{Map, Value, json};
 
 use super::links;
+use crate::http::queries::INSIGHTS;
 use crate::node::{NoticeStatus, OutcomeWord};
 
 const CURSOR: &str = "^[0-9a-f]{16}-[0-9]{1,18}$";
@@ -105,7 +106,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
     let time = || json!({ "type": "string", "format": "date-time" });
     match (id, place, name) {
         (_, "query", "started_after")
-        | ("listVerdicts" | "listAllDecisions" | "getPipelineStats", _, "since")
+        | ("listVerdicts" | "listAllDecisions" | "getPipelineStats" | "getInsights", _, "since")
         | ("listAllDecisions", _, "until") => Some(time()),
         (_, "query", "at") => Some(json!({ "anyOf": [
             { "type": "integer", "format": "uint64", "minimum": 0 },
@@ -123,6 +124,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         ("listRuns", _, "cursor") => pattern(r"^[0-9a-f]{16}-[0-9]{1,18}(-[0-9]{1,18}-[0-9]{1,18})?$"),
         ("getStats", _, "by") => pattern(&groupings_of_runs()),
         ("getStats", _, "bucket") => pattern("^[1-9][0-9]{0,2}[mhd]$"),
+        ("getInsights", _, "only") => pattern(&listed(&INSIGHTS.each_ref().map(|insight| insight.name))),
         ("getBoard", _, "group_by") => words(&["status", "stage"]),
         ("getSpend", _, "by") => words(&["run", "step", "role", "model", "day", "pipeline"]),
         ("listAllDecisions", _, "kind") => pattern(&listed(&DecisionType::ALL.map(DecisionType::as_str))),

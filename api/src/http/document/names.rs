@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 116] = [
+const NAMES: [(&str, &str, &str); 117] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("POST", "/api/v1/runs:bulk", "orderRuns"),
@@ -46,6 +46,7 @@ const NAMES: [(&str, &str, &str); 116] = [
     ("GET", "/api/v1/why", "explainFolder"),
     ("GET", "/api/v1/query", "describeTables"),
     ("POST", "/api/v1/query", "queryTables"),
+    ("GET", "/api/v1/insights", "getInsights"),
     ("GET", "/api/v1/runs/{run}/bisect", "bisectRun"),
     ("GET", "/api/v1/bisect", "bisectRuns"),
     ("GET", "/api/v1/runs/{run}/definition", "getRunDefinition"),

@@ -139,7 +139,27 @@ pub(super) const ATTEMPTS: TableText = TableText {
         column("failure_message", Text, "what happened").at("end.failure.message"),
         column("failure_hint", Text, "what to do next").at("end.failure.hint"),
         column("failure_exit_code", Integer, "the exit code, where there is one").at("end.failure.exit_code"),
+        column("head", Text, "the commit at the head of its worktree when it ended, where it had one")
+            .at("end.commit"),
         column("log", Json, "its log as it was closed").at("end.log"),
+        OF_RUN,
+    ],
+};
+
+pub(super) const STEP_TIMES: TableText = TableText {
+    name: "step_times",
+    about: "How long steps took in runs: queues, machines, people. What goes on counts up to `now()`, what overlaps once. Folded of the run's events: name runs.",
+    route: "GET /pipelines/{name}/stats",
+    rows: 1_000_000,
+    columns: &[
+        column("run", Text, "the run").found_by(Index).named(),
+        column("step", Text, "the step").named(),
+        column("rounds", Integer, "its rounds"),
+        column("attempts", Integer, "its attempts that ended, those of its items among them"),
+        column("failed_attempts", Integer, "how many of those failed; cancelled ones did not"),
+        column("queue_ms", Integer, "how long attempts waited for their begin after they were scheduled"),
+        column("machine_ms", Integer, "how long attempts worked"),
+        column("people_ms", Integer, "how long it waited for people"),
         OF_RUN,
     ],
 };
@@ -202,6 +222,7 @@ pub(super) const DECISIONS: TableText = TableText {
         column("actor", Text, "who caused it").found_by(Index),
         column("step", Text, "the step, or an item of it"),
         column("round", Integer, "the round"),
+        column("attempt", Integer, "of a gate: the attempt that was judged"),
         column("kind", Text, "`gate vote answer expiry approval override recheck rework cancel`")
             .found_by(Index),
         column("gate", Text, "the gate").found_by(Index),
@@ -214,6 +235,11 @@ pub(super) const DECISIONS: TableText = TableText {
         column("comment", Text, "with which words"),
         column("decision", Text, "of an approval or an override: what was decided"),
         column("due", Time, "of an expiry: until when there was time"),
+        column(
+            "route",
+            Text,
+            "of a rework: by which route, as `STEP/PLACE/INDEX`; `step` is the one that it leads to",
+        ),
         column("used", Integer, "of a rework: the uses of the route"),
         column("max", Integer, "of a rework: how many are allowed"),
     ],
@@ -236,6 +262,7 @@ pub(super) const GATES: TableText = TableText {
         column("actor", Text, "who caused it").found_by(Index),
         column("step", Text, "the step, or an item of it"),
         column("round", Integer, "the round"),
+        column("attempt", Integer, "the attempt that was judged"),
         column("gate", Text, "the gate").found_by(Index),
         column("verdict", Text, "`pass fail pending skipped`").found_by(Index),
         column("reason", Text, "why"),
@@ -395,6 +422,7 @@ pub(in crate::http) static TABLES: &[TableText] = &[
     LABELS,
     STEPS,
     ATTEMPTS,
+    STEP_TIMES,
     EVENTS,
     SIGNALS,
     DECISIONS,

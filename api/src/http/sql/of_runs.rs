@@ -1,4 +1,4 @@
-//! The tables `steps`, `attempts` and `signals`: what is folded of a run's own events when it is asked for.
+//! The tables `steps`, `attempts`, `step_times` and `signals`: what is folded of a run's own events when it is asked for.
 //!
 //! Law: without a run in the query these tables go through all runs, the newest first, one by one; what bounds that is the
 //! time of the query.
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use everfold_engine::envelope::{Envelope, StreamId, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{RunId, Version};
-use everfold_projections::{RunFilter, attempts as attempts_of};
+use everfold_projections::{RunFilter, StepsOfRun, attempts as attempts_of};
 use serde_json::{Value, json};
 
-use super::columns::{ATTEMPTS, SIGNALS, STEPS};
+use super::columns::{ATTEMPTS, SIGNALS, STEP_TIMES, STEPS};
 use super::moment::QueryMoment;
 use super::row_table::{Conditions, PartReader, RowTable, json_rows};
 use super::runs::listed;
@@ -51,6 +51,15 @@ pub(super) fn attempts(moment: Arc<QueryMoment>) -> RowTable {
             row["worked_ms"] = json!(worked);
         }
         Ok(rows)
+    })
+}
+
+/// How long the steps of runs took.
+pub(super) fn step_times(moment: Arc<QueryMoment>) -> RowTable {
+    table(moment, &STEP_TIMES, |moment, run| {
+        let mut steps = StepsOfRun::default();
+        history(moment, run)?.iter().for_each(|event| steps.fold(event));
+        Ok(with_run(run, &steps.into_rows(moment.now)))
     })
 }
 

@@ -14,6 +14,7 @@ pub(in crate::http) fn tables(moment: &Arc<QueryMoment>) -> Vec<Arc<dyn SqlTable
         runs::labels,
         of_runs::steps,
         of_runs::attempts,
+        of_runs::step_times,
         events::events,
         of_runs::signals,
         decisions::decisions,

@@ -18,6 +18,7 @@ mod fixtures;
 mod folder_damage;
 mod folder_owner;
 mod human_tasks;
+mod insights;
 mod log_lines;
 mod orch;
 mod orders_to_many;

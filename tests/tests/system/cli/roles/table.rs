@@ -90,6 +90,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("audit backtest made --policy true", "", read(0)),
     ("board", "", read(0)),
     ("stats", "", read(0)),
+    ("insights", "", read(0)),
     ("spend", "", read(0)),
     ("sql 'select count(*) from runs'", "", read(0)),
     ("orch status", "", read(0)),

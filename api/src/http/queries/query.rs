@@ -17,34 +17,45 @@ use everfold_sql::{
 };
 use serde_json::json;
 
-use super::answer::read;
-use super::app::App;
-use super::extract::{JsonBody, NoParams, Params};
-use super::filter::moment_of;
-use super::parameters::moment;
-use super::sql::{QueryMoment, TABLES, TableText, functions, tables};
 use crate::access::Caller;
 use crate::body::query::{
     QueryAnswer, QueryBody, QueryColumn, QueryReads, QueryTable, QueryTableColumn, QueryTablesAnswer,
 };
-use crate::caller_turns::{CallerTurns, TurnBounds};
+use crate::caller_turns::{CallerTurn, CallerTurns, TurnBounds};
 use crate::fault::{Code, Fault};
+use crate::http::answer::read;
+use crate::http::app::App;
+use crate::http::extract::{JsonBody, NoParams, Params};
+use crate::http::filter::moment_of;
+use crate::http::parameters::moment;
+use crate::http::sql::{QueryMoment, TABLES, TableText, functions, tables};
 
 /// Rows of an answer without `limit`, and the largest `limit`.
 const ROWS: usize = 1_000;
 const ROWS_MAX: usize = 100_000;
 /// How long a query may take.
-const WITHIN: Duration = Duration::from_secs(10);
+pub(super) const WITHIN: Duration = Duration::from_secs(10);
 /// Queries that are answered at once, and those of one caller that wait for that.
 const QUERIES: TurnBounds = TurnBounds { all: 4, own: 2, asked: 100 };
 
 /// The turns of a node's queries; in the extensions of requests.
 #[derive(Debug, Clone)]
-pub(super) struct QueryTurns(Arc<CallerTurns>);
+pub(in crate::http) struct QueryTurns(Arc<CallerTurns>);
 
 impl Default for QueryTurns {
     fn default() -> Self {
         Self(Arc::new(CallerTurns::new(QUERIES)))
+    }
+}
+
+impl QueryTurns {
+    /// Waits for a turn of the caller.
+    pub(super) async fn turn(&self, caller: &Caller) -> Result<CallerTurn<'_>, Fault> {
+        let turn = self.0.turn(&caller.actor.to_string()).await;
+        turn.ok_or_else(|| {
+            let what = format!("{} queries of this caller wait to be answered already", QUERIES.asked);
+            Fault::new(Code::Busy, what).hint("ask for fewer at once").retry_after(Duration::from_secs(1))
+        })
     }
 }
 
@@ -81,34 +92,44 @@ pub(crate) async fn query(
             return Err(Fault::new(Code::Invalid, format!("limit is a number from 1 to {ROWS_MAX}")));
         }
     };
-    let turn = turns.0.turn(&caller.actor.to_string()).await;
-    let _turn = turn.ok_or_else(|| {
-        let what = format!("{} queries of this caller wait to be answered already", QUERIES.asked);
-        Fault::new(Code::Busy, what).hint("ask for fewer at once").retry_after(Duration::from_secs(1))
-    })?;
-    let as_of = moment(&app, at.as_deref()).await?;
-    let now = moment_of(&app, at.as_deref(), as_of).await?;
-    let shared = QueryMoment::new(&app, as_of, now);
-    let position = shared.position;
+    let _turn = turns.turn(&caller).await?;
+    let shared = query_moment(&app, at.as_deref()).await?;
+    Ok(read(shared.position, answered(&shared, sql, rows, WITHIN).await?))
+}
+
+/// The moment that all tables of a query are read as of: now, or the one that is asked for.
+pub(super) async fn query_moment(app: &App, at: Option<&str>) -> Result<Arc<QueryMoment>, Fault> {
+    let as_of = moment(app, at).await?;
+    let now = moment_of(app, at, as_of).await?;
+    Ok(QueryMoment::new(app, as_of, now))
+}
+
+/// Answers one SELECT with so many rows at most, within so much time, on a thread of its own.
+pub(super) async fn answered(
+    moment: &Arc<QueryMoment>,
+    sql: String,
+    rows: usize,
+    within: Duration,
+) -> Result<QueryAnswer, Fault> {
+    let (shared, position, now) = (Arc::clone(moment), moment.position, moment.now);
     let limits = SqlLimits { rows, ..SqlLimits::default() };
     let (is_unwanted, watch) = (Arc::new(AtomicBool::new(false)), Stopwatch::start());
     let _end = EndOnDrop(Arc::clone(&is_unwanted));
     let answered = tokio::task::spawn_blocking(move || {
-        let is_over = move || is_unwanted.load(Ordering::Relaxed) || watch.elapsed() > WITHIN;
+        let is_over = move || is_unwanted.load(Ordering::Relaxed) || watch.elapsed() > within;
         let (tables, functions) = (tables(&shared), functions(shared.now));
         SqlQuery { sql: &sql, tables, functions, limits, is_over: Arc::new(is_over) }.answer()
     });
     let answer = answered.await.map_err(|_| Fault::new(Code::Internal, "a query ended in a panic"))?;
     let answer = answer.map_err(fault)?;
-    let answer = QueryAnswer {
+    Ok(QueryAnswer {
         columns: answer.columns.iter().map(column).collect(),
         truncated: answer.truncated.map(cut_by),
         position,
         now,
         reads: answer.reads.iter().map(reads).collect(),
         rows: answer.rows,
-    };
-    Ok(read(position, answer))
+    })
 }
 
 fn column(column: &everfold_sql::AnswerColumn) -> QueryColumn {

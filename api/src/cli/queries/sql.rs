@@ -4,12 +4,12 @@ use std::io::Read as _;
 
 use serde_json::{Map, Value};
 
-use super::args::{RowsForm, SqlArgs};
-use super::context::CommandContext;
-use super::moments::moment_param;
-use super::output::{columns, note};
-use super::table::{Cell, TableColumn, fitted_rows};
 use crate::body::query::{QueryAnswer, QueryBody, QueryTable, QueryTablesAnswer};
+use crate::cli::args::{RowsForm, SqlArgs};
+use crate::cli::context::CommandContext;
+use crate::cli::moments::moment_param;
+use crate::cli::output::{columns, note};
+use crate::cli::table::{Cell, TableColumn, fitted_rows};
 use crate::fault::{Code, Fault};
 use crate::text::{count, plain};
 
