@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use rmcp::transport::streamable_http_server::StreamableHttpServerConfig;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -16,6 +17,7 @@ use rmcp::transport::streamable_http_server::tower::StreamableHttpService;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::client_message::{self, ClientMessage};
 use crate::rest::RestRoutes;
 use crate::server::McpServer;
 
@@ -50,5 +52,24 @@ impl McpService {
         request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("everfold"));
         let Ok(response) = self.0.clone().oneshot(request).await;
         response.map(Body::new)
+    }
+
+    /// The answer to a request with a body, which is a message.
+    pub async fn answer_message(&self, head: Parts, bytes: Bytes) -> Response {
+        let is_json =
+            head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| {
+                kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+            });
+        let answer = self.answer(Request::from_parts(head, Body::from(bytes.clone()))).await;
+        // The SDK takes JSON that is no message for a body that is no JSON.
+        if !is_json || answer.status() != StatusCode::UNSUPPORTED_MEDIA_TYPE {
+            return answer;
+        }
+        let ClientMessage::Refused(refusal) = client_message::read(&bytes) else { return answer };
+        let Ok(body) = serde_json::to_vec(&refusal) else { return answer };
+        let mut refused = Response::new(Body::from(body));
+        *refused.status_mut() = StatusCode::BAD_REQUEST;
+        refused.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        refused
     }
 }

@@ -8,7 +8,9 @@
 //! task of the protocol. `http.rs` and `stdio.rs` are the two ways in.
 
 mod answer;
+mod bounded_lines;
 mod call;
+mod client_message;
 mod elicitation;
 mod fit;
 mod followed_run;

@@ -73,6 +73,11 @@ impl RestProblem {
         self.status == 409
     }
 
+    /// Whether the caller may not do it.
+    pub(crate) fn is_of_rights(&self) -> bool {
+        matches!(self.status, 401 | 403)
+    }
+
     /// As the result of a tool, which its model reads.
     pub(crate) fn result(&self) -> CallToolResult {
         CallToolResult::structured_error(self.value())

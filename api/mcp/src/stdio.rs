@@ -7,19 +7,23 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use rmcp::RoleServer;
 use rmcp::model::{ClientNotification, JsonRpcMessage, RequestId};
 use rmcp::service::{RxJsonRpcMessage, ServerInitializeError, TxJsonRpcMessage, serve_server_with_ct};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Empty, empty};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::bounded_lines::{BoundedLines, ClientLine};
+use crate::client_message::{self, ClientMessage};
 use crate::rest::RestRoutes;
 use crate::server::McpServer;
 
-/// The longest line that is read, in bytes; one over it is dropped.
+/// The longest line that is read, in bytes; a longer one is answered with an error.
 const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// So many requests are answered at a time.
 const OPEN_REQUESTS_MAX: usize = 32;
@@ -39,8 +43,13 @@ pub async fn serve_stdio(
     write: impl AsyncWrite + Send + Unpin + 'static,
     until: CancellationToken,
 ) -> Result<(), StdioError> {
-    let inner = AsyncRwTransport::new_server(read, write).with_max_line_length(LINE_BYTES_MAX);
-    let transport = BoundedTransport { inner, open: Arc::default(), has_begun: false };
+    let transport = BoundedTransport {
+        lines: BoundedLines::new(read, LINE_BYTES_MAX),
+        answers: AsyncRwTransport::new_server(empty(), write),
+        refusal: None,
+        open: Arc::default(),
+        has_begun: false,
+    };
     let service = match serve_server_with_ct(McpServer::new(routes), transport, until).await {
         Ok(service) => service,
         // It went before it asked for anything.
@@ -80,11 +89,43 @@ impl OpenRequests {
 }
 
 /// A transport that reads no further while many requests are open.
-struct BoundedTransport<R: AsyncRead, W: AsyncWrite> {
-    inner: AsyncRwTransport<RoleServer, R, W>,
+struct BoundedTransport<R, W: AsyncWrite> {
+    lines: BoundedLines<R>,
+    answers: AsyncRwTransport<RoleServer, Empty, W>,
+    /// The answer to what was no message, while it is being written.
+    refusal: Option<BoxFuture<'static, std::io::Result<()>>>,
     open: Arc<OpenRequests>,
     /// A request has come: before, a notification or an answer is out of place and means nothing.
     has_begun: bool,
+}
+
+impl<R, W> BoundedTransport<R, W>
+where
+    R: AsyncRead + Send + Unpin,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    /// The next message. May be broken off while it waits, and loses nothing then.
+    async fn next(&mut self) -> std::io::Result<Option<RxJsonRpcMessage<RoleServer>>> {
+        loop {
+            if let Some(refusal) = &mut self.refusal {
+                let written = refusal.await;
+                self.refusal = None;
+                written?;
+            }
+            self.open.has_room().await;
+            let refused = match self.lines.next().await? {
+                None => return Ok(None),
+                Some(ClientLine::TooLong) => client_message::too_long(LINE_BYTES_MAX),
+                Some(ClientLine::Whole(line)) if line.trim_ascii().is_empty() => continue,
+                Some(ClientLine::Whole(line)) => match client_message::read(&line) {
+                    ClientMessage::Message(message) => return Ok(Some(*message)),
+                    ClientMessage::Unknown => continue,
+                    ClientMessage::Refused(answer) => *answer,
+                },
+            };
+            self.refusal = Some(self.answers.send(refused).boxed());
+        }
+    }
 }
 
 impl<R, W> Transport<RoleServer> for BoundedTransport<R, W>
@@ -107,7 +148,7 @@ where
             JsonRpcMessage::Error(error) => error.id.clone(),
             _other => None,
         };
-        let (sent, open) = (self.inner.send(message), Arc::clone(&self.open));
+        let (sent, open) = (self.answers.send(message), Arc::clone(&self.open));
         async move {
             let sent = sent.await;
             if let Some(id) = answered {
@@ -119,8 +160,13 @@ where
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            self.open.has_room().await;
-            let message = self.inner.receive().await?;
+            let message = match self.next().await {
+                Ok(message) => message?,
+                Err(error) => {
+                    tracing::error!(%error, "the client cannot be read or written to any more");
+                    return None;
+                }
+            };
             match &message {
                 JsonRpcMessage::Request(request) => {
                     self.has_begun = true;
@@ -143,7 +189,7 @@ where
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
-        self.inner.close().await
+        self.answers.close().await
     }
 }
 
@@ -208,6 +254,31 @@ mod tests {
             answered.insert(answer["id"].as_u64().unwrap());
         }
         assert_eq!(answered, (0..sent).collect());
+        server.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_no_message_is_answered_with_its_error_and_what_follows_is_read() {
+        let (mut input, output, server) = served();
+        let mut lines = output.lines();
+        let long = format!("\"{}\"", "x".repeat(LINE_BYTES_MAX));
+        for (sent, code) in
+            [("junk", -32700), ("[]", -32600), ("{}", -32600), (long.as_str(), -32600), ("\u{1}", -32700)]
+        {
+            let (written, answer) = tokio::join!(
+                async { input.write_all(format!("{sent}\n").as_bytes()).await },
+                lines.next_line()
+            );
+            written.unwrap();
+            let answer: Value = serde_json::from_str(&answer.unwrap().unwrap()).unwrap();
+            assert_eq!(answer["error"]["code"], code, "{:.20}: {answer}", sent);
+        }
+        let unknown = json!({ "jsonrpc": "2.0", "method": "notifications/unheard_of" });
+        input.write_all(format!("\n{unknown}\n").as_bytes()).await.unwrap();
+        input.write_all(request(1, "tools/list", json!({})).as_bytes()).await.unwrap();
+        let answer: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+        assert_eq!(answer["id"], 1, "{answer}");
+        drop(input);
         server.await.unwrap().unwrap();
     }
 

@@ -71,7 +71,7 @@ pub enum NotAllowed {
 impl fmt::Display for NotAllowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Statement(what) => write!(f, "a query reads, and {what} does not"),
+            Self::Statement(what) => write!(f, "only reading is allowed, by one SELECT; {what} does more"),
             Self::Function(name) => write!(f, "queries do not have the function “{name}”"),
             Self::Table(name) => write!(f, "“{name}” is none of the tables"),
         }

@@ -89,6 +89,48 @@ pub const FUNCTIONS: &[&str] = &[
     "upper",
 ];
 
+/// The words that statements begin with which do something else than to read.
+const CHANGING_VERBS: [&str; 21] = [
+    "ALTER",
+    "ANALYZE",
+    "ATTACH",
+    "BEGIN",
+    "COMMIT",
+    "CREATE",
+    "DELETE",
+    "DETACH",
+    "DROP",
+    "END",
+    "GRANT",
+    "INSERT",
+    "MERGE",
+    "PRAGMA",
+    "REINDEX",
+    "RELEASE",
+    "REPLACE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "UPDATE",
+    "VACUUM",
+];
+
+/// The word that a query begins with, where it is one that does something else than to read. SQLite's own errors about such a
+/// statement speak of the tables that it would need for that.
+pub(crate) fn changing_verb(sql: &str) -> Option<&'static str> {
+    let mut rest = sql;
+    loop {
+        rest = rest.trim_start_matches(|it: char| it.is_whitespace() || it == ';' || it == '\u{feff}');
+        let end = match rest.get(..2) {
+            Some("--") => rest.find('\n').map(|at| at + 1),
+            Some("/*") => rest.find("*/").map(|at| at + 2),
+            _word => break,
+        };
+        rest = &rest[end?..];
+    }
+    let word = rest.split(|it: char| !it.is_ascii_alphabetic()).next().unwrap_or_default();
+    CHANGING_VERBS.into_iter().find(|verb| verb.eq_ignore_ascii_case(word))
+}
+
 /// Tables of SQLite itself that read values of the query alone.
 const OWN_TABLES: [&str; 2] = ["json_each", "json_tree"];
 

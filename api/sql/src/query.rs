@@ -13,7 +13,7 @@ use crate::column::SqlType;
 use crate::error::{NotAllowed, SqlError, SqlPlace, UnknownKind};
 use crate::functions::{self, SqlFunction};
 use crate::limits::{BoundReached, SqlLimits};
-use crate::permit::Permit;
+use crate::permit::{Permit, changing_verb};
 use crate::table::{SqlTable, TableReads};
 use crate::virtual_table::{self, QueryTables};
 
@@ -170,7 +170,8 @@ impl QueryReading<'_> {
             }
         }
         if !statement.readonly() || statement.column_count() == 0 {
-            return Err(SqlError::NotAllowed(NotAllowed::Statement("this statement".to_owned())));
+            let verb = changing_verb(self.sql).unwrap_or("this statement");
+            return Err(SqlError::NotAllowed(NotAllowed::Statement(verb.to_owned())));
         }
         Ok(statement)
     }
@@ -211,6 +212,9 @@ impl QueryReading<'_> {
     fn error(&self, error: Error) -> SqlError {
         if let Some(failure) = self.shared.failure() {
             return failure;
+        }
+        if let Some(verb) = changing_verb(self.sql) {
+            return SqlError::NotAllowed(NotAllowed::Statement(verb.to_owned()));
         }
         if let Some(refused) = self.permit.refused() {
             return SqlError::NotAllowed(refused);
@@ -265,6 +269,11 @@ fn answered(value: ValueRef<'_>, of: Option<SqlType>) -> (Value, usize) {
         ValueRef::Null => (Value::Null, 4),
         ValueRef::Integer(number) if of == Some(SqlType::Boolean) => (Value::Bool(number != 0), 5),
         ValueRef::Integer(number) => (Value::from(number), 8),
+        // JSON has no numbers for these.
+        ValueRef::Real(number) if number.is_infinite() => {
+            let text = if number > 0.0 { "Infinity" } else { "-Infinity" };
+            (Value::from(text), text.len() + 2)
+        }
         ValueRef::Real(number) => (Value::from(number), 8),
         ValueRef::Text(text) => {
             let size = text.len() + 2;

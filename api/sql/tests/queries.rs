@@ -282,6 +282,43 @@ fn whatever_is_no_reading_is_refused_by_its_name() {
 }
 
 #[test]
+fn what_does_more_than_to_read_is_named_by_its_verb() {
+    for (sql, verb) in [
+        ("delete from things", "DELETE"),
+        ("/* all */ -- of them\n; Delete from things where id = 't1'", "DELETE"),
+        ("create temp table x (a)", "CREATE"),
+        ("create table x as select * from things", "CREATE"),
+        ("update things set size = 1", "UPDATE"),
+        ("insert into things values (1)", "INSERT"),
+        ("replace into nosuch values (1)", "REPLACE"),
+        ("drop table things", "DROP"),
+        ("vacuum", "VACUUM"),
+        ("begin", "BEGIN"),
+        ("pragma user_version", "PRAGMA"),
+        ("delete from", "DELETE"),
+    ] {
+        let error = fails(sql);
+        assert!(
+            matches!(&error, SqlError::NotAllowed(NotAllowed::Statement(of)) if of == verb),
+            "{sql}: {error}"
+        );
+        assert_eq!(error.to_string(), format!("only reading is allowed, by one SELECT; {verb} does more"));
+    }
+    let hidden = fails("with x as (select 1) delete from things");
+    assert!(hidden.to_string().starts_with("only reading is allowed"), "{hidden}");
+    assert_eq!(rows("select 'delete'"), [[json!("delete")]]);
+}
+
+#[test]
+fn what_json_has_no_number_for_is_a_text() {
+    assert_eq!(
+        rows("select 1e999, -1e999, sum(x), 1e999 - 1e999 from (select 1e999 as x union all select 1)"),
+        [[json!("Infinity"), json!("-Infinity"), json!("Infinity"), Value::Null]]
+    );
+    assert_eq!(rows("select 1.5, 1e308"), [[json!(1.5), json!(1e308)]]);
+}
+
+#[test]
 fn one_statement_is_answered_and_no_other_one_behind_it() {
     assert_eq!(rows("select 1;  \n"), [[json!(1)]]);
     assert_eq!(rows("select 1; -- and a remark"), [[json!(1)]]);

@@ -1,6 +1,6 @@
 //! One order to many runs.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::filter::FilterAnswer;
@@ -38,6 +38,22 @@ pub(crate) struct NamedSignal {
     pub(crate) delivery: Option<String>,
 }
 
+const VERBS: &str =
+    "cancel, pause, interrupt, resume, unblock, recheck, retry, restart, signal, note or budget";
+
+/// An order, which is an object with one verb: the reader of enums would call another object unreadable JSON.
+fn one_order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BulkOrder, D::Error> {
+    let order = Value::deserialize(deserializer)?;
+    let verbs: Vec<&str> = order.as_object().into_iter().flatten().map(|(verb, _)| verb.as_str()).collect();
+    let wrong = match verbs.as_slice() {
+        [_one] => return BulkOrder::deserialize(order).map_err(de::Error::custom),
+        [] => "names no verb".to_owned(),
+        several => format!("names several verbs ({})", several.join(", ")),
+    };
+    let example = "{\"cancel\": {\"reason\": \"the branch is gone\"}}";
+    Err(de::Error::custom(format!("`order` {wrong}: it is an object with one of {VERBS}, as {example}")))
+}
+
 /// An order to the runs of which an expression is true.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(example = json!({
@@ -46,6 +62,7 @@ pub(crate) struct NamedSignal {
 }))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BulkBody {
+    #[serde(deserialize_with = "one_order")]
     pub(crate) order: BulkOrder,
     /// An expression over the fields of a row: which runs.
     pub(crate) filter: String,

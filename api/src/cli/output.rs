@@ -74,7 +74,13 @@ impl Out {
         self.look_at(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
     }
 
-    /// Prints bytes as they are, without a look at colours.
+    /// Prints a line that programs read: its bytes as they are.
+    fn machine_line(&self, text: String) {
+        self.bytes((text + "\n").as_bytes());
+    }
+
+    /// Prints bytes as they are, control characters too. What programs read is printed so: [`Self::line`] and [`Self::raw`]
+    /// leave out escape sequences and control characters where standard output is no terminal.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         if !self.is_closed() {
             let mut stdout = io::stdout().lock();
@@ -100,15 +106,15 @@ impl Out {
                 serde_json::to_string_pretty(&chosen(value, fields)?)
             }
         };
-        self.line(text.map_err(unwritable)?);
+        self.machine_line(text.map_err(unwritable)?);
         Ok(())
     }
 
     /// Prints a part of an answer as a line of JSON Lines.
     pub(crate) fn json_line(&self, value: &Value) -> Result<(), Fault> {
         match FIELDS.get().filter(|fields| !fields.is_empty()) {
-            None => self.line(value.to_string()),
-            Some(fields) => self.line(chosen(value.clone(), fields)?.to_string()),
+            None => self.machine_line(value.to_string()),
+            Some(fields) => self.machine_line(chosen(value.clone(), fields)?.to_string()),
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl McpTools {
         request.extensions_mut().insert(self.reservations.clone());
         let (head, body) = request.into_parts();
         match Raw::from_request(Request::from_parts(head.clone(), body), &()).await {
-            Ok(Raw(bytes)) => self.service.answer(Request::from_parts(head, Body::from(bytes))).await,
+            Ok(Raw(bytes)) => self.service.answer_message(head, bytes).await,
             Err(fault) => fault.into_response(),
         }
     }

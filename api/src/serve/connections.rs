@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use tower::Service;
 
-use super::half_closed::{self, InputEnd};
+use super::half_closed::{AfterInput, InputEnd, WholeWrites};
 use super::write_through::write_through;
 use crate::fault::{Code, Fault};
 use crate::http::PROBLEM_TYPE;
@@ -169,11 +169,8 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Door {
                 // Before the TLS handshake the client cannot read an answer.
                 Err((stream, Some(permit))) => {
                     let over = Box::pin(tokio::time::sleep(TELL_OVER_TLS_WITHIN));
-                    let stream = BoundedStream {
-                        stream,
-                        place: ConnectionPlace::Guest { _permit: permit, over },
-                        ended: None,
-                    };
+                    let place = ConnectionPlace::Guest { _permit: permit, over };
+                    let stream = BoundedStream::new(stream, place);
                     Ok((stream, CountedService { service, of: Of::Guest(connections) }))
                 }
                 Err((_, None)) => Err(too_many()),
@@ -197,7 +194,7 @@ impl Connections {
             return Err((stream, permit));
         };
         let busy = ticket.busy();
-        Ok((BoundedStream { stream, place: ConnectionPlace::Of(ticket), ended: None }, busy))
+        Ok((BoundedStream::new(stream, ConnectionPlace::Of(ticket)), busy))
     }
 
     /// Admits a connection without TLS, or answers it that there is no room.
@@ -244,13 +241,17 @@ async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, no_room: Fault) -
 
 /// A connection that ends when it has to make room.
 pub(crate) struct BoundedStream<S> {
-    stream: S,
+    stream: WholeWrites<S>,
     place: ConnectionPlace,
-    /// The client sends no more, and the request that is being answered may still be read until then.
-    ended: Option<Pin<Box<Sleep>>>,
+    /// The client sends no more.
+    ended: Option<AfterInput>,
 }
 
 impl<S> BoundedStream<S> {
+    fn new(stream: S, place: ConnectionPlace) -> Self {
+        Self { stream: WholeWrites::new(stream), place, ended: None }
+    }
+
     /// The flag that a request is being answered; `None`: a refused connection.
     pub(crate) fn busy(&self) -> Option<BusyFlag> {
         match &self.place {
@@ -288,7 +289,7 @@ impl ConnectionPlace {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for BoundedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -300,7 +301,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
         let Self { stream, place, ended } = &mut *self;
         if ended.is_none() {
             let (before, has_room) = (buffer.filled().len(), buffer.remaining() > 0);
-            let read = ready!(Pin::new(stream).poll_read(context, buffer));
+            let read = ready!(Pin::new(&mut *stream).poll_read(context, buffer));
             if read.is_err() || buffer.filled().len() > before || !has_room {
                 return Poll::Ready(read);
             }
@@ -308,11 +309,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
         // The answer to what has come is given first; the end of the answer wakes the task that reads.
         let input = place.input().filter(|input| input.is_answered());
         let Some(input) = input else { return Poll::Ready(Ok(())) };
-        let ended = ended.get_or_insert_with(|| Box::pin(tokio::time::sleep(half_closed::BODY_WITHIN)));
-        if input.is_whole() || ended.as_mut().poll(context).is_pending() || input.is_whole() {
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
+        ended.get_or_insert_with(AfterInput::new).poll(stream, input, context)
     }
 }
 
@@ -409,8 +406,12 @@ where
         if busy.connections.is_plain {
             busy.connection.input.begin(&mut request);
         }
-        let answer = self.service.call(request);
-        Box::pin(async move { Ok(answering.up_to_the_end_of(answer.await?)) })
+        let (answer, input) = (self.service.call(request), Arc::clone(&busy.connection.input));
+        Box::pin(async move {
+            let answer = answer.await;
+            input.answer_begins();
+            Ok(answering.up_to_the_end_of(answer?))
+        })
     }
 }
 

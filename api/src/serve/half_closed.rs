@@ -4,8 +4,13 @@
 //! something (a stream, a poll, `wait`): there it is the only sign that the client is gone, and work must not be given to
 //! it. Where a request is cut off in the middle its end is passed on after a moment.
 //!
+//! A client that closed its connection altogether looks the same, until it is sent something: its system resets the
+//! connection then. So a client that sends no more is sent interim answers (`100 Continue`, which clients pass over)
+//! as long as nothing of the answer is there. Work for a client that is gone ends so.
+//!
 //! hyper's own `half_close` would notice no client that is gone.
 
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,11 +18,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{Request, header};
+use axum::http::{Request, Version, header};
 use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 /// How long the body of a request is waited for that its client has sent, and that was not read yet.
-pub(super) const BODY_WITHIN: Duration = Duration::from_secs(1);
+const BODY_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long after the end of its input a client is asked whether it still reads, and how long after that again. The pause
+/// doubles from then on.
+const ASK_WITHIN: Duration = Duration::from_millis(500);
+/// Sent ahead of an answer. A client that did not ask for it passes over it (RFC 9110, 15.2.1).
+const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What the end of a client's input means for the request that its connection answers.
 #[derive(Debug, Default)]
@@ -26,6 +39,8 @@ pub(super) struct InputEnd {
     is_answered: AtomicBool,
     /// The request was read to its end.
     is_whole: AtomicBool,
+    /// Nothing of the answer was handed to the connection, and the client understands interim answers.
+    may_ask: AtomicBool,
 }
 
 impl InputEnd {
@@ -33,11 +48,19 @@ impl InputEnd {
     pub(super) fn begin<I>(self: &Arc<Self>, request: &mut Request<I>) {
         self.is_whole.store(false, Ordering::Release);
         self.is_answered.store(!waits(request), Ordering::Release);
+        // Clients of HTTP/1.0 know none.
+        self.may_ask.store(request.version() == Version::HTTP_11, Ordering::Release);
         request.extensions_mut().insert(RequestMark(Arc::clone(self)));
+    }
+
+    /// Takes note that the answer begins: its head follows.
+    pub(super) fn answer_begins(&self) {
+        self.may_ask.store(false, Ordering::Release);
     }
 
     /// Takes note that nothing is being answered any more.
     pub(super) fn over(&self) {
+        self.answer_begins();
         self.is_answered.store(false, Ordering::Release);
     }
 
@@ -47,6 +70,117 @@ impl InputEnd {
 
     pub(super) fn is_whole(&self) -> bool {
         self.is_whole.load(Ordering::Acquire)
+    }
+}
+
+/// What is done once a client sends no more.
+pub(super) struct AfterInput {
+    /// The body of the request may still be read until then.
+    body_until: Pin<Box<Sleep>>,
+    ask_at: Pin<Box<Sleep>>,
+    pause: Duration,
+}
+
+impl AfterInput {
+    pub(super) fn new() -> Self {
+        let ask_at = Box::pin(tokio::time::sleep(ASK_WITHIN));
+        Self { body_until: Box::pin(tokio::time::sleep(BODY_WITHIN)), ask_at, pause: ASK_WITHIN }
+    }
+
+    /// Waits for the answer to what came before. Ready with `Ok`: the end of the input is passed on; with an error: the client
+    /// is gone.
+    pub(super) fn poll<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut WholeWrites<S>,
+        input: &InputEnd,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !input.is_whole() {
+            return match self.body_until.as_mut().poll(context) {
+                Poll::Ready(()) if !input.is_whole() => Poll::Ready(Ok(())),
+                _waits => Poll::Pending,
+            };
+        }
+        while input.may_ask.load(Ordering::Acquire) && self.ask_at.as_mut().poll(context).is_ready() {
+            stream.send_interim(context)?;
+            self.ask_at.set(tokio::time::sleep(self.pause));
+            self.pause *= 2;
+        }
+        Poll::Pending
+    }
+}
+
+/// A stream that knows whether all was written that it was given.
+pub(super) struct WholeWrites<S> {
+    stream: S,
+    is_whole: bool,
+}
+
+impl<S> WholeWrites<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, is_whole: true }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> WholeWrites<S> {
+    /// Sends an interim answer, unless the stream is in the middle of something else.
+    fn send_interim(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if !self.is_whole {
+            return Ok(());
+        }
+        match Pin::new(&mut self.stream).poll_write(context, INTERIM) {
+            Poll::Ready(Ok(count)) if count < INTERIM.len() => Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Err(error)) => Err(error),
+            // Without room for it, it is left out.
+            Poll::Ready(Ok(_)) | Poll::Pending => Ok(()),
+        }
+    }
+
+    fn note(&mut self, written: Poll<io::Result<usize>>, wanted: usize) -> Poll<io::Result<usize>> {
+        self.is_whole = matches!(&written, Poll::Ready(Ok(count)) if *count == wanted);
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for WholeWrites<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for WholeWrites<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written, bytes.len())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.note(written, bytes.iter().map(|part| part.len()).sum())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }
 

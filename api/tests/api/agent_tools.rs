@@ -165,6 +165,31 @@ async fn errors_are_those_of_the_routes_and_mistakes_are_named() {
 }
 
 #[tokio::test]
+async fn what_is_no_message_is_answered_with_an_error_of_the_protocol() {
+    let api = Api::new();
+    let agent = Agent::of(&api);
+    let headers = [
+        ("content-type", "application/json; charset=utf-8"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", VERSION),
+    ];
+    for (sent, code) in [
+        ("junk", -32700),
+        ("", -32700),
+        ("{\"jsonrpc\":\"2.0\"", -32700),
+        ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", -32600),
+        ("{\"id\":1}", -32600),
+        ("7", -32600),
+    ] {
+        let (status, answer) = read(agent.sends("POST", &headers, sent).await).await;
+        assert_eq!((status, &answer["jsonrpc"]), (400, &json!("2.0")), "{sent}: {answer}");
+        assert_eq!(answer["error"]["code"], code, "{sent}: {answer}");
+    }
+    let text = [("content-type", "text/plain"), headers[1], headers[2]];
+    assert_eq!(agent.sends("POST", &text, "junk").await.status(), 415);
+}
+
+#[tokio::test]
 async fn a_decision_on_what_its_caller_did_not_see_is_refused() {
     let api = Api::new();
     let run = api.asking().await;
@@ -205,6 +230,15 @@ async fn a_role_is_shown_its_tools_and_the_routes_judge_each_call() {
     let yes = json!({ "task": item["task"], "version": item["version"], "decision": "approve" });
     // A tool that is not listed may be called all the same: the routes refuse, as over REST.
     assert_eq!(viewer.refused("decide", yes.clone()).await["status"], 403);
+    // The caller's rights come before anything about the item: its version, its kind, whether it is open.
+    for (name, value) in
+        [("version", "000000000000"), ("decision", "answer"), ("task", "00000000:ok:1"), ("task", "ok")]
+    {
+        let mut other = yes.clone();
+        other[name] = json!(value);
+        assert_eq!(viewer.refused("decide", other.clone()).await["status"], 403, "{other}");
+        assert_ne!(approver.refused("decide", other.clone()).await["status"], 403, "{other}");
+    }
     assert_eq!(approver.refused("start_run", json!({ "definition": STEPS })).await["status"], 403);
     assert_eq!(approver.refused("cancel_run", json!({ "run": run })).await["status"], 403);
     approver.calls("decide", yes).await;

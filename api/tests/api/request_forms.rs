@@ -48,3 +48,24 @@ async fn a_start_with_two_different_keys_is_refused_and_names_both() {
     let (status, same) = read(api.send("POST", "/api/v1/runs", &[], body.clone()).await).await;
     assert_eq!((status, &same["id"]), (201, &run["id"]), "it is one key, wherever it stands");
 }
+
+#[tokio::test]
+async fn an_order_to_many_runs_that_names_no_verb_or_several_is_refused_in_these_words() {
+    let api = Api::new();
+    let note = json!({ "text": "x" });
+    for (order, what) in [
+        (json!({}), "names no verb"),
+        (json!([]), "names no verb"),
+        (Value::Null, "names no verb"),
+        (json!({ "note": note, "pause": {} }), "names several verbs (note, pause)"),
+        (json!({ "note": {} }), "missing field `text`"),
+        (json!({ "cancle": {} }), "unknown variant `cancle`"),
+    ] {
+        let (status, problem) =
+            api.post("/api/v1/runs:bulk", json!({ "order": order, "filter": "true", "dry_run": true })).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{order}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(what), "{order}: {problem}");
+    }
+    let whole = json!({ "order": { "note": note }, "filter": "true", "dry_run": true });
+    assert_eq!(api.post("/api/v1/runs:bulk", whole).await.0, 200);
+}

@@ -29,6 +29,13 @@ pub(crate) fn is_full(folder: &Path) -> bool {
     left(folder) < FULL_BYTES
 }
 
+/// Whether the file system of a folder has room for what grows. The journal's room is laid out ahead: it goes on for a while
+/// where there is none, and then no large value can be kept, and no attempt begins. True where it is unknown.
+#[must_use]
+pub fn has_room(folder: &Path) -> bool {
+    !is_full(folder)
+}
+
 /// Whether what failed needs room. A panic of the index does not say what it lacked; the disk does.
 pub(crate) fn is_wanted_by(error: &ReadError, folder: &Path) -> bool {
     error.is_full() || (matches!(error, ReadError::Index(_)) && is_full(folder))

@@ -60,6 +60,7 @@ pub use append::{
     APPEND_BYTES_MAX, APPEND_EVENTS_MAX, Append, Appended, Dedup, DedupKeep, Fence, FirstWrite,
 };
 pub use blob::{BlobError, BlobStore};
+pub use disk_reserve::has_room;
 pub use error::{AppendError, Damage, OpenError, ReadError};
 pub use event_store::{EventStore, Subscription};
 pub use everfold_system::os_error::{is_disk_full, is_shortage};

@@ -128,7 +128,25 @@ pub(crate) struct DecideInput {
 
 /// Decides on an item.
 pub(crate) async fn decide(call: ToolCall, input: DecideInput) -> Result<ToolAnswer, RestProblem> {
-    let item = found(&call, &input.task).await?;
+    let path = format!("/inbox/{}", encoded(&input.task));
+    let body = match decision(&call, &input).await {
+        Ok(body) => body,
+        // A caller who may not decide is refused for that first. The route judges it before it reads the body, and takes no
+        // empty one.
+        Err(problem) => {
+            return Err(match call.rest.post(&path, &json!({}), None).await {
+                Err(refused) if refused.is_of_rights() => refused,
+                _others => problem,
+            });
+        }
+    };
+    let view = call.rest.post(&path, &body, input.idempotency_key.as_deref()).await?;
+    Ok(ToolAnswer::short(outline(&view)))
+}
+
+/// What is sent to decide on the item that the caller saw.
+async fn decision(call: &ToolCall, input: &DecideInput) -> Result<Value, RestProblem> {
+    let item = found(call, &input.task).await?;
     if item.version() != input.version {
         let now = item.outline();
         return Err(RestProblem::stale(format!(
@@ -138,23 +156,19 @@ pub(crate) async fn decide(call: ToolCall, input: DecideInput) -> Result<ToolAns
         ))
         .hint(format!("look at it as it is now, and decide on that: {now}")));
     }
-    let body = match (input.decision, item.kind()) {
-        (SaidToItem::Answer, "question") => answers(&input),
+    match (input.decision, item.kind()) {
+        (SaidToItem::Answer, "question") => Ok(answers(input)),
         (SaidToItem::Approve | SaidToItem::Reject | SaidToItem::Changes, "approval") => {
             if input.choice.is_some() || input.items.is_some() {
                 return Err(RestProblem::invalid("`choice` and `items` belong to an answer"));
             }
-            item.vote(input.decision.word(), input.message.as_deref(), input.value.as_ref())
+            Ok(item.vote(input.decision.word(), input.message.as_deref(), input.value.as_ref()))
         }
-        (said, kind) => {
-            return Err(RestProblem::invalid(format!("{} is no decision on a {kind}", said.word())).hint(
+        (said, kind) => Err(RestProblem::invalid(format!("{} is no decision on a {kind}", said.word()))
+            .hint(
                 "approve, reject, changes: an approval; answer: a question; a blocked step: `unblock_step`",
-            ));
-        }
-    };
-    let path = format!("/inbox/{}", encoded(item.id()));
-    let view = call.rest.post(&path, &body, input.idempotency_key.as_deref()).await?;
-    Ok(ToolAnswer::short(outline(&view)))
+            )),
+    }
 }
 
 /// The open item of this name.

@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &CommandContext, args: SqlArgs) -> Result<u8, F
                 context.out.json_line(&named(&answer, row))?;
             }
         }
-        RowsForm::Csv => context.out.raw(&csv(&answer)),
+        RowsForm::Csv => context.out.bytes(csv(&answer).as_bytes()),
     }
     say_bounds(&answer);
     Ok(0)

@@ -218,7 +218,10 @@ fn hint(error: &SqlError) -> Option<String> {
             let near = if by_clock { Some("now") } else { similar(name, all()) };
             with_near(near, "`everfold sql --schema` lists the functions".to_owned())
         }
-        SqlError::NotAllowed(NotAllowed::Statement(_)) => "write one SELECT".to_owned(),
+        SqlError::NotAllowed(NotAllowed::Statement(_)) => {
+            "write one SELECT (`with … select …` is one). Runs are changed by verbs and by their routes, as `everfold cancel RUN`"
+                .to_owned()
+        }
         SqlError::NoStatement(_) => "write one SELECT, as `select status, count(*) from runs group by status`".to_owned(),
         SqlError::Several { .. } => "ask them one by one".to_owned(),
         SqlError::NoTime { .. } => {
