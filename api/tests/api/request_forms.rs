@@ -56,7 +56,7 @@ async fn an_order_to_many_runs_that_names_no_verb_or_several_is_refused_in_these
     for (order, what) in [
         (json!({}), "names no verb"),
         (json!([]), "names no verb"),
-        (Value::Null, "names no verb"),
+        (json!(null), "names no verb"),
         (json!({ "note": note, "pause": {} }), "names several verbs (note, pause)"),
         (json!({ "note": {} }), "missing field `text`"),
         (json!({ "cancle": {} }), "unknown variant `cancle`"),
