@@ -14,9 +14,8 @@ use everfold_engine::data_folder::Layout;
 use everfold_engine::tokens::Role;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use crate::fixtures::server::Served;
 
@@ -120,18 +119,6 @@ async fn a_client_that_is_gone_ends_its_answer_and_one_that_still_reads_gets_it(
     let server = Server::start(held.node().clone(), slow.routes(), &settings).await.unwrap();
     let address = server.url.strip_prefix("http://").unwrap();
     each_way(&slow, async || TcpStream::connect(address).await.unwrap()).await;
-}
-
-#[tokio::test]
-async fn a_client_of_the_owners_socket_that_is_gone_ends_its_answer() {
-    let slow = Arc::new(SlowAnswer::default());
-    let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("s.sock");
-    let closing = CancellationToken::new();
-    let listening = serve::listen(&place, slow.routes(), None, closing.clone()).unwrap();
-    each_way(&slow, async || UnixStream::connect(&place).await.unwrap()).await;
-    closing.cancel();
-    in_time(listening).await.unwrap();
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ fn printed(folder: &Path, arguments: &[&str]) -> Vec<u8> {
 #[test]
 fn what_programs_read_is_printed_to_the_byte() {
     let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), "name: a\nsteps: [{ id: a, command: 'true' }]\n").unwrap();
+    printed(folder.path(), &["run", "a.yaml"]);
     let sql =
         "select 'a' || char(27) || '[31mred' || char(27) || '[0m' || char(0, 1, 7, 8, 127, 155) || '→' as x";
     let value = "a\u{1b}[31mred\u{1b}[0m\0\u{1}\u{7}\u{8}\u{7f}\u{9b}→";

@@ -69,6 +69,7 @@ async fn s7_readiness_says_that_the_disk_is_full_until_there_is_room() {
     let (status, body) = readiness(&served).await;
     assert_eq!((status, &body["ready"], &body["state"]), (503, &json!(false), &json!("full")), "{body}");
     assert!(body["why"].as_str().unwrap().contains("the disk is full"), "{body}");
+    drop(file);
     std::fs::remove_file(&filler).unwrap();
     assert_eq!(readiness(&served).await.0, 200);
 }

@@ -228,7 +228,7 @@ impl Git {
             "push" => refusal(&said, &String::from_utf8_lossy(&output)),
             _other => None,
         };
-        let message = message.unwrap_or_else(|| first_fault(&said).to_owned());
+        let message = message.unwrap_or_else(|| first_fault(&said));
         let message = self.hidden.iter().fold(message, |text, secret| text.replace(secret, "***"));
         let (command, message) = (name.to_owned(), without_password(&message));
         Err(match self.is_full(&said) {
@@ -259,11 +259,17 @@ fn command_of<A: AsRef<OsStr>>(arguments: &[A]) -> String {
 }
 
 /// The line of git's standard error that holds the reason of a failure.
-fn first_fault(said: &str) -> &str {
-    said.lines()
+fn first_fault(said: &str) -> String {
+    let fault = said
+        .lines()
         .find_map(|line| line.strip_prefix("fatal: ").or_else(|| line.strip_prefix("error: ")))
         .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
-        .unwrap_or("it said nothing")
+        .unwrap_or("it said nothing");
+    // Why a remote could not be read stands in the words of ssh, before git's own.
+    match said.lines().find(|line| line.starts_with("ssh: ")) {
+        Some(why) if fault.starts_with("Could not read from remote") => format!("{fault} {why}"),
+        _other => fault.to_owned(),
+    }
 }
 
 /// Why a push was refused: what the other side says of it, and what git says of the branch.

@@ -27,6 +27,9 @@ use crate::provider::{ProviderSettings, Remote, token_for};
 const TIME_MIN: Duration = Duration::from_secs(120);
 /// How often what others push meanwhile is merged.
 const MERGES_MAX: u32 = 3;
+/// How often a push is tried again whose remote is away; the pauses before it double, and are 31 s in all.
+const AWAY_TRIES: u32 = 5;
+const AWAY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What to commit, and with which author.
 pub(crate) struct SaveRequest<'a> {
@@ -168,10 +171,16 @@ async fn push(
     })?;
     let with_token = authorised(git.clone(), token, &remote);
     let push = [&NO_HOOKS[..], &["push", "--quiet", "--porcelain", "--no-verify", "origin", "HEAD"]].concat();
-    let mut merges = 0;
+    let (mut merges, mut tries) = (0, 0);
     loop {
         match with_token.text(&push).await {
             Ok(_) => return Ok(()),
+            // Work that is done is not done again because a service is started anew.
+            Err(error) if tries < AWAY_TRIES && is_away(&error) => {
+                tracing::debug!(%run, %error, "the push is tried again");
+                tokio::time::sleep(AWAY_PAUSE * 2_u32.pow(tries)).await;
+                tries += 1;
+            }
             Err(error) if merges < MERGES_MAX && branch_moved::is_behind(&error) => {
                 branch_moved::merge(git, &with_token, run).await?;
                 merges += 1;
@@ -179,6 +188,24 @@ async fn push(
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Whether a remote was not reached, or is about to start or to end: by the words of git, curl and ssh.
+fn is_away(error: &GitError) -> bool {
+    const WORDS: [&str; 11] = [
+        "Could not resolve host",
+        "unable to connect",
+        "Failed to connect",
+        "Couldn't connect",
+        "Connection refused",
+        "Connection reset",
+        "Connection timed out",
+        "The requested URL returned error: 429",
+        "The requested URL returned error: 502",
+        "The requested URL returned error: 503",
+        "The requested URL returned error: 504",
+    ];
+    matches!(error, GitError::Failed { message, .. } if WORDS.iter().any(|words| message.contains(words)))
 }
 
 /// Brings a run's worktree back to a commit, on the run's own branch: what was committed there since, what was
@@ -310,6 +337,41 @@ mod tests {
             assert!(!place.exists(), "{name}");
         }
         assert_eq!(super::head(&workdir).await.unwrap(), head);
+    }
+
+    #[tokio::test]
+    async fn a_push_waits_for_a_remote_that_is_away_for_a_moment_and_for_none_that_refuses() {
+        let folder = tempfile::tempdir().unwrap();
+        let (remote, worktree) = (folder.path().join("remote.git"), folder.path().join("worktree"));
+        std::fs::create_dir(&worktree).unwrap();
+        let git = Git::at(&worktree);
+        git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
+        git.text(&["init", "--quiet", "--bare", remote.to_str().unwrap()]).await.unwrap();
+        let origin = format!("ssh://forge.example.org{}", remote.display());
+        git.text(&["remote", "add", "origin", &origin]).await.unwrap();
+        // Stands for ssh: the first call finds nobody, the next ones run what is asked for on this machine.
+        let called = folder.path().join("called");
+        let ssh = format!(
+            "f() {{ echo call >> {0}; if [ $(wc -l < {0}) -lt 2 ]; then \
+             echo 'ssh: connect to host forge.example.org port 22: Connection refused' >&2; exit 255; fi; \
+             for last; do :; done; sh -c \"$last\"; }}; f",
+            called.display()
+        );
+        git.text(&["config", "core.sshCommand", &ssh]).await.unwrap();
+        git.text(&["config", "ssh.variant", "ssh"]).await.unwrap();
+        std::fs::write(worktree.join("a"), "1").unwrap();
+        let (workdir, providers) = (workdir(&worktree), BTreeMap::new());
+        let saved = save(request(&workdir, Some(&providers))).await.unwrap();
+        let there = Git::at(&remote).text(&["rev-parse", "delivery/1"]).await.unwrap();
+        assert_eq!((there, std::fs::read_to_string(&called).unwrap().lines().count()), (saved, 2));
+        let refusing = format!(
+            "f() {{ echo call >> {}; echo 'Permission denied' >&2; exit 255; }}; f",
+            called.display()
+        );
+        git.text(&["config", "core.sshCommand", &refusing]).await.unwrap();
+        std::fs::write(worktree.join("a"), "2").unwrap();
+        save(request(&workdir, Some(&providers))).await.unwrap_err();
+        assert_eq!(std::fs::read_to_string(&called).unwrap().lines().count(), 3, "once");
     }
 
     #[tokio::test]
