@@ -250,6 +250,9 @@ mod tests {
         let mut answered = HashSet::new();
         while let Some(line) = lines.next_line().await.unwrap() {
             let answer: Value = serde_json::from_str(&line).unwrap();
+            if answer["error"]["code"] == -32700 && answer.get("id").is_none() {
+                continue; // The line that was given up in its middle.
+            }
             assert!(answer["result"]["tools"].is_array(), "{answer}");
             answered.insert(answer["id"].as_u64().unwrap());
         }

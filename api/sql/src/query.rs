@@ -244,6 +244,9 @@ impl QueryReading<'_> {
 
 /// An error of SQLite's by its words.
 fn spoken(message: String, place: Option<SqlPlace>) -> SqlError {
+    if message.contains("may not be modified") {
+        return SqlError::NotAllowed(NotAllowed::Statement("this statement".to_owned()));
+    }
     let unknown = [
         ("no such table: ", UnknownKind::Table),
         ("no such column: ", UnknownKind::Column),

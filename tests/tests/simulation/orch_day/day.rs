@@ -141,8 +141,9 @@ impl Day {
                 let round = self.round_of(number, "developer").await?;
                 self.town.seen().green.insert((number, round));
                 let (repository, _) = PROJECTS[number % PROJECTS.len()];
+                let commit = self.state(number).await?.commit().map(str::to_owned);
                 let repository = json!({ "name": repository, "full_name": format!("admin/{repository}") });
-                let body = json!({ "sha": "1f", "state": "success", "context": "ci", "repository": repository, "sender": { "login": "ci" } });
+                let body = json!({ "sha": commit, "state": "success", "context": "ci", "repository": repository, "sender": { "login": "ci" } });
                 self.deliver("gitea", "status", &body).await
             }
         }
