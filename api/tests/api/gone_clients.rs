@@ -25,7 +25,7 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("it takes too long")
 }
 
-/// An answer that is made when it is told to, and that counts those whose making ended early.
+/// A route whose answer the test lets go on, and that counts the answers that ended: made, or dropped by the server.
 #[derive(Default)]
 struct SlowAnswer {
     begun: Notify,

@@ -16,9 +16,9 @@ use tokio::net::TcpStream;
 use crate::fixtures::server::Served;
 
 /// A mounted tmpfs, unmounted when dropped.
-struct Mounted(PathBuf);
+struct SmallDisk(PathBuf);
 
-impl Mounted {
+impl SmallDisk {
     fn at(folder: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
         let mut mount = Command::new("mount");
@@ -31,7 +31,7 @@ impl Mounted {
     }
 }
 
-impl Drop for Mounted {
+impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _reported = Command::new("umount").arg("-l").arg(&self.0).output();
     }
@@ -53,7 +53,7 @@ async fn s7_readiness_says_that_the_disk_is_full_until_there_is_room() {
     served.held.node().set_readiness(Readiness::Ready);
     assert_eq!(readiness(&served).await, (200, json!({ "ready": true, "state": "ready" })));
     let folder = served.held.node().layout().root().to_owned();
-    let _disk = match Mounted::at(&folder) {
+    let _disk = match SmallDisk::at(&folder) {
         Ok(disk) => disk,
         Err(why) => {
             let required = std::env::var("EVERFOLD_REQUIRE_FULL_DISK").is_ok_and(|value| value == "1");

@@ -349,7 +349,7 @@ mod tests {
         git.text(&["init", "--quiet", "--bare", remote.to_str().unwrap()]).await.unwrap();
         let origin = format!("ssh://forge.example.org{}", remote.display());
         git.text(&["remote", "add", "origin", &origin]).await.unwrap();
-        // Stands for ssh: the first call finds nobody, the next ones run what is asked for on this machine.
+        // This script stands for ssh: it refuses the first call, and runs what later ones ask for on this machine.
         let called = folder.path().join("called");
         let ssh = format!(
             "f() {{ echo call >> {0}; if [ $(wc -l < {0}) -lt 2 ]; then \

@@ -1,7 +1,7 @@
 //! The queries of insights: what each asks the tables of `POST /query`.
 //!
-//! Law: an insight is one SELECT and nothing else; whoever sends its text to `POST /query` gets the same rows. All of them are
-//! of the same runs: the newest that fit.
+//! Law: an insight is one SELECT and nothing else; `POST /query` answers its text with the same rows. All of them are of the
+//! same runs: the newest that fit.
 
 use everfold_engine::time::Timestamp;
 

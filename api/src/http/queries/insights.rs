@@ -9,7 +9,7 @@ use everfold_engine::definition::similar;
 use serde::Deserialize;
 
 use super::insight_queries::{INSIGHTS, Insight, InsightScope};
-use super::query::{QueryTurns, WITHIN, answered, query_moment};
+use super::query::{QueryTurns, WITHIN, answered, query_moment, within};
 use crate::access::Caller;
 use crate::body::insights::{InsightAnswer, InsightsAnswer};
 use crate::fault::{Code, Fault};
@@ -111,13 +111,6 @@ fn wanted(only: Option<&str>) -> Result<Vec<&'static Insight>, Fault> {
             .hint(format!("{near}they are {}", known().collect::<Vec<_>>().join(", "))));
     }
     Ok(INSIGHTS.iter().filter(|insight| names.contains(&insight.name)).collect())
-}
-
-fn within(name: &str, asked: Option<usize>, (default, max): (usize, usize)) -> Result<usize, Fault> {
-    match asked.unwrap_or(default) {
-        count if (1..=max).contains(&count) => Ok(count),
-        _others => Err(Fault::new(Code::Invalid, format!("{name} is a number from 1 to {max}"))),
-    }
 }
 
 /// Says which insight takes too much, and how to ask for less.

@@ -86,15 +86,22 @@ pub(crate) async fn query(
     body: JsonBody<QueryBody>,
 ) -> Result<Response, Fault> {
     let QueryBody { sql, at, limit } = body.value;
-    let rows = match limit.unwrap_or(ROWS) {
-        count @ 1..=ROWS_MAX => count,
-        _others => {
-            return Err(Fault::new(Code::Invalid, format!("limit is a number from 1 to {ROWS_MAX}")));
-        }
-    };
+    let rows = within("limit", limit, (ROWS, ROWS_MAX))?;
     let _turn = turns.turn(&caller).await?;
     let shared = query_moment(&app, at.as_deref()).await?;
     Ok(read(shared.position, answered(&shared, sql, rows, WITHIN).await?))
+}
+
+/// A number that a caller may give: from 1 on, up to a bound.
+pub(super) fn within(
+    name: &str,
+    asked: Option<usize>,
+    (default, max): (usize, usize),
+) -> Result<usize, Fault> {
+    match asked.unwrap_or(default) {
+        count if (1..=max).contains(&count) => Ok(count),
+        _others => Err(Fault::new(Code::Invalid, format!("{name} is a number from 1 to {max}"))),
+    }
 }
 
 /// The moment that all tables of a query are read as of: now, or the one that is asked for.

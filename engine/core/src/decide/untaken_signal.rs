@@ -41,8 +41,7 @@ fn of_step(state: &RunState, offer: &OfferedSignal, at: usize) -> Option<String>
         return Some(why);
     }
     let none = Loaded::NONE;
-    let output = state.facts.steps[at].output.value(&none).ok()?;
-    let scope = offer.scope(RunScope::of(state, &none, Key::step(at))).with("output", output);
+    let scope = offer.scope_of_step(state, &none, at).ok()?;
     of_routes(step.on_signal.get(&offer.name)?, &scope).map(|failed| format!("listens, and {failed}"))
 }
 

@@ -1,4 +1,4 @@
-//! The next server goes on waiting for the person whom a killed one had asked, and asks nobody a second time (O58).
+//! The next server goes on waiting for the person whom a killed server had asked, and asks nobody a second time (O58).
 
 use serde_json::Value;
 
