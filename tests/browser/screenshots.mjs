@@ -1,7 +1,9 @@
 // Pictures of the pages for the documentation: `EVERFOLD_PROGRAM=target/release/everfold EVERFOLD_CHROMIUM=… node
 // screenshots.mjs ../../docs/pictures`, after `npm ci`. Each page in both themes: NAME.png and NAME-dark.png.
 
+import { spawn } from "node:child_process";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { Everfold, until } from "./everfold.mjs";
 import { closeBrowser, visit } from "./pages.mjs";
@@ -51,9 +53,23 @@ try {
     inbox: `/inbox/${task(ids.ada)}`, audit: "/audit", pipeline: "/pipelines/release", start: "/pipelines/greet/start",
     fork: `${of}/act/fork?version=20`, spend: "/spend", system: "/system",
   };
+  await take(everfold, pages);
+  const orch = await orchAtItsApproval();
+  const { items: [first] } = await orch.rest("GET /runs?pipeline=orch");
+  const { items: [approval] } = await orch.rest("GET /inbox");
+  await take(orch, { orch: "/orch" }, 320);
+  await take(orch, { "orch-run": `/runs/${first.short_id}`, "orch-approval": `/inbox/${encodeURIComponent(approval.id)}` });
+} finally {
+  for (const end of ends) await end();
+  await closeBrowser();
+  await everfold.end();
+}
+
+/** Takes a picture of each page in both themes, so many pixels high. */
+async function take(everfold, pages, height = 800) {
   for (const theme of ["light", "dark"]) {
     const page = await visit(test, everfold, { theme, width: 1280 });
-    await page.setViewportSize({ width: 1280, height: 800 });
+    await page.setViewportSize({ width: 1280, height });
     for (const [name, address] of Object.entries(pages)) {
       await page.goto(address, { waitUntil: "load" });
       await until("its fonts are there", () => page.evaluate(() => document.fonts.status === "loaded"));
@@ -62,8 +78,21 @@ try {
       console.log(file);
     }
   }
-} finally {
-  for (const end of ends) await end();
-  await closeBrowser();
-  await everfold.end();
+}
+
+/** The demo of ORCH where it waits for its owner: the second analysis, after the first was rejected. */
+async function orchAtItsApproval() {
+  const orch = new Everfold(fs.mkdtempSync(path.join(os.tmpdir(), "everfold-orch-")));
+  orch.process = spawn(process.env.EVERFOLD_PROGRAM, ["demo", "orch", "--manual", "--folder", path.join(orch.folder, "demo")], {
+    env: { ...process.env, EVERFOLD_USER: "ada" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  ends.push(() => orch.end());
+  let played = "";
+  orch.process.stdout.on("data", (chunk) => (played += chunk));
+  await until("the demo waits for its owner", () => played.includes("It waits for you"), 300_000);
+  orch.data = path.join(orch.folder, "demo", "data");
+  orch.url = played.match(/http:\/\/127\.0\.0\.1:\d+/)[0];
+  orch.token = (await orch.owner("token", "create", "pictures", "--role", "admin", "--json")).token;
+  return orch;
 }

@@ -30,6 +30,7 @@ pub mod shim;
 mod attempt_end;
 mod forge;
 mod in_process;
+mod kept_files;
 mod look;
 mod outage_classifier;
 mod private_file;

@@ -5,15 +5,19 @@
 
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
+use everfold_base::blobs::Blobs;
 use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
-use everfold_ports::{Inspector, LookRequest, LookSpec, SeenKind, SeenPart};
+use everfold_ports::{Artefact, Inspector, KeepRequest, LookRequest, LookSpec, SeenKind, SeenPart};
 use everfold_system::os_error::is_shortage;
 use everfold_system::regular;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::git::{measured_commit, unable};
+use crate::kept_files::FileKeeper;
+use crate::secret::SecretResolver;
 use crate::workspace_path::{ResolvedPath, resolve};
 
 /// The largest file that is measured.
@@ -26,8 +30,15 @@ const ALL_BYTES_MAX: u64 = 4 * FILE_BYTES_MAX;
 const TOO_LARGE: &str = "SHOWN_TOO_LARGE";
 
 /// Measures what lies in workspaces.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct WorkspaceInspector;
+#[derive(Clone, Default)]
+pub struct WorkspaceInspector(Option<FileKeeper>);
+
+impl WorkspaceInspector {
+    /// One that keeps the files that people are asked about.
+    pub(crate) fn keeping(blobs: Arc<dyn Blobs>, secrets: SecretResolver) -> Self {
+        Self(Some(FileKeeper { blobs, secrets }))
+    }
+}
 
 impl Inspector for WorkspaceInspector {
     fn look(&self, request: LookRequest) -> BoxFuture<'static, Result<Vec<SeenPart>, Failure>> {
@@ -45,6 +56,13 @@ impl Inspector for WorkspaceInspector {
             Ok(found)
         }
         .boxed()
+    }
+
+    fn keep(&self, request: KeepRequest) -> BoxFuture<'static, Result<Vec<Artefact>, Failure>> {
+        match self.0.clone() {
+            Some(keeper) => keeper.keep(request).boxed(),
+            None => std::future::ready(Ok(Vec::new())).boxed(),
+        }
     }
 }
 

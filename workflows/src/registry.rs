@@ -100,7 +100,7 @@ pub fn registry(
             .map(|(kind, it)| (kind.to_owned(), renewed(kind, guarded(kind, it, secrets), processes)))
             .collect(),
         workspaces: Some(Arc::new(GitWorkspaces::new(&layout.worktrees()))),
-        inspector: Some(Arc::new(WorkspaceInspector)),
+        inspector: Some(Arc::new(WorkspaceInspector::keeping(Arc::clone(&processes.blobs), secrets.clone()))),
         survivors: Some(Arc::new(ProcessSurvivors::new(processes.clone()))),
         notifier: Some(Arc::new(GuardedNotifier(Arc::new(notifier), secrets.clone()))),
         built_ins: Some(Arc::new(CheckedBuiltIns)),

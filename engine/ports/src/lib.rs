@@ -31,7 +31,7 @@ pub use crate::executor::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedFile,
     RequestedJson, RequestedOutputs, Traits,
 };
-pub use crate::inspector::{Inspector, LookRequest};
+pub use crate::inspector::{Inspector, KeepRequest, LookRequest};
 pub use crate::names::{NameFailure, NameRequest, NameWish};
 pub use crate::notifier::{NoticeFailure, NoticeReceipt, NoticeRequest, Notifier};
 pub use crate::prober::{Fresh, ProbeFailure, ProbeRequest, Prober};

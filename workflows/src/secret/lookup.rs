@@ -52,6 +52,23 @@ impl SecretResolver {
         Ok(SecretValues(values, before))
     }
 
+    /// What all sources give that a run declares, now and before: a file that was written by any of its steps may hold it. One that gives
+    /// nothing now is passed over.
+    pub(crate) async fn all_of(&self, secrets: &Secrets) -> SecretValues {
+        let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
+        let sources = secrets.sources.iter();
+        let places =
+            sources.flat_map(|(name, source)| source.places().into_iter().map(move |place| (name, place)));
+        let from = (folder.as_path(), secrets.run);
+        let had = places.map(|(name, place)| self.current(name, place, from));
+        let found = futures::future::join_all(had).await.into_iter().flatten();
+        let values = found.flat_map(|(value, mut all)| {
+            all.push(value);
+            all
+        });
+        SecretValues(BTreeMap::new(), values.collect())
+    }
+
     /// What a source gives, and what it gave before. What one run brought is none of another one's.
     async fn current(
         &self,

@@ -231,7 +231,8 @@ impl Run {
             _look if kind == ExecutorTask::LOOK => {
                 let (run, workdir) = (request.id.run, request.workdir);
                 let spec = serde_json::from_value(request.spec).unwrap();
-                let found = WorkspaceInspector.look(LookRequest { run, workdir, spec }).await.unwrap();
+                let found =
+                    WorkspaceInspector::default().look(LookRequest { run, workdir, spec }).await.unwrap();
                 AttemptEnd::new(AttemptResult::Succeeded(serde_json::json!(found)), clock::now())
             }
             true => self.executor(&kind).reattach(request, observer()).await,

@@ -373,7 +373,9 @@ impl RunOfTask {
 
     /// The step that ended last before something was asked: why it is asked now.
     pub(crate) fn ended_before(&self, task: &Task) -> Option<&StepOfTask> {
-        let ended = self.steps.iter().filter(|step| step.id != plain_step(&task.step));
+        // A skipped step did nothing that a person could want to know of.
+        let ended =
+            self.steps.iter().filter(|step| step.id != plain_step(&task.step) && step.status != "skipped");
         let before =
             ended.filter(|step| step.ended_at.as_deref().is_some_and(|at| at <= task.since.as_str()));
         before.max_by_key(|step| step.ended_at.clone())

@@ -133,6 +133,12 @@ async fn filled(visit: &Visit, run: &str, part: &ShownPart) -> ShownPart {
             part.body = ShownBody::Refused("It is too large to be shown here.".to_owned());
             return part;
         }
+        Err(problem) if problem.status == 404 => {
+            part.body = ShownBody::Unread(
+                "Its hash is recorded and its bytes are not: a file of more than 8 MiB, or one that holds a secret, is not kept. It lies in the workspace.",
+            );
+            return part;
+        }
         Err(problem) => {
             part.body =
                 ShownBody::Refused(format!("It cannot be read: {}: {}.", problem.title, problem.detail));

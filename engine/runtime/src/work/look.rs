@@ -1,4 +1,4 @@
-//! Looks at what people approve: before they are asked, when they vote, and before what they approved is used.
+//! Looks at what people approve: before they are asked, when it is kept, when they vote, and before what they approved is used.
 //!
 //! Law: what a look found is judged by the core; here bytes are compared only to keep work from starting.
 
@@ -10,12 +10,13 @@ use futures::future::BoxFuture;
 use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
 use everfold_base::id::{RunId, StepId};
 use everfold_base::json::Value;
+use everfold_core::artefact::Artefact;
 use everfold_core::event::SeenPart;
 use everfold_core::seen::{CHANGED_CODE, LookSpec, NOT_APPROVED_CODE, differences};
 use everfold_language::words::OnLost;
 use everfold_ports::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Inspector, LookRequest, LossTraits,
-    Traits, Workdir,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Inspector, KeepRequest,
+    LookRequest, LossTraits, Traits, Workdir,
 };
 use everfold_system::clock::Clock;
 
@@ -57,21 +58,16 @@ impl Executor for Looks {
     ) -> BoxFuture<'static, AttemptEnd> {
         let (inspector, now) = (self.inspector.clone(), Arc::clone(&self.now));
         async move {
-            let result = match serde_json::from_value::<LookSpec>(request.spec) {
-                // A step with gates alone looks for nothing: it waited for an approval.
-                Ok(spec) if spec.is_empty() => AttemptResult::Succeeded(Value::Null),
-                Ok(spec) => match look(inspector, request.id.run, request.workdir, spec).await {
-                    Ok(found) => AttemptResult::Succeeded(serde_json::json!(found)),
-                    Err(failure) if failure.code.as_deref() == Some(NO_ROOM_CODE) => {
-                        AttemptResult::NoRoom { reason: failure.message }
-                    }
-                    Err(failure) => AttemptResult::Failed(failure),
-                },
-                Err(error) => {
-                    AttemptResult::Failed(Failure::new(FailureKind::Validation, format!("the look: {error}")))
+            match shown(inspector, request).await {
+                Ok((found, artefacts)) => {
+                    let end = AttemptEnd::new(AttemptResult::Succeeded(found), now());
+                    AttemptEnd { artefacts, ..end }
                 }
-            };
-            AttemptEnd::new(result, now())
+                Err(failure) if failure.code.as_deref() == Some(NO_ROOM_CODE) => {
+                    AttemptEnd::new(AttemptResult::NoRoom { reason: failure.message }, now())
+                }
+                Err(failure) => AttemptEnd::new(AttemptResult::Failed(failure), now()),
+            }
         }
         .boxed()
     }
@@ -88,6 +84,27 @@ impl Executor for Looks {
         // It changes nothing, and its end comes soon.
         std::future::ready(()).boxed()
     }
+}
+
+/// What people are to be shown: what was found, as the attempt's output, and the files whose bytes are kept.
+async fn shown(
+    inspector: Option<Arc<dyn Inspector>>,
+    request: AttemptRequest,
+) -> Result<(Value, Vec<Artefact>), Failure> {
+    let AttemptRequest { id, spec, workdir, secrets, .. } = request;
+    let spec: LookSpec = serde_json::from_value(spec)
+        .map_err(|error| Failure::new(FailureKind::Validation, format!("the look: {error}")))?;
+    // A step with gates alone looks for nothing: it waited for an approval.
+    if spec.is_empty() {
+        return Ok((Value::Null, Vec::new()));
+    }
+    let found = look(inspector.clone(), id.run, workdir.clone(), spec).await?;
+    let output = serde_json::json!(found);
+    let kept = match inspector {
+        Some(inspector) => inspector.keep(KeepRequest { run: id.run, workdir, found, secrets }).await?,
+        None => Vec::new(),
+    };
+    Ok((output, kept))
 }
 
 /// An approval without which an attempt does not start.

@@ -83,6 +83,54 @@ fn a_vote_is_on_what_was_shown_and_refused_where_a_file_changed_meanwhile() {
     assert_eq!(std::fs::read_to_string(scratch.path("deployed")).unwrap(), "something else\n");
 }
 
+/// The bytes of a file that an approval shows, as the run keeps them.
+fn kept(scratch: &Scratch, path: &str) -> Option<String> {
+    let view = scratch.run(&["show", "--json"]).json();
+    let parts = view["awaits"][0]["seen"]["parts"].as_array().unwrap().clone();
+    let hash = parts.iter().find(|part| part["what"] == path).unwrap()["hash"].as_str().unwrap().to_owned();
+    let blob = scratch.path(".everfold/blobs").join(view["id"].as_str().unwrap()).join(hash);
+    std::fs::read_to_string(blob).ok()
+}
+
+#[test]
+fn what_an_approval_showed_can_be_read_when_it_has_changed_since() {
+    let scratch = released();
+    scratch.write("plan.md", "something else\n");
+    assert_eq!(kept(&scratch, "plan.md").as_deref(), Some("plan 1\n"));
+    let looked: Vec<_> = scratch
+        .run(&["events", "--json"])
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|line| line["event"]["artefacts"][0]["path"] == "plan.md")
+        .map(|line| line["event"]["id"]["path"].clone())
+        .collect();
+    assert_eq!(looked, ["sign"], "the history names what is kept");
+    said(&scratch.run(&["store", "verify"]), 0, &[]);
+}
+
+#[test]
+fn a_file_that_holds_a_secret_or_is_too_large_is_shown_by_its_hash_alone() {
+    let scratch = Scratch::new();
+    scratch.write("token.txt", "opaque-words-of-nobody");
+    scratch.write(
+        "release.yaml",
+        "\
+name: release
+secrets: { token: { file: token.txt } }
+steps:
+  - id: write
+    command: 'echo \"a plan\" > plan.md; echo \"key=$(cat token.txt)\" > key.md; head -c 9000000 /dev/zero > large.md'
+  - { id: sign, approval: { title: Release it?, show: [plan.md, key.md, large.md] } }
+",
+    );
+    said(&scratch.run(&["run", "./release.yaml", "--no-wait"]), 6, &["approve"]);
+    assert_eq!(kept(&scratch, "plan.md").as_deref(), Some("a plan\n"));
+    assert_eq!(kept(&scratch, "key.md"), None);
+    assert_eq!(kept(&scratch, "large.md"), None);
+    said(&scratch.run(&["approve", "@"]), 0, &["approved"]);
+}
+
 #[test]
 fn what_changed_after_the_approval_is_not_deployed() {
     let scratch = released();
