@@ -28,12 +28,15 @@ async fn ov10_o137_status_queue_and_why_tell_that_a_login_is_waited_for_and_what
     world.write(".everfold/everfold.toml", &format!("{settings}{preflight}"));
     world.serve(None);
     begin(&world, FIRST, SHOP, "Dark mode");
-    let mut client = world.client();
+    let is_launched = |text: &String| text.starts_with("analyst launched");
+    world.until("the launch", |services| comments(services, FIRST).iter().any(is_launched)).await;
+    let (mut client, begun) = (world.client(), std::time::Instant::now());
     let queue = loop {
         let queue = client.get("/api/v1/orch/queue").await;
         if queue["resilience"]["preflights"][0]["waiting"] == 1 {
             break queue;
         }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{queue}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     };
     let found = &queue["resilience"]["preflights"][0];
