@@ -214,4 +214,5 @@ pub const EVENT_NAMES: &[&str] = &[
     "RunAbandoned",
     "WorkspaceRemoved",
     "ProgressReported",
+    "SearchSet",
 ];
