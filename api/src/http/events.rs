@@ -17,7 +17,7 @@ use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::Hash;
-use everfold_engine::store::Subscription;
+use everfold_engine::store::StreamWatch;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;

@@ -8,8 +8,8 @@ use crate::engine::envelope::{Envelope, StreamId, StreamKind};
 use crate::engine::id::{Position, Version};
 use crate::engine::json::Hash;
 use crate::engine::store::{
-    Append, AppendError, Appended, EventStore, FirstWrite, MemoryStore, ReadError, Snapshot, StreamHead, StreamWatch,
-    Subscription, Writability,
+    Append, AppendError, Appended, EventStore, FirstWrite, MemoryStore, ReadError, Snapshot, StreamHead,
+    StreamWatch, Subscription, Writability,
 };
 use crate::engine::time::Timestamp;
 use futures::future::BoxFuture;
