@@ -1,6 +1,7 @@
 //! Keeps the bytes of the files that people are asked about, as blobs of the run.
 //!
-//! Law: what is kept has the hash that was shown, and holds no secret. What cannot be kept so is left out: its hash is recorded all the same.
+//! Law: what is kept has the hash that was shown, and holds no secret: where a secret cannot be looked up, nothing is kept.
+//! What is left out has its hash recorded all the same.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +35,8 @@ impl FileArchive {
         if found.iter().all(|part| part.kind != SeenKind::File || part.hash.is_none()) {
             return Ok(Vec::new());
         }
-        let mask = self.secrets.mask(&self.secrets.all_of(&secrets).await);
+        let Some(values) = self.secrets.all_of(&secrets).await else { return Ok(Vec::new()) };
+        let mask = self.secrets.mask(&values);
         let kept = tokio::task::spawn_blocking(move || kept(&*self.blobs, run, &workdir.path, &found, &mask));
         kept.await.unwrap_or_else(|error| {
             Err(Failure::new(FailureKind::Error, format!("keeping what is shown failed: {error}")))
@@ -55,18 +57,25 @@ fn kept(
         else {
             continue;
         };
-        // What cannot be read any more is not what was found.
-        let Ok(Some(bytes)) = regular::read_bounded(&file, FILE_BYTES_MAX.min(left)) else { continue };
+        let bytes = match regular::read_bounded(&file, FILE_BYTES_MAX.min(left)) {
+            Ok(Some(bytes)) => bytes,
+            Err(error) if is_shortage(&error) => return Err(unkept(path, &error)),
+            // It is too large, or the workspace has it no more as it was found.
+            Ok(None) | Err(_) => continue,
+        };
         if blake3::hash(&bytes).to_hex().as_str() != hash || mask.bytes(&bytes).is_some() {
             continue;
         }
         left -= bytes.len() as u64;
-        let blob = blobs.put(run, &bytes).map_err(|error| {
-            let failure = Failure::new(FailureKind::Spawn, format!("{path} cannot be kept: {error}"));
-            let code = is_shortage(&error).then(|| NO_ROOM_CODE.to_owned());
-            Failure { code, ..failure }
-        })?;
+        let blob = blobs.put(run, &bytes).map_err(|error| unkept(path, &error))?;
         kept.push(Artefact { name: path.clone(), path: path.clone(), blob });
     }
     Ok(kept)
+}
+
+/// The failure of keeping a file; one for want of something that comes back may pass.
+fn unkept(path: &str, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(FailureKind::Spawn, format!("{path} cannot be kept: {error}"));
+    let code = is_shortage(error).then(|| NO_ROOM_CODE.to_owned());
+    Failure { code, ..failure }
 }

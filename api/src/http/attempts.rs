@@ -6,8 +6,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use everfold_engine::envelope::{Envelope, StreamId};
-use everfold_engine::id::{Position, RunId, Version};
+use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{AttemptRow, RunFilter, RunOrder, RunRow, attempts};
 use serde::{Deserialize, Serialize};
@@ -24,8 +23,6 @@ use crate::fault::Fault;
 use crate::node::CursorOf;
 use crate::schema;
 
-/// Events that are read at once.
-const CHUNK: usize = 1_000;
 /// Events that one answer is made of, but for those of the run that reaches this bound.
 const EVENTS_MAX: usize = 200_000;
 /// Attempts of a run that a cursor's number has room for.
@@ -117,7 +114,7 @@ pub(crate) async fn list(
             place = next;
             continue;
         };
-        let history = history(&app, run.id, at).await?;
+        let history = app.history_until(run.id, at).await?;
         events += history.len();
         let rows = attempts(&history);
         let (count, wanted) = (rows.len() as u64, scan.wanted() as u64);
@@ -131,18 +128,4 @@ pub(crate) async fn list(
     }
     let found = scan.found(place.is_some());
     Ok(read(position, found.page(app.list_cursor(paged, place))))
-}
-
-/// A run's events up to a moment.
-async fn history(app: &App, run: RunId, at: Option<Position>) -> Result<Vec<Envelope>, Fault> {
-    let (stream, mut events) = (StreamId::run(run), Vec::new());
-    loop {
-        let next = Version(events.len() as u64).next();
-        let more = app.store().read(&stream, next, CHUNK).await?;
-        let is_last = more.last().is_none_or(|last| at.is_some_and(|at| last.position > at));
-        events.extend(more.into_iter().take_while(|event| at.is_none_or(|at| event.position <= at)));
-        if is_last {
-            return Ok(events);
-        }
-    }
 }

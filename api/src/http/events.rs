@@ -265,14 +265,20 @@ impl RunFollower {
         if self.turn.is_none() {
             self.turn = self.app.history_turn().await;
         }
+        self.read_next().await
+    }
+
+    /// Reads what comes next of the run; where that is more than one part, the rest waits for a turn.
+    async fn read_next(&mut self) -> Result<(), Fault> {
         let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await?;
         let is_all = events.len() < CHUNK;
         for event in events {
             self.next = event.header.version.next();
             self.ready.push_back(StreamItem::Event(Arc::new(event)));
         }
+        self.history = !is_all;
         if is_all {
-            (self.history, self.turn) = (false, None);
+            self.turn = None;
             self.send_state().await;
             let end = self.app.view(self.run).await;
             self.ended = end.is_ok_and(|view| view.status.is_ended() && view.version < self.next);
@@ -295,7 +301,8 @@ impl RunFollower {
         tokio::select! {
             appended = self.appends.changed() => {
                 appended?;
-                self.history = true;
+                // Without a turn: who reads a long history slowly holds up nobody who is up to date.
+                self.read_next().await?;
             }
             changed = lines.changed(), if self.live && !self.state.is_due => {
                 self.state.is_due = changed.is_ok();

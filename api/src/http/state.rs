@@ -107,8 +107,7 @@ pub(crate) async fn timeline(
     let run = app.resolve(&run).await?;
     let at = moment(&app, params.at.as_deref()).await?;
     begun_by(&app, run, at).await?;
-    let mut history = app.history(run).await?;
-    history.retain(|event| at.is_none_or(|at| event.position <= at));
+    let history = app.history_until(run, at).await?;
     Ok(Json(Page { items: attempts(&history), next_cursor: None }))
 }
 

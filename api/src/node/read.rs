@@ -146,14 +146,25 @@ impl Node {
     /// # Errors
     /// The history cannot be read.
     pub async fn history(&self, run: RunId) -> Result<Vec<Envelope>, Fault> {
+        self.history_until(run, None).await
+    }
+
+    /// The events of a run up to a position; `None`: all of them.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn history_until(&self, run: RunId, until: Option<Position>) -> Result<Vec<Envelope>, Fault> {
         let (stream, mut history) = (StreamId::run(run), Vec::new());
         loop {
             let next = Version(history.len() as u64).next();
             let events = self.store.read(&stream, next, CHUNK).await?;
-            if events.is_empty() {
+            let is_last = events.last().is_none_or(|last| until.is_some_and(|until| last.position > until));
+            history.extend(
+                events.into_iter().take_while(|event| until.is_none_or(|until| event.position <= until)),
+            );
+            if is_last {
                 return Ok(history);
             }
-            history.extend(events);
         }
     }
 

@@ -165,7 +165,8 @@ pub(crate) fn is_launch(signal: &str) -> bool {
     [LAUNCHED, ASKED].iter().any(|prefix| signal.starts_with(prefix))
 }
 
-/// The pipeline for the histories of tasks that `next` goes on with; `tracker` says where their issues are.
+/// The pipeline for the histories of imported tasks; the runs that go on with them are of the pipeline `next`. `tracker` says where
+/// their issues are.
 ///
 /// # Errors
 /// It would not be a sound pipeline: `next` is none for ORCH's tasks.

@@ -36,7 +36,7 @@ pub(super) fn answer_late(history: &mut Definition, next: &Definition, tracker: 
     history.config = BTreeMap::from([(SETTINGS.to_owned(), vec![ConfigSource::Values(settings)])]);
 }
 
-/// The notice that writes the state of the tracker, where a late one is told of: the task is done again.
+/// The notice by which a history that tells of a late state sets the task to done again in the tracker.
 fn done_again(state: &Notice, late: &Notice) -> Option<Notice> {
     let mut written = serde_json::to_value(state).ok()?;
     written["events"] = json!(late.events);

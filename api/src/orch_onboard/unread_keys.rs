@@ -75,7 +75,7 @@ impl ReadKeys {
     }
 }
 
-/// The field that a chain goes on with, `.NAME` or `.?NAME`, and what stands behind it.
+/// The name with which a text begins that selects a field, `.NAME` or `.?NAME`, and the text behind it.
 fn field(text: &str) -> Option<(&str, &str)> {
     let text = text.strip_prefix('.')?;
     let text = text.strip_prefix('?').unwrap_or(text);

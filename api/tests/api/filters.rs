@@ -353,7 +353,7 @@ async fn fields_leave_the_rows_of_a_list_with_the_chosen_members_and_change_no_p
     let row = |title: &str, status: &str, failure: Value| json!({ "title": title, "status": status, "failure": failure, "cost": 0.0 });
     let items = json!([row("n5", "failed", json!({ "code": "ODD" })), row("n4", "succeeded", Value::Null)]);
     assert_eq!((status, &page["items"]), (200, &items), "{page}");
-    // A cursor goes on with other fields, or with whole rows.
+    // The next page may be asked for with other fields, or with whole rows.
     let cursor = page["next_cursor"].as_str().unwrap();
     let (_, rest) = api.get(&format!("/api/v1/runs?cursor={cursor}&fields=title")).await;
     let row = |title: &str| json!({ "title": title });

@@ -1,12 +1,14 @@
 //! Search attributes of a run: values with types, by which runs are found.
 //!
-//! Law: a run holds declared attributes alone, each of its type, and few and small ones, whoever gives them.
+//! Law: a run holds the attributes that its pipeline declares and no others, each of its type, within bounds, whether the
+//! pipeline gives them or a program.
 
 use std::collections::BTreeMap;
 
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::{SearchAttribute, SearchType, similar};
+use everfold_language::expr::functions::kind;
 
 use crate::event::{SearchNumber, SearchValue};
 
@@ -49,15 +51,15 @@ pub fn fit<'a>(
 }
 
 /// Reads a value for an attribute of a type; null is none.
-fn value_of(kind: Option<SearchType>, value: &Value) -> Result<Option<SearchValue>, String> {
+fn value_of(declared: Option<SearchType>, value: &Value) -> Result<Option<SearchValue>, String> {
     let short = |text: &str| match text.len() {
         0..=SEARCH_TEXT_BYTES_MAX => Ok(text.to_owned()),
         _long => Err(format!("is larger than {SEARCH_TEXT_BYTES_MAX} bytes")),
     };
-    let is = |wanted: SearchType| kind.is_none_or(|kind| kind == wanted);
+    let is = |wanted: SearchType| declared.is_none_or(|declared| declared == wanted);
     Ok(Some(match value {
         Value::Null => return Ok(None),
-        Value::String(text) if kind == Some(SearchType::Time) => match text.parse::<Timestamp>() {
+        Value::String(text) if declared == Some(SearchType::Time) => match text.parse::<Timestamp>() {
             Ok(time) => SearchValue::Time(time),
             Err(_) => {
                 return Err(format!(
@@ -69,7 +71,11 @@ fn value_of(kind: Option<SearchType>, value: &Value) -> Result<Option<SearchValu
         Value::String(text) if is(SearchType::Text) => SearchValue::Text(short(text)?),
         Value::Number(number) if is(SearchType::Number) => match number.as_i64() {
             Some(whole) => SearchValue::Whole(whole),
-            None => SearchValue::Number(SearchNumber::new(number.as_f64().unwrap_or_default())),
+            None => {
+                let number =
+                    number.as_f64().ok_or_else(|| format!("is larger than a number can be: {number}"))?;
+                SearchValue::Number(SearchNumber::new(number))
+            }
         },
         Value::Bool(flag) if is(SearchType::Bool) => SearchValue::Flag(*flag),
         Value::Number(_) | Value::Bool(_) if is(SearchType::Text) => SearchValue::Text(value.to_string()),
@@ -84,21 +90,10 @@ fn value_of(kind: Option<SearchType>, value: &Value) -> Result<Option<SearchValu
             SearchValue::Texts(texts.collect::<Result<_, _>>()?)
         }
         other => {
-            let wanted = kind.map_or("a text, a number, a bool or a list of texts", SearchType::words);
-            return Err(format!("is {wanted}, not {}", words(other)));
+            let wanted = declared.map_or("a text, a number, a bool or a list of texts", SearchType::words);
+            return Err(format!("is {wanted}, not {}", kind(other)));
         }
     }))
-}
-
-fn words(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a bool",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
-    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ type Senders = HashMap<StreamId, watch::Sender<()>>;
 #[derive(Default)]
 pub(crate) struct WatchedStreams {
     senders: Mutex<Senders>,
-    /// How many there are, so that appends of a store that nobody watches take no lock.
+    /// How many senders there are: the publisher takes no lock where there are none.
     count: AtomicUsize,
     /// Nothing is appended any more. Written while `senders` is locked.
     is_closed: AtomicBool,

@@ -52,21 +52,28 @@ impl SecretResolver {
         Ok(SecretValues(values, before))
     }
 
-    /// What all sources give that a run declares, now and before: a file that was written by any of its steps may hold it. One that gives
-    /// nothing now is passed over.
-    pub(crate) async fn all_of(&self, secrets: &Secrets) -> SecretValues {
+    /// What all sources give that a run declares, now and before: a file that any of its steps wrote may hold it. A variable that
+    /// is not set gave nothing to any step. `None`: another source gives nothing now, so that its value is not known.
+    pub(crate) async fn all_of(&self, secrets: &Secrets) -> Option<SecretValues> {
         let folder = secrets.folder.clone().unwrap_or_else(|| PathBuf::from("/"));
         let sources = secrets.sources.iter();
         let places =
             sources.flat_map(|(name, source)| source.places().into_iter().map(move |place| (name, place)));
+        let is_there = |place: &SecretSource| match place {
+            SecretSource::Env(variable) => std::env::var_os(variable).is_some(),
+            _other => true,
+        };
         let from = (folder.as_path(), secrets.run);
-        let had = places.map(|(name, place)| self.current(name, place, from));
-        let found = futures::future::join_all(had).await.into_iter().flatten();
-        let values = found.flat_map(|(value, mut all)| {
-            all.push(value);
-            all
-        });
-        SecretValues(BTreeMap::new(), values.collect())
+        let had = places
+            .filter(|(_, place)| is_there(place))
+            .map(|(name, place)| async move { self.current(name, place, from).await.ok() });
+        let mut values = Vec::new();
+        for found in futures::future::join_all(had).await {
+            let (value, before) = found?;
+            values.push(value);
+            values.extend(before);
+        }
+        Some(SecretValues(BTreeMap::new(), values))
     }
 
     /// What a source gives, and what it gave before. What one run brought is none of another one's.

@@ -135,7 +135,7 @@ async fn filled(visit: &Visit, run: &str, part: &ShownPart) -> ShownPart {
         }
         Err(problem) if problem.status == 404 => {
             part.body = ShownBody::Unread(
-                "Its hash is recorded and its bytes are not: a file of more than 8 MiB, or one that holds a secret, is not kept. It lies in the workspace.",
+                "Its hash is recorded and its bytes are not: a file of more than 8 MiB is not kept, nor one that holds a secret, or that may. It lies in the workspace.",
             );
             return part;
         }

@@ -5,6 +5,7 @@
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
+use axum::http::uri::InvalidUri;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -75,9 +76,11 @@ fn taken(whole: &Value, request: &Request) -> Result<Option<(ChosenFields, Uri)>
     let rest: Vec<&str> = query.split('&').filter(|part| !of_fields(part)).collect();
     let place =
         if rest.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), rest.join("&")) };
+    let internal = |error: &dyn std::fmt::Display| Fault::new(Code::Internal, format!("{place}: {error}"));
     let mut parts = uri.clone().into_parts();
-    parts.path_and_query = place.parse().ok();
-    Ok(Uri::from_parts(parts).ok().map(|rest| (fields, rest)))
+    parts.path_and_query = Some(place.parse().map_err(|error: InvalidUri| internal(&error))?);
+    let rest = Uri::from_parts(parts).map_err(|error| internal(&error))?;
+    Ok(Some((fields, rest)))
 }
 
 fn refused(UnknownField { field, near, known }: UnknownField) -> Fault {

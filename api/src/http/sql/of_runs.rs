@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use everfold_engine::envelope::{Envelope, StreamId, flag};
+use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{self, RunEvent};
-use everfold_engine::id::{RunId, Version};
+use everfold_engine::id::RunId;
 use everfold_projections::{RunFilter, StepsOfRun, attempts as attempts_of};
 use serde_json::{Value, json};
 
@@ -21,8 +21,6 @@ use crate::view::RunView;
 
 /// Runs that are looked up at once.
 const RUNS: usize = 200;
-/// Events that are read at once.
-const EVENTS: usize = 1_000;
 
 /// The steps of runs.
 pub(super) fn steps(moment: Arc<QueryMoment>) -> RowTable {
@@ -87,16 +85,7 @@ pub(super) fn signals(moment: Arc<QueryMoment>) -> RowTable {
 
 /// A run's events up to the moment.
 fn history(moment: &QueryMoment, run: RunId) -> Result<Vec<Envelope>, Fault> {
-    let (stream, mut events) = (StreamId::run(run), Vec::new());
-    loop {
-        let next = Version(events.len() as u64).next();
-        let more = moment.wait(moment.app.store().read(&stream, next, EVENTS))?;
-        let is_last = more.last().is_none_or(|last| last.position > moment.position);
-        events.extend(more.into_iter().take_while(|event| event.position <= moment.position));
-        if is_last {
-            return Ok(events);
-        }
-    }
+    moment.wait(moment.app.history_until(run, Some(moment.position)))
 }
 
 fn with_run<T: serde::Serialize>(run: RunId, items: &[T]) -> Vec<Value> {

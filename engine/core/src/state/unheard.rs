@@ -27,7 +27,7 @@ impl RunState {
         let mut steps: Vec<usize> = steps.chain(self.graph.woken_by(signal)).copied().collect();
         steps.sort_unstable();
         steps.dedup();
-        // Who decides what was decided already is told by whom and when, and not where each step stands.
+        // A signal that comes after the decision is answered with who decided and when, and not with where each step stands.
         if !steps.iter().any(|at| self.is_active(*at))
             && let Some(decided) = steps.iter().rev().find_map(|at| self.decided_before(*at))
         {

@@ -40,8 +40,9 @@ pub(super) fn bounded(text: String) -> Result<Value, String> {
     Ok(Value::String(text))
 }
 
-/// What a value is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
+/// What a value is, in words: `a text`.
+#[must_use]
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a bool",

@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use regex::Regex;
 use serde_json::{Value, json};
 
-pub use super::arguments::to_text;
-use super::arguments::{TEXT_BYTES_MAX, bounded, count, kind, limit, text};
+use super::arguments::{TEXT_BYTES_MAX, bounded, count, limit, text};
+pub use super::arguments::{kind, to_text};
 use super::patterns::{matches, replace_regex};
 use super::readable::{html, model, money, span, strip_html, tokens, url};
 use everfold_base::json::{Hash, canonical, strict};

@@ -1,4 +1,5 @@
-//! Looks at what people approve: before they are asked, when it is kept, when they vote, and before what they approved is used.
+//! Looks at what people approve: before they are asked, and then its bytes are kept; when they vote; and before what they
+//! approved is used.
 //!
 //! Law: what a look found is judged by the core; here bytes are compared only to keep work from starting.
 

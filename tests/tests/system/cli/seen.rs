@@ -132,6 +132,27 @@ steps:
 }
 
 #[test]
+fn nothing_is_kept_while_a_secret_cannot_be_looked_up() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "release.yaml",
+        "\
+name: release
+secrets: { token: { command: [cat, token.txt] }, unset: { env: EVERFOLD_TEST_IS_NOT_SET } }
+steps:
+  - { id: write, command: echo key=opaque-words-of-nobody > plan.md }
+  - { id: sign, approval: { title: Release it?, show: [plan.md], on_changes: { rework: write } } }
+",
+    );
+    said(&scratch.run(&["run", "./release.yaml", "--no-wait"]), 6, &["approve"]);
+    assert_eq!(kept(&scratch, "plan.md"), None, "it may hold the value that is not known");
+    scratch.write("token.txt", "another-value-of-it");
+    said(&scratch.run(&["changes", "@", "-m", "look again"]), 0, &["sent back"]);
+    said(&scratch.run(&["resume", "--no-wait"]), 6, &["approve"]);
+    assert_eq!(kept(&scratch, "plan.md").as_deref(), Some("key=opaque-words-of-nobody\n"));
+}
+
+#[test]
 fn what_changed_after_the_approval_is_not_deployed() {
     let scratch = released();
     let short = scratch.short("@");

@@ -261,7 +261,7 @@ async fn a_task_that_waited_for_a_person_in_orch_stands_in_its_own_stage() {
     }
 }
 
-/// Such a state was refused by a run that has ended, and nobody was told.
+/// The imported run, which has ended, refused such a state, and no notice told the owner.
 #[tokio::test(flavor = "multi_thread")]
 async fn o85_o100_a_state_that_is_set_on_a_task_that_was_done_in_orch_is_answered() {
     let mut world = World::unserved().await;
