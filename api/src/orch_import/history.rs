@@ -14,7 +14,6 @@ use everfold_engine::json::Value;
 use everfold_workflows::sequence_wish;
 use serde_json::json;
 
-use super::late_answers::answer_late;
 use super::plan::STAGES;
 
 /// The step that stays open as long as the history goes on.
@@ -165,16 +164,11 @@ pub(crate) fn is_launch(signal: &str) -> bool {
     [LAUNCHED, ASKED].iter().any(|prefix| signal.starts_with(prefix))
 }
 
-/// The pipeline for the histories of imported tasks; the runs that go on with them are of the pipeline `next`. `tracker` says where
-/// their issues are.
+/// The pipeline for the histories of imported tasks; the runs that go on with them are of the pipeline `next`.
 ///
 /// # Errors
 /// It would not be a sound pipeline: `next` is none for ORCH's tasks.
-pub(crate) fn history_pipeline(
-    next: &Definition,
-    steps: &OrchSteps,
-    tracker: Option<&Value>,
-) -> Result<Definition, String> {
+pub(crate) fn history_pipeline(next: &Definition, steps: &OrchSteps) -> Result<Definition, String> {
     let mut written: Vec<Value> = Vec::new();
     let mut routes: BTreeMap<String, Value> = BTreeMap::new();
     for step in &next.steps {
@@ -206,9 +200,7 @@ pub(crate) fn history_pipeline(
         let first = problems.0.first().map(|problem| problem.message.clone()).unwrap_or_default();
         format!("no history can be recorded for the pipeline {}: {first}", next.name)
     })?;
-    let mut history = parsed.definition;
-    answer_late(&mut history, next, tracker);
-    Ok(history)
+    Ok(parsed.definition)
 }
 
 /// A step of the same name and kind, which does nothing; `None`: it is done when a run goes on.

@@ -27,6 +27,7 @@ use serde_json::json;
 
 use super::facts::{OrchFact, facts, former};
 use super::history::{OrchSteps, history_pipeline, scope_of};
+use super::late_answers::answering_late;
 use super::plan::{HistoryEnd, Planned, STAGES, TaskPlan, TaskStanding};
 use super::play::{IMPORTER, PlayedTask, TaskPlay, play};
 use super::source::OrchTask;
@@ -133,9 +134,10 @@ pub(crate) async fn import(
         let message = format!("the pipeline {pipeline} cannot go on with tasks of ORCH: {what}");
         return Err(Fault::new(Code::BadPipeline, message));
     }
-    let history =
-        history_pipeline(&next, &steps, tracker).map_err(|what| Fault::new(Code::BadPipeline, what))?;
-    let importer = Importer { node, pipeline, next, history: Arc::new(history), steps };
+    let bad = |what| Fault::new(Code::BadPipeline, what);
+    let history = history_pipeline(&next, &steps).map_err(bad)?;
+    let ended = Arc::new(answering_late(history.clone(), &next, tracker).map_err(bad)?);
+    let importer = Importer { node, pipeline, next, handed_over: Arc::new(history), ended, steps };
     let mut imported = Vec::with_capacity(planned.len());
     for task in planned {
         imported.push(importer.task(task).await?);
@@ -198,7 +200,10 @@ struct Importer<'a> {
     node: &'a Node,
     pipeline: &'a str,
     next: Arc<Definition>,
-    history: Arc<Definition>,
+    /// The pipeline for the histories of tasks that a run goes on with: its settings are read when it begins.
+    handed_over: Arc<Definition>,
+    /// That of tasks that have ended, which answer themselves.
+    ended: Arc<Definition>,
     steps: OrchSteps,
 }
 
@@ -220,7 +225,11 @@ impl Importer<'_> {
         if matches!(end, HistoryEnd::HandedOver { .. }) {
             input["former"] = former(&facts, began_at);
         }
-        let played = self.played(run, &task, &input, facts, (began_at, end)).await;
+        let history = match end {
+            HistoryEnd::HandedOver { .. } => &self.handed_over,
+            HistoryEnd::Done | HistoryEnd::Cancelled => &self.ended,
+        };
+        let played = self.played((run, history), &task, &input, facts, (began_at, end)).await;
         let (key, played) = match played {
             Ok(played) => played,
             Err(why) => return Ok(row.left(format!("its history cannot be recorded: {why}"))),
@@ -229,13 +238,13 @@ impl Importer<'_> {
             store: played.store.as_ref(),
             blobs: played.blobs.as_ref(),
             run,
-            definition: Arc::clone(&self.history),
+            definition: Arc::clone(history),
             key,
         };
         let adoption = match self.node.engine().adopt(foreign).await {
             Ok(adoption) => adoption,
             Err(AdoptError::Differs { .. }) => {
-                let why = self.changed(run).await?;
+                let why = self.changed(run, history).await?;
                 row.history = Some(run.to_string());
                 return Ok(row.left(why.to_owned()));
             }
@@ -265,8 +274,8 @@ impl Importer<'_> {
     }
 
     /// Why a history that is here is another one than would be recorded now.
-    async fn changed(&self, run: RunId) -> Result<&'static str, Fault> {
-        let now = Arc::clone(&self.history);
+    async fn changed(&self, run: RunId, now: &Arc<Definition>) -> Result<&'static str, Fault> {
+        let now = Arc::clone(now);
         let is_same = self.node.engine().with_state(run, move |state| **state.definition() == *now).await;
         Ok(match is_same {
             Err(QueryError::SetAside { .. }) => {
@@ -283,7 +292,7 @@ impl Importer<'_> {
     /// Plays a task; gives the key that its run asked for as well.
     async fn played(
         &self,
-        run: RunId,
+        (run, history): (RunId, &Arc<Definition>),
         task: &OrchTask,
         input: &Value,
         facts: Vec<OrchFact>,
@@ -298,10 +307,10 @@ impl Importer<'_> {
             }
         };
         let title = Some(task.title.clone()).filter(|title| !title.is_empty());
-        let key = self.history.key.is_some().then(|| key_of(&self.next, input)).flatten();
+        let key = history.key.is_some().then(|| key_of(&self.next, input)).flatten();
         let play_of = TaskPlay {
             run,
-            definition: Arc::clone(&self.history),
+            definition: Arc::clone(history),
             options: StartOptions {
                 title,
                 labels: labels(task, input),
