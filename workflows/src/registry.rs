@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everfold_base::data_folder::Layout;
 use everfold_ports::{Credentials, Directory, Edge, Executor, Prober};
 
-use crate::agent::{self, AgentExecutor, Preflights};
+use crate::agent::{self, AgentExecutor, PreflightFindings, Preflights};
 use crate::builtin::CheckedBuiltIns;
 use crate::command::CommandExecutor;
 use crate::forge;
@@ -46,6 +46,8 @@ pub struct Registry {
     pub functions: Arc<Functions>,
     /// The attempts that workers fetch.
     pub leases: LeaseTable,
+    /// What preflights of agents found, and who waits for it.
+    pub preflights: PreflightFindings,
 }
 
 /// As [`edge`]; functions that the settings leave to workers are added to those given.
@@ -64,6 +66,7 @@ pub fn registry(
     forge::declare(&mut functions, &processes.settings, &client);
     telegram::declare(&mut functions, layout, &client);
     let preflights = Preflights::default();
+    let found = preflights.findings().clone();
     agent::declare(&mut functions, &processes.settings, &preflights);
     notify::declare(&mut functions, processes.settings.mail.clone());
     processes.settings.workers.functions().for_each(|function| functions.offer(function));
@@ -108,7 +111,7 @@ pub fn registry(
         witness: Some(Arc::new(AbortWitness::new(layout))),
         redactor: Some(Arc::new(TextRedactor::new(&processes.settings.redact))),
     };
-    Registry { edge, functions: known, leases }
+    Registry { edge, functions: known, leases, preflights: found }
 }
 
 /// Commands are given secrets by their supervisor, which masks what they say; those that keep the files that

@@ -56,6 +56,9 @@ pub(crate) struct StagedTask {
     pub(crate) reviews: Vec<StagedReview>,
     /// What a gate said last.
     pub(crate) gate: Option<StagedVerdict>,
+    /// What a gate waits for that is asked again by itself, as it said last, where nothing else goes on; null of a past
+    /// moment.
+    pub(crate) pending: Option<StagedVerdict>,
     /// What the task cost, in the runs that this one continues, too.
     pub(crate) cost_usd: String,
     /// Tokens read, those from a cache among them.
@@ -93,6 +96,21 @@ pub(crate) struct StagedWork {
     /// When it began; null: it waits in line.
     #[schema(value_type = Option<schema::TimeSchema>)]
     pub(crate) started_at: Option<Timestamp>,
+    /// What its agent needs and is missing, so that it does not work yet; null: nothing, or of a past moment.
+    pub(crate) waits_for: Option<StagedPreflight>,
+}
+
+/// What an agent waits for before it works.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub(crate) struct StagedPreflight {
+    /// In words: `the login of claude`.
+    pub(crate) awaits: String,
+    #[schema(value_type = schema::TimeSchema)]
+    pub(crate) since: Timestamp,
+    /// Why it is missing.
+    pub(crate) reason: String,
+    /// What to do.
+    pub(crate) hint: String,
 }
 
 /// Something that people are waited for.
@@ -268,6 +286,8 @@ pub(crate) struct AgentQueue {
     /// How many processes work at once at most, agents among them.
     pub(crate) max_concurrency: Option<usize>,
     pub(crate) resilience: QueueResilience,
+    /// Tasks in which no agent is in line or at work, because a gate is asked again later; the newest 100.
+    pub(crate) held: Vec<QueueHeld>,
     /// The last that ended, newest first.
     pub(crate) recent: Vec<QueueJob>,
 }
@@ -289,6 +309,48 @@ pub(crate) struct QueueResilience {
     /// The breakers of agents. What a preflight finds missing counts as their outage, and `last` says what it was.
     #[schema(value_type = Vec<schema::BreakerViewSchema>)]
     pub(crate) breakers: Vec<serde_json::Value>,
+    /// `failing` where something is missing that an agent needs, else `ok`.
+    pub(crate) preflight: &'static str,
+    /// What the newest preflight of each profile found.
+    pub(crate) preflights: Vec<QueuePreflight>,
+}
+
+/// What the newest preflight of a profile found.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct QueuePreflight {
+    pub(crate) profile: String,
+    /// Nothing is missing.
+    pub(crate) ok: bool,
+    /// `UNREACHABLE`, `UNAUTHORISED`, `NO_PROGRAM`, `NO_ANSWER`.
+    pub(crate) code: Option<String>,
+    /// Why it is missing.
+    pub(crate) reason: Option<String>,
+    /// What to do.
+    pub(crate) hint: Option<String>,
+    /// Since when it is so.
+    #[schema(value_type = schema::TimeSchema)]
+    pub(crate) since: Timestamp,
+    /// When it was looked at last.
+    #[schema(value_type = schema::TimeSchema)]
+    pub(crate) looked_at: Timestamp,
+    /// Attempts that wait for it.
+    pub(crate) waiting: usize,
+}
+
+/// A task that waits for what a gate looks at.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct QueueHeld {
+    #[schema(value_type = schema::RunIdSchema)]
+    pub(crate) run: RunId,
+    pub(crate) item: Option<String>,
+    pub(crate) title: Option<String>,
+    pub(crate) step: String,
+    pub(crate) gate: String,
+    /// What it waits for, as the gate said last.
+    pub(crate) reason: String,
+    /// When it is asked again.
+    #[schema(value_type = Option<schema::TimeSchema>)]
+    pub(crate) next_at: Option<Timestamp>,
 }
 
 /// An attempt of an agent that ended.

@@ -12,9 +12,7 @@ use everfold_engine::driver::{Engine, NoticeSubscription};
 use everfold_engine::id::RunId;
 use everfold_engine::store::{EventStore, OpenReport, SledStore, Writability};
 use everfold_projections::ReadSide;
-use everfold_workflows::function::Functions;
 use everfold_workflows::hook::HookSettings;
-use everfold_workflows::remote::LeaseTable;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +21,7 @@ use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::readiness::Readiness;
 use super::record;
+use super::work_sources::WorkSources;
 use crate::access::AccessControl;
 use crate::caller_turns::{CallerTurns, TurnBounds};
 use crate::fault::{Code, Fault};
@@ -82,8 +81,8 @@ pub struct Node {
     /// Every unfinished run is driven here, or will be as soon as it is taken up.
     pub(super) drives_all: AtomicBool,
     pub(super) closing: CancellationToken,
-    pub(super) functions: Arc<Functions>,
-    pub(super) book: LeaseTable,
+    /// Who does the work, and what it lacks.
+    pub(super) sources: WorkSources,
     /// How sources of webhooks are read.
     pub(super) hooks: BTreeMap<String, HookSettings>,
     /// Subscriptions of the settings to events of all runs.

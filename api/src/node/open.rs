@@ -35,6 +35,7 @@ use super::periodic;
 use super::readiness::Readiness;
 use super::settings::settings;
 use super::threads;
+use super::work_sources::WorkSources;
 use crate::access::AccessControl;
 use crate::fault::{Code, Fault};
 use crate::metrics::{Metrics, StoreMetrics};
@@ -215,7 +216,8 @@ fn assemble(
 ) -> Arc<Node> {
     let blobs = Arc::new(BlobStore::new(layout.root()));
     let retention = AttemptRetention { layout: layout.clone(), views: Arc::clone(&views), limits };
-    let Registry { edge, functions, leases: book } = registry;
+    let Registry { edge, functions, leases: book, preflights } = registry;
+    let sources = WorkSources { functions, book, preflights };
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
     Arc::new(Node {
         engine,
@@ -236,8 +238,7 @@ fn assemble(
         driven_runs: DrivenRuns::default(),
         drives_all: AtomicBool::new(false),
         closing: CancellationToken::new(),
-        functions,
-        book,
+        sources,
         hooks,
         subscriptions,
         traces,

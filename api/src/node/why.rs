@@ -196,6 +196,9 @@ impl Chain<'_> {
             for below in &mut cause.because {
                 self.complete(run, state, line, below, depth).await?;
             }
+            if matches!(cause.kind, CauseKind::Start | CauseKind::Work) && self.at.is_none() {
+                self.preflight(run, cause);
+            }
             match cause.kind {
                 CauseKind::Start | CauseKind::Probe => {
                     let found: Vec<CauseNode> = self.in_line(line, cause).collect();
@@ -303,6 +306,20 @@ impl Chain<'_> {
         line.iter()
             .filter(is_it)
             .flat_map(|waiting| waiting.reasons.iter().map(|reason| of_reason(reason, waiting)))
+    }
+
+    /// Whether something is missing that the agent of an attempt needs, so that it does not begin.
+    fn preflight(&self, run: RunId, cause: &mut CauseNode) {
+        let waits = self.node.preflights().waits_of(run);
+        let Some((id, wait)) =
+            waits.into_iter().find(|(id, _)| Some(id.attempt.path.to_string()) == cause.subject.step)
+        else {
+            return;
+        };
+        cause.sentence = format!("{} does not begin", id.attempt.path);
+        let sentence = format!("it waits for {}: {}; {}", wait.awaits, wait.reason, wait.hint);
+        let missing = CauseNode::new(CauseKind::Preflight, CauseSubject::name(&wait.profile), sentence);
+        cause.because.push(missing.since(wait.since));
     }
 
     /// Whether a worker is missing for the function that an attempt calls.

@@ -12,6 +12,7 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::store::Writability;
 use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, of_run};
 use everfold_projections::{RunFilter, RunOrder};
+use everfold_workflows::agent::PreflightFinding;
 
 use super::handle::Node;
 use crate::body::why::FolderWhy;
@@ -35,6 +36,7 @@ impl Node {
         let mut causes = self.of_folder(open).await?;
         causes.extend(of_line(&self.engine().held_up(), &self.engine().line()));
         causes.extend(self.of_functions());
+        causes.extend(self.of_preflights());
         causes.extend(self.of_budgets().await?);
         for (status, kind, what) in [
             (RunStatus::Queued, CauseKind::Slot, "waits for a slot or key"),
@@ -101,6 +103,19 @@ impl Node {
                 CauseNode::new(CauseKind::Worker, CauseSubject::name(&function.name), sentence)
             })
             .collect()
+    }
+
+    /// What agents need and is missing, and attempts wait for.
+    fn of_preflights(&self) -> Vec<CauseNode> {
+        let waits = self.preflights().waits();
+        let held = |found: &PreflightFinding| {
+            let (_, wait) = waits.iter().find(|(_, wait)| wait.profile == found.profile)?;
+            let sentence =
+                format!("{} for {}: {}; {}", waiting(found.waiting), wait.awaits, wait.reason, wait.hint);
+            let cause = CauseNode::new(CauseKind::Preflight, CauseSubject::name(&found.profile), sentence);
+            Some(cause.since(found.since))
+        };
+        self.preflights().all().iter().filter_map(held).collect()
     }
 
     /// Shared budgets whose own limits are used up.

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::Unknown;
+use everfold_workflows::agent::PreflightFindings;
 use everfold_workflows::function::Functions;
 use everfold_workflows::remote::{LeaseTable, RemoteView, WorkerView};
 use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
+use super::work_sources::WorkSources;
 use crate::fault::{Code, Fault};
 use crate::schema;
 
@@ -29,21 +31,28 @@ impl Node {
     /// The table of leases: the work that workers fetch and hold.
     #[must_use]
     pub fn book(&self) -> &LeaseTable {
-        &self.book
+        &self.sources.book
+    }
+
+    /// What preflights of agents found, and which attempts wait for it.
+    #[must_use]
+    pub fn preflights(&self) -> &PreflightFindings {
+        &self.sources.preflights
     }
 
     /// Every function that pipelines may name.
     #[must_use]
     pub fn functions(&self) -> &Arc<Functions> {
-        &self.functions
+        &self.sources.functions
     }
 
     /// The workers that poll, the attempts that they hold, and those that wait for them.
     pub async fn workers(&self) -> WorkersAnswer {
-        let names = self.functions.names().into_iter().filter(|name| self.functions.is_remote(name));
-        let summary = |name: &str| self.functions.about(name).map_or("", |about| about.summary.as_str());
-        let functions = names.map(|name| self.book.function(name, summary(name))).collect();
-        WorkersAnswer { items: self.book.workers().await, functions, next_cursor: None }
+        let WorkSources { functions, book, .. } = &self.sources;
+        let names = functions.names().into_iter().filter(|name| functions.is_remote(name));
+        let summary = |name: &str| functions.about(name).map_or("", |about| about.summary.as_str());
+        let functions = names.map(|name| book.function(name, summary(name))).collect();
+        WorkersAnswer { items: book.workers().await, functions, next_cursor: None }
     }
 
     /// Checks that every function and every agent profile that steps and gates of a pipeline name exists.

@@ -14,6 +14,7 @@ use everfold_engine::json::Value;
 use everfold_workflows::sequence_wish;
 use serde_json::json;
 
+use super::late_answers::answer_late;
 use super::plan::STAGES;
 
 /// The step that stays open as long as the history goes on.
@@ -164,11 +165,15 @@ pub(crate) fn is_launch(signal: &str) -> bool {
     [LAUNCHED, ASKED].iter().any(|prefix| signal.starts_with(prefix))
 }
 
-/// The pipeline for the histories of tasks that `next` goes on with.
+/// The pipeline for the histories of tasks that `next` goes on with; `tracker` says where their issues are.
 ///
 /// # Errors
 /// It would not be a sound pipeline: `next` is none for ORCH's tasks.
-pub(crate) fn history_pipeline(next: &Definition, steps: &OrchSteps) -> Result<Definition, String> {
+pub(crate) fn history_pipeline(
+    next: &Definition,
+    steps: &OrchSteps,
+    tracker: Option<&Value>,
+) -> Result<Definition, String> {
     let mut written: Vec<Value> = Vec::new();
     let mut routes: BTreeMap<String, Value> = BTreeMap::new();
     for step in &next.steps {
@@ -200,7 +205,9 @@ pub(crate) fn history_pipeline(next: &Definition, steps: &OrchSteps) -> Result<D
         let first = problems.0.first().map(|problem| problem.message.clone()).unwrap_or_default();
         format!("no history can be recorded for the pipeline {}: {first}", next.name)
     })?;
-    Ok(parsed.definition)
+    let mut history = parsed.definition;
+    answer_late(&mut history, next, tracker);
+    Ok(history)
 }
 
 /// A step of the same name and kind, which does nothing; `None`: it is done when a run goes on.

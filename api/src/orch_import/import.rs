@@ -116,7 +116,7 @@ impl ImportedTask {
     }
 }
 
-/// Imports the planned tasks; `progress` is called with how many are done.
+/// Imports the planned tasks; `tracker` says where their issues are, `progress` is called with how many are done.
 ///
 /// # Errors
 /// The pipeline is none for ORCH's tasks, or the store takes nothing more. What was imported before stays.
@@ -124,6 +124,7 @@ pub(crate) async fn import(
     node: &Node,
     pipeline: &str,
     planned: Vec<Planned>,
+    tracker: Option<&Value>,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<ImportedTask>, Fault> {
     let next = node.pipeline(pipeline).await?;
@@ -132,7 +133,8 @@ pub(crate) async fn import(
         let message = format!("the pipeline {pipeline} cannot go on with tasks of ORCH: {what}");
         return Err(Fault::new(Code::BadPipeline, message));
     }
-    let history = history_pipeline(&next, &steps).map_err(|what| Fault::new(Code::BadPipeline, what))?;
+    let history =
+        history_pipeline(&next, &steps, tracker).map_err(|what| Fault::new(Code::BadPipeline, what))?;
     let importer = Importer { node, pipeline, next, history: Arc::new(history), steps };
     let mut imported = Vec::with_capacity(planned.len());
     for task in planned {

@@ -10,6 +10,7 @@
 mod facts;
 mod history;
 mod import;
+mod late_answers;
 mod plan;
 mod play;
 mod projects;

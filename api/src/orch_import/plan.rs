@@ -2,6 +2,8 @@
 //!
 //! Law: a plan says of every task what is made of it, or why it is left; it is the same whatever the store holds.
 
+use std::collections::BTreeMap;
+
 use everfold_engine::time::Timestamp;
 
 use super::projects::Projects;
@@ -83,7 +85,29 @@ impl TaskStanding {
 /// Plans what becomes of all tasks.
 pub(crate) fn plan(database: OrchDatabase, projects: &Projects) -> Vec<Planned> {
     let planned = |task: OrchTask| Planned { plan: plan_task(&task, projects), task };
-    database.tasks.into_iter().map(planned).collect()
+    let mut planned: Vec<Planned> = database.tasks.into_iter().map(planned).collect();
+    leave_older(&mut planned);
+    planned
+}
+
+/// An issue has one task: of several that would be imported the one that was changed last is.
+fn leave_older(planned: &mut [Planned]) {
+    let moved = |task: &OrchTask| (task.updated_at.or(task.created_at), task.id);
+    let mut newest: BTreeMap<String, (Option<Timestamp>, i64)> = BTreeMap::new();
+    let imported = |planned: &&mut Planned| matches!(planned.plan, TaskPlan::Import { .. });
+    for Planned { task, .. } in planned.iter_mut().filter(imported) {
+        let known = newest.entry(task.issue.clone()).or_insert_with(|| moved(task));
+        *known = (*known).max(moved(task));
+    }
+    for Planned { task, plan } in planned.iter_mut().filter(imported) {
+        let Some((_, number)) = newest.get(&task.issue).filter(|(_, number)| *number != task.id) else {
+            continue;
+        };
+        *plan = TaskPlan::Leave(format!(
+            "task {number} is of the same issue of Plane ({}) and was changed later: that one is imported",
+            task.issue
+        ));
+    }
 }
 
 fn plan_task(task: &OrchTask, projects: &Projects) -> TaskPlan {
@@ -150,6 +174,31 @@ mod tests {
             TaskPlan::Import { end, .. } => Ok(end),
             TaskPlan::Leave(why) => Err(why),
         }
+    }
+
+    #[test]
+    fn of_two_tasks_of_one_issue_the_one_that_was_changed_last_is_imported() {
+        let of = |id: i64, item: &str, updated: i64| OrchTask {
+            id,
+            item: item.into(),
+            updated_at: Some(Timestamp(updated)),
+            ..task("done")
+        };
+        let other = OrchTask { issue: "j".into(), ..of(3, "ET-003", 1) };
+        let database = OrchDatabase {
+            tasks: vec![of(1, "ET-001", 9), of(2, "ET-002", 8), other],
+            ..OrchDatabase::default()
+        };
+        let planned = plan(database, &read_projects(None).unwrap());
+        let left: Vec<Option<&str>> = planned
+            .iter()
+            .map(|planned| match &planned.plan {
+                TaskPlan::Leave(why) => Some(why.as_str()),
+                TaskPlan::Import { .. } => None,
+            })
+            .collect();
+        let why = "task 1 is of the same issue of Plane (i) and was changed later: that one is imported";
+        assert_eq!(left, [None, Some(why), None]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Projects {
     by_repo: BTreeMap<String, String>,
     /// Records that were passed over, each with the reason.
     pub(crate) skipped: Vec<String>,
+    /// `plane` of the settings document: where issues are.
+    pub(crate) tracker: Option<Value>,
 }
 
 impl Projects {
@@ -36,7 +38,7 @@ impl Projects {
 
     fn built_in() -> Self {
         let by_repo = BUILT_IN.map(|(repo, id)| (repo.to_owned(), id.to_owned())).into();
-        Self { by_repo, skipped: Vec::new() }
+        Self { by_repo, skipped: Vec::new(), tracker: None }
     }
 
     fn of(document: &Value) -> Self {
@@ -49,7 +51,8 @@ impl Projects {
             Value::Array(list) => list.iter().map(|record| (None, record)).collect(),
             _neither => Vec::new(),
         };
-        let mut projects = Self { by_repo: BTreeMap::new(), skipped: Vec::new() };
+        let tracker = document.get("plane").filter(|plane| plane.is_object()).cloned();
+        let mut projects = Self { by_repo: BTreeMap::new(), skipped: Vec::new(), tracker };
         for (at, (key, record)) in records.into_iter().enumerate() {
             let text = |name: &str| record[name].as_str().map(str::trim).filter(|text| !text.is_empty());
             let id = text("plane_project_id").or(key);

@@ -111,7 +111,7 @@ async fn node_with(folder: &Path, text: String) -> NodeGuard {
 async fn imported(guard: &NodeGuard, folder: &Path) -> Vec<ImportedTask> {
     let database = read_database(&folder.join("orch.sqlite")).unwrap();
     let planned = plan(database, &read_projects(None).unwrap());
-    import(guard.node(), "orch", planned, |_| {}).await.unwrap()
+    import(guard.node(), "orch", planned, None, |_| {}).await.unwrap()
 }
 
 async fn state(guard: &NodeGuard, run: &Option<String>) -> RunState {

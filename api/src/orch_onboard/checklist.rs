@@ -29,6 +29,8 @@ pub(crate) enum SetupStanding {
     Missing,
     /// It is missing, and nothing depends on it.
     Optional,
+    /// It cannot be seen or made from here: a person makes it.
+    ByHand,
 }
 
 /// What a look finds.
@@ -40,6 +42,8 @@ pub(crate) enum SetupFinding {
     Missing(String),
     /// It is not, and cannot be made from here.
     Out(String),
+    /// Whether it is there cannot be seen from here, and it cannot be made from here.
+    ByHand(String),
 }
 
 /// What is done with what is missing.
@@ -65,12 +69,15 @@ impl Checklist {
         match look().await {
             SetupFinding::There(detail) => item(SetupStanding::There, detail, None),
             SetupFinding::Out(detail) => item(SetupStanding::Missing, detail, to_do),
+            SetupFinding::ByHand(detail) => item(SetupStanding::ByHand, detail, to_do),
             SetupFinding::Missing(detail) if self.only_check => item(SetupStanding::Missing, detail, to_do),
             SetupFinding::Missing(_) => match make().await {
                 Err(why) => item(SetupStanding::Missing, why, to_do),
                 Ok(()) => match look().await {
                     SetupFinding::There(detail) => item(SetupStanding::Made, detail, None),
-                    SetupFinding::Missing(detail) | SetupFinding::Out(detail) => {
+                    SetupFinding::Missing(detail)
+                    | SetupFinding::Out(detail)
+                    | SetupFinding::ByHand(detail) => {
                         item(SetupStanding::Missing, format!("made, and still: {detail}"), to_do)
                     }
                 },

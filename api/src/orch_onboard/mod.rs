@@ -20,8 +20,10 @@ mod settings_file;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod unread_keys;
 
 pub(crate) use checklist::{Checklist, SetupFinding, SetupItem, SetupStanding};
 pub(crate) use environment::Environment;
 pub(crate) use onboard::{OnboardReport, onboard};
 pub(crate) use request::OnboardRequest;
+pub(crate) use unread_keys::ReadKeys;

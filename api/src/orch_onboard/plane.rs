@@ -148,8 +148,8 @@ async fn webhook(
                 None => SetupFinding::Missing(format!("none to {url}")),
             }
         }
-        Ok(answer) if answer.status == 404 => {
-            SetupFinding::Out("this Plane makes no webhooks over its API".to_owned())
+        Ok(answer) if matches!(answer.status, 404 | 405) => {
+            SetupFinding::ByHand("this Plane makes no webhooks over its API".to_owned())
         }
         Ok(answer) => SetupFinding::Out(answer.refusal()),
         Err(why) => SetupFinding::Out(why),

@@ -289,6 +289,23 @@ async fn what_is_missing_is_made_seen_and_made_once() {
     }
 }
 
+/// Such a Plane ended with the code of what is missing, so that a script stopped there.
+#[tokio::test]
+async fn ov22_a_webhook_that_a_plane_without_that_api_leaves_to_a_person_is_listed_and_the_rest_is_ready() {
+    let stage = OnboardStage::set().await;
+    stage.clone();
+    stage.world.lock().unwrap().makes_no_hooks = true;
+    let request = stage.request();
+    for _ in 0..2 {
+        let report = stage.onboard(&request).await;
+        let item = report.items.iter().find(|item| (item.place, item.name.as_str()) == ("plane", "webhook"));
+        let item = item.unwrap();
+        assert_eq!(item.standing, SetupStanding::ByHand, "{item:?}");
+        assert!(item.to_do.as_deref().unwrap().contains("/api/v1/hooks/plane"), "{item:?}");
+        assert!(report.ready, "{:#?}", report.items);
+    }
+}
+
 fn projects_of(request: &OnboardRequest) -> Value {
     everfold_engine::definition::value_of(&std::fs::read_to_string(&request.projects).unwrap()).unwrap()
 }

@@ -43,6 +43,20 @@ impl Actor {
     pub fn is_engine(&self) -> bool {
         matches!(self, Self::Engine)
     }
+
+    /// Who it is, as people call them: the name alone, and that of a person behind a source with it, as `42 (telegram)`.
+    #[must_use]
+    pub fn plain_name(&self) -> String {
+        match self {
+            Self::Engine => "the engine".to_owned(),
+            Self::User(name) => name.clone(),
+            Self::Hook(name) => match name.split_once('/') {
+                Some((source, sender)) => format!("{sender} ({source})"),
+                None => name.clone(),
+            },
+            _other => self.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Actor {

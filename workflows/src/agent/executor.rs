@@ -79,7 +79,7 @@ impl AgentExecutor {
         let name = spec.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
         let Some(settings) = self.processes.settings.preflight.get(name) else { return Ok(()) };
         let caller = AgentEnvironment::of(request, &self.profile(name)?, &self.processes.settings.withheld);
-        let mut is_said = false;
+        let (mut is_said, wait) = (false, self.preflights.findings().wait(&request.id));
         loop {
             // A request in its folder, an end that was reported, or the mark of its stop: nothing is to be judged.
             if request.folder.exists() {
@@ -89,6 +89,7 @@ impl AgentExecutor {
             if settings.on_missing == MissingPolicy::Fail {
                 return Err(missing);
             }
+            wait.goes_on(name, &missing);
             observer.line(&format!("waits: {}", missing.message));
             if !std::mem::replace(&mut is_said, true) {
                 let (reason, hint) = (&missing.message, missing.hint());

@@ -14,25 +14,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use everfold_base::duration;
-use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::failure::Failure;
 use everfold_ports::{AttemptRequest, Secrets};
 use everfold_system::clock::Stopwatch;
 use futures::future::try_join_all;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::missing::{NO_ANSWER, NO_PROGRAM, UNAUTHORISED, UNREACHABLE, failure};
+use super::preflight_findings::PreflightFindings;
 use super::settings::AgentProfile;
 use super::transcript::one_line;
 use crate::process::environment::{env_removed, removed_here};
 
-/// The code where a place of the network does not answer.
-pub(super) const UNREACHABLE: &str = "UNREACHABLE";
-/// The code where no credentials are there, or the program refuses them.
-pub(super) const UNAUTHORISED: &str = "UNAUTHORISED";
-/// The code where a program is not there, or cannot be started.
-pub(super) const NO_PROGRAM: &str = "NO_PROGRAM";
-/// The code where the command of a preflight does not say anything in its time.
-const NO_ANSWER: &str = "NO_ANSWER";
 /// How a shell and `env` end where they do not find, or cannot start, what they are to run.
 const NOT_STARTED: [i32; 2] = [126, 127];
 /// Places, and credentials, that one profile may name.
@@ -196,16 +190,34 @@ struct CachedFinding {
 /// Looks, and remembers what was found. Clones share what they remember.
 #[derive(Clone, Default)]
 pub struct Preflights {
+    findings: PreflightFindings,
     kept: Arc<Mutex<BTreeMap<String, CachedFinding>>>,
     looks: Arc<Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 impl Preflights {
+    /// What was found last, and who waits for it.
+    #[must_use]
+    pub fn findings(&self) -> &PreflightFindings {
+        &self.findings
+    }
+
     /// Looks whether an agent with this profile can work for the caller.
     ///
     /// # Errors
     /// What is missing: a failure with a code and what to do.
     pub async fn look(
+        &self,
+        name: &str,
+        settings: &PreflightSettings,
+        caller: &AgentEnvironment,
+    ) -> Result<(), Failure> {
+        let found = self.find(name, settings, caller).await;
+        self.findings.note(name, &found);
+        found
+    }
+
+    async fn find(
         &self,
         name: &str,
         settings: &PreflightSettings,
@@ -246,10 +258,6 @@ impl Preflights {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get(name).filter(|kept| kept.since.elapsed() < kept.keep).map(|kept| kept.found.clone())
     }
-}
-
-pub(super) fn failure(code: &str, message: String, hint: String) -> Failure {
-    Failure { code: Some(code.to_owned()), ..Failure::new(FailureKind::Spawn, message).with_hint(hint) }
 }
 
 /// Connects to every place, and says nothing there.
@@ -335,6 +343,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use everfold_base::failure::FailureKind;
 
     fn settings(text: &str) -> PreflightSettings {
         let settings: PreflightSettings = toml::from_str(text).unwrap();

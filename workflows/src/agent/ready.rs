@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::executor::DEFAULT_PROFILE;
-use super::preflight::{AgentEnvironment, NO_PROGRAM, Preflights, failure};
+use super::missing::{NO_PROGRAM, failure};
+use super::preflight::{AgentEnvironment, Preflights};
 use super::profile::program;
 use super::settings::AgentProfile;
 use crate::function::{Call, Function, Functions};

@@ -80,6 +80,12 @@ impl LateWrites {
         self.written().remove(&address(place));
     }
 
+    /// Whether an issue is still to be looked at.
+    #[cfg(test)]
+    pub(super) fn is_looking(&self) -> bool {
+        !self.written().is_empty()
+    }
+
     fn written(&self) -> MutexGuard<'_, HashMap<IssueAddress, Option<StateWrite>>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }

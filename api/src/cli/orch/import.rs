@@ -43,8 +43,10 @@ pub(super) async fn run(context: &CommandContext, args: OrchImportArgs) -> Resul
             HoldOptions { config: place.config.clone(), starts_no_processes: true, ..HoldOptions::default() };
         let guard = serve::hold(place.layout.clone(), options).await?;
         let bar = bar(planned.iter().filter(|task| !matches!(task.plan, TaskPlan::Leave(_))).count());
-        let imported =
-            import(guard.node(), &args.pipeline, planned, |done| bar.set_position(done as u64)).await;
+        let imported = import(guard.node(), &args.pipeline, planned, projects.tracker.as_ref(), |done| {
+            bar.set_position(done as u64)
+        })
+        .await;
         bar.finish_and_clear();
         let unsaved = unsaved(guard.node(), &args.pipeline).await;
         guard.release().await;

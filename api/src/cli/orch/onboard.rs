@@ -14,7 +14,8 @@ use crate::cli::table::{Cell, TableColumn, fitted};
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
 use crate::orch_onboard::{
-    Checklist, Environment, OnboardReport, OnboardRequest, SetupFinding, SetupItem, SetupStanding, onboard,
+    Checklist, Environment, OnboardReport, OnboardRequest, ReadKeys, SetupFinding, SetupItem, SetupStanding,
+    onboard,
 };
 
 /// The pipeline that works for a project.
@@ -45,6 +46,9 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
     };
     let mut report = onboard(&request, &place.layout).await?;
     report.add(pipeline_item(context, args.check).await);
+    if let Some(item) = unread_item(context, &request.projects).await {
+        report.add(item);
+    }
     if context.json {
         context.out.json(&report)?;
     } else {
@@ -100,6 +104,20 @@ async fn pipeline_item(context: &CommandContext, only_check: bool) -> SetupItem 
     Checklist { only_check }.item("here", "pipeline", to_do, look, make).await
 }
 
+/// Keys of the settings document that the pipeline does not read; `None`: there are none. Nothing depends on them.
+async fn unread_item(context: &CommandContext, projects: &Path) -> Option<SetupItem> {
+    let pipeline = definition_of(&named(context, PIPELINE).await.ok()?).ok()?;
+    let document = value_of(&std::fs::read_to_string(projects).ok()?)?;
+    let unread = ReadKeys::of(&pipeline, PIPELINE).unread(&document);
+    (!unread.is_empty()).then(|| SetupItem {
+        place: "here",
+        name: "projects.yaml keys".to_owned(),
+        standing: SetupStanding::ByHand,
+        detail: format!("nothing reads {}", unread.join("; ")),
+        to_do: Some(format!("correct or remove these keys in {}", projects.display())),
+    })
+}
+
 fn shown(report: &OnboardReport, request: &OnboardRequest) -> String {
     let head = [
         TableColumn::fixed("WHERE"),
@@ -113,6 +131,7 @@ fn shown(report: &OnboardReport, request: &OnboardRequest) -> String {
             SetupStanding::Made => ("made", Style::new().green().bold()),
             SetupStanding::Missing => ("missing", Style::new().red().bold()),
             SetupStanding::Optional => ("without", Style::new().yellow()),
+            SetupStanding::ByHand => ("by hand", Style::new().yellow().bold()),
         };
         [
             item.place.to_owned().into(),
@@ -126,12 +145,13 @@ fn shown(report: &OnboardReport, request: &OnboardRequest) -> String {
     let to_do: Vec<String> = report
         .items
         .iter()
-        .filter(|item| item.standing == SetupStanding::Missing)
+        .filter(|item| matches!(item.standing, SetupStanding::Missing | SetupStanding::ByHand))
         .filter_map(|item| item.to_do.as_ref().map(|what| format!("  {} {}: {what}", item.place, item.name)))
         .collect();
     if !to_do.is_empty() {
         text.push_str(&format!("\nWhat is to be done:\n{}\n", to_do.join("\n")));
-    } else if report.ready {
+    }
+    if report.ready && to_do.is_empty() {
         text.push_str(&format!("\n{} is ready: set an issue In Progress in Plane\n", request.repo));
     }
     text

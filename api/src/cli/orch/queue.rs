@@ -34,6 +34,30 @@ fn queue_text(queue: &Value, now: Timestamp) -> String {
             lines.push(format!("{}: {}", text(open, "service"), plain(last)));
         }
     }
+    for found in queue["resilience"]["preflights"].as_array().into_iter().flatten() {
+        if found["ok"] == false {
+            let (since, waiting) = (age(&found["since"], now), found["waiting"].as_u64().unwrap_or_default());
+            let what = match text(found, "code").as_str() {
+                "UNAUTHORISED" => "is not logged in",
+                "NO_PROGRAM" => "has no program",
+                "UNREACHABLE" => "has no network",
+                _other => "is not ready",
+            };
+            lines.push(format!(
+                "{} {what} ({since}), {}: {}; {}",
+                text(found, "profile"),
+                match waiting {
+                    1 => "1 attempt waits for it".to_owned(),
+                    many => format!("{many} attempts wait for it"),
+                },
+                plain(&text(found, "reason")),
+                plain(&text(found, "hint"))
+            ));
+        }
+    }
+    for task in queue["held"].as_array().into_iter().flatten() {
+        lines.push(plain(&format!("{}: {}", text(task, "item"), text(task, "reason"))));
+    }
     let recent: Vec<&Value> = queue["recent"].as_array().into_iter().flatten().collect();
     if !recent.is_empty() {
         let row = |job: &&Value| {
@@ -69,7 +93,12 @@ mod tests {
             "resilience": { "breaker": "open", "breakers": [
                 { "service": "agent.claude", "state": "open", "last": "429: try again in 60 s" },
                 { "service": "agent.codex", "state": "closed", "last": "503" },
+            ], "preflight": "failing", "preflights": [
+                { "profile": "claude", "ok": false, "code": "UNAUTHORISED", "reason": "no credentials for the agent claude: KEY",
+                    "hint": "log in", "since": "2026-11-20T10:50:00Z", "waiting": 2 },
+                { "profile": "codex", "ok": true, "code": null, "reason": null, "hint": null, "since": "2026-11-20T10:50:00Z", "waiting": 0 },
             ] },
+            "held": [{ "item": "ET-019", "reason": "waits for ET-018" }],
             "recent": [
                 job("5b8093ed:developer:2.1", Value::Null, "2026-11-20T10:56:00Z"),
                 job("5b8093ed:developer:1.3", json!("exit"), "2026-11-20T09:00:00Z"),
@@ -79,6 +108,8 @@ mod tests {
         insta::assert_snapshot!(queue_text(&queue, now), @r"
         2 in line, 1 at work, 7 done, 1 failed, 3 at once at most; the breaker is open
         agent.claude: 429: try again in 60 s
+        claude is not logged in (10m00s), 2 attempts wait for it: no credentials for the agent claude: KEY; log in
+        ET-019: waits for ET-018
 
         JOB                     ENDED          AGO    REPO   ABOUT
         5b8093ed:developer:2.1  done           4m00s  roman  ET-018 Roman numerals

@@ -6,7 +6,10 @@ use owo_colors::Style;
 use serde_json::Value;
 
 use crate::cli::table::{Cell, TableColumn, fitted};
-use crate::text::{run_style, span};
+use crate::text::{cut, run_style, span};
+
+/// What the table shows of a text: one task that was refused in many words does not make all rows as long.
+const CELL_CHARS: usize = 60;
 
 /// A list of tasks; `within` is the width of the terminal.
 pub(super) fn list(tasks: &[Value], now: Timestamp, within: Option<usize>) -> String {
@@ -28,8 +31,8 @@ pub(super) fn list(tasks: &[Value], now: Timestamp, within: Option<usize>) -> St
             age(&task["stage_since"], now).into(),
             rounds(task).into(),
             cost(task).into(),
-            who(task, now).into(),
-            text(task, "title").into(),
+            cut(&who(task, now), CELL_CHARS).into(),
+            cut(&text(task, "title"), CELL_CHARS).into(),
         ]
     };
     fitted(columns, &tasks.iter().map(row).collect::<Vec<_>>(), within)
@@ -78,6 +81,9 @@ pub(super) fn who(task: &Value, now: Timestamp) -> String {
     let works = task["work"].as_array().into_iter().flatten().map(|work| worked(work, now));
     let pauses = task["pauses"].as_array().into_iter().flatten().map(|pause| paused(pause, now));
     let all: Vec<String> = waits.chain(works).chain(pauses).collect();
+    if let (true, Some(reason)) = (all.is_empty(), task["pending"]["reason"].as_str()) {
+        return reason.to_owned();
+    }
     if all.is_empty() || task["status"] == "paused" {
         // Paused or failed it does nothing, and says why.
         return standstill(task).into_iter().chain(all).collect::<Vec<_>>().join(", ");
@@ -108,6 +114,10 @@ fn paused(pause: &Value, now: Timestamp) -> String {
 
 fn worked(work: &Value, now: Timestamp) -> String {
     let attempt = format!("{} {}.{}", text(work, "step"), work["round"], work["attempt"]);
+    let held = &work["waits_for"];
+    if held.is_object() {
+        return format!("{attempt} waits for {} {}", text(held, "awaits"), age(&held["since"], now));
+    }
     match work["started_at"].is_string() {
         true => format!("{attempt} {}", age(&work["started_at"], now)),
         false => format!("{attempt} in line {}", age(&work["since"], now)),
@@ -129,6 +139,25 @@ mod tests {
         });
         task.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
         task
+    }
+
+    #[test]
+    fn a_task_that_was_refused_in_many_words_does_not_widen_the_table_of_all() {
+        let words = "a title of far too many words ".repeat(20);
+        let refused = json!({ "status": "failed", "note": words, "title": words, "work": [] });
+        let tasks = [task("ET-018", json!({})), task("ET-019", refused)];
+        let shown = list(&tasks, "2026-11-20T11:00:00Z".parse().unwrap(), None);
+        assert!(shown.lines().all(|line| line.chars().count() < 200), "{shown}");
+    }
+
+    #[test]
+    fn what_a_task_waits_for_stands_where_the_one_at_work_would() {
+        let now = "2026-11-20T11:00:00Z".parse().unwrap();
+        let held = json!({ "awaits": "the login of claude", "since": "2026-11-20T10:50:00Z" });
+        let login = json!({ "work": [{ "step": "analyst", "round": 1, "attempt": 1, "waits_for": held }] });
+        assert_eq!(who(&task("ET-018", login), now), "analyst 1.1 waits for the login of claude 10m00s");
+        let other = json!({ "work": [], "pending": { "reason": "waits for ET-012" } });
+        assert_eq!(who(&task("ET-018", other), now), "waits for ET-012");
     }
 
     #[test]

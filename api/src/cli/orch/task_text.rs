@@ -57,6 +57,13 @@ fn facts(task: &Value, now: Timestamp) -> String {
     if !who.is_empty() {
         lines.push(("now", who));
     }
+    for work in task["work"].as_array().into_iter().flatten() {
+        let held = &work["waits_for"];
+        if held.is_object() {
+            lines.push(("because", plain(&text(held, "reason"))));
+            lines.push(("to do", plain(&text(held, "hint"))));
+        }
+    }
     for wait in task["waits"].as_array().into_iter().flatten() {
         if let Some(why) = wait["why"].as_str() {
             lines.push(("because", plain(why)));

@@ -12,6 +12,7 @@ use everfold_projections::{LiveMessage, RunRow, SpendBy, SpendFilter, SpendRow};
 use serde::Deserialize;
 
 use super::find::find;
+use super::pending::with_pending;
 use super::scan::{ShownMoment, former_runs, joined};
 use super::staged_task::staged_task;
 use crate::body::orch::{StagedMessage, StagedStep, StagedTaskDetail, StagedVerdict};
@@ -60,7 +61,9 @@ pub(crate) async fn task(
     let version = shown.version;
     let (view, gates) = of_state(&app, &shown, at).await?;
     let aside = app.set_aside().into_iter().find(|(other, _)| *other == run).map(|(_, why)| why);
-    let task = staged_task(&row, shown, aside, moment.now);
+    let mut task = [staged_task(&row, shown, aside, &moment.held(&app), moment.now)];
+    with_pending(&app, moment, &mut task).await?;
+    let [task] = task;
     let message = match live {
         Some(live) if live.version <= version => message(&app, run, &live).await?,
         _none => None,

@@ -8,6 +8,7 @@ use everfold_projections::{Judged, RowScan, ScanReport, StageFilter};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pending::with_pending;
 use super::scan::{FoundTasks, ShownMoment, scan};
 use crate::body::filter::FilterAnswer;
 use crate::body::orch::{StagedTask, StagedTasks};
@@ -82,7 +83,8 @@ pub(crate) async fn tasks(
             None => Ok(Judged::Fits),
         }
     };
-    let FoundTasks { position, stages, tasks, next } = scan(&app, filter, moment, place, fits).await?;
+    let FoundTasks { position, stages, mut tasks, next } = scan(&app, filter, moment, place, fits).await?;
+    with_pending(&app, moment, &mut tasks).await?;
     let next_cursor = app.list_cursor(paged, next);
     let of: Position = at.map_or(position, |at| at.min(position));
     let filter = by_expression.map(|scan| {

@@ -6,6 +6,7 @@ mod costs;
 mod detail;
 mod find;
 mod list;
+mod pending;
 mod queue;
 mod review;
 mod scan;

@@ -5,10 +5,15 @@ use std::collections::HashMap;
 use axum::Json;
 use axum::extract::State;
 use everfold_engine::id::RunId;
-use everfold_projections::{AgentJobs, EndedJob, RunRow};
+use everfold_projections::{AgentJobs, EndedJob, Judged, RunRow, StageFilter};
+use everfold_workflows::agent::PreflightFinding;
 use serde_json::Value;
 
-use crate::body::orch::{AgentQueue, QueueCounts, QueueJob, QueueResilience};
+use super::pending::{is_timed_alone, with_pending};
+use super::scan::{ShownMoment, scan};
+use crate::body::orch::{
+    AgentQueue, QueueCounts, QueueHeld, QueueJob, QueuePreflight, QueueResilience, StagedTask, StagedVerdict,
+};
 use crate::fault::Fault;
 use crate::http::app::App;
 use crate::http::extract::{NoParams, Params};
@@ -17,6 +22,8 @@ use crate::http::extract::{NoParams, Params};
 const OF_AGENTS: &str = "agent.";
 /// The places that agents take.
 const PLACES: &str = "processes";
+/// Tasks that are looked at for what they wait for.
+const HELD_MAX: usize = 100;
 
 /// `GET /orch/queue`: the attempts of agents in pipelines with stages, as they are now.
 #[utoipa::path(
@@ -45,12 +52,35 @@ pub(crate) async fn queue(
         () if stands("half_open") => "half_open",
         () => "closed",
     };
+    let preflights: Vec<QueuePreflight> = app.preflights().all().into_iter().map(preflight).collect();
+    let preflight = if preflights.iter().all(|found| found.ok) { "ok" } else { "failing" };
     Ok(Json(AgentQueue {
         counts: QueueCounts { queued, running, done, failed },
         max_concurrency,
-        resilience: QueueResilience { breaker, breakers },
+        resilience: QueueResilience { breaker, breakers, preflight, preflights },
+        held: held(&app).await?,
         recent: jobs(&app, recent).await?,
     }))
+}
+
+/// Open tasks that wait for what a gate looks at.
+async fn held(app: &App) -> Result<Vec<QueueHeld>, Fault> {
+    let moment = ShownMoment::of(app, None, None).await?;
+    let open = StageFilter { is_open: Some(true), ..StageFilter::default() };
+    let fits = |task: &StagedTask| Ok(if is_timed_alone(task) { Judged::Fits } else { Judged::DoesNotFit });
+    let mut found = scan(app, open, moment, (None, HELD_MAX), fits).await?;
+    with_pending(app, moment, &mut found.tasks).await?;
+    let held = |task: StagedTask| {
+        let StagedTask { run, item, title, next_at, pending, .. } = task;
+        let StagedVerdict { step, gate, reason, .. } = pending?;
+        Some(QueueHeld { run, item, title, step, gate, reason, next_at })
+    };
+    Ok(found.tasks.into_iter().filter_map(held).collect())
+}
+
+fn preflight(found: PreflightFinding) -> QueuePreflight {
+    let PreflightFinding { profile, ok, code, reason, hint, since, looked_at, waiting } = found;
+    QueuePreflight { profile, ok, code, reason, hint, since, looked_at, waiting }
 }
 
 /// Ended jobs with what their runs are about.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use everfold_engine::clock;
 use everfold_engine::event::OriginKind;
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::id::{EffectId, Position, RunId};
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, Judged, RunRow, RunsView, StageFilter, StageRow};
+use everfold_workflows::agent::PreflightWait;
 
 use super::staged_task::staged_task;
 use crate::body::orch::StagedTask;
@@ -41,6 +42,12 @@ impl ShownMoment {
         };
         Ok(Self { at, min, now })
     }
+
+    /// The attempts that do not begin because their agent lacks something; none of a past moment, because that is
+    /// recorded nowhere.
+    pub(super) fn held(&self, app: &App) -> Vec<(EffectId, PreflightWait)> {
+        if self.at.is_some() { Vec::new() } else { app.preflights().waits() }
+    }
 }
 
 /// Tasks that were found.
@@ -61,6 +68,7 @@ pub(super) async fn scan(
     mut fits: impl FnMut(&StagedTask) -> Result<Judged, Fault>,
 ) -> Result<FoundTasks, Fault> {
     let aside: BTreeMap<RunId, String> = app.set_aside().into_iter().collect();
+    let held = moment.held(app);
     let (stages, tasks) = Default::default();
     let mut found = FoundTasks { position: Position::ZERO, stages, tasks, next: None };
     let mut looked_at = 0;
@@ -74,7 +82,7 @@ pub(super) async fn scan(
         let (rows, next) = (answer.value.items, answer.value.next);
         looked_at += rows.len();
         for (row, run) in joined(app, rows, moment.at.unwrap_or(answer.position)).await? {
-            let task = staged_task(&row, run, aside.get(&row.run).cloned(), moment.now);
+            let task = staged_task(&row, run, aside.get(&row.run).cloned(), &held, moment.now);
             match fits(&task)? {
                 Judged::Fits => {}
                 Judged::DoesNotFit => continue,

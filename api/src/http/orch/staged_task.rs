@@ -2,25 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use everfold_engine::id::StepId;
+use everfold_engine::id::{AttemptId, EffectId, RunId, StepId};
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{
     ReviewClock, RunRow, SentBack, StagePause, StagePauseKind, StageRow, StageWait, StageWork, WorkKind, usd,
 };
+use everfold_workflows::agent::PreflightWait;
 
 use super::tracker::tracker_state;
 use crate::body::orch::{
-    StagedPause, StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict, StagedWait,
+    StagedPause, StagedPreflight, StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict, StagedWait,
     StagedWork,
 };
 use crate::orch_import::is_launch;
 
-/// A task as of a moment; `set_aside` says why it cannot be gone on with.
+/// A task as of a moment; `set_aside` says why it cannot be gone on with, `held` which attempts do not begin.
 pub(super) fn staged_task(
     stages: &StageRow,
     run: RunRow,
     set_aside: Option<String>,
+    held: &[(EffectId, PreflightWait)],
     now: Timestamp,
 ) -> StagedTask {
     let (standing, shown) = (&stages.standing, &run.shown);
@@ -41,7 +43,7 @@ pub(super) fn staged_task(
         stage: standing.stage.clone(),
         stage_since: standing.stage_since,
         tracker: tracker_state(standing, shown.status).to_owned(),
-        work: standing.work.iter().map(work).collect(),
+        work: standing.work.iter().map(|at_work| work(at_work, run.id, held)).collect(),
         waits: standing.waits.iter().map(|asked| wait(asked, &run)).collect(),
         pauses: standing.pauses().into_iter().map(pause).collect(),
         next_at: standing.next_at(),
@@ -56,6 +58,7 @@ pub(super) fn staged_task(
             reason: judged.reason.clone(),
             at: judged.at,
         }),
+        pending: None,
         cost_usd: usd(shown.usage.cost_micros),
         input_tokens: shown.usage.input_tokens,
         output_tokens: shown.usage.output_tokens,
@@ -70,7 +73,10 @@ pub(super) fn staged_task(
     }
 }
 
-fn work(work: &StageWork) -> StagedWork {
+fn work(work: &StageWork, run: RunId, held: &[(EffectId, PreflightWait)]) -> StagedWork {
+    let attempt = AttemptId { path: work.path.clone(), round: work.round, attempt: work.attempt };
+    let id = EffectId { run, attempt };
+    let wait = held.iter().find(|(held, _)| *held == id).map(|(_, wait)| wait.clone());
     StagedWork {
         step: work.path.to_string(),
         agent: work.kind == WorkKind::Agent,
@@ -78,6 +84,12 @@ fn work(work: &StageWork) -> StagedWork {
         attempt: work.attempt.get(),
         since: work.since,
         started_at: work.started_at,
+        waits_for: wait.map(|wait| StagedPreflight {
+            awaits: wait.awaits,
+            since: wait.since,
+            reason: wait.reason,
+            hint: wait.hint,
+        }),
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) fn heard(draft: &Draft<'_>, at: Option<usize>, act: &Act, by: &Actor)
 fn no_vote(state: &RunState, at: usize, vote: Vote, by: &Actor) -> Option<String> {
     let open = state.facts.steps[at].unit.approval().filter(|open| open.decision.is_none());
     let Some(open) = open.filter(|_| state.facts.asking.contains(&Key::step(at))) else {
-        return Some("no approval is open there".to_owned());
+        let decided = state.decided_before(at);
+        return Some(decided.unwrap_or_else(|| "no approval is open there".to_owned()));
     };
     if vote == Vote::Changes && !open.terms.changes {
         return Some("changes cannot be asked for there".to_owned());

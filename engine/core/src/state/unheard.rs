@@ -3,6 +3,9 @@
 use super::control::KEPT_MAX;
 use super::run_state::RunState;
 use super::step::Phase;
+use everfold_base::actor::Actor;
+use everfold_language::definition::Work;
+use everfold_language::expr::Loaded;
 
 /// Listeners of which a reason says where they stand.
 const LISTENERS_MAX: usize = 3;
@@ -24,6 +27,12 @@ impl RunState {
         let mut steps: Vec<usize> = steps.chain(self.graph.woken_by(signal)).copied().collect();
         steps.sort_unstable();
         steps.dedup();
+        // Who decides what was decided already is told by whom and when, and not where each step stands.
+        if !steps.iter().any(|at| self.is_active(*at))
+            && let Some(decided) = steps.iter().rev().find_map(|at| self.decided_before(*at))
+        {
+            return decided;
+        }
         let more = steps.len().saturating_sub(LISTENERS_MAX);
         let stand = |at: &usize| format!("“{}” {}", self.step_id(*at), self.deafness(*at, signal, condition));
         let mut parts: Vec<String> = steps.iter().take(LISTENERS_MAX).map(stand).collect();
@@ -41,6 +50,29 @@ impl RunState {
             parts.push(format!("{KEPT_MAX} signals are kept already"));
         }
         format!("nothing in run {short} takes “{signal}” now: {}", parts.join("; "))
+    }
+
+    /// What was decided at an approval whose step has not begun anew since, by whom and when.
+    pub(crate) fn decided_before(&self, at: usize) -> Option<String> {
+        let step = &self.facts.steps[at];
+        if !matches!(self.graph.step(at).work, Some(Work::Approval(_))) {
+            return None;
+        }
+        // A value that is kept apart hides who decided.
+        let outputs = [&step.unit.output, &step.output].into_iter();
+        let known = outputs.filter_map(|output| output.value(&Loaded::NONE).ok());
+        let output = known.filter(|output| output["decision"].is_string()).last()?;
+        let decision = match output["decision"].as_str()? {
+            "approve" => "approved",
+            "reject" => "rejected",
+            _changes => "sent back for changes",
+        };
+        let by = output["by"].as_array().into_iter().flatten();
+        let by = by.filter_map(|by| Some(by.as_str()?.parse::<Actor>().ok()?.plain_name()));
+        let by: Vec<String> = by.collect();
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(", ")) };
+        let when = step.ended_at.map(|at| format!(" at {at}")).unwrap_or_default();
+        Some(format!("“{}” was already {decision}{by}{when}", self.step_id(at)))
     }
 
     /// Why a step that listens to a signal does not take it, in words behind its name.

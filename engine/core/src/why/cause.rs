@@ -212,6 +212,8 @@ pub enum CauseKind {
     Breaker,
     /// No worker offers the function.
     Worker,
+    /// What an agent needs is missing: its login, its program, the network.
+    Preflight,
     /// No engine drives the run.
     Owner,
     /// The run was set aside: its engine could not go on with it.
@@ -224,7 +226,7 @@ pub enum CauseKind {
 
 impl CauseKind {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Ended,
         Self::Cancelled,
         Self::Paused,
@@ -257,6 +259,7 @@ impl CauseKind {
         Self::Rate,
         Self::Breaker,
         Self::Worker,
+        Self::Preflight,
         Self::Owner,
         Self::SetAside,
         Self::Disk,

@@ -453,6 +453,16 @@ fn a_signal_that_decides_nothing_says_why() {
 }
 
 #[test]
+fn ov14_who_decides_what_was_decided_already_is_told_by_whom_and_when() {
+    let routes = json!({"on_signal": {"yes": [{"to": "approve"}]}});
+    let mut world = run(json!([with(approval("ask", json!({})), routes), function("after", &["ask"])]));
+    assert_eq!(heard_because(&send_signal(&mut world, "yes", json!(null))).unwrap().0, Hearing::Now);
+    assert_eq!(names(&send_signal(&mut world, "yes", json!(1))), ["SignalReceived"]);
+    let why = why_not_taken(&world, "yes", json!(1));
+    assert!(why.starts_with("“ask” was already approved by ada at "), "{why}");
+}
+
+#[test]
 fn why_nothing_takes_a_signal_is_known_of_the_run() {
     let listens = json!({"on_signal": {"s": [{"when": "signal == 1", "to": "block"}]}});
     let mut world = run(json!([

@@ -79,9 +79,12 @@ pub(crate) async fn read_documents(
         config.insert(name, merged);
     }
     if !rules.is_empty() {
-        for begin::SkippedRecord { record, problem } in &skipped {
+        for begin::SkippedRecord { record, problem, is_kept } in &skipped {
             if is_news(record, problem) {
-                tracing::warn!(record, problem, "a broken record of the settings is left out");
+                match is_kept {
+                    false => tracing::warn!(record, problem, "a broken record of the settings is left out"),
+                    true => tracing::warn!(record, problem, "a key of the settings is not known"),
+                }
             }
         }
         config.insert(definition::SKIPPED.to_owned(), begin::skipped_list(&skipped));

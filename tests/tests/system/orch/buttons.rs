@@ -37,8 +37,18 @@ async fn pressed(world: &World, update: u64, person: u64, data: &str) -> Value {
     answer.body
 }
 
+/// What the two buttons of a ping send.
+fn buttons(world: &World, ping: usize) -> [String; 2] {
+    let sent = world.fake.asked();
+    let mut pings = sent
+        .iter()
+        .filter(|asked| asked.body["reply_markup"]["inline_keyboard"][0][0]["callback_data"].is_string());
+    let row = &pings.nth(ping).expect("buttons").body["reply_markup"]["inline_keyboard"][0];
+    [0, 1].map(|at| row[at]["callback_data"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn ov14_a_button_of_the_ping_counts_for_an_approver_and_for_nobody_else() {
+async fn ov14_a_button_of_the_ping_counts_for_an_approver_and_for_what_it_was_shown_for() {
     let world = world().await;
     begin(&world, DARK, SHOP, "Dark mode");
     world
@@ -46,18 +56,44 @@ async fn ov14_a_button_of_the_ping_counts_for_an_approver_and_for_nobody_else() 
             stands(DARK, "In Review")(services) && services.messages.iter().any(|message| !message.is_silent)
         })
         .await;
-    let sent = world.fake.asked();
-    let ping = sent.iter().find(|asked| asked.body["reply_markup"].is_object()).expect("buttons");
-    let button = &ping.body["reply_markup"]["inline_keyboard"][0][0];
-    assert_eq!(button["callback_data"], format!("{DARK} approved"), "{}", ping.body);
+    let [yes, no] = buttons(&world, 0);
+    assert!(yes.len() <= 64 && yes.contains(" approved check_an:1."), "{yes}");
 
-    let refused = pressed(&world, 1, STRANGER, &format!("{DARK} approved")).await;
+    let refused = pressed(&world, 1, STRANGER, &yes).await;
     assert_eq!((&refused["text"], &refused["show_alert"]), (&"nobody who may approve".into(), &true.into()));
     let task = world.client().get("/api/v1/orch/tasks/ET-001").await;
     assert_eq!(task["waits"][0]["step"], "check_analysis_approved", "{task}");
+    let old = pressed(&world, 2, OWNER, &format!("{DARK} approved")).await;
+    assert!(old["text"].as_str().unwrap().starts_with("this button is of an older message"), "{old}");
 
-    let approved = pressed(&world, 2, OWNER, &format!("{DARK} approved")).await;
+    // What was sent back is shown anew: the former message decides nothing about it.
+    let rejected = pressed(&world, 3, OWNER, &no).await;
+    assert_eq!(rejected["show_alert"], false, "{rejected}");
+    world
+        .until("the second ping", |services| {
+            services.messages.iter().filter(|message| !message.is_silent).count() > 1
+        })
+        .await;
+    world.until("the second approval", stands(DARK, "In Review")).await;
+    for (update, data) in [(4, &yes), (5, &no)] {
+        let outdated = pressed(&world, update, OWNER, data).await;
+        let said = "this is asked no more: a newer message asks, about what there is now";
+        assert_eq!((&outdated["text"], &outdated["show_alert"]), (&said.into(), &true.into()), "{data}");
+    }
+    let task = world.client().get("/api/v1/orch/tasks/ET-001").await;
+    assert_eq!(task["waits"][0]["step"], "check_analysis_approved", "{task}");
+
+    let [yes, no] = buttons(&world, 1);
+    let approved = pressed(&world, 6, OWNER, &yes).await;
     assert_eq!(approved["show_alert"], false, "{approved}");
+    for (update, data) in [(7, &yes), (8, &no)] {
+        let again = pressed(&world, update, OWNER, data).await;
+        let text = again["text"].as_str().unwrap();
+        assert!(
+            text.starts_with(&format!("already approved by {OWNER} at 20")) || text == "it is done",
+            "{again}"
+        );
+    }
     world.until("the end", stands(DARK, "Done")).await;
     let task = world.client().get("/api/v1/orch/tasks/ET-001").await;
     let gate =

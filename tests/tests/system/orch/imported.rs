@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::host_clone::git;
-use super::walk::is_told;
+use super::walk::{comments, is_told};
 use super::world::{SHOP, World};
 
 /// ORCH's stage of a task, and whether a job of it is queued; without one the analysis waits for Approved.
@@ -258,5 +258,27 @@ async fn a_task_that_waited_for_a_person_in_orch_stands_in_its_own_stage() {
     for task in &tasks {
         let shown = world.client().get(&format!("/api/v1/orch/tasks/{}", task.item())).await;
         assert_eq!(shown["stage"], task.stage, "{shown}");
+    }
+}
+
+/// Such a state was refused by a run that has ended, and nobody was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn o85_o100_a_state_that_is_set_on_a_task_that_was_done_in_orch_is_answered() {
+    let mut world = World::unserved().await;
+    let task = OrchTask { number: 1, stage: "done", is_queued: false, worked: AGENTS.len() };
+    let issue = task.issue();
+    world.services().open(&issue, SHOP, "Task 1", TEXT);
+    let report = import(&world, &[task]);
+    assert_eq!(report["tasks"][0]["outcome"], "imported", "{report}");
+    world.serve(None);
+    for (at, state) in ["In Progress", "Approved", "Rejected"].into_iter().enumerate() {
+        world.services().set_state(&issue, state, "owner");
+        world
+            .until("the answer", |services| {
+                let said = comments(services, &issue);
+                let told = said.iter().filter(|text| text.starts_with("⚠️ Задача завершена"));
+                told.count() == at + 1 && services.issues[&issue].state == "Done"
+            })
+            .await;
     }
 }

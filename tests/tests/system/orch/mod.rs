@@ -23,5 +23,6 @@ mod staging_suite;
 mod staging_world;
 mod stale_documents;
 mod tripwire;
+mod waits;
 mod walk;
 mod world;

@@ -30,6 +30,7 @@ pub(super) struct Tracker {
     pub(super) issue: String,
     pub(super) names: Arc<Mutex<Scopes>>,
     functions: Arc<Functions>,
+    client: PlaneClient,
 }
 
 type Scopes = BTreeMap<String, UniqueNames>;
@@ -60,7 +61,15 @@ impl Tracker {
         for function in functions_over(client) {
             functions.register(function).unwrap();
         }
-        Self { plane, issue, names: Arc::default(), functions: Arc::new(functions) }
+        let client = client.clone();
+        Self { plane, issue, names: Arc::default(), functions: Arc::new(functions), client }
+    }
+
+    /// Waits until no issue is to be looked at again.
+    pub(super) async fn looked_again(&self) {
+        while self.client.late.is_looking() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Calls a function from a step of a run, with the parameters that all of them take.

@@ -151,7 +151,7 @@ async fn a_state_that_this_engine_sets_while_an_issue_is_looked_at_again_stays()
     tracker.done("plane.set_state", json!({"state": "testing"})).await;
     tracker.fail("PATCH", ServiceFault::LostAnswer);
     tracker.call("plane.set_state", json!({"state": "done"})).await.unwrap_err();
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::timeout(Duration::from_secs(20), tracker.looked_again()).await.expect("the look is over");
     assert_eq!(tracker.plane.state_of(&tracker.issue).as_deref(), Some("Done"));
     assert_eq!(tracker.plane.count("PATCH", "/"), 2);
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use everfold_base::json::Value;
 use everfold_language::definition::input::Checker;
+use everfold_language::definition::similar;
 use serde::Serialize;
 
 /// Records that are named; of more it is said how many there are.
@@ -21,6 +22,9 @@ pub struct SkippedRecord {
     pub record: String,
     /// What is wrong with it.
     pub problem: String,
+    /// It counts all the same: what is named is a key that nothing reads.
+    #[serde(skip)]
+    pub is_kept: bool,
 }
 
 /// Leaves records out of a part of the document `name` that do not fit the schema of their place in `rules`; defaults of
@@ -35,7 +39,7 @@ pub fn keep_sound(rules: &BTreeMap<String, Value>, name: &str, part: &mut Value)
         // The check of the pipeline compiled it.
         let Ok(checker) = Checker::new(schema) else { continue };
         let keys: Vec<&str> = keys.collect();
-        RecordRule { path, checker: &checker }.clean(part, &keys, &mut skipped);
+        RecordRule { path, schema, checker: &checker }.clean(part, &keys, &mut skipped);
     }
     skipped
 }
@@ -66,6 +70,7 @@ pub fn skipped_again(former: Option<&Value>, is_replaced: impl Fn(&str) -> bool,
 
 struct RecordRule<'a> {
     path: &'a str,
+    schema: &'a Value,
     checker: &'a Checker,
 }
 
@@ -77,7 +82,7 @@ impl RecordRule<'_> {
         if rest.is_empty() && !inner.is_object() && !inner.is_array() {
             map.remove(*key);
             let problem = "is no map and no list of records".to_owned();
-            skipped.push(SkippedRecord { record: self.path.to_owned(), problem });
+            skipped.push(SkippedRecord { record: self.path.to_owned(), problem, is_kept: false });
             return;
         }
         let had_records = inner.as_array().is_some_and(|list| !list.is_empty());
@@ -107,13 +112,32 @@ impl RecordRule<'_> {
     /// The record with its defaults; `None`: it does not fit.
     fn fitting(&self, name: &str, record: &Value, skipped: &mut Vec<SkippedRecord>) -> Option<Value> {
         let problems = match self.checker.check(record) {
-            Ok(record) => return Some(record),
+            Ok(sound) => {
+                skipped.extend(self.misspelt(name, record));
+                return Some(sound);
+            }
             Err(problems) => problems,
         };
         let problem = problems.first().map(|problem| problem.message.clone()).unwrap_or_default();
         let problem = problem.chars().take(PROBLEM_CHARS_MAX).collect();
-        skipped.push(SkippedRecord { record: format!("{}.{name}", self.path), problem });
+        skipped.push(SkippedRecord { record: format!("{}.{name}", self.path), problem, is_kept: false });
         None
+    }
+
+    /// Keys of a record that are nearly one that the schema names, and that the record has not.
+    fn misspelt(&self, name: &str, record: &Value) -> Vec<SkippedRecord> {
+        let (Some(known), Some(keys)) = (self.schema["properties"].as_object(), record.as_object()) else {
+            return Vec::new();
+        };
+        let unknown = keys.keys().filter(|key| !known.contains_key(*key));
+        let near = unknown.filter_map(|key| {
+            let near =
+                similar(key, known.keys().map(String::as_str).filter(|known| !keys.contains_key(*known)))?;
+            let problem =
+                format!("nothing reads this key; did you mean {near}? The record counts without it");
+            Some(SkippedRecord { record: format!("{}.{name}.{key}", self.path), problem, is_kept: true })
+        });
+        near.collect()
     }
 }
 
@@ -155,9 +179,22 @@ mod tests {
         assert_eq!(whole, json!({"projects": [{"repo": "d"}]}));
         let mut none = json!({"projects": []});
         assert!(keep_sound(&rules, "team", &mut none).is_empty() && none == json!({"projects": []}));
-        let many: Vec<SkippedRecord> =
-            (0..150).map(|at| SkippedRecord { record: at.to_string(), problem: "bad".to_owned() }).collect();
+        let many: Vec<SkippedRecord> = (0..150)
+            .map(|at| SkippedRecord { record: at.to_string(), problem: "bad".to_owned(), is_kept: false })
+            .collect();
         assert_eq!(skipped_list(&many).as_array().unwrap().len(), 101);
+    }
+
+    #[test]
+    fn a_key_that_is_nearly_a_known_one_is_told_and_its_record_counts() {
+        let schema = json!({"type": "object", "properties": {"repo": {}, "branch": {"default": "main"}}});
+        let rules = BTreeMap::from([("team.projects".to_owned(), schema)]);
+        let mut file = json!({"projects": {"web": {"repo": "w", "brnch": "next", "owner": "ada"}}});
+        let told = keep_sound(&rules, "team", &mut file);
+        assert_eq!(file["projects"]["web"]["repo"], "w");
+        assert_eq!(told.len(), 1, "other keys are the pipeline's own: {told:?}");
+        assert_eq!((told[0].record.as_str(), told[0].is_kept), ("team.projects.web.brnch", true));
+        assert!(told[0].problem.contains("did you mean branch?"), "{told:?}");
     }
 
     #[test]
