@@ -56,31 +56,22 @@ impl Run {
         self.owner.view(self.id).await
     }
 
-    /// Waits until something holds of the run; looks after each of its events. A run that waits for a
+    /// Waits until something holds of the run; looks again when something was recorded of it. A run that waits for a
     /// person or a signal waits here, too.
     ///
     /// # Errors
     /// It cannot be read, or the engine ends.
     pub async fn until(&self, holds: impl Fn(&RunView) -> bool) -> Result<RunView, Fault> {
-        let store = self.owner.store();
         // Before the first look: what comes behind it is heard.
-        let mut events = store.subscribe(store.last_position().next());
-        let stream = StreamId::run(self.id);
+        let mut run = self.owner.store().watch(&StreamId::run(self.id));
         loop {
             let view = self.view().await?;
             if holds(&view) {
                 return Ok(view);
             }
-            loop {
-                let next = tokio::select! {
-                    next = events.next() => next?,
-                    () = self.owner.closing() => {
-                        return Err(ending());
-                    }
-                };
-                if next.iter().any(|event| event.header.stream == stream) {
-                    break;
-                }
+            tokio::select! {
+                changed = run.changed() => changed?,
+                () = self.owner.closing() => return Err(ending()),
             }
         }
     }

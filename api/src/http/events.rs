@@ -17,7 +17,7 @@ use everfold_engine::driver::LiveRun;
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::id::{RunId, Version};
 use everfold_engine::json::Hash;
-use everfold_engine::store::Subscription;
+use everfold_engine::store::StreamWatch;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Deserialize;
@@ -154,7 +154,7 @@ pub(crate) async fn stream(
         return Err(Fault::new(Code::NotYet, message).hint("begin again without Last-Event-ID and `from`"));
     }
     let mut follower = RunFollower {
-        subscription: app.store().subscribe(app.store().last_position().next()),
+        appends: app.store().watch(&StreamId::run(run)),
         run,
         first: Version(from),
         next: Version(from),
@@ -190,7 +190,8 @@ enum StreamItem {
 struct RunFollower {
     app: App,
     run: RunId,
-    subscription: Box<dyn Subscription>,
+    /// Wakes the follower when something was recorded of the run.
+    appends: StreamWatch,
     /// The version that the reader asked for.
     first: Version,
     /// The version to send next.
@@ -255,8 +256,6 @@ impl ChunkSource for RunFollower {
         if let Some(StreamItem::Event(first)) = dropped.find(|item| matches!(item, StreamItem::Event(_))) {
             self.next = first.header.version;
         }
-        // Events that are recorded from here on come by the subscription, those before are read again.
-        self.subscription = self.app.store().subscribe(self.app.store().last_position().next());
         (self.history, self.ended, self.state.sent, self.turn) = (true, false, None, None);
     }
 }
@@ -267,14 +266,16 @@ impl RunFollower {
             self.turn = self.app.history_turn().await;
         }
         let events = self.app.store().read(&StreamId::run(self.run), self.next, CHUNK).await?;
-        if events.is_empty() {
+        let is_all = events.len() < CHUNK;
+        for event in events {
+            self.next = event.header.version.next();
+            self.ready.push_back(StreamItem::Event(Arc::new(event)));
+        }
+        if is_all {
             (self.history, self.turn) = (false, None);
             self.send_state().await;
             let end = self.app.view(self.run).await;
             self.ended = end.is_ok_and(|view| view.status.is_ended() && view.version < self.next);
-        }
-        for event in events {
-            self.send(Arc::new(event));
         }
         Ok(())
     }
@@ -291,43 +292,24 @@ impl RunFollower {
             return Ok(());
         }
         let lines = self.lines.get_or_insert_with(|| app.live(run));
-        let events = tokio::select! {
-            events = self.subscription.next() => events?,
+        tokio::select! {
+            appended = self.appends.changed() => {
+                appended?;
+                self.history = true;
+            }
             changed = lines.changed(), if self.live && !self.state.is_due => {
                 self.state.is_due = changed.is_ok();
                 self.live = changed.is_ok();
-                return Ok(());
             }
             () = tokio::time::sleep(STATE_EVERY.saturating_sub(self.state.age.elapsed())), if self.state.is_due => {
                 self.send_state().await;
-                return Ok(());
             }
             () = tokio::time::sleep(LINE_EVERY), if self.live && self.state.in_line => {
                 self.send_state().await;
-                return Ok(());
             }
-            () = tokio::time::sleep(ASIDE_EVERY) => return Ok(()),
-        };
-        let stream = StreamId::run(self.run);
-        let own: Vec<_> = events.into_iter().filter(|event| event.header.stream == stream).collect();
-        if own.is_empty() {
-            return Ok(());
+            () = tokio::time::sleep(ASIDE_EVERY) => {}
         }
-        for event in own {
-            self.send(event);
-        }
-        self.send_state().await;
-        let view = self.app.view(self.run).await?;
-        self.ended = view.status.is_ended() && view.version < self.next;
         Ok(())
-    }
-
-    fn send(&mut self, event: Arc<Envelope>) {
-        if event.header.version < self.next {
-            return;
-        }
-        self.next = event.header.version.next();
-        self.ready.push_back(StreamItem::Event(event));
     }
 
     async fn send_state(&mut self) {

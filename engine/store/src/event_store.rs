@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use super::append::{Append, Appended, FirstWrite};
 use super::error::{AppendError, ReadError};
 use super::stream_head::{Snapshot, StreamHead};
+use super::stream_watch::StreamWatch;
 use super::writability::Writability;
 use everfold_base::envelope::{Envelope, EventView, StreamId, StreamKind};
 use everfold_base::id::{Position, Version};
@@ -80,6 +81,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// Every event from position `from` on, each once, first the stored ones, then new ones as they
     /// become durable. A slow reader is served from the log, never dropped, never a brake.
     fn subscribe(&self, from: Position) -> Box<dyn Subscription>;
+
+    /// Says when something is appended to a stream from here on. For who waits for one run: a subscription wakes its
+    /// reader for every append of the store.
+    fn watch(&self, stream: &StreamId) -> StreamWatch;
 
     /// Keeps a snapshot; not durable at once, and losing it loses nothing.
     fn save_snapshot<'a>(

@@ -48,6 +48,7 @@ mod sled;
 mod sled_store;
 mod store_core;
 mod stream_head;
+mod stream_watch;
 #[cfg(test)]
 mod tests;
 mod unindexed;
@@ -75,5 +76,6 @@ pub use progress::Progress;
 pub use report::{IndexOpened, OpenReport};
 pub use sled_store::SledStore;
 pub use stream_head::{Snapshot, StreamHead, StreamNote};
+pub use stream_watch::StreamWatch;
 pub use validate::ACTOR_BYTES_MAX;
 pub use writability::Writability;

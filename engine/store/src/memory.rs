@@ -18,6 +18,7 @@ use super::event_store::{EventStore, Subscription};
 use super::index_record::{DedupRecord, HeadRecord, head_after};
 use super::published::PublishedEnd;
 use super::stream_head::{Snapshot, StreamHead};
+use super::stream_watch::{StreamWatch, WatchedStreams};
 use super::validate;
 use super::writability::Writability;
 use super::write_gate::WriteGate;
@@ -50,6 +51,7 @@ pub struct MemoryStore {
     clock: Clock,
     gate: WriteGate,
     published: watch::Sender<PublishedEnd>,
+    watched: Arc<WatchedStreams>,
 }
 
 impl Default for MemoryStore {
@@ -74,7 +76,7 @@ impl MemoryStore {
     fn over(contents: Arc<Mutex<Contents>>, clock: Clock) -> Self {
         let position = Position(lock(&contents).log.len() as u64);
         let published = watch::Sender::new(PublishedEnd { position, closed: false });
-        Self { contents, clock, gate: WriteGate::default(), published }
+        Self { contents, clock, gate: WriteGate::default(), published, watched: Arc::default() }
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -108,7 +110,7 @@ impl MemoryStore {
         let name = append.stream.clone();
         let events: Vec<_> = envelopes(append, &appended).map(Arc::new).collect();
         contents.log.extend(events.iter().cloned());
-        let stream = contents.streams.entry(name).or_insert_with(|| MemoryStream {
+        let stream = contents.streams.entry(name.clone()).or_insert_with(|| MemoryStream {
             head,
             events: Vec::new(),
             snapshot: None,
@@ -117,6 +119,8 @@ impl MemoryStore {
         stream.events.extend(events);
         // Under the lock, so that positions are published in their order.
         self.published.send_modify(|published| published.position = appended.last_position());
+        drop(contents);
+        self.watched.report([&name]);
         Ok(appended)
     }
 }
@@ -210,6 +214,10 @@ impl EventStore for MemoryStore {
         })
     }
 
+    fn watch(&self, stream: &StreamId) -> StreamWatch {
+        self.watched.of(stream)
+    }
+
     fn save_snapshot<'a>(
         &'a self,
         stream: &'a StreamId,
@@ -242,6 +250,7 @@ impl EventStore for MemoryStore {
 
     fn close(&self) -> BoxFuture<'_, Result<(), AppendError>> {
         self.published.send_modify(|published| published.closed = true);
+        self.watched.close();
         Box::pin(ready(Ok(())))
     }
 }

@@ -34,6 +34,7 @@ use super::shutdown::StoreThreads;
 use super::sled::Index;
 use super::store_core::StoreCore;
 use super::stream_head::{Snapshot, StreamHead};
+use super::stream_watch::StreamWatch;
 use super::validate;
 use super::writability::Writability;
 use super::write_gate::{IndexHealth, WriteGate};
@@ -402,6 +403,10 @@ impl EventStore for SledStore {
 
     fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
         Box::new(Follower::new(self.core.clone(), from))
+    }
+
+    fn watch(&self, stream: &StreamId) -> StreamWatch {
+        self.core.watched.of(stream)
     }
 
     fn save_snapshot<'a>(

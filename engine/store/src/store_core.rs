@@ -22,6 +22,7 @@ use super::options::SledOptions;
 use super::published::PublishedEnd;
 use super::recent::Recent;
 use super::sled::Index;
+use super::stream_watch::WatchedStreams;
 use super::unindexed::Unindexed;
 use super::write_gate::{IndexHealth, WriteGate};
 use everfold_base::envelope::StreamId;
@@ -43,6 +44,7 @@ pub(crate) struct StoreCore {
     pub(crate) unindexed: Unindexed,
     pub(crate) checkpoints: CheckpointRequests,
     pub(crate) published: watch::Sender<PublishedEnd>,
+    pub(crate) watched: Arc<WatchedStreams>,
     pub(crate) gate: Arc<WriteGate>,
     pub(crate) lock: Arc<FolderLock>,
     manifest: Mutex<Manifest>,
@@ -71,6 +73,7 @@ impl StoreCore {
             unindexed: Unindexed::default(),
             checkpoints: CheckpointRequests::default(),
             published: watch::Sender::new(PublishedEnd { position, closed: false }),
+            watched: Arc::default(),
             gate,
             lock,
             manifest: Mutex::new(manifest),
@@ -160,10 +163,12 @@ impl StoreCore {
     /// events, or events and not their head.
     pub(crate) fn publish(&self, new_heads: Vec<(StreamId, HeadRecord)>, position: Position) {
         let mut heads = self.heads();
-        for (stream, head) in new_heads {
-            heads.put(stream, head);
+        for (stream, head) in &new_heads {
+            heads.put(stream.clone(), *head);
         }
         self.published.send_modify(|published| published.position = position);
+        drop(heads);
+        self.watched.report(new_heads.iter().map(|(stream, _)| stream));
     }
 
     /// Waits until what the index may show early is published.
@@ -176,5 +181,6 @@ impl StoreCore {
     /// Ends followers: nothing is published any more.
     pub(crate) fn end(&self) {
         self.published.send_modify(|published| published.closed = true);
+        self.watched.close();
     }
 }

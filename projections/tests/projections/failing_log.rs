@@ -9,7 +9,7 @@ use crate::engine::id::{Position, Version};
 use crate::engine::json::Hash;
 use crate::engine::store::{
     Append, AppendError, Appended, EventStore, FirstWrite, MemoryStore, ReadError, Snapshot, StreamHead,
-    Subscription, Writability,
+    StreamWatch, Subscription, Writability,
 };
 use crate::engine::time::Timestamp;
 use futures::future::BoxFuture;
@@ -74,6 +74,10 @@ impl EventStore for FailingLog {
     fn subscribe(&self, from: Position) -> Box<dyn Subscription> {
         let (inner, to_fail, why) = (self.inner.subscribe(from), Arc::clone(&self.to_fail), self.why);
         Box::new(FailingSubscription { inner, to_fail, why })
+    }
+
+    fn watch(&self, stream: &StreamId) -> StreamWatch {
+        self.inner.watch(stream)
     }
 
     fn save_snapshot<'a>(
