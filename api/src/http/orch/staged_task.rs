@@ -12,8 +12,8 @@ use everfold_workflows::agent::PreflightWait;
 
 use super::tracker::tracker_state;
 use crate::body::orch::{
-    StagedPause, StagedPreflight, StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict, StagedWait,
-    StagedWork,
+    StagedPause, StagedPreflight, StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict,
+    StagedWait, StagedWork,
 };
 use crate::orch_import::is_launch;
 
