@@ -61,7 +61,7 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
         RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,
-        RunEvent::GateEvaluated(_) => DECISIONS | STAGES | ROUNDS,
+        RunEvent::GateEvaluated(_) => DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StepCancelRequested(_) => DECISIONS,
         RunEvent::VoteCast(_) => INBOX | DECISIONS,
         RunEvent::ReworkRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
@@ -70,7 +70,7 @@ fn readers(event: &RunEvent) -> u16 {
         }
         RunEvent::TimerFired(_) | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
         RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES | ROUNDS,
-        RunEvent::ProgressReported(_) => ROW,
+        RunEvent::ProgressReported(_) | RunEvent::SearchSet(_) => ROW,
         RunEvent::RunPaused(_)
         | RunEvent::RunResumed(_)
         | RunEvent::BreakpointHit(_)

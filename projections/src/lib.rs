@@ -65,7 +65,7 @@ pub use stages::{
     StagePause, StagePauseKind, StageRow, StageWait, StageWaitKind, StageWork, StagesModel, StagesView,
     Standing, WorkKind,
 };
-pub use step_figures::{StepFigures, StepFiguresRow, StepTimesRow, StepsOfRun, TimeFigures};
+pub use step_figures::{GateFiguresRow, StepFigures, StepFiguresRow, StepTimesRow, StepsOfRun, TimeFigures};
 pub use storage::StorageError;
 pub use timeline::{AttemptFailure, AttemptRow, AttemptRowEnd, attempts};
 pub use write_batch::WriteBatch;

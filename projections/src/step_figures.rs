@@ -10,6 +10,7 @@ use everfold_base::failure::FailureKind;
 use everfold_base::id::{AttemptId, Round, StepId, StepPath};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, StopReason, TimerKind};
+use everfold_core::policy::Verdict;
 use serde::Serialize;
 
 use crate::event_readers::{STEP_FIGURES, passed_over};
@@ -50,6 +51,15 @@ struct StepOfRun {
     queue: Vec<Stretch>,
     machine: Vec<Stretch>,
     people: Vec<Stretch>,
+    gates: BTreeMap<String, GateOfRun>,
+}
+
+/// What one run tells of a gate.
+#[derive(Debug, Default)]
+struct GateOfRun {
+    judged: u64,
+    failed: u64,
+    took_ms: u64,
 }
 
 impl StepsOfRun {
@@ -115,6 +125,13 @@ impl StepsOfRun {
                 }
             }
             RunEvent::AttemptLost(event) => self.ended(&event.id, at, true),
+            RunEvent::GateEvaluated(event) if event.verdict != Verdict::Skipped => {
+                let gate = self.step(&event.id.path).gates.entry(event.gate.clone()).or_default();
+                gate.judged += 1;
+                gate.failed += u64::from(event.verdict == Verdict::Fail);
+                gate.took_ms = gate.took_ms.saturating_add(event.took_ms);
+            }
+            RunEvent::GateEvaluated(_) => {}
             RunEvent::UsageRecorded(event) => {
                 let cost = &mut self.step(&event.id.path).cost_micros;
                 *cost = cost.saturating_add(event.usage.cost_micros);
@@ -252,6 +269,14 @@ struct StepSums {
     cost_micros: u64,
     machine: Vec<u64>,
     people: Vec<u64>,
+    gates: BTreeMap<String, GateSums>,
+}
+
+#[derive(Debug, Default)]
+struct GateSums {
+    judged: u64,
+    failed: u64,
+    took: Vec<u64>,
 }
 
 impl StepFigures {
@@ -272,6 +297,12 @@ impl StepFigures {
             if !of_run.people.is_empty() {
                 sums.people.push(covered(of_run.people));
             }
+            for (gate, of_run) in of_run.gates {
+                let gate = sums.gates.entry(gate).or_default();
+                gate.judged += of_run.judged;
+                gate.failed += of_run.failed;
+                gate.took.push(of_run.took_ms);
+            }
         }
     }
 
@@ -286,6 +317,7 @@ impl StepFigures {
             failed_attempts: sums.failed,
             machine: TimeFigures::of(sums.machine),
             people: TimeFigures::of(sums.people),
+            gates: sums.gates.into_iter().map(GateFiguresRow::of).collect(),
             cost_usd: usd(sums.cost_micros),
         };
         let mut rows: Vec<StepFiguresRow> = self.steps.into_iter().map(row).collect();
@@ -331,8 +363,29 @@ pub struct StepFiguresRow {
     pub machine: Option<TimeFigures>,
     /// How long it waited for people; none: it asked nothing.
     pub people: Option<TimeFigures>,
+    /// Its gates that were judged, by name.
+    pub gates: Vec<GateFiguresRow>,
     /// What it cost in all of them, in US dollars.
     pub cost_usd: String,
+}
+
+/// A gate's figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GateFiguresRow {
+    /// The gate.
+    pub gate: String,
+    /// How often it was judged in all of the runs, open ones included.
+    pub judged: u64,
+    /// How often it failed.
+    pub failed: u64,
+    /// How long its probes took in a run.
+    pub took: Option<TimeFigures>,
+}
+
+impl GateFiguresRow {
+    fn of((gate, sums): (String, GateSums)) -> Self {
+        Self { gate, judged: sums.judged, failed: sums.failed, took: TimeFigures::of(sums.took) }
+    }
 }
 
 /// How long something took in each run that had it.

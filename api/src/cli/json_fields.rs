@@ -2,30 +2,36 @@
 //!
 //! Law: a thing is each item of a list, each card of a board, each line of JSON Lines, else the answer itself. A field that
 //! the routes know and a thing does not have is null; one that neither knows is refused; one that is named twice counts once.
+//! A path (`failure.code`) chooses what stands there.
 
 use everfold_engine::definition::similar;
 use serde_json::{Map, Value};
 
+use crate::chosen_fields::ChosenFields;
 use crate::fault::{Code, Fault};
 
 /// The answer with the chosen fields alone.
 ///
 /// # Errors
-/// No thing of the answer has a field of that name, and no answer of any route has.
+/// No thing of the answer has a field of that name, and no answer of any route has; or a name is none.
 pub(super) fn chosen(answer: Value, fields: &[String]) -> Result<Value, Fault> {
     if fields.is_empty() {
         return Ok(answer);
     }
+    let chosen = ChosenFields::parse(fields.iter().map(String::as_str)).ok_or_else(|| {
+        Fault::new(Code::Usage, "--json: it takes at most 100 names of fields, with commas between them")
+            .hint("--json=id,status,failure.code")
+    })?;
     let mut names = Vec::new();
     for thing in things(&answer) {
         names.extend(thing.keys().filter(|name| !names.contains(*name)).cloned().collect::<Vec<_>>());
     }
-    for field in fields {
-        if !names.contains(field) && !is_known(field) {
-            return Err(unknown(field, &names));
+    for head in chosen.heads() {
+        if !names.iter().any(|name| name == head) && !is_known(head) {
+            return Err(unknown(head, &names));
         }
     }
-    Ok(cut(answer, fields))
+    Ok(cut(answer, &chosen))
 }
 
 /// The lists of an answer whose items are the things that were asked for.
@@ -45,9 +51,9 @@ fn things(answer: &Value) -> Vec<&Map<String, Value>> {
     }
 }
 
-fn cut(answer: Value, fields: &[String]) -> Value {
+fn cut(answer: Value, fields: &ChosenFields) -> Value {
     match answer {
-        Value::Array(items) => items.into_iter().map(|item| cut_thing(item, fields)).collect(),
+        Value::Array(items) => items.into_iter().map(|item| fields.of(item)).collect(),
         Value::Object(mut whole) => {
             if let Some(list) = list_of(&whole) {
                 let items = whole[list].take();
@@ -63,22 +69,7 @@ fn cut(answer: Value, fields: &[String]) -> Value {
                 whole.insert("columns".to_owned(), columns);
                 return Value::Object(whole);
             }
-            cut_thing(Value::Object(whole), fields)
-        }
-        other => other,
-    }
-}
-
-fn cut_thing(thing: Value, fields: &[String]) -> Value {
-    match thing {
-        Value::Object(mut whole) => {
-            let mut chosen = Map::new();
-            for field in fields {
-                if !chosen.contains_key(field) {
-                    chosen.insert(field.clone(), whole.remove(field).unwrap_or(Value::Null));
-                }
-            }
-            Value::Object(chosen)
+            fields.of(Value::Object(whole))
         }
         other => other,
     }
@@ -142,6 +133,9 @@ mod tests {
             assert_eq!(of(&whole, "").unwrap(), whole);
         }
         assert_eq!(of(&run, "id,origin").unwrap(), json!({ "id": 1, "origin": null }));
+        let page = page(&json!({ "id": 1, "failure": { "code": "E", "kind": "exec" } }));
+        let cut = json!({ "items": [{ "failure": { "code": "E" } }], "next_cursor": null });
+        assert_eq!(of(&page, "failure.code").unwrap(), cut);
         assert_eq!(of(&json!({ "items": [] }), "id").unwrap(), json!({ "items": [] }));
     }
 

@@ -354,6 +354,7 @@ fn word(event: &RunEvent) -> Option<&'static str> {
         | RunEvent::TimerFired(_)
         | RunEvent::UsageRecorded(_)
         | RunEvent::ProgressReported(_)
+        | RunEvent::SearchSet(_)
         | RunEvent::RunCancelled(_)
         | RunEvent::RunSucceeded(_)
         | RunEvent::RunFailed(_)

@@ -169,6 +169,8 @@ codes! {
     QueryTooLarge = "EF0286", 422, 2, "the query takes too much",
         "A query may take 10 seconds, and all queries together hold 256 MiB. The hint says what makes it smaller: columns that rows are found by, fewer runs, \
          and naming the runs where a table is folded run by run.";
+    BadFields = "EF0287", 422, 2, "the fields cannot be chosen",
+        "`fields` names members of a list's rows, with commas between them: id,status,failure.code. The document at /api lists them; the hint has the likely one.";
 
     Refused = "EF0301", 409, 4, "not possible in this state",
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";

@@ -56,6 +56,7 @@ pub(super) const DECISION_FIELDS: RowFields = RowFields {
         of("actor", Text),
         of("step", Text),
         of("round", Whole),
+        of("attempt", Whole),
         of("kind", Word(decisions)),
         of("gate", Text),
         of("verdict", Word(verdicts)),
@@ -67,6 +68,7 @@ pub(super) const DECISION_FIELDS: RowFields = RowFields {
         of("comment", Text),
         of("decision", Text),
         of("due", Time),
+        of("route", Text),
         of("used", Whole),
         of("max", Whole),
     ],
@@ -85,6 +87,7 @@ pub(super) const GATE_FIELDS: RowFields = RowFields {
         of("actor", Text),
         of("step", Text),
         of("round", Whole),
+        of("attempt", Whole),
         of("gate", Text),
         of("verdict", Word(verdicts)),
         of("reason", Text),
@@ -95,6 +98,37 @@ pub(super) const GATE_FIELDS: RowFields = RowFields {
     absent: &[
         ("pipeline", "the parameter `pipeline` asks for it"),
         ("title", "`GET /audit/decisions` has titles of runs"),
+    ],
+};
+
+/// Of attempts of all runs: `GET /attempts`.
+pub(super) const ATTEMPT_FIELDS: RowFields = RowFields {
+    list: "attempts",
+    known: &[
+        of("run", Text),
+        of("short_id", Text),
+        of("pipeline", Text),
+        of("step", Text),
+        of("round", Whole),
+        of("attempt", Whole),
+        of("kind", Text),
+        of("scheduled_at", Time),
+        of("started_at", Time),
+        of("end.at", Time),
+        of("end.failure.kind", Word(failure_kinds)),
+        of("end.failure.code", Text),
+        of("end.failure.message", Text),
+        of("end.failure.hint", Text),
+        of("end.failure.exit_code", Whole),
+        of("end.commit", Text),
+        of("waited_ms", Whole),
+        of("worked_ms", Whole),
+    ],
+    absent: &[
+        ("ended_at", "ask for `end.at`"),
+        ("failure", "ask for `end.failure`, as in `end.failure.kind == 'timeout'`"),
+        ("status", "ask for `end == null` (it goes on) or `end.failure != null` (it failed)"),
+        ("labels", "`GET /runs` asks for labels of runs"),
     ],
 };
 
@@ -201,6 +235,10 @@ fn outcomes() -> Vec<&'static str> {
     vec!["started", "held", "signalled", "deferred", "kept", "ignored", "refused", "parked"]
 }
 
+fn failure_kinds() -> Vec<&'static str> {
+    everfold_engine::failure::FailureKind::ALL.iter().map(|kind| kind.as_str()).collect()
+}
+
 fn verdicts() -> Vec<&'static str> {
     vec!["pass", "fail", "pending", "skipped"]
 }
@@ -222,6 +260,7 @@ mod tests {
             ("/inbox", TASK_FIELDS),
             ("/audit/decisions", DECISION_FIELDS),
             ("/audit/gates", GATE_FIELDS),
+            ("/attempts", ATTEMPT_FIELDS),
             ("/hooks", DELIVERY_FIELDS),
             ("/notices", NOTICE_FIELDS),
             ("/orch/tasks", STAGED_TASK_FIELDS),

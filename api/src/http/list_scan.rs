@@ -113,6 +113,11 @@ impl<'a, T: Serialize> ListScan<'a, T> {
         self.scan.as_ref().is_some_and(|scan| is_short && scan.looked_at() < LOOKED_AT_MAX)
     }
 
+    /// Whether another part is to be read, where rows of parts may be few.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.items.len() < self.limit && (self.scan.is_none() || self.goes_on())
+    }
+
     /// What was found; `has_more` rows behind the last part that was read.
     pub(super) fn found(self, has_more: bool) -> FoundRows<T> {
         let is_short = self.items.len() < (self.limit / 2).max(1);

@@ -12,6 +12,7 @@ mod access;
 mod answer;
 mod app;
 mod artefacts;
+mod attempts;
 mod audit;
 mod backtest;
 #[cfg(test)]
@@ -34,7 +35,6 @@ mod graphs;
 mod health;
 mod hooks;
 mod inbox;
-mod label_filter;
 mod layers;
 mod limited_runs;
 mod limits;

@@ -14,12 +14,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::app::{App, BODY_BYTES_MAX};
+use super::document::chosen_rows::chosen;
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
-    access, artefacts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control, diff,
-    events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp, moments,
-    notices, orch, pipeline_stats, pipelines, projections, queries, read_turns, rerun, role_check, runs,
-    schedules, signals, spend, state, stats, store, stream, why, worker_reports, workers,
+    access, artefacts, attempts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control,
+    diff, events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp,
+    moments, notices, orch, pipeline_stats, pipelines, projections, queries, read_turns, rerun, role_check,
+    runs, schedules, signals, spend, state, stats, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -64,6 +65,9 @@ fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router
     routes
         .fallback(role_check::no_route)
         .method_not_allowed_fallback(role_check::no_method)
+        .layer(middleware::from_fn(|request: Request, next: middleware::Next| {
+            chosen(document(), request, next)
+        }))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), role_check::checked))
         .layer(middleware::from_fn_with_state(Arc::clone(node.metrics()), count))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -121,6 +125,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(state::definition))
         .routes(routes!(graphs::of_run))
         .routes(routes!(state::timeline))
+        .routes(routes!(attempts::list))
         .routes(routes!(audit::of_run))
         .routes(routes!(state::replay, state::replay_by))
         .routes(routes!(logs::log))

@@ -24,7 +24,6 @@ use super::app::App;
 use super::credentials::credentials;
 use super::extract::{JsonBody, Params, Path, bad_key, once};
 use super::filter::{SortAnswer, SortedPage, compiled, moment_of};
-use super::label_filter;
 use super::parameters::{limit, min_position, moment, wait};
 use super::pipeline_source::source;
 use super::read_turns::ReadTurns;
@@ -34,6 +33,7 @@ use crate::access::Caller;
 use crate::body::filter::FilterAnswer;
 use crate::body::start::CreateBody;
 use crate::fault::{Code, Fault};
+use crate::label_filter;
 use crate::node::{CursorOf, EndTurn, PagedList, SortedPlace, StartRun, StartedRun};
 use crate::schema;
 use crate::view::RunView;
@@ -240,6 +240,7 @@ fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
         top: None,
         step: params.step.clone(),
         awaiting: params.awaiting.clone(),
+        search: None,
         asked: None,
     })
 }

@@ -40,6 +40,8 @@ pub(crate) enum CursorOf {
     TaskReviews = 12,
     /// Runs in the order of a field; [`SortedPlace`] holds what else its cursors say.
     RunsSorted = 13,
+    /// Attempts of all runs: the run's place, and how many of its attempts stand before.
+    Attempts = 14,
 }
 
 /// A list whose parts are asked for one after the other.

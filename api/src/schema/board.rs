@@ -33,8 +33,23 @@ pub(crate) struct StepFiguresSchema {
     machine: Option<TimeFiguresSchema>,
     /// How long it waited for people in a run. Null: it asked nothing.
     people: Option<TimeFiguresSchema>,
+    /// Its gates that were judged, by name.
+    gates: Vec<GateFiguresSchema>,
     /// In all of the runs, in US dollars.
     cost_usd: String,
+}
+
+/// A gate's figures.
+#[derive(ToSchema, Serialize)]
+#[schema(as = GateFigures)]
+pub(crate) struct GateFiguresSchema {
+    gate: String,
+    /// How often it was judged in all of the runs, open ones included.
+    judged: u64,
+    /// How often it failed.
+    failed: u64,
+    /// How long its probes took in a run.
+    took: Option<TimeFiguresSchema>,
 }
 
 /// How long something took in each run that had it.

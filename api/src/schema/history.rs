@@ -87,6 +87,29 @@ pub(crate) struct AttemptRowSchema {
     end: Option<AttemptEndSchema>,
 }
 
+/// An attempt with its run.
+#[derive(ToSchema, Serialize)]
+#[schema(as = RunAttempt)]
+pub(crate) struct RunAttemptSchema {
+    run: RunIdSchema,
+    short_id: String,
+    /// The run's pipeline.
+    pipeline: String,
+    /// The step, or an item of it.
+    step: String,
+    round: u32,
+    attempt: u32,
+    /// The executor; empty where it is not told again.
+    kind: String,
+    scheduled_at: TimeSchema,
+    started_at: Option<TimeSchema>,
+    end: Option<AttemptEndSchema>,
+    /// From its schedule to its begin.
+    waited_ms: Option<u64>,
+    /// From its begin to its end.
+    worked_ms: Option<u64>,
+}
+
 /// How an attempt ended.
 #[derive(ToSchema, Serialize)]
 #[schema(as = AttemptEnd)]

@@ -28,8 +28,8 @@ pub(crate) use access::{RoleSchema, TokenSchema};
 pub(crate) use board::{GroupBySchema, StatsSchema, StepFiguresSchema, TimeFiguresSchema};
 pub(crate) use budget::{AmountSchema, MeasureSchema, OnOverSchema, PeriodSchema};
 pub(crate) use history::{
-    AttemptRowSchema, DecisionSchema, EventLineSchema, ListedDecisionSchema, RunDecisionSchema,
-    StreamEventSchema, VerdictSchema,
+    AttemptRowSchema, DecisionSchema, EventLineSchema, ListedDecisionSchema, RunAttemptSchema,
+    RunDecisionSchema, StreamEventSchema, VerdictSchema,
 };
 pub(crate) use id::{HashSchema, MomentOfBodySchema, RunIdSchema, TimeSchema};
 pub(crate) use line::{BreakerViewSchema, LimitsAnswerSchema, WaitingSchema};

@@ -171,6 +171,8 @@ pub(crate) struct RunRowSchema {
     note: Option<String>,
     /// Addresses and filters.
     labels: BTreeMap<String, String>,
+    /// What it is found by beside its labels: texts, numbers, times, bools, lists of texts.
+    search: BTreeMap<String, Value>,
     /// The people that it waits for: of what the run awaits, the part that is of people.
     awaits: Vec<AwaitsSchema>,
     /// When it ended.

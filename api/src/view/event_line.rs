@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SignalTaker, Spent};
+use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SearchValue, SignalTaker, Spent};
 use everfold_engine::failure::Failure;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
@@ -139,6 +139,13 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::TimerSet(event) => format!("{} at {}", word(&event.timer.kind), word(&event.at)),
         RunEvent::TimerFired(event) => word(&event.timer.kind),
         RunEvent::ProgressReported(event) => event.progress.to_string(),
+        RunEvent::SearchSet(event) => {
+            let one = |(name, value): (&String, &Option<SearchValue>)| match value {
+                Some(value) => format!("{name} = {}", value.json()),
+                None => format!("{name} taken away"),
+            };
+            cut(&event.values.iter().map(one).collect::<Vec<_>>().join(", "), 100)
+        }
         RunEvent::UsageRecorded(event) => {
             format!("{} + {} tokens", event.usage.input_tokens, event.usage.output_tokens)
         }

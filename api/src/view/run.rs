@@ -48,6 +48,8 @@ pub struct RunView {
     pub title: Option<String>,
     /// Addresses and filters.
     pub labels: BTreeMap<String, String>,
+    /// What it is found by beside its labels: texts, numbers, times, bools, lists of texts.
+    pub search: BTreeMap<String, Value>,
     /// What it is doing.
     #[schema(value_type = schema::RunStatusSchema)]
     pub status: RunStatus,
@@ -207,6 +209,7 @@ impl RunView {
             number_key: state.number().map(|given| given.key.clone()),
             title: state.title().map(|title| one_line(title).into_owned()),
             labels: state.labels().clone(),
+            search: state.search().iter().map(|(name, value)| (name.clone(), value.json())).collect(),
             status: state.status(),
             version: state.version(),
             started_by: by.to_string(),

@@ -345,3 +345,158 @@ fn property(document: &Value, schema: &Value, name: &str) -> Value {
         parts.map(|part| property(document, &resolved(document, part), name)).find(|found| !found.is_null());
     found.unwrap_or_default()
 }
+
+#[tokio::test]
+async fn fields_leave_the_rows_of_a_list_with_the_chosen_members_and_change_no_part_of_it() {
+    let api = five_runs().await;
+    let (status, page) = api.get("/api/v1/runs?fields=title,status,failure.code,cost&limit=2").await;
+    let row = |title: &str, status: &str, failure: Value| json!({ "title": title, "status": status, "failure": failure, "cost": 0.0 });
+    let items = json!([row("n5", "failed", json!({ "code": "ODD" })), row("n4", "succeeded", Value::Null)]);
+    assert_eq!((status, &page["items"]), (200, &items), "{page}");
+    // A cursor goes on with other fields, or with whole rows.
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let (_, rest) = api.get(&format!("/api/v1/runs?cursor={cursor}&fields=title")).await;
+    let row = |title: &str| json!({ "title": title });
+    assert_eq!(rest["items"], json!([row("n3"), row("n2"), row("n1")]), "{rest}");
+    let (_, whole) = api.get(&format!("/api/v1/runs?cursor={cursor}&limit=1")).await;
+    assert!(whole["items"][0]["id"].is_string(), "{whole}");
+    let (_, page) = api.get(&asked("status == 'failed'", "&fields=labels.team&sort=started")).await;
+    let row = |team: &str| json!({ "labels": { "team": team } });
+    assert_eq!(
+        (&page["items"], &page["filter"]["looked_at"]),
+        (&json!([row("red"), row("blue"), row("blue")]), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn a_field_that_no_row_of_a_list_has_is_refused_with_the_likely_one() {
+    let api = five_runs().await;
+    for (query, hint) in [
+        ("runs?fields=stauts", "did you mean `status`?"),
+        ("runs?fields=id,failure.cod", "did you mean `failure.code`?"),
+        ("runs?fields=", "fields=id,status,failure.code"),
+        ("runs?fields=id&fields=title", "fields=id,status,failure.code"),
+        ("inbox?fields=titel", "did you mean `title`?"),
+        ("audit/gates?fields=verdikt", "did you mean `verdict`?"),
+        ("runs/@/events?fields=versoin", "did you mean `version`?"),
+    ] {
+        let (status, problem) = api.get(&format!("/api/v1/{query}")).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0287")), "{query}: {problem}");
+        assert_eq!(problem["hint"], hint, "{query}");
+    }
+    let (status, problem) = api.get("/api/v1/runs/@?fields=id").await;
+    assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "one run is no list: {problem}");
+}
+
+/// Each list takes the parameter, by what the document says of it.
+#[tokio::test]
+async fn every_list_takes_fields() {
+    let api = five_runs().await;
+    let document = everfold_api::http::document();
+    let mut lists = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let mut parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        if !parameters.any(|parameter| parameter["name"] == "fields") {
+            continue;
+        }
+        let answer = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let page = document.pointer(&answer["$ref"].as_str().unwrap()[1..]).unwrap();
+        let row = &page["properties"]["items"]["items"];
+        let row = row["$ref"].as_str().map_or(row, |reference| document.pointer(&reference[1..]).unwrap());
+        let Some((name, _)) = row["properties"].as_object().and_then(|fields| fields.iter().next()) else {
+            continue;
+        };
+        let filled = path.replace("{run}", "@").replace("{source}", "-").replace("{name}", "orch");
+        let (status, page) = api.get(&format!("{filled}?fields={name}")).await;
+        if status == 200 {
+            let is_cut = |item: &Value| item.as_object().unwrap().keys().eq([name]);
+            assert!(page["items"].as_array().unwrap().iter().all(is_cut), "{filled}: {page}");
+        } else {
+            assert_ne!((status, &problem_code(&page)), (422, &json!("EF0211")), "{filled}: {page}");
+        }
+        lists += 1;
+    }
+    assert!(lists >= 15, "{lists}");
+}
+
+fn problem_code(problem: &Value) -> Value {
+    problem["code"].clone()
+}
+
+#[tokio::test]
+async fn decisions_are_asked_for_by_their_attempt_and_their_route() {
+    let api = five_runs().await;
+    let encode = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    for (list, expression, rows) in [
+        ("audit/gates", "attempt == 1 && verdict == 'fail'", 3),
+        ("audit/gates", "attempt > 1", 0),
+        ("audit/decisions", "kind == 'gate' && attempt == 1", 5),
+        ("audit/decisions", "route != null", 0),
+    ] {
+        let (status, page) = api.get(&format!("/api/v1/{list}?filter={}", encode(expression))).await;
+        assert_eq!(
+            (status, page["items"].as_array().map(Vec::len)),
+            (200, Some(rows)),
+            "{list} {expression}: {page}"
+        );
+    }
+}
+
+const INVOICE: &str = "\
+name: invoice
+input: { type: object, required: [amount], properties: { amount: { type: number }, who: { type: string } } }
+search:
+  amount: { type: number, value: \"${input.amount}\" }
+  customer: \"${input.?who.orValue(null)}\"
+  due: { type: time, value: \"2026-11-20T09:00:00Z\" }
+  verdict: { type: text }
+steps:
+  - { id: pay, function: everfold.noop }
+output: \"${run.search}\"
+";
+
+#[tokio::test]
+async fn runs_are_found_by_what_their_pipeline_says_with_types() {
+    let api = Api::new();
+    for (amount, who) in [(json!(250), Some("acme")), (json!(99.5), Some("globex")), (json!(1000), None)] {
+        let mut input = json!({ "amount": amount });
+        if let Some(who) = who {
+            input["who"] = json!(who);
+        }
+        let body = json!({ "definition": INVOICE, "input": input, "title": format!("of {amount}") });
+        let (status, run) = api.post("/api/v1/runs", body).await;
+        assert_eq!(status, 201, "{run}");
+        api.until(run["id"].as_str().unwrap(), "succeeded").await;
+    }
+    let (_, page) =
+        api.get(&asked("search.amount > 100", "&sort=-search.amount&fields=title,search.amount")).await;
+    let row = |title: &str, amount: u16| json!({ "title": title, "search": { "amount": amount } });
+    assert_eq!(page["items"], json!([row("of 1000", 1000), row("of 250", 250)]), "{page}");
+    assert_eq!(page["filter"]["by_index"], json!(["search.amount"]));
+    for (expression, wanted) in [
+        ("search.customer == 'acme'", vec!["of 250"]),
+        ("search.customer == null", vec!["of 1000"]),
+        ("search.amount < 100.0 && search.due < now", vec!["of 99.5"]),
+        ("search.amount in [250, 99.5]", vec!["of 99.5", "of 250"]),
+    ] {
+        let (status, page) = api.get(&asked(expression, "")).await;
+        assert_eq!((status, titles(&page)), (200, wanted), "{expression}: {page}");
+    }
+    let (_, run) = api.get("/api/v1/runs/@").await;
+    assert_eq!(run["search"], json!({ "amount": 1000, "due": "2026-11-20T09:00:00.000Z" }));
+    let output =
+        json!({ "amount": 1000, "customer": null, "due": "2026-11-20T09:00:00.000Z", "verdict": null });
+    assert_eq!(run["output"], output);
+    let (_, past) = api.get("/api/v1/runs/@/state?version=1").await;
+    assert_eq!(past["search"], json!({}), "before it was set");
+    let (_, found) =
+        api.get(&format!("/api/v1/runs/@/bisect?expression={}", "search.amount%20%3E%20100")).await;
+    assert_eq!(found["first"]["version"], 2, "{found}");
+    let (_, stats) = api.get("/api/v1/stats?by=search.customer").await;
+    assert_eq!(stats["grouped"]["groups"].as_array().unwrap().len(), 3, "{stats}");
+    let wrong =
+        json!({ "definition": INVOICE.replace("number, value", "time, value"), "input": { "amount": 1 } });
+    let (status, problem) = api.post("/api/v1/runs", wrong).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(status == 422 && detail.contains("“amount” is a time, not a number"), "{status} {problem}");
+}

@@ -39,6 +39,7 @@ fn reads_of_moments(run: &str, pipeline: &str, task: &str) -> Vec<(&'static str,
     vec![
         ("/api/v1/runs", "/api/v1/runs".to_owned()),
         ("/api/v1/board", "/api/v1/board".to_owned()),
+        ("/api/v1/attempts", "/api/v1/attempts".to_owned()),
         ("/api/v1/stats", "/api/v1/stats".to_owned()),
         ("/api/v1/insights", "/api/v1/insights".to_owned()),
         ("/api/v1/spend", "/api/v1/spend".to_owned()),

@@ -132,3 +132,73 @@ async fn figures_say_of_how_many_runs_they_are() {
     let (status, problem) = api.get("/api/v1/pipelines/nothing/stats").await;
     assert_eq!(status, 404, "{problem}");
 }
+
+const GATED: &str = "
+name: tries
+steps:
+  - id: a
+    function: everfold.noop
+    max_rounds: 2
+    gates:
+      - { id: first, expression: 'true' }
+      - { id: second, expression: 'step.round == 2', on_fail: { rework: a } }
+";
+
+#[tokio::test]
+async fn gates_have_their_counts_and_times() {
+    let api = Api::new();
+    for _ in 0..2 {
+        let (_, run) = api.post("/api/v1/runs", json!({ "definition": GATED })).await;
+        api.until(run["id"].as_str().unwrap(), "succeeded").await;
+    }
+    let (_, stats) = api.stats("").await;
+    let gates: Vec<_> = step(&stats, "a")["gates"].as_array().unwrap().iter().collect();
+    let counts: Vec<_> = gates
+        .iter()
+        .map(|gate| json!([gate["gate"], gate["judged"], gate["failed"], gate["took"]["runs"]]))
+        .collect();
+    assert_eq!(counts, [json!(["first", 4, 0, 2]), json!(["second", 4, 2, 2])], "{stats}");
+}
+
+#[tokio::test]
+async fn attempts_of_all_runs_are_listed_in_parts_as_their_timelines_have_them() {
+    let api = Api::new();
+    let mut wanted = Vec::new();
+    for _ in 0..3 {
+        let run = api.tried("approve").await;
+        let (_, timeline) = api.get(&format!("/api/v1/runs/{run}/timeline")).await;
+        let rows = timeline["items"].as_array().unwrap().clone();
+        let row = |mut row: Value| {
+            row["run"] = json!(run);
+            row
+        };
+        wanted.splice(0..0, rows.into_iter().map(row));
+    }
+    let position = api.held.node().store().last_position();
+    for limit in [1, 2, 7, 100] {
+        let (mut found, mut rest) = (Vec::new(), String::new());
+        loop {
+            let (status, page) =
+                api.get(&format!("/api/v1/attempts?limit={limit}&min_position={position}{rest}")).await;
+            assert_eq!(status, 200, "{page}");
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= limit);
+            found.extend(items.iter().cloned());
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            rest = format!("&cursor={cursor}");
+        }
+        for row in &mut found {
+            let row = row.as_object_mut().unwrap();
+            assert_eq!(row["pipeline"], "tries");
+            ["short_id", "pipeline", "waited_ms", "worked_ms"].map(|name| row.remove(name).unwrap());
+        }
+        assert_eq!(found, wanted, "{limit}");
+    }
+    let late = "filter=step%20%3D%3D%20'late'%20%26%26%20end.failure%20!%3D%20null";
+    let (status, page) = api.get(&format!("/api/v1/attempts?{late}&fields=step,attempt")).await;
+    let attempts: Vec<_> = page["items"].as_array().unwrap().iter().map(|row| &row["attempt"]).collect();
+    assert_eq!(
+        (status, attempts),
+        (200, vec![&json!(1), &json!(2), &json!(1), &json!(2), &json!(1), &json!(2)])
+    );
+}

@@ -11,6 +11,13 @@ const COUNTED: &str = "\
 name: counted
 input: { type: object, required: [n], properties: { n: { type: integer } } }
 labels: { team: \"${input.n > 2 ? 'blue' : 'red'}\", n: \"${input.n}\" }
+search:
+  n: \"${input.n}\"
+  half: \"${double(input.n) / 2.0}\"
+  kind: \"${input.n % 2 == 0 ? 'even' : 'odd'}\"
+  due: { type: time, value: \"2026-11-2${input.n}T09:00:00Z\" }
+  large: \"${input.n > 3}\"
+  tags: [numbers, \"n${input.n}\"]
 steps:
   - id: pass
     gates:
@@ -108,6 +115,28 @@ fn question() -> impl Strategy<Value = (String, String)> {
     });
     let label =
         Just(("has(labels.item)".to_owned(), "json_extract(labels, '$.item') is not null".to_owned()));
+    let number = (prop_oneof![Just(">"), Just("<="), Just("==")], 0..8_u8).prop_map(|(how, n)| {
+        let sql = format!(
+            "id in (select run from search where name = 'n' and number {} {n})",
+            how.replace("==", "=")
+        );
+        (format!("search.n {how} {n}"), sql)
+    });
+    let kind = prop_oneof![Just("even"), Just("odd")].prop_map(|kind| {
+        (format!("search.kind == '{kind}'"), format!("json_extract(search, '$.kind') = '{kind}'"))
+    });
+    let due = (1..8_u8).prop_map(|day| {
+        let sql = format!(
+            "id in (select run from search where name = 'due' and value < '2026-11-2{day}T09:00:00.000Z')"
+        );
+        (format!("search.due < timestamp('2026-11-2{day}T09:00:00Z')"), sql)
+    });
+    let tag = (1..8_u8).prop_map(|n| {
+        let sql = format!(
+            "exists (select 1 from search s, json_each(s.value) t where s.run = runs.id and s.name = 'tags' and t.value = 'n{n}')"
+        );
+        (format!("'n{n}' in search.tags"), sql)
+    });
     let title = (1..7_u8).prop_map(|n| (format!("title == 'n{n}'"), format!("title = 'n{n}'")));
     let code = Just(("failure.code == 'ODD'".to_owned(), "failure_code = 'ODD'".to_owned()));
     let failed = Just(("step_counts.failed > 0".to_owned(), "steps_failed > 0".to_owned()));
@@ -120,7 +149,8 @@ fn question() -> impl Strategy<Value = (String, String)> {
         (format!("'{step}' in active_steps"), sql)
     });
     let leaf = prop_oneof![
-        status, statuses, pipeline, team, label, title, code, failed, version, position, open, step
+        status, statuses, pipeline, team, label, number, kind, due, tag, title, code, failed, version,
+        position, open, step
     ];
     leaf.prop_recursive(2, 8, 2, |part| {
         prop_oneof![
@@ -210,6 +240,7 @@ async fn a_table_has_the_rows_of_its_list() {
         ("title", "title"),
         ("status", "status"),
         ("labels", "labels"),
+        ("search", "search"),
         ("started_by", "started_by"),
         ("started_at", "started_at"),
         ("ended_at", "ended_at"),
@@ -297,6 +328,16 @@ async fn a_table_has_the_rows_of_its_list() {
     assert!(rows(&api, "select * from notices").await.is_empty());
     let labels = runs.iter().map(|run| run["labels"].as_object().unwrap().len()).sum::<usize>();
     assert_eq!(rows(&api, "select count(*) from labels").await, [[json!(labels)]]);
+    let of_third = "select s.name, s.type, s.value, s.number from search s join runs r on r.id = s.run where r.title = 'n3' order by s.name";
+    let wanted = json!([
+        ["due", "time", "2026-11-23T09:00:00.000Z", null],
+        ["half", "number", "1.5", 1.5],
+        ["kind", "text", "odd", null],
+        ["large", "bool", "false", null],
+        ["n", "number", "3", 3.0],
+        ["tags", "list", r#"["numbers","n3"]"#, null],
+    ]);
+    assert_eq!(json!(rows(&api, of_third).await), wanted);
 
     let run = runs.iter().find(|run| run["title"] == "a2").unwrap()["id"].as_str().unwrap();
     let attempts = items(&api, &format!("/api/v1/runs/{run}/timeline")).await;
@@ -363,6 +404,7 @@ async fn a_key_and_an_index_are_used_and_the_answer_says_so() {
         json!([{ "table": "runs", "by": ["status"], "scans": 1, "rows": 3 }])
     );
     assert_eq!(reads("select * from labels where key = 'item'").await[0]["rows"], 6);
+    assert_eq!(reads("select * from search where name = 'n'").await[0]["rows"], 6);
     assert_eq!(reads("select * from gates where verdict = 'fail'").await[0]["rows"], 6);
     assert_eq!(reads("select title from runs order by position desc limit 2").await[0]["rows"], 2);
     let joined =
@@ -386,6 +428,7 @@ async fn a_query_of_the_past_knows_nothing_that_came_later() {
     for table in [
         "runs",
         "labels",
+        "search",
         "decisions",
         "gates",
         "votes",
@@ -432,7 +475,7 @@ async fn a_query_that_cannot_be_answered_is_refused_with_its_place_and_what_to_d
     assert!(hint.starts_with("did you mean `failure_code` of `runs`?"), "{hint}");
     let (what, hint) = refused("select * from rnus").await;
     assert_eq!(what, "sql: there is no table “rnus”");
-    assert!(hint.starts_with("did you mean `runs`? the tables are runs, labels, steps"), "{hint}");
+    assert!(hint.starts_with("did you mean `runs`? the tables are runs, labels, search, steps"), "{hint}");
     let (_, hint) = refused("select coutn(*) from runs").await;
     assert!(hint.starts_with("did you mean `count`?"), "{hint}");
     let (_, hint) = refused("select current_timestamp").await;

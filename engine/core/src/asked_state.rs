@@ -36,6 +36,7 @@ impl<'a> AskedState<'a> {
             "title" => json!(state.title()),
             "status" => json!(state.status().as_str()),
             "labels" => json!(state.labels()),
+            "search" => state.search().iter().map(|(name, value)| (name.clone(), value.json())).collect(),
             "started_by" => json!(state.started().map(|(by, _)| by.to_string())),
             "started_at" => json!(state.started().map(|(_, at)| at)),
             "ended_at" => json!(state.ended_at()),

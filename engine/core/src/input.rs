@@ -7,8 +7,9 @@ use crate::event::{
     AdmissionEvidence, AnswerSaved, AttemptNotes, AttemptStarted, BreakpointsSet, CancelRequested, ClockRead,
     FundsAnswered, FundsRequested, NoteAdded, NoticeFailed, NoticeSent, Origin, Parent, ProbeFailed,
     ProgressReported, QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted, RunNumber,
-    RunPaused, RunReleased, RunResumed, SeenPart, SignalReceived, SpendReported, Spent, StepCancelRequested,
-    TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkspaceRemoved, WorkspaceShared,
+    RunPaused, RunReleased, RunResumed, SearchSet, SeenPart, SignalReceived, SpendReported, Spent,
+    StepCancelRequested, TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkspaceRemoved,
+    WorkspaceShared,
 };
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
@@ -69,6 +70,8 @@ pub enum InputKind {
     },
     /// Work says how far it is.
     Progress(ProgressReported),
+    /// Work says what its run is found by.
+    SetSearch(SearchSet),
     /// Something was used up.
     Usage(UsageRecorded),
     /// All that an attempt has used up so far of one model. The fact is a `UsageRecorded` with what is new of it.
@@ -221,6 +224,7 @@ impl InputKind {
             Self::AttemptStarted(_)
             | Self::AttemptLost { .. }
             | Self::Progress(_)
+            | Self::SetSearch(_)
             | Self::Usage(_)
             | Self::UsageSoFar { .. }
             | Self::Abandon(_)

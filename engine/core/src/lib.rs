@@ -25,6 +25,7 @@ pub mod progress;
 pub mod replay_input;
 pub mod run_numbers;
 pub mod schedules;
+pub mod search;
 pub mod seen;
 pub mod service_pauses;
 pub mod slots;

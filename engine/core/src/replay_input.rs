@@ -94,6 +94,7 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::WorkspaceShared(fact) => InputKind::WorkspaceShared(fact),
         RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved(fact),
         RunEvent::ProgressReported(fact) => InputKind::Progress(fact),
+        RunEvent::SearchSet(fact) => InputKind::SetSearch(fact),
         RunEvent::UsageRecorded(fact) => InputKind::Usage(fact),
         RunEvent::TimerFired(fact) => InputKind::TimerFired(fact),
         RunEvent::VoteCast(fact) => {

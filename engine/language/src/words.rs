@@ -226,4 +226,5 @@ pub const EVENT_NAMES: &[&str] = &[
     "RunAbandoned",
     "WorkspaceRemoved",
     "ProgressReported",
+    "SearchSet",
 ];

@@ -118,6 +118,8 @@ pub struct AttemptEnd {
     pub ended_at: Timestamp,
     /// What it said beside its output.
     pub notes: AttemptNotes,
+    /// What it said that its run is found by, by name.
+    pub search: BTreeMap<String, Value>,
     /// It ended with a question to people, `{text, options, items}`; the result does not count.
     pub ask: Option<Value>,
     /// What it called upon asks to be left alone for so long (`Retry-After`). Not recorded: work that waits for
@@ -138,6 +140,7 @@ impl AttemptEnd {
             usage: Vec::new(),
             ended_at,
             notes: AttemptNotes::default(),
+            search: BTreeMap::new(),
             ask: None,
             again_after: None,
             receipt: None,

@@ -88,6 +88,7 @@ pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
         InputKind::AttemptStarted(_)
         | InputKind::AttemptFinished { .. }
         | InputKind::AttemptLost { .. }
+        | InputKind::SetSearch(_)
         | InputKind::Usage(_)
         | InputKind::UsageSoFar { .. }
         | InputKind::WorkspacePrepared(Ok(_))

@@ -24,6 +24,8 @@ pub enum FieldType {
     Items,
     /// A map of texts under any names.
     TextMap,
+    /// A map of values of any type under any names.
+    ValueMap,
     /// True or false.
     Flag,
 }
@@ -42,6 +44,7 @@ impl FieldType {
             Self::Texts => "list of texts",
             Self::Items => "list",
             Self::TextMap => "map of texts",
+            Self::ValueMap => "map of values",
             Self::Flag => "true or false",
         }
     }
@@ -51,7 +54,7 @@ impl FieldType {
     pub fn has_order(self) -> bool {
         match self {
             Self::Text | Self::Word(_) | Self::Whole | Self::Number | Self::Time | Self::Span => true,
-            Self::Texts | Self::Items | Self::TextMap | Self::Flag => false,
+            Self::Texts | Self::Items | Self::TextMap | Self::ValueMap | Self::Flag => false,
         }
     }
 
@@ -63,7 +66,7 @@ impl FieldType {
             Self::Time => Type::Time,
             Self::Span => Type::Span,
             Self::Texts | Self::Items => Type::List,
-            Self::TextMap => Type::Map,
+            Self::TextMap | Self::ValueMap => Type::Map,
             Self::Flag => Type::Bool,
         }
     }
@@ -95,8 +98,8 @@ pub struct RowFields {
 #[derive(Clone, Copy)]
 enum AtPath {
     Field(FieldType),
-    /// A value of a map of texts.
-    Entry,
+    /// A value of a map, of this type.
+    Entry(Type),
     /// A map of fields.
     Parts,
 }
@@ -120,7 +123,8 @@ impl RowFields {
         }
         let (_, map) = path.split_last()?;
         match self.find(map)? {
-            AtPath::Field(FieldType::TextMap) => Some(AtPath::Entry),
+            AtPath::Field(FieldType::TextMap) => Some(AtPath::Entry(Type::Text)),
+            AtPath::Field(FieldType::ValueMap) => Some(AtPath::Entry(Type::Any)),
             _other => None,
         }
     }
@@ -129,7 +133,7 @@ impl RowFields {
     pub(crate) fn sorts_by(&self, path: &[String]) -> Option<FieldType> {
         match self.find(path)? {
             AtPath::Field(of) => (of.has_order() && !written(path).contains(ITEM)).then_some(of),
-            AtPath::Entry => Some(FieldType::Text),
+            AtPath::Entry(_) => Some(FieldType::Text),
             AtPath::Parts => None,
         }
     }
@@ -148,7 +152,7 @@ impl RowFields {
         }
         match self.find(path) {
             Some(AtPath::Field(of)) => of.of_expression(),
-            Some(AtPath::Entry) => Type::Text,
+            Some(AtPath::Entry(of)) => of,
             Some(AtPath::Parts) => Type::Map,
             None => Type::Any,
         }
@@ -157,7 +161,7 @@ impl RowFields {
     /// Whether a path leads to what a list holds: `'x' in active_steps` asks for that.
     pub(crate) fn is_in_list(&self, path: &[String]) -> bool {
         let list = path.split_last().and_then(|(_, list)| self.find(list));
-        matches!(list, Some(AtPath::Field(FieldType::Texts | FieldType::Items)))
+        matches!(list, Some(AtPath::Field(FieldType::Texts | FieldType::Items) | AtPath::Entry(Type::Any)))
     }
 
     /// The words that a field may have.

@@ -14,7 +14,7 @@ use everfold_language::expr::{Allowance, EvalError, Expr, Loaded, Scope, Type, V
 use super::row_filter::{FilterError, misspelt, without_nulls};
 
 /// The names of rows that a state has, too, with their types.
-const OWN: [(&str, Type); 25] = [
+const OWN: [(&str, Type); 26] = [
     ("now", Type::Time),
     ("updated_at", Type::Time),
     ("version", Type::Int),
@@ -25,6 +25,7 @@ const OWN: [(&str, Type); 25] = [
     ("title", Type::Text),
     ("status", Type::Text),
     ("labels", Type::Map),
+    ("search", Type::Map),
     ("started_by", Type::Text),
     ("started_at", Type::Time),
     ("ended_at", Type::Time),

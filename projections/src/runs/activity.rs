@@ -200,6 +200,7 @@ impl Activity {
             | RunEvent::VoteCast(_)
             | RunEvent::UsageRecorded(_)
             | RunEvent::ProgressReported(_)
+            | RunEvent::SearchSet(_)
             | RunEvent::Advanced(_)
             | RunEvent::NoteAdded(_)
             | RunEvent::ChildStarted(_)

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::row::RunRow;
 use super::row_state::STATUSES;
-use crate::filter::FieldType::{Items, Number, Span, Text, TextMap, Texts, Time, Whole, Word};
+use crate::filter::FieldType::{Items, Number, Span, Text, TextMap, Texts, Time, ValueMap, Whole, Word};
 use crate::filter::{Field, FieldType, FilterRow, RowFields};
 
 const fn scanned(name: &'static str, of: FieldType) -> Field {
@@ -35,6 +35,11 @@ pub const RUN_FIELDS: RowFields = RowFields {
         scanned("title", Text),
         indexed("status", Word(statuses), "`==`, `!=`, `in`"),
         indexed("labels", TextMap, "`labels.x ==`, `in`, `has(labels.x)`, `'x' in labels`"),
+        indexed(
+            "search",
+            ValueMap,
+            "`search.x ==`, `in`, `<`, `<=`, `>`, `>=`, `has(search.x)`, `'x' in search`, `'y' in search.x`",
+        ),
         scanned("started_by", Text),
         scanned("initiator", Text),
         indexed("started_at", Time, "`>`, `>=`, `==`"),
@@ -80,8 +85,11 @@ pub const RUN_FIELDS: RowFields = RowFields {
         scanned("since", Whole),
     ],
     absent: &[
-        ("input", "rows hold no inputs: ask for a label that the pipeline gives its runs"),
-        ("output", "rows hold no outputs: ask for a label that a step gives its run"),
+        (
+            "input",
+            "rows hold no inputs: ask for a label or a search attribute that the pipeline gives its runs",
+        ),
+        ("output", "rows hold no outputs: ask for a label or a search attribute that a step gives its run"),
         ("priority", "rows hold no priorities: `everfold show RUN` says it"),
         ("duration", "`elapsed` is how long a run took, `duration('90m')` a value to compare it with"),
         ("tokens", "ask for `usage.input_tokens` and `usage.output_tokens`"),
@@ -143,6 +151,7 @@ impl FilterRow for RunFields<'_> {
             "title" => json!(row.title),
             "status" => json!(shown.status.as_str()),
             "labels" => json!(*shown.labels),
+            "search" => shown.search.iter().map(|(name, value)| (name.clone(), value.json())).collect(),
             "started_at" => json!(row.started_at),
             "ended_at" => json!(shown.ended_at),
             "elapsed" => {

@@ -140,7 +140,7 @@ fn refused(message: String, hint: impl Into<String>) -> GroupingError {
 }
 
 impl RunGrouping {
-    /// The fields that runs are grouped by, beside `labels.KEY`.
+    /// The fields that runs are grouped by, beside `labels.KEY` and `search.NAME`.
     #[must_use]
     pub fn fields() -> Vec<&'static str> {
         let names = RUN_FIELDS.sorting().into_iter();
@@ -184,7 +184,7 @@ impl RunGrouping {
 
     fn unknown(name: &str) -> GroupingError {
         let names = Self::fields();
-        let list = format!("runs are grouped by {}, labels.KEY", names.join(", "));
+        let list = format!("runs are grouped by {}, labels.KEY, search.NAME", names.join(", "));
         let near = match name.split_once('.') {
             // Labels have any names: what stands in front of it is misspelt.
             Some((root, label))

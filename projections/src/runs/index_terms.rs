@@ -8,6 +8,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use everfold_base::id::{RunId, StepId};
+use everfold_base::json::Value;
+use everfold_base::time::Timestamp;
+use everfold_core::event::SearchValue;
 use everfold_core::state::RunStatus;
 
 use super::row::RowIdentity;
@@ -30,6 +33,7 @@ const ROLE: u8 = b'r';
 const GRAM: u8 = b'g';
 const ID: u8 = b'd';
 const NUMBER: u8 = b'n';
+const SEARCH: u8 = b'v';
 
 /// The role of what anyone may do.
 const ANYONE: &str = "*";
@@ -42,6 +46,7 @@ const TERMS_MAX: usize = 4_096;
 pub(super) struct IndexedTerms {
     status: Option<RunStatus>,
     labels: Arc<BTreeMap<String, String>>,
+    search: Arc<BTreeMap<String, SearchValue>>,
     steps: Vec<StepId>,
     roles: BTreeSet<String>,
 }
@@ -51,6 +56,7 @@ impl IndexedTerms {
         Self {
             status: Some(shown.status),
             labels: Arc::clone(&shown.labels),
+            search: Arc::clone(&shown.search),
             steps: shown.steps.clone(),
             roles: roles(shown),
         }
@@ -79,7 +85,9 @@ pub(super) fn update(terms: &mut TermChanges, number: u32, row: RowTerms<'_>) {
     let is_elsewhere = old.steps != shown.steps;
     let has_other_labels = !Arc::ptr_eq(&old.labels, &shown.labels) && old.labels != shown.labels;
     let roles = if shown.awaits.is_empty() { BTreeSet::new() } else { roles(shown) };
-    if old.status == Some(shown.status) && !is_elsewhere && !has_other_labels && old.roles == roles {
+    let has_other_search = !Arc::ptr_eq(&old.search, &shown.search) && old.search != shown.search;
+    let has_others = has_other_labels || has_other_search;
+    if old.status == Some(shown.status) && !is_elsewhere && !has_others && old.roles == roles {
         return;
     }
     if is_new {
@@ -121,11 +129,15 @@ pub(super) fn update(terms: &mut TermChanges, number: u32, row: RowTerms<'_>) {
         }
         texts(fixed, shown).for_each(|text| grams_of(text, |gram| terms.add(GRAM, gram, number)));
     }
+    if has_other_search {
+        change(terms, SEARCH, number, &search_terms(&old.search), &search_terms(&shown.search));
+    }
     indexed.status = Some(shown.status);
     if is_elsewhere {
         indexed.steps.clone_from(&shown.steps);
     }
     indexed.labels = Arc::clone(&shown.labels);
+    indexed.search = Arc::clone(&shown.search);
     indexed.roles = roles;
 }
 
@@ -179,6 +191,55 @@ fn label(key: &str, value: Option<&String>) -> String {
         Some(value) => format!("{key}\u{1}{value}"),
         None => key.to_owned(),
     }
+}
+
+/// The terms of search attributes: each by its name, by its value, and a list by each of its texts.
+fn search_terms(search: &BTreeMap<String, SearchValue>) -> Vec<String> {
+    let mut terms = Vec::new();
+    for (name, value) in search {
+        terms.push(name.clone());
+        match value {
+            SearchValue::Texts(texts) => terms.extend(texts.iter().map(|text| search_item(name, text))),
+            _one => terms.extend(search_term(name, &value.json())),
+        }
+    }
+    terms.sort_unstable();
+    terms.dedup();
+    terms
+}
+
+fn search_item(name: &str, text: &str) -> String {
+    format!("{name}\u{1}i{text}")
+}
+
+/// The term of a value; `None`: values like it have none. Numbers that are equal in expressions have the same.
+fn search_term(name: &str, value: &Value) -> Option<String> {
+    Some(match value {
+        Value::String(text) => format!("{name}\u{1}t{text}"),
+        Value::Bool(flag) => format!("{name}\u{1}b{flag}"),
+        // `+ 0.0` makes 0 of -0.
+        Value::Number(number) => format!("{name}\u{1}n{}", number.as_f64()? + 0.0),
+        Value::Null | Value::Array(_) | Value::Object(_) => return None,
+    })
+}
+
+/// A search attribute has this value, or may have.
+pub(super) fn search_is(name: &str, value: &Value) -> Option<Predicate> {
+    let of = |value: &Value| search_term(name, value).map(|text| Predicate::Term(term(SEARCH, &text)));
+    // A time may be written otherwise than it is stored.
+    let time = value.as_str().and_then(|text| text.parse::<Timestamp>().ok());
+    let time = time.and_then(|time| of(&Value::String(time.to_string())));
+    Some(Predicate::Any(std::iter::once(of(value)?).chain(time).collect()))
+}
+
+/// It has the search attribute.
+pub(super) fn search_has(name: &str) -> Predicate {
+    Predicate::Term(term(SEARCH, name))
+}
+
+/// A text is in the list of a search attribute.
+pub(super) fn search_holds(name: &str, text: &str) -> Predicate {
+    Predicate::Term(term(SEARCH, &search_item(name, text)))
 }
 
 /// The first eight digits of an id: of one that a clock drew, which minute it was.

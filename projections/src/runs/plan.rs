@@ -84,6 +84,13 @@ impl Planner<'_> {
                 self.one_of(path, std::slice::from_ref(with))
             }
             FieldCondition::Compare { path, how: Comparison::Unequal, with: Value::Null } => self.has(path),
+            // What has an order is there.
+            FieldCondition::Compare {
+                path,
+                how:
+                    Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual,
+                ..
+            } if is_search(path) => self.has(path),
             FieldCondition::OneOf { path, values } => self.one_of(path, values),
             FieldCondition::Holds { path, value } => self.holds(path, value.as_str()?),
             FieldCondition::Has { path } => self.has(path),
@@ -103,6 +110,7 @@ impl Planner<'_> {
             ["pipeline"] => Some(index_terms::pipeline_is(value.as_str()?)),
             ["number"] => Some(index_terms::number_is(value.as_u64()?)),
             ["labels", key] => Some(index_terms::label_is(key, Some(&value.as_str()?.to_owned()))),
+            ["search", name] => index_terms::search_is(name, value),
             ["parent", "run"] => Some(index_terms::parent_is(run(value)?)),
             ["parent", "top"] => Some(index_terms::top_is(run(value)?)),
             _scanned => None,
@@ -117,6 +125,8 @@ impl Planner<'_> {
         let (field, predicate) = match parts.as_slice() {
             ["active_steps"] => ("active_steps".to_owned(), index_terms::step_is(value)),
             ["awaits", ITEM, "roles"] => ("awaits".to_owned(), index_terms::role_may(value)),
+            ["search"] => (format!("search.{value}"), index_terms::search_has(value)),
+            ["search", name] => (format!("search.{name}"), index_terms::search_holds(name, value)),
             ["labels"] => (format!("labels.{value}"), index_terms::label_is(value, None)),
             _scanned => return None,
         };
@@ -126,10 +136,14 @@ impl Planner<'_> {
 
     fn has(&mut self, path: &[String]) -> Option<Predicate> {
         match path {
-            [map, key] if map == "labels" => self.holds(&path[..1], key),
+            [map, key] if map == "labels" || map == "search" => self.holds(&path[..1], key),
             _scanned => None,
         }
     }
+}
+
+fn is_search(path: &[String]) -> bool {
+    matches!(path, [map, _] if map == "search")
 }
 
 /// The statuses that a condition leaves, where it is about nothing else.

@@ -180,6 +180,16 @@ impl RowRecord {
                 shown.progress = Some(RowProgress { step: event.id.path.to_string(), done, of });
                 changed |= row_part::SPENT;
             }
+            RunEvent::SearchSet(event) => {
+                let search = Arc::make_mut(&mut shown.search);
+                for (name, value) in &event.values {
+                    match value {
+                        Some(value) => search.insert(name.clone(), value.clone()),
+                        None => search.remove(name),
+                    };
+                }
+                changed |= row_part::SEARCH;
+            }
             RunEvent::UsageRecorded(event) => {
                 let (usage, total) = (&event.usage, &mut shown.usage);
                 let read = usage.input_tokens.saturating_add(usage.cached_tokens);

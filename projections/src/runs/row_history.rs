@@ -6,7 +6,7 @@ use everfold_base::id::{Position, StepId, Version};
 use everfold_base::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::row_part::{ALL, AWAITS, COUNTS, ENDED, FAILURE, LABELS, PAUSED, SPENT, STATUS, STEPS};
+use super::row_part::{ALL, AWAITS, COUNTS, ENDED, FAILURE, LABELS, PAUSED, SEARCH, SPENT, STATUS, STEPS};
 use super::row_state::RowState;
 use super::step_counts::StepCounts;
 use crate::projection::FoldError;
@@ -96,6 +96,9 @@ impl RowHistory {
             row_codec::write(bytes, &now.usage)?;
             row_codec::write(bytes, &now.progress)?;
         }
+        if mask & SEARCH != 0 {
+            row_codec::write(bytes, &now.search)?;
+        }
         self.last = here;
         Ok(())
     }
@@ -152,6 +155,9 @@ impl RowHistory {
             if mask & SPENT != 0 {
                 shown.usage = row_codec::read(&mut bytes)?;
                 shown.progress = row_codec::read(&mut bytes)?;
+            }
+            if mask & SEARCH != 0 {
+                shown.search = row_codec::read(&mut bytes)?;
             }
             found = Some(HistoryEntry {
                 position: Position(place),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use everfold_base::failure::FailureKind;
 use everfold_base::id::{RunId, StepId};
+use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_core::state::RunStatus;
 use serde::{Serialize, Serializer};
@@ -23,6 +24,7 @@ struct RowJson<'a> {
     failure: Option<FailureJson<'a>>,
     note: Option<&'a str>,
     labels: &'a BTreeMap<String, String>,
+    search: BTreeMap<&'a str, Value>,
     awaits: &'a [AwaitedAction],
     ended_at: Option<Timestamp>,
     usage: UsageJson,
@@ -63,6 +65,7 @@ pub(super) fn state<S: Serializer>(shown: &RowState, serializer: S) -> Result<S:
         failure: shown.failure.as_ref().map(failure),
         note: shown.note(),
         labels: &shown.labels,
+        search: shown.search.iter().map(|(name, value)| (name.as_str(), value.json())).collect(),
         awaits: &shown.awaits,
         ended_at: shown.ended_at,
         usage: UsageJson {

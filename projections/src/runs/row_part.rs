@@ -20,5 +20,7 @@ pub(super) const PAUSED: u16 = 1 << 6;
 pub(super) const FAILURE: u16 = 1 << 7;
 /// When it ended.
 pub(super) const ENDED: u16 = 1 << 8;
+/// What it is found by beside its labels.
+pub(super) const SEARCH: u16 = 1 << 9;
 /// Every part.
-pub(super) const ALL: u16 = (1 << 9) - 1;
+pub(super) const ALL: u16 = (1 << 10) - 1;

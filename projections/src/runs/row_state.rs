@@ -6,6 +6,7 @@ use std::sync::Arc;
 use everfold_base::failure::Failure;
 use everfold_base::id::{RunId, StepId};
 use everfold_base::time::Timestamp;
+use everfold_core::event::SearchValue;
 use everfold_core::state::RunStatus;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub struct RowState {
     pub paused: Option<String>,
     /// Addresses and filters.
     pub labels: Arc<BTreeMap<String, String>>,
+    /// Values with types that it is found by.
+    pub search: Arc<BTreeMap<String, SearchValue>>,
     /// The people that it waits for.
     pub awaits: Vec<AwaitedAction>,
     /// When it ended.
@@ -106,6 +109,7 @@ impl Default for RowState {
             failure: None,
             paused: None,
             labels: Arc::default(),
+            search: Arc::default(),
             awaits: Vec::new(),
             ended_at: None,
             usage: RowUsage::default(),

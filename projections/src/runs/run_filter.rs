@@ -27,6 +27,8 @@ pub struct RunFilter {
     pub number: Option<u64>,
     /// Labels with these values; no value: the label is there.
     pub labels: Vec<(String, Option<String>)>,
+    /// It has this search attribute.
+    pub search: Option<String>,
     /// Words that all stand in title, pipeline or labels, or begin the id; case does not matter. One of
     /// one or two characters must begin a word there.
     pub words: Vec<String>,
@@ -99,6 +101,7 @@ impl RunFilter {
         all.extend(self.pipeline.iter().map(|name| index_terms::pipeline_is(name)));
         all.extend(self.number.map(index_terms::number_is));
         all.extend(self.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
+        all.extend(self.search.iter().map(|name| index_terms::search_has(name)));
         all.extend(self.parent.map(index_terms::parent_is));
         all.extend(self.top.map(index_terms::top_is));
         all.extend(self.step.iter().map(|step| index_terms::step_is(step)));
@@ -129,6 +132,7 @@ impl RunFilter {
             && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
             && self.number.is_none_or(|number| row.number == Some(number))
             && self.labels.iter().all(has_label)
+            && self.search.as_ref().is_none_or(|name| shown.search.contains_key(name))
             && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
             && self.top.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.top == run))
             && self.started_after.is_none_or(|after| row.started_at > after)

@@ -10,6 +10,7 @@ use std::cmp::Ordering;
 
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
+use everfold_core::event::SearchValue;
 use serde::Serialize;
 
 use super::fields::RUN_FIELDS;
@@ -70,7 +71,7 @@ impl SortKey {
         match (self, other) {
             (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
             (Self::Text(one), Self::Text(other)) => one.cmp(other),
-            // A field has one type.
+            // A field has one type; of attributes that runs of several pipelines have the numbers come first.
             (Self::Number(_), Self::Text(_)) => Ordering::Less,
             (Self::Text(_), Self::Number(_)) => Ordering::Greater,
         }
@@ -78,7 +79,7 @@ impl SortKey {
 }
 
 impl RunSort {
-    /// The fields that runs are sorted by, beside `labels.KEY`.
+    /// The fields that runs are sorted by, beside `labels.KEY` and `search.NAME`.
     #[must_use]
     pub fn fields() -> Vec<&'static str> {
         RUN_FIELDS.sorting().into_iter().filter(|name| *name != NOT_STORED).collect()
@@ -106,7 +107,7 @@ impl RunSort {
         let names = Self::fields();
         let message = format!("“{text}” is no order of runs");
         let fields = format!(
-            "an order is started or ended, or a field: {}, labels.KEY; with `-` before it the largest come first",
+            "an order is started or ended, or a field: {}, labels.KEY, search.NAME; with `-` before it the largest come first",
             names.join(", ")
         );
         let near =
@@ -124,6 +125,17 @@ impl RunSort {
     /// What a row is sorted by at a moment; `None`: it does not have the field.
     fn key(&self, row: &RunRow, now: Timestamp) -> Option<SortKey> {
         let (first, rest) = self.path.split_first()?;
+        if let ("search", [name]) = (first.as_str(), rest) {
+            return match row.shown.search.get(name)? {
+                SearchValue::Text(text) => Some(SortKey::Text(text.to_lowercase())),
+                SearchValue::Whole(whole) => Some(SortKey::Number(*whole as f64)),
+                SearchValue::Number(number) => Some(SortKey::Number(number.get())),
+                SearchValue::Time(Timestamp(millis)) => Some(SortKey::Number(*millis as f64)),
+                SearchValue::Flag(flag) => Some(SortKey::Number(f64::from(u8::from(*flag)))),
+                // A list has no order.
+                SearchValue::Texts(_) => None,
+            };
+        }
         let value = row.fields(now, None).field(first);
         let value = rest.iter().try_fold(&value, |value, part| value.get(part))?;
         match self.holds {

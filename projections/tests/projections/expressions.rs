@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
+use everfold_core::event::SearchValue;
 use everfold_core::state::RunStatus;
 use everfold_projections::{
     Models, RUN_FIELDS, RowFilter, RunExpression, RunFilter, RunOrder, RunRow, ScanReport,
 };
 use proptest::prelude::*;
+use serde_json::{Value, json};
 
 use crate::laws::{choices, folded, log};
 use crate::random_run::RandomRun;
@@ -46,6 +48,10 @@ fn label<'a>(row: &'a RunRow, key: &str) -> Option<&'a str> {
     row.shown.labels.get(key).map(String::as_str)
 }
 
+fn found(row: &RunRow, name: &str) -> Value {
+    row.shown.search.get(name).map_or(Value::Null, SearchValue::json)
+}
+
 fn code(row: &RunRow) -> Option<&str> {
     row.shown.failure.as_ref().map(|failed| failed.failure.kind.as_str())
 }
@@ -74,6 +80,28 @@ fn plain() -> Vec<Asked> {
         certain("labels.team in ['t0', 't2']", |row| label(row, "team") != Some("t1")),
         certain("labels.other == 'x'", |_| false),
         certain("labels.other != 'x'", |_| true),
+        certain("search.kind == 'even'", |row| found(row, "kind") == json!("even")),
+        certain("search.kind in ['odd', 'x'] || search.kind == null", |row| {
+            found(row, "kind") != json!("even")
+        }),
+        certain("search.amount == 3", |row| found(row, "amount") == json!(3)),
+        certain("search.amount == 3.0", |row| found(row, "amount") == json!(3)),
+        asked("search.amount > 2", |row| Some(found(row, "amount").as_i64()? > 2)),
+        asked("2.5 >= search.amount", |row| Some(2.5 >= found(row, "amount").as_f64()?)),
+        certain("search.amount != 3", |row| found(row, "amount") != json!(3)),
+        certain("has(search.amount) && 'amount' in search", |row| !found(row, "amount").is_null()),
+        certain("search.share == 1", |row| found(row, "share").as_f64() == Some(1.0)),
+        certain("search.big == true", |row| found(row, "big") == json!(true)),
+        certain("search.big", |row| found(row, "big") == json!(true)),
+        certain("search.due == timestamp('2026-09-21T16:13:22+02:00')", |row| {
+            found(row, "due") == json!(Timestamp(1_790_000_002_000).to_string())
+        }),
+        certain("search.due < now - duration('57500ms')", |row| {
+            let SearchValue::Time(due) = row.shown.search["due"] else { panic!("no time") };
+            due < Timestamp(1_790_000_002_500)
+        }),
+        asked("'blue' in search.tags", |row| Some(found(row, "tags").as_array()?.contains(&json!("blue")))),
+        certain("search.nothing == 'x'", |_| false),
         certain("started_at > timestamp('2026-09-21T14:13:22.500Z')", |row| {
             row.started_at > Timestamp(1_790_000_002_500)
         }),
@@ -247,6 +275,10 @@ fn indexes_answer_what_they_hold_and_the_answer_says_which() {
         ("'build' in active_steps && awaits.exists(a, 'qa' in a.roles)", vec!["active_steps", "awaits"]),
         ("pipeline in ['a', 'b'] && number == 3", vec!["number", "pipeline"]),
         (&format!("parent.top == '{run}' || parent.run == '{run}'"), vec!["parent.run", "parent.top"]),
+        ("search.amount > 2 && search.kind == 'even'", vec!["search.amount", "search.kind"]),
+        ("'blue' in search.tags || search.big == true", vec!["search.big", "search.tags"]),
+        ("search.tags == ['blue']", vec![]),
+        ("search.amount != 3", vec![]),
         // No run is written like that: each row says so.
         ("parent.top == 'dead0000'", vec![]),
     ] {

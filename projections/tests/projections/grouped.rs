@@ -21,10 +21,11 @@ const NOW: Timestamp = Timestamp(1_790_000_060_000);
 /// A field, and its value by hand.
 type Valued = (&'static str, fn(&RunRow) -> Value);
 
-const FIELDS: [Valued; 5] = [
+const FIELDS: [Valued; 6] = [
     ("pipeline", |row| json!(row.pipeline)),
     ("status", |row| json!(row.shown.status.as_str())),
     ("labels.by", |row| json!(row.shown.labels.get("by"))),
+    ("search.kind", |row| json!(row.shown.search.get("kind").map(|kind| kind.json()))),
     ("failure.kind", |row| json!(row.shown.failure.as_ref().map(|failed| failed.failure.kind.as_str()))),
     ("step_counts.succeeded", |row| json!(row.step_counts.map(|counts| counts.succeeded))),
 ];
@@ -132,7 +133,9 @@ fn what_makes_no_groups_is_refused_with_what_does() {
         assert_eq!(message, format!("runs are not grouped by “{name}”"));
         assert!(hint.contains("runs are grouped by id, short_id, pipeline"), "{hint}");
         assert!(
-            hint.ends_with(", labels.KEY") && !hint.contains("cost") && !hint.contains("set_aside"),
+            hint.ends_with(", labels.KEY, search.NAME")
+                && !hint.contains("cost")
+                && !hint.contains("set_aside"),
             "{hint}"
         );
     }

@@ -317,6 +317,7 @@ proptest! {
                 .collect();
             prop_assert_eq!(row.shown.status, drawn.state.status(), "after {:?}", trace);
             prop_assert_eq!(&*row.shown.labels, drawn.state.labels(), "after {:?}", trace);
+            prop_assert_eq!(&*row.shown.search, drawn.state.search(), "after {:?}", trace);
             prop_assert_eq!(row.version, drawn.state.version());
             prop_assert_eq!(row.step_counts, Some(step_counts(&drawn.state)), "after {:?}", trace);
             let (usage, total) = (row.shown.usage, drawn.state.usage());

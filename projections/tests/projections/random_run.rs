@@ -13,8 +13,8 @@ use everfold_core::decide::{Decision, Loaded, decide};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
     AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, DefinitionSaved, NoticeSent, ProbeFailed,
-    QuestionAnswered, RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SignalReceived,
-    TimerFired, UnblockDecision, UsageRecorded, VoteCast, decode, encode,
+    QuestionAnswered, RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SearchSet, SearchValue,
+    SignalReceived, TimerFired, UnblockDecision, UsageRecorded, VoteCast, decode, encode,
 };
 use everfold_core::input::{Input, InputKind, Start, StartOptions};
 use everfold_core::pipeline_versions::{PipelineEvent, definition_stream};
@@ -69,6 +69,11 @@ impl RandomRun {
             json!({"id": "qs", "needs": ["a"], "foreach": {"items": "${['x', 'y']}", "fail_fast": false},
                    "on_fail": [{"to": {"rework": "qs"}}], "work": {"question": question}}),
         ]);
+        let search = json!({
+            "amount": {"type": "number"}, "share": {"value": "${double(input.n) * 0.5}"}, "due": {"type": "time", "value": "${input.due}"},
+            "kind": {"value": "${input.n % 2 == 0 ? 'even' : 'odd'}"}, "big": {"value": "${input.n > 4}"}, "tags": {"type": "list"},
+        });
+        document["search"] = search;
         let definition = Arc::new(serde_json::from_value(document).unwrap());
         let run: RunId =
             format!("0198c1f0-0000-7000-8000-0000dead{:04x}", number * 0x1357 % 0x1_0000).parse().unwrap();
@@ -84,7 +89,9 @@ impl RandomRun {
             options: StartOptions {
                 title: (!number.is_multiple_of(4)).then(|| format!("Deliver Größe {number}")),
                 labels: [("team".to_owned(), format!("t{}", number % 3))].into(),
-                ..StartOptions::new(JsonText::new(&json!({})))
+                ..StartOptions::new(JsonText::new(&json!({
+                    "n": number, "due": Timestamp(1_790_000_000_000 + number.cast_signed() * 1_000).to_string(),
+                })))
             },
             entropy: 7,
             config: None,
@@ -240,11 +247,23 @@ impl RandomRun {
                     _other => None,
                 });
                 match working.filter(|_| !which.is_multiple_of(4)) {
+                    Some(id) if which.is_multiple_of(2) => self.search(id, which),
                     Some(id) => self.used(id, which),
                     None => self.tell(InputKind::Resume(RunResumed { reason: None, prompt: None }), user),
                 }
             }
         }
+    }
+
+    /// An attempt says what its run is found by.
+    fn search(&mut self, id: AttemptId, which: usize) {
+        let tags = ["red", "blue", "x y"][..which % 3 + 1].iter().map(|tag| (*tag).to_owned()).collect();
+        let values = [
+            ("amount".to_owned(), (which % 5 > 0).then_some(SearchValue::Whole(which as i64 % 7))),
+            ("tags".to_owned(), (which % 4 > 0).then_some(SearchValue::Texts(tags))),
+        ];
+        let set = SearchSet { id: Some(id), values: values.into() };
+        self.tell(InputKind::SetSearch(set), Actor::Engine);
     }
 
     /// An attempt reports what it used up.
@@ -285,6 +304,9 @@ impl RandomRun {
                 InputKind::AttemptLost { id, reason: "gone".into(), fallback: OnLost::Block }
             }
             Effect::Attempt { id, .. } | Effect::Stop { id } => {
+                if how.is_multiple_of(2) {
+                    self.search(id.clone(), usize::from(how) / 2);
+                }
                 let result = match how % 4 {
                     0 => Err(Failure::new(FailureKind::Exit, "exit 1")),
                     _ => Ok(JsonText::new(&json!({ "exit_code": 0, "stdout": "" }))),

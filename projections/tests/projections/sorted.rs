@@ -26,7 +26,7 @@ fn text(text: &str) -> Option<(f64, String)> {
     Some((0.0, text.to_lowercase()))
 }
 
-const FIELDS: [(&str, Compared); 12] = [
+const FIELDS: [(&str, Compared); 15] = [
     ("title", |row| row.title.as_deref().and_then(text)),
     ("pipeline", |row| text(&row.pipeline)),
     ("status", |row| number(RUN_STATUSES.iter().position(|status| *status == row.shown.status)?)),
@@ -38,6 +38,12 @@ const FIELDS: [(&str, Compared); 12] = [
     ("ended_at", |row| number(row.shown.ended_at?.0)),
     ("step_counts.succeeded", |row| number(row.step_counts?.succeeded)),
     ("labels.by", |row| text(row.shown.labels.get("by")?)),
+    ("search.kind", |row| text(row.shown.search.get("kind")?.json().as_str()?)),
+    ("search.amount", |row| number(row.shown.search.get("amount")?.json().as_i64()?)),
+    ("search.due", |row| {
+        let Timestamp(due) = row.shown.search.get("due")?.json().as_str()?.parse().ok()?;
+        number(due)
+    }),
     ("failure.kind", |row| {
         let kind = row.shown.failure.as_ref()?.failure.kind;
         number(everfold_base::failure::FailureKind::ALL.iter().position(|other| *other == kind)?)
@@ -161,7 +167,7 @@ fn an_order_that_rows_do_not_have_is_refused_with_those_that_they_have() {
         ("costs", "did you mean `cost`?"),
         ("-titel", "did you mean `title`?"),
         ("sideways", "an order is started or ended, or a field: id, short_id, pipeline"),
-        ("labels", "labels.KEY; with `-` before it the largest come first"),
+        ("labels", "labels.KEY, search.NAME; with `-` before it the largest come first"),
         ("awaits[].step", "an order is started or ended"),
         ("set_aside", "an order is started or ended"),
         ("--cost", "did you mean `cost`?"),

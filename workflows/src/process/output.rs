@@ -26,7 +26,7 @@ const NOTE_CHARS_MAX: usize = 8 * 1024;
 
 /// What the result file holds beside the output, under its one reserved key.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a map of usage, note, labels, code and ask")]
+#[serde(deny_unknown_fields, expecting = "a map of usage, note, labels, search, code and ask")]
 pub(crate) struct ReservedOutput {
     #[serde(default)]
     usage: Option<OneOrMore>,
@@ -34,6 +34,9 @@ pub(crate) struct ReservedOutput {
     note: Option<String>,
     #[serde(default)]
     labels: Option<Map<String, Value>>,
+    /// What the run is found by from now on.
+    #[serde(default)]
+    pub(crate) search: Option<BTreeMap<String, Value>>,
     #[serde(default)]
     pub(crate) code: Option<String>,
     /// What it asks people; the attempt ends with it.
@@ -341,13 +344,15 @@ mod tests {
     fn y_labels_are_texts_and_a_question_is_kept_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output.json");
-        let text = r#"{"everfold": {"labels": {"pr": 17, "ok": true, "team": "blue"}, "note": "opened", "ask": {"text": "go on?"}}}"#;
+        let text = r#"{"everfold": {"labels": {"pr": 17, "ok": true, "team": "blue"}, "search": {"amount": 2.5, "tags": ["a"]}, "note": "opened", "ask": {"text": "go on?"}}}"#;
         std::fs::write(&path, text).unwrap();
         let result = read_result(&path).unwrap().unwrap();
         let parts = result.reserved.read().unwrap();
         let labels: Vec<_> = parts.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(labels, ["ok=true", "pr=17", "team=blue"]);
         assert_eq!(parts.note.as_deref(), Some("opened"));
+        let search = result.reserved.search.clone().unwrap();
+        assert_eq!((&search["amount"], &search["tags"]), (&json!(2.5), &json!(["a"])));
         assert_eq!((result.output, result.reserved.ask), (None, Some(json!({"text": "go on?"}))));
         std::fs::write(&path, r#"{"everfold": {"labels": {"pr": [17]}}}"#).unwrap();
         let failure = read_result(&path).unwrap().unwrap().reserved.read().unwrap_err();

@@ -298,6 +298,7 @@ fn read_into(
     if let Ok(result) = &result {
         // Also of a process that failed; problems of the result file itself are reported only for one that did not.
         end.notes = result.reserved.read().unwrap_or_default();
+        end.search = result.reserved.search.clone().unwrap_or_default();
     }
     end.notes.note = end.notes.note.take().or_else(|| remark.clone());
     match exit {

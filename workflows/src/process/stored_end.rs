@@ -1,9 +1,10 @@
 //! The report of an attempt as its folder keeps it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use everfold_base::failure::Failure;
-use everfold_base::json::JsonText;
+use everfold_base::json::{JsonText, Value};
 use everfold_base::time::Timestamp;
 use everfold_ports::{Artefact, AttemptEnd, AttemptNotes, AttemptResult, Usage};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub(crate) struct StoredEnd {
     ended_at: i64,
     #[serde(default, rename = "told")]
     notes: AttemptNotes,
+    #[serde(default)]
+    search: BTreeMap<String, Value>,
     #[serde(default)]
     ask: Option<JsonText>,
 }
@@ -67,6 +70,7 @@ impl StoredEnd {
             usage: end.usage.clone(),
             ended_at: end.ended_at.0,
             notes: end.notes.clone(),
+            search: end.search.clone(),
             ask: end.ask.as_ref().map(JsonText::new),
         })
     }
@@ -85,6 +89,7 @@ impl From<StoredEnd> for AttemptEnd {
             usage: stored.usage,
             ended_at: Timestamp(stored.ended_at),
             notes: stored.notes,
+            search: stored.search,
             ask: stored.ask.map(|ask| ask.value()),
             again_after: None,
             receipt: None,

@@ -266,6 +266,7 @@ impl Mask {
             | AttemptResult::Lost { reason } => self.text(reason),
         }
         self.notes(&mut end.notes);
+        end.search.values_mut().for_each(|value| self.value(value));
         if let Some(ask) = &mut end.ask {
             self.value(ask);
         }

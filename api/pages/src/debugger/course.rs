@@ -14,7 +14,7 @@ use super::tree::Tree;
 const ROWS_MAX: usize = 120;
 /// Events that say nothing of what a run did: waiting, counting, what a fork does to begin, and the beginning of work,
 /// which is not recorded where work is over at once.
-const APART: [&str; 24] = [
+const APART: [&str; 25] = [
     "AttemptStarted",
     "ChildStarted",
     "ProbeScheduled",
@@ -29,6 +29,7 @@ const APART: [&str; 24] = [
     "ClockRead",
     "WorkspaceRemoved",
     "ProgressReported",
+    "SearchSet",
     "NoteAdded",
     "RunForked",
     "RunQueued",

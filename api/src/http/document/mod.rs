@@ -4,10 +4,11 @@
 //! role, errors, headers of writes) is written in one place, from the tables that decide it: [`crate::access::needed`]
 //! and [`crate::fault::Code`]. So the document cannot differ from what the routes do.
 //!
-//! `openapi.rs` assembles it: `operation.rs`, `errors.rs`, `names.rs`, `choices.rs`, `exact.rs` and `links.rs` each add
-//! a part; `page.rs` serves it.
+//! `openapi.rs` assembles it: `operation.rs`, `errors.rs`, `names.rs`, `choices.rs`, `exact.rs`, `links.rs` and
+//! `chosen_rows.rs`, which also does what it describes, each add a part; `page.rs` serves it.
 
 mod choices;
+pub(super) mod chosen_rows;
 mod errors;
 mod exact;
 mod links;

@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 117] = [
+const NAMES: [(&str, &str, &str); 118] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("POST", "/api/v1/runs:bulk", "orderRuns"),
@@ -52,6 +52,7 @@ const NAMES: [(&str, &str, &str); 117] = [
     ("GET", "/api/v1/runs/{run}/definition", "getRunDefinition"),
     ("GET", "/api/v1/runs/{run}/graph", "getRunGraph"),
     ("GET", "/api/v1/runs/{run}/timeline", "getTimeline"),
+    ("GET", "/api/v1/attempts", "listAttempts"),
     ("GET", "/api/v1/runs/{run}/audit", "listDecisions"),
     ("GET", "/api/v1/runs/{run}/replay", "replayRun"),
     ("POST", "/api/v1/runs/{run}/replay", "replayRunBy"),

@@ -8,7 +8,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::{Info, License, OpenApi, OpenApiVersion, Tag};
 
 use super::part::part;
-use super::{choices, errors, exact, names, operation};
+use super::{choices, chosen_rows, errors, exact, names, operation};
 use crate::fault::ProblemDocument;
 
 /// The parts of the page, and what is said of each.
@@ -43,6 +43,7 @@ const ABOUT: &str = "Durable workflows over HTTP.\n\n\
 pub(crate) fn document_of(routes: OpenApi) -> Value {
     let mut document: Value = part(completed(routes));
     exact::write(&mut document);
+    chosen_rows::describe(&mut document);
     document
 }
 

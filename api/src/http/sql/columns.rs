@@ -29,6 +29,7 @@ pub(super) const RUNS: TableText = TableText {
         column("status", Text, "`queued running waiting paused blocked stopping succeeded failed cancelled`")
             .found_by(Index),
         column("labels", Json, "its labels, a map; the table `labels` finds runs by them"),
+        column("search", Json, "its search attributes, a map; the table `search` has them with their types"),
         column("started_by", Text, "who started it: `user:ada`"),
         column("initiator", Text, "who is behind the start, where that is another"),
         column("started_at", Time, "when it began").found_by(Range),
@@ -81,6 +82,24 @@ pub(super) const LABELS: TableText = TableText {
         column("run", Text, "the run").found_by(Index).named(),
         column("key", Text, "the label's name").found_by(Index).named(),
         column("value", Text, "its text").found_by(Index),
+    ],
+};
+
+pub(super) const SEARCH: TableText = TableText {
+    name: "search",
+    about: "Every search attribute of every run.",
+    route: "GET /runs",
+    rows: 200_000,
+    columns: &[
+        column("run", Text, "the run").found_by(Index).named(),
+        column("name", Text, "the attribute's name").found_by(Index).named(),
+        column("type", Text, "`text number time bool list`"),
+        column(
+            "value",
+            Text,
+            "its value as a text: a number in digits, a time in RFC 3339, `true` or `false`, a list in JSON",
+        ),
+        column("number", Real, "of a number: its value, which has an order"),
     ],
 };
 
@@ -420,6 +439,7 @@ pub(super) const ROLE_SPEND: TableText = TableText {
 pub(in crate::http) static TABLES: &[TableText] = &[
     RUNS,
     LABELS,
+    SEARCH,
     STEPS,
     ATTEMPTS,
     STEP_TIMES,
@@ -455,7 +475,7 @@ mod tests {
             FieldType::Number => Real,
             FieldType::Time => Time,
             FieldType::Flag => Boolean,
-            FieldType::Texts | FieldType::Items | FieldType::TextMap => Json,
+            FieldType::Texts | FieldType::Items | FieldType::TextMap | FieldType::ValueMap => Json,
         }
     }
 

@@ -1,4 +1,4 @@
-//! The tables `runs` and `labels`.
+//! The tables `runs`, `labels` and `search`.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use everfold_projections::{RUN_STATUSES, RunFilter, RunOrder, RunRow};
 use everfold_sql::SqlValue;
 use serde_json::json;
 
-use super::columns::{LABELS, RUNS};
+use super::columns::{LABELS, RUNS, SEARCH};
 use super::moment::QueryMoment;
 use super::row_table::{Conditions, PartReader, RowTable, TableRow, json_rows, nothing};
 use crate::fault::Fault;
@@ -61,6 +61,36 @@ pub(super) fn labels(moment: Arc<QueryMoment>) -> RowTable {
         }) as PartReader)
     };
     RowTable::new(&LABELS, Box::new(open))
+}
+
+/// Every search attribute of every run.
+pub(super) fn search(moment: Arc<QueryMoment>) -> RowTable {
+    let open = move |asked: &Conditions<'_>| {
+        let moment = Arc::clone(&moment);
+        let name = asked.text("name").map(str::to_owned);
+        let mut parts = match asked.runs("run") {
+            Some(ids) => named(&moment, ids),
+            None => listed(&moment, RunFilter { search: name.clone(), ..RunFilter::default() }),
+        };
+        Ok(Box::new(move |size| {
+            let Some(rows) = parts(size)? else { return Ok(None) };
+            let mut attributes = Vec::new();
+            for row in rows {
+                let wanted =
+                    row.shown.search.iter().filter(|(of, _)| name.as_ref().is_none_or(|name| name == *of));
+                for (name, value) in wanted {
+                    let (of, value) = (value.type_word(), value.json());
+                    let number = value.as_f64();
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    attributes.push(json!({
+                        "run": row.id, "name": name, "type": of, "value": text, "number": number,
+                    }));
+                }
+            }
+            json_rows(attributes).map(Some)
+        }) as PartReader)
+    };
+    RowTable::new(&SEARCH, Box::new(open))
 }
 
 /// Reads rows of runs in parts.

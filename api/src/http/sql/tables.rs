@@ -12,6 +12,7 @@ pub(in crate::http) fn tables(moment: &Arc<QueryMoment>) -> Vec<Arc<dyn SqlTable
     let all = [
         runs::runs,
         runs::labels,
+        runs::search,
         of_runs::steps,
         of_runs::attempts,
         of_runs::step_times,

@@ -9,8 +9,8 @@ use super::start::LABELS_BYTES_MAX;
 use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
-    ChildStopped, ProbeFailed, ProgressReported, StopReason, StopRequested, TimerFired, TimerKind,
-    UsageRecorded, WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
+    ChildStopped, ProbeFailed, ProgressReported, SearchSet, SearchValue, StopReason, StopRequested,
+    TimerFired, TimerKind, UsageRecorded, WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
 use crate::progress::REPORTED_MAX;
 use crate::state::{Key, RunState, Stage};
@@ -151,6 +151,24 @@ pub(super) fn progress(draft: &mut Draft<'_>, reported: &ProgressReported) {
     let is_current = draft.state.current(&reported.id).is_some();
     if is_news && is_current && is_awaited(draft.state, &reported.id) {
         draft.record(reported.clone());
+    }
+}
+
+/// What work says that its run is found by: recorded as far as it is news.
+pub(super) fn search(draft: &mut Draft<'_>, set: &SearchSet) {
+    let Some(id) = set.id.as_ref().filter(|id| draft.state.current(id).is_some()) else { return };
+    if !is_awaited(draft.state, id) {
+        return;
+    }
+    let (known, declared) = (&draft.state.facts.search, &draft.state.definition().search);
+    let is_news = |(name, value): &(&String, &Option<SearchValue>)| {
+        declared.contains_key(*name) && known.get(*name) != value.as_ref()
+    };
+    let news = set.values.iter().filter(is_news);
+    let values: BTreeMap<String, Option<SearchValue>> =
+        news.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if !values.is_empty() {
+        draft.record(SearchSet { id: set.id.clone(), values });
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn field(state: &RunState, name: &str) -> Option<Value> {
         "title" => json!(started.and_then(|started| started.title.clone())),
         "pipeline" => json!(state.pipeline()),
         "labels" => json!(state.labels()),
+        "search" => search(state),
         "status" => json!(status(state)),
         "outcome" => json!(outcome(state).0),
         "failure" => outcome(state).1,
@@ -118,6 +119,12 @@ fn outcome(state: &RunState) -> (Option<&'static str>, Value) {
         FinishStatus::Cancelled => RunStatus::Cancelled,
     };
     (Some(word.as_str()), failure)
+}
+
+/// What the run is found by: every declared attribute, null where it has none.
+fn search(state: &RunState) -> Value {
+    let declared = state.definition().search.keys().map(|name| (name.clone(), Value::Null));
+    declared.chain(state.search().iter().map(|(name, value)| (name.clone(), value.json()))).collect()
 }
 
 /// Who had the run cancelled, why and when; null of one that was not.

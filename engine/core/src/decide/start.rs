@@ -7,8 +7,9 @@ use super::admission;
 use super::begin::{self, Admission, Beginning};
 use super::draft::{Draft, Interrupt};
 use super::refusal::Refusal;
-use crate::event::{BudgetTerms, BudgetsOpened, RunQueued, RunStarted, WantedSlot};
+use crate::event::{BudgetTerms, BudgetsOpened, RunQueued, RunStarted, SearchSet, WantedSlot};
 use crate::input::{Start, StartOptions};
+use crate::search::SearchChanges;
 use crate::state::RunState;
 use everfold_base::id::RunId;
 use everfold_base::json::{JsonText, Value};
@@ -29,7 +30,7 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
     let options = &start.options;
     check_sizes(options, &BTreeMap::new())?;
     let definition = draft.state.definition().clone();
-    let StartFindings { input, labels, slots, budgets, admission } = find(start, &definition)?;
+    let StartFindings { input, labels, search, slots, budgets, admission } = find(start, &definition)?;
     check_sizes(options, &labels)?;
     let input = draft.payload(JsonText::new(&input));
     let config = start.config.clone().map(|config| draft.payload(config));
@@ -50,6 +51,9 @@ pub(super) fn start(draft: &mut Draft<'_>, start: &Start) -> Result<Result<(), I
         top: top_above(options),
         initiator: options.initiator.clone(),
     });
+    if !search.is_empty() {
+        draft.record(SearchSet { id: None, values: search });
+    }
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });
     }
@@ -86,6 +90,7 @@ pub fn check_sizes(options: &StartOptions, labels: &BTreeMap<String, String>) ->
 struct StartFindings {
     input: Value,
     labels: BTreeMap<String, String>,
+    search: SearchChanges,
     slots: Vec<WantedSlot>,
     budgets: Vec<BudgetTerms>,
     admission: Admission,
@@ -94,6 +99,7 @@ struct StartFindings {
 fn find(start: &Start, definition: &Arc<Definition>) -> Result<StartFindings, Refusal> {
     let options = &start.options;
     let asks_nothing = definition.labels.is_empty()
+        && definition.search.is_empty()
         && definition.key.is_none()
         && definition.concurrency.is_empty()
         && definition.budgets.is_empty()
@@ -102,7 +108,8 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<StartFindings, Re
         // Most pipelines: nothing is rendered, so no scope is made.
         let (input, labels) = (begin::checked(definition, &options.input.value())?, options.labels.clone());
         let (slots, budgets, admission) = (Vec::new(), Vec::new(), Admission::Admitted(Vec::new()));
-        return Ok(StartFindings { input, labels, slots, budgets, admission });
+        let search = SearchChanges::new();
+        return Ok(StartFindings { input, labels, search, slots, budgets, admission });
     }
     let config = start.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let new = RunState::new(Arc::clone(definition));
@@ -113,6 +120,7 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<StartFindings, Re
     let mut labels = beginning.labels()?;
     labels.extend(options.labels.clone());
     let beginning = beginning.with_labels(&labels);
+    let search = beginning.search()?;
     let identity = beginning.identity()?;
     if let Some(refusal) = beginning.refusal(&start.admission) {
         return Err(refusal);
@@ -120,5 +128,5 @@ fn find(start: &Start, definition: &Arc<Definition>) -> Result<StartFindings, Re
     let slots = identity.into_iter().chain(beginning.slots()?).collect();
     let admission = beginning.admission(&start.admission);
     let budgets = beginning.budgets()?;
-    Ok(StartFindings { input: beginning.input().clone(), labels, slots, budgets, admission })
+    Ok(StartFindings { input: beginning.input().clone(), labels, search, slots, budgets, admission })
 }

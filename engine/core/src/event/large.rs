@@ -49,6 +49,7 @@ impl RunEvent {
             | Self::TimerFired(_)
             | Self::UsageRecorded(_)
             | Self::ProgressReported(_)
+            | Self::SearchSet(_)
             | Self::RunPaused(_)
             | Self::CancelRequested(_)
             | Self::RunCancelled(_)

@@ -27,8 +27,8 @@ pub use parts::{
     AdmissionEvidence, ApprovalTerms, AskedBy, AttemptHolder, AttemptNotes, BlockReason, BudgetReading,
     BudgetRefusal, BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, KeptVote, LogSeal,
     Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber, ScheduledTask,
-    ScheduledWork, Seen, SeenKind, SeenPart, SignalEnd, SignalTaker, SkipReason, SlotKind, Spent, StopReason,
-    TimerId, TimerKind, Unblocked, WantedSlot,
+    ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart, SignalEnd, SignalTaker, SkipReason,
+    SlotKind, Spent, StopReason, TimerId, TimerKind, Unblocked, WantedSlot,
 };
 pub use payload::CodecError;
 pub use run_event::RunEvent;

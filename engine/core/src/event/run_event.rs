@@ -75,6 +75,7 @@ run_events! {
     RunAbandoned = 70,
     WorkspaceRemoved = 71,
     ProgressReported = 80,
+    SearchSet = 81,
 }
 
 impl RunEvent {

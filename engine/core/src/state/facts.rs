@@ -24,7 +24,7 @@ use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
 use super::worker_holds::WorkerHolds;
 use crate::artefact::{Usage, Workspace};
-use crate::event::{RunNumber, StopReason, TimerId};
+use crate::event::{RunNumber, SearchValue, StopReason, TimerId};
 use crate::progress::WorkProgress;
 use everfold_base::actor::Actor;
 use everfold_base::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
@@ -105,6 +105,9 @@ pub struct Facts {
     /// Who is behind the start, where that is not its actor; written like those.
     #[serde(skip)]
     pub(crate) initiator: Option<Actor>,
+    /// What it is found by; written like those.
+    #[serde(skip)]
+    pub(crate) search: BTreeMap<String, SearchValue>,
     /// How far the newest attempt of a step or item said that it is; written like those.
     #[serde(skip)]
     pub(crate) progress: BTreeMap<StepPath, WorkProgress>,

@@ -29,6 +29,7 @@ const TOP: u8 = 16;
 const INITIATOR: u8 = 17;
 const WORKERS: u8 = 18;
 const REFUSED: u8 = 19;
+const SEARCH: u8 = 20;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -113,6 +114,11 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.refused)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.search.is_empty() {
+            bytes.push(SEARCH);
+            bincode::serialize_into(&mut bytes, &self.facts.search)
+                .expect("the state holds only what bincode can write");
+        }
         bytes
     }
 
@@ -144,6 +150,7 @@ impl RunState {
                 REMINDERS => facts.reminders = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 WORKERS => facts.workers = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 REFUSED => facts.refused = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                SEARCH => facts.search = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }
         }

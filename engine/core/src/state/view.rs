@@ -9,7 +9,7 @@ use super::status::RunStatus;
 use super::step::{Phase, Stage, StepState};
 use super::stored_value::StoredValue;
 use crate::artefact::Workspace;
-use crate::event::{BlockReason, Origin, Parent, RunNumber, StopReason, TimerId, TimerKind};
+use crate::event::{BlockReason, Origin, Parent, RunNumber, SearchValue, StopReason, TimerId, TimerKind};
 use crate::progress::WorkProgress;
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
@@ -111,6 +111,12 @@ impl RunState {
     #[must_use]
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.facts.labels
+    }
+
+    /// What it is found by beside its labels.
+    #[must_use]
+    pub fn search(&self) -> &BTreeMap<String, SearchValue> {
+        &self.facts.search
     }
 
     /// The checked input.

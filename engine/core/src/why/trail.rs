@@ -223,6 +223,7 @@ fn topics(event: &RunEvent) -> Vec<(Topic, String, NotedFact)> {
         | RunEvent::AttemptAsked(_)
         | RunEvent::ChildStopped(_)
         | RunEvent::ProgressReported(_)
+        | RunEvent::SearchSet(_)
         | RunEvent::ProbeFailed(_)
         | RunEvent::VoteCast(_)
         | RunEvent::ApprovalDecided(_)

@@ -207,7 +207,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 22] = [
+const WRITTEN: [(&str, Written); 23] = [
     ("delivery-10", delivery),
     ("cancelled-9", cancelled),
     ("budgets-9", golden_runs::budgets),
@@ -224,6 +224,7 @@ const WRITTEN: [(&str, Written); 22] = [
     ("forked-by-a-step-9", golden_runs::forked_by_a_step),
     ("counted-below-9", golden_runs::nested_and_numbered),
     ("reported-9", golden_runs::reported),
+    ("searched-9", golden_runs::searched),
     ("interrupted-9", interrupted),
     ("sealed-9", golden_runs::sealed),
     ("began-2", golden_runs::began),

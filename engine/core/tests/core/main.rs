@@ -32,6 +32,7 @@ mod routes;
 mod rule_details;
 mod run_account;
 mod run_budgets;
+mod search;
 mod seen;
 mod signals;
 mod skip;

@@ -57,6 +57,8 @@ construct! {
         config_record "config_records": Data;
         /// A label, rendered when the run starts.
         label "labels": Text;
+        /// A value with a type that runs are found by: a template, or `{"type": …, "value": …}`.
+        search "search": Data;
         /// Where a secret comes from.
         secret "secrets": Secret;
         /// What a signal means that no step took.

@@ -15,8 +15,17 @@ use super::yaml::{self, COPIED_BYTES_MAX, Kind, NODES_MAX, YamlNode};
 /// The most files that a pipeline includes.
 const FILES_MAX: usize = 16;
 /// Maps of a pipeline whose entries an included file may have.
-const MAPS: [&str; 8] =
-    ["config", "config_records", "labels", "locals", "on_signal", "policies", "secrets", "templates"];
+const MAPS: [&str; 9] = [
+    "config",
+    "config_records",
+    "labels",
+    "locals",
+    "on_signal",
+    "policies",
+    "search",
+    "secrets",
+    "templates",
+];
 /// Lists of a pipeline whose items an included file may have.
 const LISTS: [&str; 2] = ["notify", "triggers"];
 

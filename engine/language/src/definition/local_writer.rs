@@ -26,7 +26,7 @@ const DATA: [&str; 13] = [
 const FIXED: [&str; 4] = ["config_records", "description", "schema", "secrets"];
 
 /// Maps of the language whose keys are names.
-const NAMED: [&str; 2] = ["on_signal", "outputs"];
+const NAMED: [&str; 3] = ["on_signal", "outputs", "search"];
 
 /// What a text is written in.
 #[derive(Clone, Copy, PartialEq, Eq)]

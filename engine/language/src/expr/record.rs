@@ -14,7 +14,7 @@ use cel::{ExecutionError, FunctionContext};
 use super::bounds::{RANGE, bounded};
 use super::error::ExprError;
 use super::parse::{CompiledExpr, Expr, FieldChain, chain_of};
-use super::types::{Lookup, Type};
+use super::types::{Lookup, Type, type_of};
 
 /// What `x.field` becomes: null where `x` has no such field.
 pub(super) const FIELD: &str = "@field";
@@ -160,6 +160,7 @@ fn rewrite(node: &mut IdedNode, bound: &mut Vec<String>, types: &Lookup<'_>) {
         Type::Span => Some("duration"),
         _other => None,
     });
+    let times = read_as_times(node, bound, types);
     match &mut node.expr {
         Node::Literal(_) | Node::Ident(_) | Node::Unspecified | Node::Struct(_) => {}
         Node::Select(select) => {
@@ -178,6 +179,9 @@ fn rewrite(node: &mut IdedNode, bound: &mut Vec<String>, types: &Lookup<'_>) {
         Node::Call(call) => {
             let parts = call.target.as_deref_mut().into_iter().chain(&mut call.args);
             parts.for_each(|part| rewrite(part, bound, types));
+            for (part, _) in call.args.iter_mut().zip(times).filter(|(_, is_time)| *is_time) {
+                converted(part, "timestamp");
+            }
             let is_field = call.func_name == operators::INDEX
                 && matches!(
                     call.args.last().map(|key| &key.expr),
@@ -200,13 +204,41 @@ fn rewrite(node: &mut IdedNode, bound: &mut Vec<String>, types: &Lookup<'_>) {
         }
     }
     if let Some(convert) = convert {
-        let id = node.id;
-        let text = std::mem::take(node);
-        let null = || made(id, Node::Literal(LiteralValue::Null));
-        let is_null = made(id, called(operators::EQUALS, vec![text.clone(), null()]));
-        let value = made(id, called(convert, vec![text]));
-        *node = made(id, called(operators::CONDITIONAL, vec![is_null, null(), value]));
+        converted(node, convert);
     }
+}
+
+/// Takes a time or a duration out of its text, where that is there.
+fn converted(node: &mut IdedNode, convert: &str) {
+    let id = node.id;
+    let text = std::mem::take(node);
+    let null = || made(id, Node::Literal(LiteralValue::Null));
+    let is_null = made(id, called(operators::EQUALS, vec![text.clone(), null()]));
+    let value = made(id, called(convert, vec![text]));
+    *node = made(id, called(operators::CONDITIONAL, vec![is_null, null(), value]));
+}
+
+/// Which sides of a comparison are fields of no known type that stand against a time: `search.due < now`.
+fn read_as_times(node: &IdedNode, bound: &[String], types: &Lookup<'_>) -> [bool; 2] {
+    const COMPARISONS: [&str; 6] = [
+        operators::EQUALS,
+        operators::NOT_EQUALS,
+        operators::LESS,
+        operators::LESS_EQUALS,
+        operators::GREATER,
+        operators::GREATER_EQUALS,
+    ];
+    let Node::Call(call) = &node.expr else { return [false; 2] };
+    let [left, right] = call.args.as_slice() else { return [false; 2] };
+    let is_time = |part: &IdedNode| type_of(part, bound, types) == Type::Time;
+    let is_open = |part: &IdedNode| {
+        let chain = chain_of(part, bound).filter(|chain| !chain.tested && chain.guarded_from.is_none());
+        chain.is_some_and(|chain| chain.path.len() > 1 && types(&chain.path) == Type::Any)
+    };
+    if !COMPARISONS.contains(&call.func_name.as_str()) {
+        return [false; 2];
+    }
+    [is_open(left) && is_time(right), is_open(right) && is_time(left)]
 }
 
 fn made(id: u64, expr: Node) -> IdedNode {

@@ -84,6 +84,12 @@ impl Expr {
     }
 }
 
+/// The type of a part of an expression, where it has one; names that loops give may be anything.
+pub(super) fn type_of(node: &IdedExpr, bound: &[String], lookup: &Lookup<'_>) -> Type {
+    let bound = bound.iter().map(|name| (name.clone(), Type::Any)).collect();
+    Inference { lookup, bound }.of(node).unwrap_or(Type::Any)
+}
+
 struct Inference<'a> {
     lookup: &'a Lookup<'a>,
     bound: Vec<(String, Type)>,

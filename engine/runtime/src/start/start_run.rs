@@ -226,6 +226,7 @@ impl Runtime {
             Some(key) => {
                 // Whatever would refuse the start does so before it takes a number.
                 check_sizes(options, &labels)?;
+                beginning.search()?;
                 beginning.budgets()?;
                 Some(self.number(key, id).await?)
             }

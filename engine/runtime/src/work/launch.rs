@@ -168,7 +168,8 @@ async fn attempt_end(work: BoxFuture<'static, AttemptEnd>, now: Clock) -> Attemp
             return AttemptEvent::Ended(Box::new(EndedAttempt::failed(bug(panic.as_ref()), now())));
         }
     };
-    let AttemptEnd { result, commit, artefacts, usage, ended_at, notes, ask, again_after, receipt } = end;
+    let AttemptEnd { result, commit, artefacts, usage, ended_at, notes, search, ask, again_after, receipt } =
+        end;
     let result = match result {
         AttemptResult::Succeeded(output) => Ok(bounded("output", &output)),
         AttemptResult::Failed(failure) => Ok(Err(failure)),
@@ -182,7 +183,8 @@ async fn attempt_end(work: BoxFuture<'static, AttemptEnd>, now: Clock) -> Attemp
         Some(Ok(ask)) => (result, Some(ask)),
         Some(Err(failure)) => (Ok(Err(failure)), None),
     };
-    let ended = EndedAttempt { result, commit, artefacts, usage, ended_at, notes, ask, again_after, receipt };
+    let ended =
+        EndedAttempt { result, commit, artefacts, usage, ended_at, notes, search, ask, again_after, receipt };
     AttemptEvent::Ended(Box::new(ended))
 }
 

@@ -15,12 +15,13 @@ use crate::runtime::Runtime;
 use crate::scheduler::breaker::ServiceOutcome;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::TimerDue;
-use everfold_base::failure::FailureKind;
+use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
 use everfold_core::artefact::Usage;
-use everfold_core::event::{AttemptStarted, ProgressReported};
+use everfold_core::event::{AttemptStarted, ProgressReported, SearchSet};
 use everfold_core::input::InputKind;
 use everfold_core::progress::WorkProgress;
+use everfold_core::search;
 use everfold_language::words::OnLost;
 use everfold_ports::Executor;
 
@@ -63,7 +64,10 @@ impl ShardCore {
         let ended_at = ended.ended_at;
         let effect = EffectId { run: loaded.run, attempt: id.clone() };
         let last = self.observed.last_progress(&effect);
+        let mut ended = ended;
+        let search = search_input(loaded, id, &mut ended);
         let mut inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
+        inputs.splice(0..0, search);
         inputs.splice(0..0, last.map(|progress| progress_input(loaded.run, loaded.version, id, progress)));
         match &mut loaded.reattachment {
             Some(reattachment) => {
@@ -135,6 +139,25 @@ pub(crate) fn started_input(run: RunId, id: AttemptId, begin: AttemptBegin) -> Q
 fn progress_input(run: RunId, version: Version, id: &AttemptId, progress: WorkProgress) -> Queued {
     let about = InputId::derive(&format!("{run}/{id}/progress/{version}/{progress:?}"));
     Queued::own(about, InputKind::Progress(ProgressReported { id: id.clone(), progress }))
+}
+
+/// What work says that its run is found by. What does not fit the declared attributes fails work that ended well.
+fn search_input(loaded: &LoadedRun, id: &AttemptId, ended: &mut EndedAttempt) -> Option<Queued> {
+    let given = std::mem::take(&mut ended.search);
+    let state = loaded.state.as_ref().filter(|_| !given.is_empty())?;
+    match search::fit(&state.definition().search, state.search(), given.iter()) {
+        Ok(values) => {
+            let about = InputId::derive(&format!("{}/{id}/search", loaded.run));
+            Some(Queued::own(about, InputKind::SetSearch(SearchSet { id: Some(id.clone()), values })))
+        }
+        Err(why) => {
+            if let Ok(result @ Ok(_)) = &mut ended.result {
+                ended.ask = None;
+                *result = Err(Failure::new(FailureKind::Validation, format!("`everfold.search`: {why}")));
+            }
+            None
+        }
+    }
 }
 
 /// One input for each model, with the sum so far; the decision records what exceeds the former sum. `is_all`: the

@@ -28,6 +28,7 @@ mod run_numbers;
 mod schedule_changes;
 mod schedules;
 mod scheduling;
+mod search;
 mod sent_signals;
 mod signals_and_pauses;
 mod simulation_regressions;

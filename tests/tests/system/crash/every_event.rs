@@ -18,11 +18,12 @@ const RICH: &str = r#"
 name: rich
 workspace: { git: repo, branch: work, save: commit }
 defaults: { on_lost: retry }
+search: { of: "${run.short_id}", done: { type: number } }
 steps:
   - id: first
     command: |
       TRACE_LINE
-      echo '{"everfold": {"usage": {"model": "m", "input_tokens": 5, "output_tokens": 7, "cost": 0.01}}}' > "$EVERFOLD_OUTPUT"
+      echo '{"everfold": {"search": {"done": 1}, "usage": {"model": "m", "input_tokens": 5, "output_tokens": 7, "cost": 0.01}}}' > "$EVERFOLD_OUTPUT"
   - id: flaky
     retry: { attempts: 2, backoff: 20ms..20ms }
     command: |

@@ -106,3 +106,30 @@ output: { told: "${steps.use.output.needs.make.n}", echo: "${steps.echo.output.n
     let output = engine.state(run).await.unwrap().output().value(&Default::default()).unwrap();
     assert_eq!(output, json!({"told": "7", "echo": "7"}));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_says_in_its_result_file_what_its_run_is_found_by() {
+    let place = Place::new();
+    let text = r#"
+name: searched
+search: { amount: { type: number }, tags: { type: list }, state: new }
+steps:
+  - id: count
+    command: 'echo "{\"everfold\": {\"search\": {\"amount\": 12.5, \"tags\": [\"a\"], \"state\": null}}}" > "$EVERFOLD_OUTPUT"'
+  - id: wrong
+    on_fail: continue
+    command: 'echo "{\"everfold\": {\"search\": {\"amount\": \"much\"}}}" > "$EVERFOLD_OUTPUT"'
+  - { id: later, command: 'test "$AMOUNT" = 12.5', env: { AMOUNT: "${run.search.amount}" } }
+"#;
+    let definition = parse(text, "searched.yaml", &NoFiles).unwrap().definition;
+    let engine = place.open();
+    let run = place.start(&engine, definition, &json!({})).await;
+    let status = ended(&engine, run).await;
+    let state = engine.state(run).await.unwrap();
+    assert_eq!(status, RunStatus::Succeeded, "{:?}", state.failure());
+    let found: Vec<(&str, serde_json::Value)> =
+        state.search().iter().map(|(name, value)| (name.as_str(), value.json())).collect();
+    assert_eq!(found, [("amount", json!(12.5)), ("tags", json!(["a"]))]);
+    let failure = state.step(&"wrong".into()).unwrap().1.failure.clone().unwrap();
+    assert!(failure.message.contains("“amount” is a number, not a text"), "{failure:?}");
+}

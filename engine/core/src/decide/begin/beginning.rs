@@ -7,6 +7,7 @@ use serde_json::json;
 use super::super::refusal::Refusal;
 use super::super::scope::RunScope;
 use crate::input::StartOptions;
+use crate::search::{self, SearchChanges};
 use crate::state::RunState;
 use everfold_base::id::RunId;
 use everfold_base::json::Value;
@@ -64,6 +65,7 @@ impl Beginning {
             "id": run.to_string(), "short_id": run.short(), "root": run.short(), "title": title,
             "pipeline": state.pipeline(), "labels": {}, "status": "queued", "origin": null, "started_at": null,
             "outcome": null, "failure": null, "top": run.to_string(),
+            "search": state.definition().search.keys().map(|name| (name.clone(), Value::Null)).collect::<Value>(),
         });
         Ok(Self { state, input, config: json!({}), run })
     }
@@ -138,6 +140,25 @@ impl Beginning {
                 Err(error) => Err(failed("label", name, &error)),
             })
             .collect()
+    }
+
+    /// The values that the run is found by, as the pipeline has them.
+    ///
+    /// # Errors
+    /// [`Refusal::Start`]: an expression failed, or its value is not of the attribute's type.
+    pub fn search(&self) -> Result<SearchChanges, Refusal> {
+        let loaded = Loaded::default();
+        let (scope, declared) = (self.scope(&loaded), &self.definition().search);
+        let mut given = BTreeMap::new();
+        for (name, attribute) in declared {
+            let Some(template) = &attribute.value else { continue };
+            let value = template.render(&scope).map_err(|error| failed("search attribute", name, &error))?;
+            given.insert(name.clone(), value);
+        }
+        let fitting = search::fit(declared, &BTreeMap::new(), given.iter());
+        let mut changes = fitting.map_err(|why| Refusal::Start(format!("search: {why}")))?;
+        changes.retain(|_, value| value.is_some());
+        Ok(changes)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Events of attempts: work of executors, and child runs.
 
+use std::collections::BTreeMap;
+
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{AttemptHolder, AttemptNotes, ScheduledTask, StopReason};
+use super::super::parts::{AttemptHolder, AttemptNotes, ScheduledTask, SearchValue, StopReason};
 use crate::artefact::Artefact;
 use crate::progress::WorkProgress;
 use everfold_base::failure::Failure;
@@ -37,6 +39,16 @@ event_payloads! {
         id: AttemptId,
         /// How far it is.
         progress: WorkProgress,
+    }
+    /// Values that the run is found by: those of the pipeline, in the batch of the start, or what work said of them. Fact of
+    /// `search`, where work said it.
+    ///
+    /// Then: nothing.
+    SearchSet {
+        /// The attempt that said it; none: the run began with it.
+        id: Option<AttemptId>,
+        /// By name; null: it has none any more.
+        values: BTreeMap<String, Option<SearchValue>>,
     }
     /// Work ended well. Fact of `attempt finished`.
     ///

@@ -3,6 +3,7 @@
 mod attempts;
 mod budgets;
 mod run;
+mod search;
 mod seen;
 mod signals;
 mod steps;
@@ -14,6 +15,7 @@ pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 pub use run::{
     AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, RunNumber, SlotKind, WantedSlot,
 };
+pub use search::{SearchNumber, SearchValue};
 pub use seen::{KeptVote, Seen, SeenKind, SeenPart};
 pub use signals::{Hearing, SignalEnd, SignalTaker};
 pub use steps::{BlockReason, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, Unblocked};

@@ -86,6 +86,14 @@ impl RunState {
                     self.facts.progress.insert(event.id.path.clone(), event.progress.clone());
                 }
             }
+            RunEvent::SearchSet(event) => {
+                for (name, value) in &event.values {
+                    match value {
+                        Some(value) => self.facts.search.insert(name.clone(), value.clone()),
+                        None => self.facts.search.remove(name),
+                    };
+                }
+            }
             RunEvent::UsageRecorded(event) => {
                 self.count_usage(event, self.now());
                 self.facts.usage.add(&event.usage);

@@ -32,7 +32,7 @@ pub const STEP_FIELDS: [&str; 16] = [
 pub(super) const USAGE_FIELDS: [&str; 4] = ["cost", "input", "output", "cached"];
 pub(super) const CANCELLED_FIELDS: [&str; 3] = ["by", "reason", "at"];
 /// The fields of the run, as expressions name them: `run.FIELD`.
-pub const RUN_FIELDS: [&str; 21] = [
+pub const RUN_FIELDS: [&str; 22] = [
     "id",
     "short_id",
     "root",
@@ -54,6 +54,7 @@ pub const RUN_FIELDS: [&str; 21] = [
     "warnings",
     "number",
     "top",
+    "search",
 ];
 pub(super) const WORKSPACE_FIELDS: [&str; 4] = ["path", "branch", "base", "commit"];
 pub(super) const REWORK_FIELDS: [&str; 6] = ["from", "gate", "by", "round", "findings", "history"];

@@ -35,6 +35,15 @@ impl NameCheck<'_> {
                 let hint = format!("write run.cancelled.?{name}, or ask for run.cancelled first");
                 report(reader, used, chain, 3, Code::Unguarded, message, hint);
             }
+            "search" if !self.declared.search.contains_key(name) => {
+                let message = format!("run.search.{name} is none: the pipeline has no such search attribute");
+                let known: Vec<&str> = self.declared.search.keys().map(String::as_str).collect();
+                let hint = match similar(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `run.search.{near}`?"),
+                    None => format!("declare it at the top: search: {{ {name}: {{ type: text }} }}"),
+                };
+                report(reader, used, chain, 3, Code::UnknownField, message, hint);
+            }
             "signals" if !self.is_listened_to(name) && !self.guarded(used, chain, 2) => {
                 let message =
                     format!("run.signals.{name} may be absent: nothing in the pipeline listens to “{name}”");

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::SearchType;
 use super::super::codes::Code;
 use super::super::input::local_reference;
 use super::super::read::{ExprPlace, ExprUse, PipelineReader, Wants};
@@ -19,6 +20,7 @@ impl NameCheck<'_> {
                 (Wants::Bool, Type::Any | Type::Bool)
                 | (Wants::List, Type::Any | Type::List)
                 | (Wants::Any, _) => None,
+                (Wants::Attribute(kind), found) => attribute_misfit(kind, found),
                 (Wants::Bool, found) => {
                     let hint = (found == Type::Text).then(|| "names stand bare, texts in quotes".to_owned());
                     Some((format!("a condition is true or false, this is {}", found.words()), hint))
@@ -56,7 +58,7 @@ impl NameCheck<'_> {
             ["secrets", _] => Type::Text,
             ["steps", _, "status" | "stage"] => Type::Text,
             ["steps", _, "round" | "rounds"] => Type::Int,
-            ["steps", _, "outputs" | "usage"] | ["run", "usage" | "signals"] => Type::Map,
+            ["steps", _, "outputs" | "usage"] | ["run", "usage" | "signals" | "search"] => Type::Map,
             ["run", "steps" | "routes" | "waiting" | "gates" | "warnings"] => Type::List,
             ["steps", _, "usage", "input" | "output" | "cached"]
             | ["run", "usage", "input" | "output" | "cached"] => Type::Int,
@@ -91,4 +93,22 @@ impl NameCheck<'_> {
             _ => Type::Any,
         }
     }
+}
+
+/// What is wrong with an expression that a search attribute of this type is to hold the value of.
+fn attribute_misfit(kind: Option<SearchType>, found: Type) -> Option<(String, Option<String>)> {
+    let is_fit = match (kind, found) {
+        (_, Type::Any | Type::Null) => true,
+        (None, Type::Map | Type::Kind | Type::Span) => false,
+        (None, _) | (Some(SearchType::Number), Type::Int | Type::Double) => true,
+        (Some(SearchType::Text), Type::Text | Type::Int | Type::Double | Type::Bool) => true,
+        (Some(SearchType::Time), Type::Time | Type::Text) => true,
+        (Some(SearchType::Bool), Type::Bool) | (Some(SearchType::List), Type::List) => true,
+        _otherwise => false,
+    };
+    if is_fit {
+        return None;
+    }
+    let wanted = kind.map_or("a text, a number, a time, a bool or a list of texts", SearchType::words);
+    Some((format!("a search attribute is {wanted}, this is {}", found.words()), None))
 }

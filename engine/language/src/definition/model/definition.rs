@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::control::{Admit, Budget, Concurrency, ConfigSource, Numbering, RunKey, SecretSource};
 use super::route::Routes;
+use super::search::SearchAttribute;
 use super::shape::StepTables;
 use super::step::Step;
 use super::trigger::{Notice, Trigger, TriggerSource};
@@ -58,6 +59,9 @@ pub struct Definition {
     /// Addresses and filters, rendered at start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, Template>,
+    /// Values with types that runs are found by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub search: BTreeMap<String, SearchAttribute>,
     /// How often steps of the run may be reworked without a person; `None`: [`ROUNDS_DEFAULT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<u32>,

@@ -28,6 +28,7 @@ mod reminders;
 mod renamed;
 mod route;
 mod scalar;
+mod search;
 mod settings_path;
 mod shared_routes;
 mod signal_work;
@@ -64,6 +65,7 @@ pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
         ("/$defs/numbering/oneOf/1", control::NUMBER.keys),
         ("/$defs/concurrency", control::CONCURRENCY.keys),
         ("/$defs/budget", control::BUDGET.keys),
+        ("/$defs/searchAttribute", search::SEARCH.keys),
         ("/$defs/secret", control::SECRET.keys),
         ("/$defs/trigger", trigger::TRIGGER.keys),
         ("/$defs/schedule", trigger::SCHEDULE.keys),

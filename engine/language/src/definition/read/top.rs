@@ -22,6 +22,7 @@ pub(super) const SHAPE: Shape = Shape {
         "key",
         "number",
         "labels",
+        "search",
         "admit",
         "concurrency",
         "budget",
@@ -70,6 +71,7 @@ impl PipelineReader<'_> {
         let number = keys.get("number").and_then(|node| self.numbering(node));
         let labels =
             keys.get("labels").map_or_else(BTreeMap::new, |node| self.labels(node, ExprPlace::Start));
+        let search = keys.get("search").map_or_else(BTreeMap::new, |node| self.search(node));
         let admit = keys.get("admit").map_or_else(Admit::default, |node| self.admit(node));
         let concurrency = keys.get("concurrency").map_or_else(Vec::new, |node| self.concurrency(node));
         let budgets = keys.get("budget").map_or_else(Vec::new, |node| self.budgets(node));
@@ -118,6 +120,7 @@ impl PipelineReader<'_> {
             workspace,
             secrets,
             labels,
+            search,
             rounds,
             triggers,
             on_signal,

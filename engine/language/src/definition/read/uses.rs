@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::super::source_map::SourceMap;
-use crate::definition::RouteTo;
+use crate::definition::{RouteTo, SearchType};
 use crate::expr::Expr;
 
 /// The place of an expression, which decides what names it may use.
@@ -88,6 +88,8 @@ pub(in crate::definition) enum Wants {
     Any,
     Bool,
     List,
+    /// The value of a search attribute, of this type where it names one.
+    Attribute(Option<SearchType>),
 }
 
 /// A rework of the file, to be checked when all steps are known.

@@ -1,10 +1,11 @@
 //! How an attempt ended, ready to become an input of its run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::failures::cancelled;
 use everfold_base::failure::Failure;
-use everfold_base::json::JsonText;
+use everfold_base::json::{JsonText, Value};
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
 use everfold_core::event::AttemptNotes;
@@ -21,6 +22,8 @@ pub(crate) struct EndedAttempt {
     pub(crate) ended_at: Timestamp,
     /// What the work reported beside its output.
     pub(crate) notes: AttemptNotes,
+    /// What it said that its run is found by.
+    pub(crate) search: BTreeMap<String, Value>,
     /// A question of the work to people.
     pub(crate) ask: Option<JsonText>,
     /// The pause that a service which the work called asks for.
@@ -39,6 +42,7 @@ impl EndedAttempt {
             usage: Vec::new(),
             ended_at,
             notes: AttemptNotes::default(),
+            search: BTreeMap::new(),
             ask: None,
             again_after: None,
             receipt: None,

@@ -3,7 +3,7 @@
 //! Law: whatever a key or value holds can be asked for: `\` before a colon, a comma or a `\` takes the sign as it is.
 
 /// The labels of a filter's text.
-pub(super) fn labels(text: &str) -> Vec<(String, Option<String>)> {
+pub(crate) fn labels(text: &str) -> Vec<(String, Option<String>)> {
     let (mut labels, mut key, mut value) = (Vec::new(), String::new(), None::<String>);
     let mut chars = text.chars();
     loop {
