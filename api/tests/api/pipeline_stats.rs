@@ -190,7 +190,9 @@ async fn attempts_of_all_runs_are_listed_in_parts_as_their_timelines_have_them()
         for row in &mut found {
             let row = row.as_object_mut().unwrap();
             assert_eq!(row["pipeline"], "tries");
-            ["short_id", "pipeline", "waited_ms", "worked_ms"].map(|name| row.remove(name).unwrap());
+            for name in ["short_id", "pipeline", "waited_ms", "worked_ms"] {
+                row.remove(name).unwrap();
+            }
         }
         assert_eq!(found, wanted, "{limit}");
     }
