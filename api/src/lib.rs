@@ -35,5 +35,6 @@ mod text;
 mod traces;
 pub mod view;
 mod virtual_time;
+mod work_sources;
 
 pub use cli::main_with_args;

@@ -22,12 +22,12 @@ const ALL_BYTES_MAX: u64 = 4 * FILE_BYTES_MAX;
 
 /// Where files are kept, and what they must not hold.
 #[derive(Clone)]
-pub(crate) struct FileKeeper {
+pub(crate) struct FileArchive {
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) secrets: SecretResolver,
 }
 
-impl FileKeeper {
+impl FileArchive {
     /// Keeps what a look found.
     pub(crate) async fn keep(self, request: KeepRequest) -> Result<Vec<Artefact>, Failure> {
         let KeepRequest { run, workdir, found, secrets } = request;

@@ -16,7 +16,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::git::{measured_commit, unable};
-use crate::kept_files::FileKeeper;
+use crate::kept_files::FileArchive;
 use crate::secret::SecretResolver;
 use crate::workspace_path::{ResolvedPath, resolve};
 
@@ -31,12 +31,12 @@ const TOO_LARGE: &str = "SHOWN_TOO_LARGE";
 
 /// Measures what lies in workspaces.
 #[derive(Clone, Default)]
-pub struct WorkspaceInspector(Option<FileKeeper>);
+pub struct WorkspaceInspector(Option<FileArchive>);
 
 impl WorkspaceInspector {
     /// One that keeps the files that people are asked about.
     pub(crate) fn keeping(blobs: Arc<dyn Blobs>, secrets: SecretResolver) -> Self {
-        Self(Some(FileKeeper { blobs, secrets }))
+        Self(Some(FileArchive { blobs, secrets }))
     }
 }
 
@@ -60,7 +60,7 @@ impl Inspector for WorkspaceInspector {
 
     fn keep(&self, request: KeepRequest) -> BoxFuture<'static, Result<Vec<Artefact>, Failure>> {
         match self.0.clone() {
-            Some(keeper) => keeper.keep(request).boxed(),
+            Some(archive) => archive.keep(request).boxed(),
             None => std::future::ready(Ok(Vec::new())).boxed(),
         }
     }

@@ -21,12 +21,12 @@ use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::readiness::Readiness;
 use super::record;
-use super::work_sources::WorkSources;
 use crate::access::AccessControl;
 use crate::caller_turns::{CallerTurns, TurnBounds};
 use crate::fault::{Code, Fault};
 use crate::metrics::{self, Metrics};
 use crate::traces::Traces;
+use crate::work_sources::WorkSources;
 
 /// Locks of work that is done once at a time.
 pub(super) struct Turns {

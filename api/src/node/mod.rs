@@ -48,7 +48,6 @@ mod verify;
 mod verify_logs;
 mod why;
 mod why_folder;
-mod work_sources;
 mod workers;
 mod write_receipt;
 

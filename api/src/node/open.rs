@@ -35,11 +35,11 @@ use super::periodic;
 use super::readiness::Readiness;
 use super::settings::settings;
 use super::threads;
-use super::work_sources::WorkSources;
 use crate::access::AccessControl;
 use crate::fault::{Code, Fault};
 use crate::metrics::{Metrics, StoreMetrics};
 use crate::traces::Traces;
+use crate::work_sources::WorkSources;
 
 /// How a folder is opened.
 #[derive(Clone, Default)]

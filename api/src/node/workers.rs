@@ -10,9 +10,9 @@ use everfold_workflows::remote::{LeaseTable, RemoteView, WorkerView};
 use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
-use super::work_sources::WorkSources;
 use crate::fault::{Code, Fault};
 use crate::schema;
+use crate::work_sources::WorkSources;
 
 /// Who works for this engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]

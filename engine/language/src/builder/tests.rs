@@ -40,6 +40,7 @@ fn every_key_of_the_language_has_a_method() {
         ("/$defs/probes/at_least", &["n", "of"]),
         ("/$defs/poll", Poll::KEYS),
         ("/$defs/wakeSignal/oneOf/1", &["signal", "when"]), // `Gate::wake_when`
+        ("/$defs/searchAttribute", &["type", "value"]),
         ("/$defs/routeMap", Route::KEYS),
         ("/$defs/http/oneOf/1", Http::KEYS),
         ("/$defs/run/oneOf/1", ChildRun::KEYS),

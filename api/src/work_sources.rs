@@ -7,11 +7,11 @@ use everfold_workflows::function::Functions;
 use everfold_workflows::remote::LeaseTable;
 
 /// Who does the work, and what it lacks.
-pub(super) struct WorkSources {
+pub(crate) struct WorkSources {
     /// Every function that pipelines may name.
-    pub(super) functions: Arc<Functions>,
+    pub(crate) functions: Arc<Functions>,
     /// The work that workers fetch and hold.
-    pub(super) book: LeaseTable,
+    pub(crate) book: LeaseTable,
     /// What preflights of agents found.
-    pub(super) preflights: PreflightFindings,
+    pub(crate) preflights: PreflightFindings,
 }
