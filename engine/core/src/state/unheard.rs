@@ -60,8 +60,8 @@ impl RunState {
         }
         // A value that is kept apart hides who decided.
         let outputs = [&step.unit.output, &step.output].into_iter();
-        let known = outputs.filter_map(|output| output.value(&Loaded::NONE).ok());
-        let output = known.filter(|output| output["decision"].is_string()).last()?;
+        let mut known = outputs.filter_map(|output| output.value(&Loaded::NONE).ok());
+        let output = known.rfind(|output| output["decision"].is_string())?;
         let decision = match output["decision"].as_str()? {
             "approve" => "approved",
             "reject" => "rejected",
