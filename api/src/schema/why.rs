@@ -118,5 +118,6 @@ pub(crate) enum CauseKindSchema {
     Owner,
     SetAside,
     Disk,
+    Preflight,
     More,
 }

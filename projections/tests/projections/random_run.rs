@@ -259,8 +259,8 @@ impl RandomRun {
     fn search(&mut self, id: AttemptId, which: usize) {
         let tags = ["red", "blue", "x y"][..which % 3 + 1].iter().map(|tag| (*tag).to_owned()).collect();
         let values = [
-            ("amount".to_owned(), (which % 5 > 0).then_some(SearchValue::Whole(which as i64 % 7))),
-            ("tags".to_owned(), (which % 4 > 0).then_some(SearchValue::Texts(tags))),
+            ("amount".to_owned(), (!which.is_multiple_of(5)).then_some(SearchValue::Whole(which as i64 % 7))),
+            ("tags".to_owned(), (!which.is_multiple_of(4)).then_some(SearchValue::Texts(tags))),
         ];
         let set = SearchSet { id: Some(id), values: values.into() };
         self.tell(InputKind::SetSearch(set), Actor::Engine);

@@ -38,8 +38,8 @@ fn given(given: Value) -> Result<World, Refusal> {
 
 fn set(world: &mut World, id: &str, values: &[(&str, Option<SearchValue>)]) -> Vec<RunEvent> {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let set = SearchSet { id: Some(id.parse().unwrap()), values };
-    world.give(InputKind::SetSearch(set)).unwrap()
+    let set = SearchSet { id: Some(id.parse().expect("the id of an attempt")), values };
+    world.give(InputKind::SetSearch(set)).expect("it is taken")
 }
 
 fn text(text: &str) -> Option<SearchValue> {

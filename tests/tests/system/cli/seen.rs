@@ -103,7 +103,7 @@ fn what_an_approval_showed_can_be_read_when_it_has_changed_since() {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .filter(|line| line["event"]["artefacts"][0]["path"] == "plan.md")
-        .map(|line| line["event"]["id"]["path"].clone())
+        .map(|line| line["event"]["id"]["path"]["step"].clone())
         .collect();
     assert_eq!(looked, ["sign"], "the history names what is kept");
     said(&scratch.run(&["store", "verify"]), 0, &[]);

@@ -47,7 +47,7 @@ const SAID: [(&str, &str, &str); 9] = [
     ("O48 O52", "GateEvaluated", "check_analysis_approved pass: approved-via-status"),
     ("O48 O52", "GateEvaluated", "check_staging_status skipped: Staging gate N/A for shop"),
     ("O50 O51:", "GateEvaluated", "questions fail: analysis-empty"),
-    ("O54:", "SignalTaken", "refused: the analysis is not complete, so there is nothing to approve"),
+    ("O54: Approved is refused", "SignalTaken", "refused: the analysis is not complete, so there is nothing to approve"),
 ];
 
 /// The folder of the built-in pipelines.
