@@ -62,7 +62,8 @@ pub use runs::{
 pub use spend::{SpendBy, SpendFilter, SpendLineRow, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{
     AgentJobs, EndedJob, JudgedGate, LiveMessage, ReviewClock, SentBack, StageFilter, StageLayout, StagePage,
-    StageRow, StageWait, StageWaitKind, StageWork, StagesModel, StagesView, Standing, WorkKind,
+    StagePause, StagePauseKind, StageRow, StageWait, StageWaitKind, StageWork, StagesModel, StagesView,
+    Standing, WorkKind,
 };
 pub use step_figures::{GateFiguresRow, StepFigures, StepFiguresRow, StepTimesRow, StepsOfRun, TimeFigures};
 pub use storage::StorageError;

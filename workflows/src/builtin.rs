@@ -50,6 +50,23 @@ const ORCH: BuiltIn = BuiltIn {
     cases: include_str!("../pipelines/orch.test.yaml"),
 };
 
+/// The variables in which the tokens and secrets of the built-in pipelines stand: of their own `secrets`, and of the providers
+/// and hooks that they are used with. No work and no gate inherits them, whatever the settings name.
+pub const SECRET_VARIABLES: [&str; 12] = [
+    "ORCH_GITEA_TOKEN",
+    "ORCH_GITEA_WEBHOOK_SECRET",
+    "ORCH_PLANE_API_TOKEN",
+    "ORCH_PLANE_BOT_ANALYST",
+    "ORCH_PLANE_BOT_ARCHITECT",
+    "ORCH_PLANE_BOT_DEPLOYER",
+    "ORCH_PLANE_BOT_DEVELOPER",
+    "ORCH_PLANE_BOT_REVIEWER",
+    "ORCH_PLANE_BOT_STREAM",
+    "ORCH_PLANE_BOT_TESTER",
+    "ORCH_PLANE_WEBHOOK_SECRET",
+    "ORCH_TELEGRAM_BOT_TOKEN",
+];
+
 /// Every built-in pipeline.
 #[must_use]
 pub fn pipelines() -> &'static [BuiltIn] {
@@ -131,6 +148,7 @@ pub(crate) fn write_files<'a>(
 #[cfg(test)]
 mod tests {
     use everfold_language::definition::{Colour, parse};
+    use everfold_ports::Secrets;
 
     use super::*;
 
@@ -146,6 +164,16 @@ mod tests {
                     panic!("{}", problems.0.iter().map(|it| it.render(Colour::Never)).collect::<String>())
                 }
             }
+        }
+    }
+
+    #[test]
+    fn every_variable_of_a_secret_of_a_built_in_pipeline_is_withheld_from_work() {
+        for pipeline in pipelines() {
+            let definition = parse(pipeline.text, pipeline.name, pipeline).unwrap().definition;
+            let secrets = Secrets { sources: Arc::new(definition.secrets), ..Secrets::default() };
+            let is_inherited = |name: &&String| !SECRET_VARIABLES.contains(&name.as_str());
+            assert_eq!(secrets.variables().find(is_inherited), None, "{}", pipeline.name);
         }
     }
 

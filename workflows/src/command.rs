@@ -119,6 +119,7 @@ fn plan(request: &AttemptRequest) -> Result<Plan, Failure> {
         interpret: Arc::new(interpret),
         next: None,
         remark: None,
+        on_lost: OnLost::Block,
         missing_hint: "install the program, or give its full path; PATH is the engine's unless `env` sets it"
             .to_owned(),
     })

@@ -43,6 +43,8 @@ pub(crate) struct StagedTask {
     pub(crate) work: Vec<StagedWork>,
     /// Whom it waits for, and since when.
     pub(crate) waits: Vec<StagedWait>,
+    /// What goes on by itself, the next first: an attempt that is tried again, a gate that asks again, a `wait`.
+    pub(crate) pauses: Vec<StagedPause>,
     /// When it goes on by itself; null: no timer is set.
     #[schema(value_type = Option<schema::TimeSchema>)]
     pub(crate) next_at: Option<Timestamp>,
@@ -122,6 +124,19 @@ pub(crate) struct StagedWait {
     #[schema(value_type = schema::TimeSchema)]
     pub(crate) since: Timestamp,
     /// Why, where a step is blocked.
+    pub(crate) why: Option<String>,
+}
+
+/// Something that goes on by itself.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub(crate) struct StagedPause {
+    pub(crate) step: String,
+    /// `retry`, `poll` or `wait`.
+    pub(crate) kind: String,
+    /// When.
+    #[schema(value_type = schema::TimeSchema)]
+    pub(crate) at: Timestamp,
+    /// Of a retry the code or kind of the failure before it, of a poll its gate.
     pub(crate) why: Option<String>,
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use everfold_engine::definition::similar;
 use everfold_engine::driver::{EngineConfig, MoneyConfig, NoticeSubscription, OrderConfig};
 use everfold_workflows::agent::{AgentProfile, PreflightSettings};
+use everfold_workflows::builtin;
 use everfold_workflows::handles;
 use everfold_workflows::hook::HookSettings;
 use everfold_workflows::notify::MailSettings;
@@ -208,7 +209,8 @@ impl Settings {
         }
     }
 
-    /// The variables of the engine's environment that hold a token or a password of the engine itself.
+    /// The variables of the engine's environment that hold a token or a password of the engine itself: what the settings name,
+    /// and what the built-in pipelines know, whether or not anything names it here.
     fn withheld(&self) -> BTreeSet<String> {
         let tokens = self.providers.values().filter_map(|provider| provider.token.as_ref());
         let signing = self.hooks.values().filter_map(|hook| hook.secret.as_ref());
@@ -219,6 +221,7 @@ impl Settings {
             .chain(passwords.chain(self.secrets.values()).filter_map(SettingsSecret::variable))
             .cloned()
             .chain(receivers.map(str::to_owned))
+            .chain(builtin::SECRET_VARIABLES.map(str::to_owned))
             .collect()
     }
 }
@@ -305,8 +308,12 @@ mod tests {
         "#;
         let withheld = parse(text).unwrap().workflows().withheld;
         let names: Vec<&str> = withheld.iter().map(String::as_str).collect();
-        assert_eq!(names, ["OF_HOOK", "OF_MAIL", "OF_PROVIDER", "OF_SUBSCRIPTION"]);
-        assert!(Settings::default().workflows().withheld.is_empty());
+        let known = builtin::SECRET_VARIABLES;
+        let own: Vec<&str> = names.iter().filter(|name| !known.contains(name)).copied().collect();
+        assert_eq!(own, ["OF_HOOK", "OF_MAIL", "OF_PROVIDER", "OF_SUBSCRIPTION"]);
+        // Also where no setting names them: their names are known.
+        let unnamed = Settings::default().workflows().withheld;
+        assert_eq!(unnamed, known.map(str::to_owned).into());
     }
 
     #[test]

@@ -71,6 +71,8 @@ pub struct RequestedStart {
     pub input: Value,
     /// For readers.
     pub title: Option<String>,
+    /// It is tried again later where it is refused for now.
+    pub parks: bool,
 }
 
 /// A signal that is to be sent.
@@ -315,6 +317,7 @@ pub fn match_trigger(trigger: &Trigger, occasion: &TriggerEvent) -> Result<Trigg
                 .map(|title| title.render_text(occasion))
                 .transpose()?
                 .map(|title| one_line(&title).into_owned()),
+            parks: start.park,
         }),
     };
     let signal = match &trigger.signal {

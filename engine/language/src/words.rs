@@ -83,6 +83,18 @@ pub enum OnLost {
     Fail,
 }
 
+impl OnLost {
+    /// What follows, by what a step says of it; where it says nothing, by what its kind of work says (`own`).
+    #[must_use]
+    pub fn of_step(on_lost: Option<Self>, idempotent: Option<bool>, own: Self) -> Self {
+        on_lost.unwrap_or(match (idempotent, own) {
+            (Some(true), _) => Self::Retry,
+            (Some(false), Self::Retry) => Self::Block,
+            (Some(false) | None, own) => own,
+        })
+    }
+}
+
 /// What happens to uncommitted changes after each attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

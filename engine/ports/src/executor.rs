@@ -37,6 +37,8 @@ pub struct AttemptRequest {
     pub secrets: Secrets,
     /// What the step says of sending it again; `None`: the work's own [`Traits`] count.
     pub idempotent: Option<bool>,
+    /// What the step says of its loss; [`AttemptRequest::after_loss`] says what follows.
+    pub on_lost: Option<OnLost>,
     /// The time limit of the attempt.
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
@@ -58,6 +60,14 @@ pub struct AttemptRequest {
     pub resumption: Option<Resumption>,
     /// The worker that holds it, as it was recorded.
     pub held: Option<WorkerHold>,
+}
+
+impl AttemptRequest {
+    /// What follows the loss of this work, of whose kind [`LossTraits::on_lost`] is `own`.
+    #[must_use]
+    pub fn after_loss(&self, own: OnLost) -> OnLost {
+        OnLost::of_step(self.on_lost, self.idempotent, own)
+    }
 }
 
 /// What a step declares that it leaves, rendered.

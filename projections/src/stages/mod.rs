@@ -19,7 +19,8 @@ mod text;
 pub use fold::StagesModel;
 pub use layout::StageLayout;
 pub use parts::{
-    AgentJobs, EndedJob, LiveMessage, ReviewClock, SentBack, StageWait, StageWaitKind, StageWork, WorkKind,
+    AgentJobs, EndedJob, LiveMessage, ReviewClock, SentBack, StagePause, StagePauseKind, StageWait,
+    StageWaitKind, StageWork, WorkKind,
 };
 pub use query::{StageFilter, StagePage, StageRow, StagesView};
 pub use standing::{JudgedGate, Standing};

@@ -69,6 +69,30 @@ pub struct StageWait {
     pub why: Option<String>,
 }
 
+/// What waits for a moment, and then goes on by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StagePauseKind {
+    /// The next attempt.
+    Retry,
+    /// The next question of a gate.
+    Poll,
+    /// A `wait` step.
+    Wait,
+}
+
+/// Something that goes on by itself at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagePause {
+    /// The step, or an item of it.
+    pub path: StepPath,
+    /// What goes on.
+    pub kind: StagePauseKind,
+    /// When.
+    pub at: Timestamp,
+    /// Of a retry the code or kind of the failure before it, of a poll its gate.
+    pub why: Option<String>,
+}
+
 /// How long people had an approval in their hands.
 ///
 /// It begins when they are asked first, stands while what they sent back is worked on, and goes on when they are asked again.

@@ -9,7 +9,10 @@ use everfold_base::time::Timestamp;
 use everfold_core::event::{TimerId, TimerKind};
 use serde::{Deserialize, Serialize};
 
-use super::parts::{LiveMessage, ReviewClock, SentBack, StageWait, StageWaitKind, StageWork, WorkKind};
+use super::parts::{
+    LiveMessage, ReviewClock, SentBack, StagePause, StagePauseKind, StageWait, StageWaitKind, StageWork,
+    WorkKind,
+};
 use super::stage_fact::{ReworkFact, StageFact};
 
 /// Causes that are told apart at one step; further ones count as [`OTHER`].
@@ -82,6 +85,29 @@ impl Standing {
     #[must_use]
     pub fn next_at(&self) -> Option<Timestamp> {
         self.timers.iter().map(|(_, at)| *at).min()
+    }
+
+    /// What goes on by itself at a moment, the next first.
+    #[must_use]
+    pub fn pauses(&self) -> Vec<StagePause> {
+        let pause = |(timer, at): &(TimerId, Timestamp)| {
+            let kind = match timer.kind {
+                TimerKind::Retry => StagePauseKind::Retry,
+                TimerKind::Poll => StagePauseKind::Poll,
+                TimerKind::Wait => StagePauseKind::Wait,
+                _bounds_something_else => return None,
+            };
+            let path = timer.id.path.clone();
+            let why = match kind {
+                StagePauseKind::Retry => self.failures.get(&path.step).cloned(),
+                StagePauseKind::Poll => Some(timer.name.clone()).filter(|gate| !gate.is_empty()),
+                StagePauseKind::Wait => None,
+            };
+            Some(StagePause { path, kind, at: *at, why })
+        };
+        let mut pauses: Vec<StagePause> = self.timers.iter().filter_map(pause).collect();
+        pauses.sort_by_key(|pause| pause.at);
+        pauses
     }
 
     pub(super) fn apply(&mut self, fact: &StageFact, at: Timestamp) {
@@ -510,6 +536,31 @@ mod tests {
             (3, StageFact::Over { id: id("why-developer/2/1"), failed: None, remark }),
         ]);
         assert_eq!(standing.sent_back.unwrap().reason.as_deref(), Some("wrong colour"));
+    }
+
+    #[test]
+    fn what_waits_before_it_is_tried_again_says_until_when_and_why() {
+        let mut facts = vec![
+            (1, round("developer/1/1", "development")),
+            (
+                2,
+                StageFact::Over {
+                    id: id("developer/1/1"),
+                    failed: Some("RATE_LIMITED".into()),
+                    remark: None,
+                },
+            ),
+            (2, StageFact::Retry { id: id("developer/1/2"), at: Timestamp(32_000) }),
+        ];
+        let [pause] = told(&facts).pauses().try_into().unwrap();
+        assert_eq!(
+            (pause.path, pause.kind, pause.at),
+            (step("developer"), StagePauseKind::Retry, Timestamp(32_000))
+        );
+        assert_eq!(pause.why.as_deref(), Some("RATE_LIMITED"));
+        let timer = TimerId { id: id("developer/1/2"), kind: TimerKind::Retry, name: String::new() };
+        facts.push((32, StageFact::TimerFired(timer)));
+        assert_eq!(told(&facts).pauses(), []);
     }
 
     #[test]

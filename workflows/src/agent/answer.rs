@@ -21,6 +21,10 @@ fn invalid(message: impl Into<String>) -> Failure {
 /// What is wrong with a stream of which the end is missing.
 const BROKEN_OFF: &str = "the agent's output ended before its result";
 
+/// The same of a program that says that all went well.
+const NO_RESULT: &str =
+    "the agent ended with exit code 0 and gave no result: its output ended before its result";
+
 /// What is said of an attempt whose result does not say what it used up.
 const USAGE_UNREAD: &str = "its usage could not be read";
 
@@ -115,7 +119,7 @@ pub(super) fn interpret(terms: &AnswerTerms, ended: &EndedProcess<'_>) -> Answer
 fn broken_off(ended: &EndedProcess<'_>) -> AgentError {
     let broken_off = AgentError::said(BROKEN_OFF);
     if ended.exit_code == 0 {
-        return broken_off.known(Some(AgentCode::Truncated), None);
+        return AgentError::said(NO_RESULT).known(Some(AgentCode::Truncated), None);
     }
     let is_message = |line: &&str| line.len() < MESSAGE_BYTES_MAX && !line.trim_start().starts_with('{');
     let said = ended.said.lines().rev().filter(is_message);
@@ -191,7 +195,7 @@ fn answer(
 ) -> Result<Value, Failure> {
     if let Some(error) = transcript.error {
         let failure = Failure::new(FailureKind::Error, one_line(&error.message));
-        let failure = match error.message == BROKEN_OFF {
+        let failure = match [BROKEN_OFF, NO_RESULT].contains(&error.message.as_str()) {
             true => failure.with_hint("read the attempt's log; does the profile's `output` fit the program?"),
             false => failure.with_detail(error.message),
         };

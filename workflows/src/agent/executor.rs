@@ -160,6 +160,7 @@ impl AgentExecutor {
             model: call.model(),
             next: super::turn::next(call, prompt, session),
             remark,
+            on_lost: self.traits(&request.spec).loss.on_lost,
         })
     }
 

@@ -31,6 +31,9 @@ use super::workspaces::GitWorkspaces;
 use crate::private_file::{make_private, write_private};
 use crate::process::make_absolute;
 
+/// The code of a workspace that cannot be made, where nothing better is known: no work has begun.
+const WORKSPACE_CODE: &str = "WORKSPACE";
+
 /// The worktree that a run asked for, as the record beside it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct WorktreeRecord {
@@ -335,7 +338,7 @@ impl Workspaces for GitWorkspaces {
     ) -> BoxFuture<'static, Result<Workspace, Failure>> {
         let this = self.clone();
         async move {
-            match request {
+            let prepared = match request {
                 WorkspaceRequest::Git { repository, base, from, branch, keep, keep_branch } => {
                     let wanted = WantedWorktree { base, from, branch, keep, keep_branch };
                     this.prepare_git(run, &repository, wanted).await
@@ -351,7 +354,11 @@ impl Workspaces for GitWorkspaces {
                     FailureKind::Spawn,
                     format!("the folder {} of the workspace does not exist", path.display()),
                 )),
-            }
+            };
+            prepared.map_err(|mut failure| {
+                failure.code.get_or_insert_with(|| WORKSPACE_CODE.to_owned());
+                failure
+            })
         }
         .boxed()
     }

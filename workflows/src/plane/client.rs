@@ -12,6 +12,7 @@ use hyper::Method;
 use super::admitted_issues::AdmittedIssues;
 use super::error::PlaneError;
 use super::late_writes::LateWrites;
+use super::limits::PlaneLimits;
 use super::parameters::{IssuePlace, PlaneSite};
 use super::states_cache::StatesCache;
 use crate::http::{HttpAnswer, HttpClient, HttpRequest, percent_encoded};
@@ -40,6 +41,8 @@ pub(super) struct PlaneClient {
     pub(super) admitted: AdmittedIssues,
     /// The states that were written since the start.
     pub(super) late: LateWrites,
+    /// Until when Plane asks to be left alone.
+    pub(super) limits: PlaneLimits,
 }
 
 impl Default for PlaneClient {
@@ -51,9 +54,9 @@ impl Default for PlaneClient {
 impl PlaneClient {
     /// A client each of whose requests ends within this time, and that had no engine before it.
     pub(super) fn within(time_limit: Duration) -> Self {
-        let (states, admitted) = Default::default();
+        let (states, admitted, limits) = Default::default();
         let late = LateWrites::within(Duration::ZERO);
-        Self { http: HttpClient::new(), time_limit, states, admitted, late }
+        Self { http: HttpClient::new(), time_limit, states, admitted, late, limits }
     }
 
     /// The same, as if the engine had started now: what one before it has sent lands within this time.
@@ -116,7 +119,11 @@ impl PlaneClient {
         }
         let answer = self.http.send(request).await.map_err(PlaneError::Http)?;
         if !(200..300).contains(&answer.status) {
-            return Err(error(&answer, token, what));
+            let error = error(&answer, token, what);
+            if let PlaneError::Limited { after: Some(pause) } = &error {
+                self.limits.note(site, *pause);
+            }
+            return Err(error);
         }
         if answer.truncated {
             return Err(PlaneError::Foreign("its answer is larger than 4 MiB".to_owned()));

@@ -67,6 +67,17 @@ impl PlaneError {
         }
     }
 
+    /// It passes by itself: a limit, a fault of Plane's, no answer.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Limited { .. } | Self::Broken { .. } => true,
+            Self::Http(error) => !matches!(error, HttpError::Invalid(_)),
+            Self::Unauthorised { .. } | Self::NotFound { .. } | Self::Refused { .. } | Self::Foreign(_) => {
+                false
+            }
+        }
+    }
+
     fn hint(&self) -> &'static str {
         match self {
             Self::Unauthorised { .. } => {

@@ -26,6 +26,8 @@ const DESCRIPTION_CHARS_MIN: usize = 20;
 pub(super) const SEQUENCE_MAX: u64 = i64::MAX as u64;
 /// The name of an issue that has none.
 const UNTITLED: &str = "untitled";
+/// Of a description, as evidence of a gate of `admit`: with what JSON escapes it stays below the limit of such evidence.
+const ADMITTED_BYTES_MAX: usize = 12 * 1024;
 /// The longest description.
 const DESCRIPTION_CHARS_MAX: usize = 200_000;
 
@@ -71,6 +73,8 @@ pub(super) struct IssueOutput {
     fetched: bool,
     /// Why Plane did not answer.
     reason: Option<String>,
+    /// Whether that passes by itself: a limit, a fault of Plane's, no answer.
+    passing: bool,
 }
 
 /// Gives the issue.
@@ -92,10 +96,11 @@ pub(super) async fn issue(
         url: number.is_none().then(|| issue_link(given(with.web_url.as_deref()), &with.place)).flatten(),
         fetched: false,
         reason: None,
+        passing: false,
     };
     let is_known = name.is_some() && output.description.chars().count() >= DESCRIPTION_CHARS_MIN;
     if is_known && number.is_none() && !with.labels {
-        return Ok(output);
+        return Ok(output.shortened_for(&call));
     }
     match fetch(&client, &call, &mut with.place, (number, with.labels)).await {
         Ok(found) => {
@@ -103,9 +108,12 @@ pub(super) async fn issue(
             output.url = issue_link(given(with.web_url.as_deref()), &with.place);
             output.id = Some(with.place.issue);
         }
-        Err(error) => output.reason = Some(error.to_string()),
+        Err(error) => {
+            output.passing = error.is_passing();
+            output.reason = Some(error.to_string());
+        }
     }
-    Ok(output)
+    Ok(output.shortened_for(&call))
 }
 
 /// Asks for the issue; one that is named by its number is looked for first.
@@ -115,10 +123,13 @@ async fn fetch(
     place: &mut IssuePlace,
     (number, with_labels): (Option<u64>, bool),
 ) -> Result<Value, PlaneError> {
+    let is_admission = is_admission(call);
+    if is_admission && let Some(left) = client.limits.left(&place.site) {
+        return Err(PlaneError::Limited { after: Some(left) });
+    }
     if let Some(number) = number {
         place.issue = find(client, place, number).await?;
     }
-    let is_admission = call.step().step.as_str() == ADMIT;
     if !is_admission && let Some(found) = client.admitted.take(call.run(), place, with_labels) {
         return Ok(found);
     }
@@ -132,7 +143,28 @@ async fn fetch(
     Ok(found)
 }
 
+/// Whether the function is asked by a gate of `admit`.
+fn is_admission(call: &Call) -> bool {
+    call.step().step.as_str() == ADMIT
+}
+
 impl IssueOutput {
+    /// The issue for a gate of `admit`, whose evidence has a limit: a long description is cut, and says so. The step that
+    /// asks for the same gives it whole.
+    fn shortened_for(mut self, call: &Call) -> Self {
+        if is_admission(call) && self.description.len() > ADMITTED_BYTES_MAX {
+            let chars = self.description.chars().count();
+            let mut end = ADMITTED_BYTES_MAX;
+            while !self.description.is_char_boundary(end) {
+                end -= 1;
+            }
+            self.description.truncate(end);
+            self.description
+                .push_str(&format!("\n[cut here for the gate: the issue has {chars} characters]"));
+        }
+        self
+    }
+
     /// Takes what Plane says: a name that is one, and the longer description.
     fn take(&mut self, found: &Value) {
         let name = given(found["name"].as_str()).map(without_controls);

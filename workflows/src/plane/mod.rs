@@ -18,6 +18,7 @@ mod issue_link;
 mod issue_lookup;
 mod issue_state;
 mod late_writes;
+mod limits;
 mod parameters;
 mod part;
 mod second_look;

@@ -13,7 +13,7 @@ use crate::command::{CommandInvocation, STDOUT_BYTES_MAX, command_line};
 use crate::private_file::{if_there, make_private};
 use crate::process::environment::env_removed;
 use crate::process::{
-    Begun, Processes, Says, attach, cancel, ceiling, make_absolute, millis, tell_data_folder,
+    Begun, Processes, Says, attach, cancel, ceiling, is_killed, make_absolute, millis, tell_data_folder,
 };
 use crate::secret::SecretResolver;
 use crate::shim::Handover;
@@ -83,20 +83,25 @@ async fn probe(processes: Processes, mut request: ProbeRequest) -> Result<Value,
                 return Err(not_now(format!("a program of the command is not installed (exit 127): {said}")));
             }
             CommandOutcome::Exited { code } => (code, false),
-            CommandOutcome::Signalled { signal } => (128 + signal, false),
+            CommandOutcome::Signalled { signal } if !is_killed(&record.outcome) => (128 + signal, false),
             CommandOutcome::TimedOut => (124, true),
             CommandOutcome::Cancelled => return Err(not_now("the probe was cancelled")),
             CommandOutcome::NotStarted { reason, .. } => {
                 return Err(not_now(format!("the command could not be started: {reason}")));
             }
-            // A probe only looks, so one without a record is repeated under its number.
-            CommandOutcome::Lost { .. } if !repeated => {
+            // A probe only looks, so one without a record is repeated under its number, as one that others ended is.
+            CommandOutcome::Lost { .. } | CommandOutcome::Signalled { .. } if !repeated => {
                 repeated = true;
                 if_there(std::fs::remove_dir_all(&request.folder))
                     .map_err(|error| not_now(format!("the lost probe's folder: {error}")))?;
                 continue;
             }
             CommandOutcome::Lost { reason } => return Err(not_now(reason)),
+            CommandOutcome::Signalled { signal } => {
+                return Err(not_now(format!(
+                    "the command was ended by signal {signal}, which Everfold did not send"
+                )));
+            }
         };
         return Ok(evidence(&request, &line, exit, timed_out));
     }

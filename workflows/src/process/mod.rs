@@ -42,6 +42,7 @@ pub(crate) use attempt::attempt;
 pub(crate) use attempt_folder::is_held;
 pub use descent::{Descent, descent};
 pub use orphan_processes::ProcessSurvivors;
+pub(crate) use outcome::is_killed;
 pub(crate) use output::{ANSWER, last_json};
 #[cfg(test)]
 pub(crate) use plan::Stdout;

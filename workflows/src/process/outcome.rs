@@ -5,6 +5,40 @@ use everfold_ports::AttemptRequest;
 
 use crate::shim::protocol::{CommandOutcome, ExitRecord};
 
+/// The code of work that others ended by a signal.
+pub(crate) const KILLED: &str = "KILLED";
+
+/// The signals that come from outside: no fault of a program sends them.
+const FROM_OUTSIDE: [(i32, &str); 4] = [(1, "SIGHUP"), (2, "SIGINT"), (9, "SIGKILL"), (15, "SIGTERM")];
+
+/// Whether a process was ended by a signal that neither Everfold sent nor a fault of its own. A time limit and a cancel have
+/// an outcome of their own.
+pub(crate) fn is_killed(outcome: &CommandOutcome) -> bool {
+    matches!(outcome, CommandOutcome::Signalled { signal } if outside(*signal).is_some())
+}
+
+fn outside(signal: i32) -> Option<&'static str> {
+    FROM_OUTSIDE.iter().find(|(number, _)| *number == signal).map(|(_, name)| *name)
+}
+
+fn signalled(signal: i32) -> Failure {
+    let message = match outside(signal) {
+        Some(name) => format!("ended by signal {signal} ({name}), which Everfold did not send"),
+        None => format!("ended by signal {signal}"),
+    };
+    let mut failure = Failure::new(FailureKind::Crash, message);
+    failure.exit_code = Some(128 + signal);
+    if outside(signal).is_some() {
+        failure.code = Some(KILLED.to_owned());
+        failure.hint = Some(
+            "the system does that for want of memory (`dmesg`, the limits of unit and container), and when it stops; \
+             `on_lost: retry` begins such work again, `retry: {only: [KILLED]}` counts it as a try"
+                .to_owned(),
+        );
+    }
+    failure
+}
+
 /// What the record of an end says by itself, before anything that the process left is read.
 pub(crate) fn outcome(record: &ExitRecord, request: &AttemptRequest, hint: &str) -> Result<i32, Failure> {
     let failed = |kind, message: String, exit_code: Option<i32>| {
@@ -14,9 +48,7 @@ pub(crate) fn outcome(record: &ExitRecord, request: &AttemptRequest, hint: &str)
     };
     match &record.outcome {
         CommandOutcome::Exited { code } => Ok(*code),
-        CommandOutcome::Signalled { signal } => {
-            failed(FailureKind::Crash, format!("ended by signal {signal}"), Some(128 + signal))
-        }
+        CommandOutcome::Signalled { signal } => Err(signalled(*signal)),
         CommandOutcome::TimedOut => {
             let limit = request.timeout.map(everfold_base::duration::format).unwrap_or_default();
             failed(FailureKind::Timeout, format!("the time limit of {limit} passed"), Some(124))

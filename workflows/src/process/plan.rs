@@ -10,6 +10,7 @@ use std::time::Duration;
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
+use everfold_language::definition::OnLost;
 use everfold_ports::Usage;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) next: Option<Next>,
     /// Written to the log before it begins.
     pub(crate) remark: Option<String>,
+    /// What follows its loss where its step does not say.
+    pub(crate) on_lost: OnLost,
     /// What to do when the program is not there.
     pub(crate) missing_hint: String,
 }

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{Hash, Value, canonical};
 use everfold_base::time::Timestamp;
-use everfold_language::definition::Save;
+use everfold_language::definition::{OnLost, Save};
 use everfold_ports::{Artefact, AttemptEnd, AttemptRequest, AttemptResult, LogSeal, RequestedJson, Usage};
 
-use super::outcome::outcome;
+use super::outcome::{is_killed, outcome};
 use super::output::{self, ResultFile, outside};
 use super::plan::{
     Answer, EndedProcess, Former, Incomplete, Interpret, Plan, Progress, Stdout, Turn, TurnKind,
@@ -29,7 +29,7 @@ use crate::git::{Git, SaveError, SaveRequest, free_locks, save};
 use crate::private_file::{if_there, is_of_the_system, write_private};
 use crate::secret::SecretValues;
 use crate::shim::log;
-use crate::shim::protocol::{CommandOutcome, ExitRecord, LOG, OUTPUT, STDOUT, STDOUT_TAIL};
+use crate::shim::protocol::{CANCEL, CommandOutcome, ExitRecord, LOG, OUTPUT, STDOUT, STDOUT_TAIL};
 use crate::workspace_path::{ResolvedPath, resolve};
 use everfold_system::regular;
 
@@ -181,6 +181,11 @@ pub(crate) async fn report(
             format!("reading what the process left failed: {error}"),
         ))),
     };
+    if is_lost_by_signal(request, plan, record)
+        && let AttemptResult::Failed(failure) = end.result
+    {
+        end.result = AttemptResult::Lost { reason: failure.message };
+    }
     // The supervisor masked texts; here the names of fields count, also where a number is short.
     processes.secrets.mask(&SecretValues::default()).end(&mut end);
     match record.outcome {
@@ -204,6 +209,14 @@ pub(crate) async fn report(
         tracing::warn!(attempt = %request.id, %error, "could not keep the report of an attempt");
     }
     Ok(end)
+}
+
+/// Whether work that others ended counts as lost: where its step lets it begin again. Elsewhere it has failed, and `retry` and
+/// `on_fail` say what follows.
+fn is_lost_by_signal(request: &AttemptRequest, plan: &Plan, record: &ExitRecord) -> bool {
+    is_killed(&record.outcome)
+        && request.after_loss(plan.on_lost) == OnLost::Retry
+        && !request.folder.join(CANCEL).exists()
 }
 
 /// Whether the report holds more than what the attempt's own folder says.
@@ -290,7 +303,7 @@ fn read_into(
     end.notes.note = end.notes.note.take().or_else(|| remark.clone());
     match exit {
         Err(mut failure) => {
-            failure.code = code;
+            failure.code = code.or(failure.code);
             return Err(failure.into());
         }
         Ok(0) => {}

@@ -57,6 +57,7 @@ fn request(folder: &str, workdir: &str, script: &str) -> AttemptRequest {
         spec: serde_json::json!({"shell": script}),
         env: Default::default(),
         idempotent: None,
+        on_lost: None,
         secrets: Default::default(),
         reset_to: None,
         session: None,

@@ -194,6 +194,7 @@ impl Run {
             spec: plan.spec,
             env: plan.env,
             idempotent: plan.idempotent,
+            on_lost: plan.on_lost,
             secrets: Default::default(),
             reset_to: None,
             session: None,

@@ -6,8 +6,10 @@ use crate::fixtures::home::{
 };
 use everfold_base::failure::FailureKind;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::Save;
-use everfold_ports::{AttemptResult, Executor as _, GitWorkdir, RequestedFile, RequestedJson};
+use everfold_language::definition::{OnLost, Save};
+use everfold_ports::{
+    AttemptRequest, AttemptResult, Executor as _, GitWorkdir, RequestedFile, RequestedJson,
+};
 use everfold_workflows::agent::AgentExecutor;
 use everfold_workflows::command::CommandExecutor;
 use everfold_workflows::shim::protocol::ShimRecord;
@@ -207,6 +209,36 @@ async fn cancelled_before_it_started_it_never_starts() {
     let end = executor.start(request, observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Cancelled);
     assert!(!home.work("never").exists());
+}
+
+/// Others end it: the kernel for want of memory, a machine that stops, a person.
+#[tokio::test]
+async fn work_that_others_end_has_a_code_of_its_own_and_is_lost_where_it_may_begin_again() {
+    let ended = async |script: &str, on_lost: Option<OnLost>| {
+        let home = Home::new();
+        let request = AttemptRequest { on_lost, ..home.shell(script) };
+        CommandExecutor::new(home.processes()).start(request, observer()).await
+    };
+    for (signal, name) in [(9, "SIGKILL"), (15, "SIGTERM")] {
+        let script = format!("echo begun; kill -{signal} $$; sleep 60");
+        let end = ended(&script, None).await;
+        let failed = failure(&end);
+        assert_eq!((failed.kind, failed.code.as_deref()), (FailureKind::Crash, Some("KILLED")), "{failed:?}");
+        assert_eq!(failed.exit_code, Some(128 + signal));
+        assert!(failed.message.contains(name) && failed.hint().contains("memory"), "{failed:?}");
+        let end = ended(&script, Some(OnLost::Retry)).await;
+        let AttemptResult::Lost { reason } = end.result else { panic!("{end:?}") };
+        assert!(reason.contains(name), "{reason}");
+        let end = ended(&script, Some(OnLost::Block)).await;
+        assert_eq!(
+            failure(&end).code.as_deref(),
+            Some("KILLED"),
+            "it may have done what must not be done twice"
+        );
+    }
+    // A fault of the program's own would come again.
+    let end = ended("kill -SEGV $$", Some(OnLost::Retry)).await;
+    assert_eq!((failure(&end).kind, failure(&end).code.as_deref()), (FailureKind::Crash, None));
 }
 
 #[tokio::test]

@@ -48,6 +48,17 @@ async fn no_program_is_no_evidence_and_a_lost_probe_is_repeated() {
 }
 
 #[tokio::test]
+async fn a_command_of_a_gate_that_others_end_is_asked_again_and_no_verdict_on_the_work() {
+    let home = Home::new();
+    let prober = CommandProber::new(home.processes());
+    let once = json!({"shell": "if [ -e seen ]; then exit 0; fi; touch seen; kill -9 $$"});
+    assert_eq!(prober.probe(request(&home, once)).await.unwrap()["exit"], 0);
+    std::fs::remove_dir_all(home.path("probe")).unwrap();
+    let failed = prober.probe(request(&home, json!({"shell": "kill -9 $$"}))).await.unwrap_err();
+    assert!(!failed.permanent && failed.message.contains("signal 9"), "{failed:?}");
+}
+
+#[tokio::test]
 async fn files_are_found_and_looked_into() {
     let home = Home::new();
     std::fs::create_dir_all(home.work("docs/deep")).unwrap();

@@ -118,6 +118,7 @@ async fn row_69_more_branches_and_files_than_a_list_holds_are_no_obstacle() {
     let clash = wanted(&repo, "team", Keep::Never);
     let refused = workspaces.prepare(run_id(3), clash).await.unwrap_err();
     assert!(refused.message.contains("beside the branch team/some"), "{}", refused.message);
+    assert_eq!(refused.code.as_deref(), Some("WORKSPACE"), "a step knows it from a failure of its work");
     let wrong = WorkspaceRequest::Git {
         repository: repo.clone(),
         base: Some("nowhere".to_owned()),

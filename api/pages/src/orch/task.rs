@@ -22,6 +22,7 @@ pub(super) struct TaskCard {
     pub(super) tracker: String,
     pub(super) work: Vec<CardWork>,
     pub(super) waits: Vec<CardWait>,
+    pub(super) pauses: Vec<CardPause>,
     pub(super) next_at: Option<String>,
     pub(super) rounds: Vec<CardRounds>,
     pub(super) sent_back: Option<CardSentBack>,
@@ -55,6 +56,25 @@ pub(super) struct CardWait {
     pub(super) roles: Vec<String>,
     pub(super) since: String,
     pub(super) why: Option<String>,
+}
+
+/// What goes on by itself.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CardPause {
+    step: String,
+    kind: String,
+    pub(super) at: String,
+    why: Option<String>,
+}
+
+impl CardPause {
+    /// What goes on, and why it waits.
+    pub(super) fn words(&self) -> String {
+        let again = if self.kind == "wait" { "goes on" } else { "again" };
+        let why = self.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        visible(&format!("{} {again}{why}", self.step)).into_owned()
+    }
 }
 
 /// The rounds of a step.

@@ -72,14 +72,15 @@ fn cost(task: &Value) -> String {
     if cost > 0.0 { format!("{cost:.2} USD") } else { String::new() }
 }
 
-/// Why it is stuck, whom it waits for and since when, else who is at work.
+/// Why it is stuck, whom it waits for and since when, who is at work, and what goes on by itself when.
 pub(super) fn who(task: &Value, now: Timestamp) -> String {
     if let Some(why) = task["set_aside"].as_str() {
         return why.to_owned();
     }
     let waits = task["waits"].as_array().into_iter().flatten().map(|wait| waited(wait, now));
     let works = task["work"].as_array().into_iter().flatten().map(|work| worked(work, now));
-    let all: Vec<String> = waits.chain(works).collect();
+    let pauses = task["pauses"].as_array().into_iter().flatten().map(|pause| paused(pause, now));
+    let all: Vec<String> = waits.chain(works).chain(pauses).collect();
     if let (true, Some(reason)) = (all.is_empty(), task["pending"]["reason"].as_str()) {
         return reason.to_owned();
     }
@@ -100,6 +101,15 @@ fn waited(wait: &Value, now: Timestamp) -> String {
     let roles: Vec<&str> = wait["roles"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let whom = if roles.is_empty() { "people".to_owned() } else { roles.join(" or ") };
     format!("{whom} ({}, {})", text(wait, "kind"), age(&wait["since"], now))
+}
+
+/// `developer again in 4m00s (RATE_LIMITED)`.
+fn paused(pause: &Value, now: Timestamp) -> String {
+    let at: Option<Timestamp> = pause["at"].as_str().and_then(|text| text.parse().ok());
+    let left = at.map(|at| span(at.since(now))).unwrap_or_default();
+    let why = pause["why"].as_str().map(|why| format!(" ({why})")).unwrap_or_default();
+    let again = if pause["kind"] == "wait" { "goes on" } else { "again" };
+    format!("{} {again} in {left}{why}", text(pause, "step"))
 }
 
 fn worked(work: &Value, now: Timestamp) -> String {
@@ -153,6 +163,7 @@ mod tests {
     #[test]
     fn o090_a_list_of_tasks_shows_used_of_max_and_whom_a_task_waits_for_since_when() {
         let waits = json!([{ "kind": "approval", "step": "approve", "roles": ["owner"], "since": "2026-11-20T09:00:00Z" }]);
+        let pauses = json!([{ "step": "developer", "kind": "retry", "at": "2026-11-20T11:04:00Z", "why": "RATE_LIMITED" }]);
         let tasks = [
             task("ET-018", json!({})),
             task(
@@ -160,14 +171,16 @@ mod tests {
                 json!({ "tracker": "in_review", "status": "waiting", "work": [], "waits": waits }),
             ),
             task("ET-020", json!({ "stuck": true, "work": [], "status": "waiting" })),
+            task("ET-021", json!({ "status": "waiting", "work": [], "pauses": pauses })),
         ];
         let now = "2026-11-20T11:00:00Z".parse().unwrap();
         let whole = anstream::adapter::strip_str(&list(&tasks, now, None)).to_string();
         insta::assert_snapshot!(whole, @r"
-        ITEM    STAGE   STATE      FOR     ROUNDS  COST      WHO                      TITLE
-        ET-018  review  review     10m00s  2/3     0.31 USD  reviewer 2.1 4m00s       Roman numerals
-        ET-019  review  in_review  10m00s  2/3     0.31 USD  owner (approval, 2h00m)  Roman numerals
-        ET-020  review  stuck      10m00s  2/3     0.31 USD                           Roman numerals
+        ITEM    STAGE   STATE      FOR     ROUNDS  COST      WHO                                      TITLE
+        ET-018  review  review     10m00s  2/3     0.31 USD  reviewer 2.1 4m00s                       Roman numerals
+        ET-019  review  in_review  10m00s  2/3     0.31 USD  owner (approval, 2h00m)                  Roman numerals
+        ET-020  review  stuck      10m00s  2/3     0.31 USD                                           Roman numerals
+        ET-021  review  review     10m00s  2/3     0.31 USD  developer again in 4m00s (RATE_LIMITED)  Roman numerals
         ");
         let narrow = anstream::adapter::strip_str(&list(&tasks, now, Some(80))).to_string();
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");

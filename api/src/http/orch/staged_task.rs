@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use everfold_engine::id::{AttemptId, EffectId, RunId, StepId};
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{ReviewClock, RunRow, SentBack, StageRow, StageWait, StageWork, WorkKind, usd};
+use everfold_projections::{
+    ReviewClock, RunRow, SentBack, StagePause, StagePauseKind, StageRow, StageWait, StageWork, WorkKind, usd,
+};
 use everfold_workflows::agent::PreflightWait;
 
 use super::tracker::tracker_state;
 use crate::body::orch::{
-    StagedPreflight, StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict, StagedWait,
-    StagedWork,
+    StagedPause, StagedPreflight, StagedRejection, StagedReview, StagedRounds, StagedTask, StagedVerdict,
+    StagedWait, StagedWork,
 };
 use crate::orch_import::is_launch;
 
@@ -43,6 +45,7 @@ pub(super) fn staged_task(
         tracker: tracker_state(standing, shown.status).to_owned(),
         work: standing.work.iter().map(|at_work| work(at_work, run.id, held)).collect(),
         waits: standing.waits.iter().map(|asked| wait(asked, &run)).collect(),
+        pauses: standing.pauses().into_iter().map(pause).collect(),
         next_at: standing.next_at(),
         rounds: rounds(stages),
         sent_back: standing.sent_back.as_ref().filter(|it| !is_imported_launch(&it.cause)).map(rejection),
@@ -88,6 +91,16 @@ fn work(work: &StageWork, run: RunId, held: &[(EffectId, PreflightWait)]) -> Sta
             hint: wait.hint,
         }),
     }
+}
+
+fn pause(pause: StagePause) -> StagedPause {
+    let StagePause { path, kind, at, why } = pause;
+    let kind = match kind {
+        StagePauseKind::Retry => "retry",
+        StagePauseKind::Poll => "poll",
+        StagePauseKind::Wait => "wait",
+    };
+    StagedPause { step: path.to_string(), kind: kind.to_owned(), at, why }
 }
 
 /// Whom it waits for: who may do it is said by the run's row.

@@ -18,7 +18,7 @@ use crate::state::{Key, Resumption, RunState};
 use everfold_base::id::{AttemptId, StepId, Version};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{ExecutorTask, GitWorkspace, StepWorkspace, Work, WorkspaceSpec};
+use everfold_language::definition::{ExecutorTask, GitWorkspace, OnLost, StepWorkspace, Work, WorkspaceSpec};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::{EvalError, Hidden, Template};
 
@@ -37,6 +37,8 @@ pub struct AttemptPlan {
     pub outputs: Value,
     /// Whether the step says that repeating does no harm.
     pub idempotent: Option<bool>,
+    /// What the step says of its loss.
+    pub on_lost: Option<OnLost>,
     /// The limit of the attempt.
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
@@ -170,6 +172,7 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         env: texts(&document["env"]),
         outputs: document["outputs"].take(),
         idempotent: state.graph.step(key.step).idempotent,
+        on_lost: state.graph.step(key.step).on_lost,
         timeout: unit.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(unit.grace_ms),
         place: match unit.kind.as_str() {

@@ -18,7 +18,7 @@ use everfold_core::event::AdmissionEvidence;
 use everfold_core::state::{RunState, StoredValue};
 use everfold_language::definition;
 use everfold_language::expr::Loaded;
-use everfold_ports::{ProbeRequest, Secrets, Workdir};
+use everfold_ports::{ProbeFailure, ProbeRequest, Secrets, Workdir};
 use everfold_system::clock::Stopwatch;
 
 /// The time limit of one probe: a caller waits for the answer.
@@ -137,6 +137,14 @@ async fn read(place: PathBuf, named: &str, blocking: Blocking) -> Result<Option<
     definition::settings_of(&text, named).map(Some)
 }
 
+/// What the gates of `admit` said.
+pub(crate) struct CollectedAdmission {
+    pub(crate) evidence: Vec<AdmissionEvidence>,
+    pub(crate) is_admitted: bool,
+    /// The evidence of the last gate could not be had, and asking again may help.
+    pub(crate) is_unread: bool,
+}
+
 impl Runtime {
     /// Collects the evidence of `admit`, gate by gate, up to the first that fails.
     pub(crate) async fn admission(
@@ -145,15 +153,16 @@ impl Runtime {
         beginning: &Beginning,
         cwd: Option<&str>,
         round: Round,
-    ) -> (Vec<AdmissionEvidence>, bool) {
-        let mut evidence = Vec::new();
+    ) -> CollectedAdmission {
+        let (mut evidence, mut is_unread) = (Vec::new(), false);
         loop {
             match beginning.admission(&evidence) {
                 Admission::Probe(probe) => {
                     let gate = probe.gate.clone();
                     let watch = Stopwatch::start();
                     let found = self.probe_admission(run, beginning, probe, cwd, round).await;
-                    let found = found.and_then(|value| {
+                    is_unread = matches!(&found, Err(failure) if !failure.permanent);
+                    let found = found.map_err(|failure| failure.message).and_then(|value| {
                         let text = JsonText::new(&value);
                         match text.as_str().len() <= EVIDENCE_BYTES_MAX {
                             true => Ok(text),
@@ -167,8 +176,12 @@ impl Runtime {
                     };
                     evidence.push(AdmissionEvidence { gate, evidence: evidence_of, message, took_ms });
                 }
-                Admission::Admitted(_) => return (evidence, true),
-                Admission::Refused(_) => return (evidence, false),
+                Admission::Admitted(_) => {
+                    return CollectedAdmission { evidence, is_admitted: true, is_unread };
+                }
+                Admission::Refused(_) => {
+                    return CollectedAdmission { evidence, is_admitted: false, is_unread };
+                }
             }
         }
     }
@@ -198,9 +211,10 @@ impl Runtime {
         probe: AdmissionProbe,
         cwd: Option<&str>,
         round: Round,
-    ) -> Result<Value, String> {
+    ) -> Result<Value, ProbeFailure> {
         let Some(prober) = self.edge.probers.get(&probe.kind) else {
-            return Err(format!("no probe of kind “{}” can be made here", probe.kind));
+            let message = format!("no probe of kind “{}” can be made here", probe.kind);
+            return Err(ProbeFailure::permanent(message));
         };
         let id = EffectId { run, attempt: admission_id(round) };
         let path = match cwd {
@@ -212,7 +226,8 @@ impl Runtime {
                 let made = self.config.blocking.run(move || std::fs::create_dir_all(made)).await;
                 made.map_err(std::io::Error::other)
                     .flatten()
-                    .map_err(|error| format!("the folder {} cannot be made: {error}", scratch.display()))?;
+                    .map_err(|error| format!("the folder {} cannot be made: {error}", scratch.display()))
+                    .map_err(ProbeFailure::passing)?;
                 scratch
             }
         };
@@ -243,11 +258,10 @@ impl Runtime {
             workdir: Workdir { path, git: None },
         };
         match tokio::time::timeout(TIMEOUT, prober.probe(request.clone())).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(failure.message),
+            Ok(found) => found,
             Err(_too_late) => {
                 prober.cancel(request).await;
-                Err(format!("no answer within {} s", TIMEOUT.as_secs()))
+                Err(ProbeFailure::passing(format!("no answer within {} s", TIMEOUT.as_secs())))
             }
         }
     }
@@ -288,7 +302,7 @@ impl Runtime {
         };
         let beginning = beginning.rooted(root).in_folder(cwd.as_deref());
         let beginning = beginning.with_config(config).with_labels(&labels);
-        Ok(Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.0))
+        Ok(Some(self.admission(run, &beginning, cwd.as_deref(), Round(2)).await.evidence))
     }
 
     /// A value of a run, wherever it is kept.

@@ -316,7 +316,7 @@ impl Runtime {
             .in_folder(state.cwd())
             .with_config(config)
             .with_labels(state.labels());
-        let (evidence, _) = self.admission(run, &beginning, state.cwd(), Round::FIRST).await;
+        let evidence = self.admission(run, &beginning, state.cwd(), Round::FIRST).await.evidence;
         if let Some(refusal) = self.refusal(run, &beginning, &evidence).await {
             return Err(refusal.into());
         }

@@ -7,7 +7,7 @@ use crate::messages::Queued;
 use crate::recovery::unknown_work::unknown_work;
 use crate::redaction::{redact_options, refuse_label_names};
 use crate::runtime::Runtime;
-use crate::start::admission;
+use crate::start::admission::{self, CollectedAdmission};
 use crate::start::ancestors::ancestors;
 use crate::start::submission::{Accepted, StartRequest, Started};
 use crate::start::task_title::title_of_task;
@@ -203,8 +203,14 @@ impl Runtime {
                 return Ok(PreparedStart::Held(held));
             }
         }
-        let (admission, is_admitted) = self.admission(run, &beginning, cwd, Round::FIRST).await;
+        let CollectedAdmission { evidence: admission, is_admitted, is_unread } =
+            self.admission(run, &beginning, cwd, Round::FIRST).await;
         if let Some(refusal) = self.refusal(run, &beginning, &admission).await {
+            return Err(refusal.into());
+        }
+        if request.may_wait
+            && let Some(refusal) = beginning.undecided(&admission, is_unread)
+        {
             return Err(refusal.into());
         }
         let slots = beginning.slots()?;

@@ -23,6 +23,8 @@ pub struct StartRequest {
     pub dedup: Option<Dedup>,
     /// What the request brings for the run, which is in no event.
     pub credentials: BroughtCredentials,
+    /// The caller tries again later: a start that its `admit` gates cannot judge yet is refused, and not recorded as failed.
+    pub may_wait: bool,
 }
 
 impl StartRequest {
@@ -36,6 +38,7 @@ impl StartRequest {
             actor,
             dedup: None,
             credentials: BroughtCredentials::default(),
+            may_wait: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use everfold_base::json::Value;
+use everfold_core::state::RunStatus;
 use everfold_core::triggers::Outcome;
 use everfold_language::definition::Definition;
 use serde_json::json;
@@ -77,6 +78,44 @@ async fn many_starts_that_wait_begin_all_as_soon_as_they_may() {
     assert_eq!(runs(&rig).await, 65);
     for n in [0, 19, 20, 40, 64] {
         started(&record(&rig, &format!("d{n}")).await.outcomes()[0].outcome);
+    }
+}
+
+/// Starts a run per delivery, where a gate before the start lets it; one that is refused is recorded as failed.
+fn admitted_by(gate: &Value, park: bool) -> Arc<Definition> {
+    let start = json!({"input": {"n": "${event.body.n}"}, "park": park});
+    definition(json!({
+        "name": "judged", "triggers": [{"on": {"hook": "forge"}, "start": start}],
+        "admit": {"gates": [gate], "on_refused": "fail"}, "steps": [command("work", &[], 10)],
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_admission_cannot_judge_yet_waits_with_the_reason_and_begins_later() {
+    let away =
+        json!({"id": "known", "probe": {"task": {"kind": "command", "spec": {"argv": ["check", "3"]}}}});
+    let rig = Rig::new();
+    save(&rig, &admitted_by(&away, true)).await;
+    let Outcome::StartParked { why } = outcome(&rig, "d1", json!({"n": 1})).await else { panic!("it waits") };
+    assert!(why.contains("the network is down"), "{why}");
+    assert_eq!(runs(&rig).await, 0);
+    pass(&rig, 200).await;
+    let run = started(&record(&rig, "d1").await.outcomes()[0].outcome);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(runs(&rig).await, 1, "and once");
+    // A policy that has no verdict yet says the same.
+    let open = json!({"id": "known", "probe": {"expression": "true"}, "policy": "{'verdict': 'pending', 'reason': 'limited'}"});
+    let rig = Rig::new();
+    save(&rig, &admitted_by(&open, true)).await;
+    let Outcome::StartParked { why } = outcome(&rig, "d1", json!({"n": 1})).await else { panic!("it waits") };
+    assert!(why.contains("limited"), "{why}");
+    // One that is judged, and one that is not tried again, are recorded.
+    let judged = json!({"id": "known", "probe": {"expression": "false"}});
+    for (gate, park) in [(judged, true), (away, false)] {
+        let rig = Rig::new();
+        save(&rig, &admitted_by(&gate, park)).await;
+        let run = started(&outcome(&rig, "d1", json!({"n": 1})).await);
+        assert_eq!(rig.end(run).await, RunStatus::Failed, "{gate}");
     }
 }
 

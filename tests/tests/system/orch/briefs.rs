@@ -10,7 +10,7 @@ use super::walk::{DARK, approve_when_asked, begin, comments};
 use super::world::{SHOP, World, stands};
 
 /// What an agent was told in a round.
-fn prompt(world: &World, item: &str, step: &str, round: u32) -> String {
+pub(super) fn prompt(world: &World, item: &str, step: &str, round: u32) -> String {
     std::fs::read_to_string(world.path(&format!("prompts/{item}-{step}-{round}"))).unwrap()
 }
 

@@ -18,6 +18,7 @@ mod launcher;
 mod refused_rounds;
 mod restarted_wait;
 mod services;
+mod setbacks;
 mod staging_suite;
 mod staging_world;
 mod stale_documents;

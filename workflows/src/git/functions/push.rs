@@ -12,6 +12,7 @@ use super::failures::{broken, failed};
 use super::references::{checked_branch, commit_named, current_branch, plain, worktree};
 use crate::function::Call;
 use crate::git::authorise::authorised;
+use crate::git::branch_moved::is_behind;
 use crate::git::{Git, GitError};
 use crate::private_file::{make_private, write_private};
 use crate::provider::Remote;
@@ -103,7 +104,9 @@ pub(super) async fn push(
         if let Err(error) = git.text(&arguments).await {
             // Others may have built on what an earlier attempt pushed.
             if !is_beyond(&git, &wanted.remote, &to, &sha).await {
-                return Err(pushed(error));
+                let there = found.as_deref().filter(|_| is_behind(&error));
+                let apart = there.map(|there| diverged(&git, &branch, &remote, (&sha, there)));
+                return Err(apart.unwrap_or_else(|| pushed(error)));
             }
         }
     }
@@ -180,6 +183,24 @@ async fn is_beyond(git: &Git, remote: &str, reference: &str, sha: &str) -> bool 
     let fetch =
         ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--refmap=", "--", remote, reference];
     git.text(&fetch).await.is_ok() && git.text(&["merge-base", "--is-ancestor", sha, &there]).await.is_ok()
+}
+
+/// The branch there has commits that this one does not hold.
+fn diverged(git: &Git, branch: &str, remote: &Remote, (ours, theirs): (&str, &str)) -> Failure {
+    let [ours, theirs] = [ours, theirs].map(|commit| commit.get(..12).unwrap_or(commit));
+    let folder = git.folder.display();
+    failed(
+        FailureKind::Conflict,
+        "PUSH_REJECTED",
+        format!(
+            "{branch} stands at {theirs} in {}, and {ours} from here does not hold that: nothing was pushed",
+            remote.shown()
+        ),
+        &format!(
+            "`git -C '{folder}' fetch origin {branch}` and `git -C '{folder}' merge FETCH_HEAD` join both, then retry the step; \
+             or take another branch. `force: lease` of `git.push` puts this one in its place"
+        ),
+    )
 }
 
 fn rejected(error: &GitError, branch: &str, remote: &Remote) -> Option<Failure> {

@@ -69,6 +69,50 @@ async fn o109_what_the_admission_of_a_run_has_read_serves_its_first_step_and_no_
     assert_eq!(read(3, "issue", &wanted).await["fetched"], true);
 }
 
+/// A description over the limit of evidence had its task refused for ever.
+#[tokio::test]
+async fn a_long_description_is_cut_for_the_admission_and_whole_for_the_step() {
+    let tracker = Tracker::new().await;
+    let long = format!("{} the end", "Ночная \"тема\"\n".repeat(4_000));
+    let with = json!({"name": "Dark mode", "description": long});
+    let admitted =
+        tracker.call_as(&call(1, ADMIT, None, Value::Null), "plane.issue", with.clone()).await.unwrap();
+    assert!(admitted.to_string().len() < 30 * 1024, "{}", admitted.to_string().len());
+    let shown = admitted["description"].as_str().unwrap();
+    let chars = long.chars().count();
+    assert!(
+        shown.ends_with(&format!("[cut here for the gate: the issue has {chars} characters]")),
+        "{shown}"
+    );
+    let step = tracker.call_as(&call(1, "issue", None, Value::Null), "plane.issue", with).await.unwrap();
+    assert_eq!(step["description"], json!(long));
+}
+
+/// The start is tried again by itself: not before Plane allows it.
+#[tokio::test]
+async fn the_admission_leaves_plane_alone_for_as_long_as_it_asks_and_says_that_it_passes() {
+    let tracker = Tracker::new().await;
+    let ask = async |run: u128| {
+        tracker.call_as(&call(run, ADMIT, None, Value::Null), "plane.issue", json!({})).await.unwrap()
+    };
+    for (fault, passes) in [
+        (ServiceFault::Status(500), true),
+        (ServiceFault::Silent, true),
+        (ServiceFault::Status(401), false),
+        (ServiceFault::Status(404), false),
+        (ServiceFault::Limited(60), true),
+    ] {
+        tracker.fail("GET", fault);
+        assert_eq!(ask(1).await["passing"], json!(passes), "{fault:?}");
+        tracker.plane.mend();
+    }
+    let (again, asked) = (ask(2).await, tracker.asked());
+    assert!(again["reason"].as_str().unwrap().contains("Plane limits requests; again in"), "{again}");
+    assert_eq!((&again["passing"], tracker.asked()), (&json!(true), asked), "no request is sent");
+    let step = tracker.done("plane.issue", json!({})).await;
+    assert_eq!(step["fetched"], true, "steps are held back by the scheduler");
+}
+
 #[tokio::test]
 async fn labels_that_are_wanted_are_asked_for_by_one_request_and_come_by_name() {
     let tracker = Tracker::new().await;

@@ -110,6 +110,15 @@ async fn a_push_repeated_is_the_same_push_and_never_goes_over_others() {
     place.call_as("second", "git.commit", json!({"message": "m2"})).await;
     let failure = place.fails("git.push", json!({})).await;
     assert_eq!(failure.code.as_deref(), Some("PUSH_REJECTED"), "{failure:?}");
+    // It names both commits, and what joins them.
+    let (ours, theirs) = (head(&place), git(&other, &["rev-parse", "HEAD"]));
+    for commit in [&ours[..12], &theirs[..12]] {
+        assert!(failure.message.contains(commit), "{failure:?}");
+    }
+    assert!(
+        failure.hint().contains("fetch origin feature/a") && failure.hint().contains("merge FETCH_HEAD"),
+        "{failure:?}"
+    );
     let failure = place.fails("git.push", json!({"remote": "upstream"})).await;
     assert_eq!(failure.code.as_deref(), Some("NO_REMOTE"));
 }

@@ -104,6 +104,20 @@ impl Beginning {
         }
     }
 
+    /// The refusal of a start that is tried again later instead of being recorded as failed: its last gate has no verdict
+    /// yet. `is_unread`: its evidence could not be had, and that may pass.
+    #[must_use]
+    pub fn undecided(&self, evidence: &[AdmissionEvidence], is_unread: bool) -> Option<Refusal> {
+        let Admission::Refused(judged) = self.admission(evidence) else { return None };
+        let last = judged.into_iter().next_back()?;
+        let is_open = last.judgement.verdict == Verdict::Pending || last.evidence.is_none() && is_unread;
+        is_open.then_some(Refusal::NotAdmitted {
+            gate: last.gate,
+            code: last.code,
+            reason: last.judgement.reason,
+        })
+    }
+
     /// The credentials that the evidence of a gate of the kind `credentials` says are missing.
     fn missing(&self, judged: &AdmissionJudgement) -> Vec<String> {
         let gate = self.definition().admit.gates.iter().find(|gate| gate.id == judged.gate);

@@ -84,11 +84,7 @@ fn work(draft: &mut Draft<'_>, key: Key) -> Result<(), Interrupt> {
 }
 
 fn on_lost(step: &Step, fallback: OnLost, lost: u32) -> OnLost {
-    let wanted = step.on_lost.unwrap_or(match (step.idempotent, fallback) {
-        (Some(true), _) => OnLost::Retry,
-        (Some(false), OnLost::Retry) => OnLost::Block,
-        (Some(false) | None, fallback) => fallback,
-    });
+    let wanted = OnLost::of_step(step.on_lost, step.idempotent, fallback);
     if wanted == OnLost::Retry && lost > step.retry.lost.unwrap_or(LOST_MAX) { OnLost::Block } else { wanted }
 }
 

@@ -165,7 +165,7 @@ async fn wanted(
                 Err(error) => return Err(unreadable(error.to_string())),
             };
             let title = in_one_line(title.as_deref());
-            let start = Some(RequestedStart { input: input.value(), title });
+            let start = Some(RequestedStart { input: input.value(), title, parks: false });
             Ok(MomentAction::Act(definition, TriggerMatch { start, signal: None }))
         }
         ScheduleOrigin::Trigger { pipeline, index } => {

@@ -137,7 +137,8 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
                 Some(to) => to.clone(),
                 // The key of the run that the trigger would start with the event as its input.
                 None => {
-                    match sender.key(run, &definition, &RequestedStart { input: event, title: None }).await {
+                    let start = RequestedStart { input: event, title: None, parks: false };
+                    match sender.key(run, &definition, &start).await {
                         Ok(Some(key)) => Target::Key(key),
                         Ok(None) => return Ok(TriggerDone::Done(no_key(&definition))),
                         Err(refusal) => return Ok(TriggerDone::Done(refused(&refusal))),
@@ -265,6 +266,7 @@ impl TriggerSender<'_> {
             };
             let request = StartRequest {
                 run: Some(run),
+                may_wait: start.parks,
                 ..StartRequest::new(Arc::clone(definition), options, self.actor.clone())
             };
             match Arc::clone(self.shared).start(request).await {
