@@ -69,7 +69,7 @@ pub(super) async fn items(
     items
 }
 
-/// The ids of the three states by which the owner steers: Plane may send an id alone.
+/// The ids of the states that are heard: Plane may send an id alone.
 pub(super) async fn states(request: &OnboardRequest, plane: &SetupService) -> ProjectStates {
     let path = format!("/projects/{}/states/", escaped(&request.project));
     let listed = plane.list(&path).await.unwrap_or_default();
@@ -79,7 +79,7 @@ pub(super) async fn states(request: &OnboardRequest, plane: &SetupService) -> Pr
         let found: Vec<&Value> = listed.iter().filter(is_it).collect();
         found.first().and_then(|state| state["id"].as_str()).map(str::to_owned)
     };
-    [("in_progress", "In Progress"), ("approved", "Approved"), ("rejected", "Rejected")]
+    [("in_progress", "In Progress"), ("approved", "Approved"), ("rejected", "Rejected"), ("done", "Done")]
         .into_iter()
         .filter_map(|(key, name)| id_of(name).map(|id| (key, id)))
         .collect()

@@ -13,11 +13,11 @@ use super::checklist::{Checklist, SetupFinding, SetupItem};
 use super::request::OnboardRequest;
 use super::settings_document;
 
-/// The ids of the states that steer, by their names in the record; none where Plane was not asked.
+/// The ids of the states that are heard, by their names in the record; none where Plane was not asked.
 pub(super) type ProjectStates = Vec<(&'static str, String)>;
 
-/// The names of the states that steer, as records write them.
-const STEERING: [&str; 3] = ["in_progress", "approved", "rejected"];
+/// The names of the states that are heard, as records write them: those that steer, and that for which other tasks wait.
+const HEARD: [&str; 4] = ["in_progress", "approved", "rejected", "done"];
 
 /// The record of the project.
 pub(super) async fn item(
@@ -60,11 +60,11 @@ fn look(request: &OnboardRequest, states: &ProjectStates) -> SetupFinding {
     }
 }
 
-/// What of the record's `states` steers nothing: a name that there is not, or an id that Plane does not have for it.
+/// What of the record's `states` is heard by nobody: a name that there is not, or an id that Plane does not have for it.
 fn foreign_state(recorded: &Value, states: &ProjectStates) -> Option<String> {
     recorded.as_object()?.iter().find_map(|(name, id)| {
-        if !STEERING.contains(&name.as_str()) {
-            let known = STEERING.join(", ");
+        if !HEARD.contains(&name.as_str()) {
+            let known = HEARD.join(", ");
             return Some(format!("`states` of the record has “{}”, not one of {known}", one_line(name)));
         }
         let (_, known) = states.iter().find(|(state, _)| state == name)?;

@@ -9,6 +9,19 @@ use super::template::Template;
 use super::values::{EvalError, Scope};
 use crate::definition::{Code, Money, Setting, Span};
 
+impl<T> Setting<T> {
+    /// Whether it is computed as null: of a limit, that there is none.
+    ///
+    /// # Errors
+    /// As [`Template::render`].
+    pub fn is_null(&self, scope: &dyn Scope) -> Result<bool, EvalError> {
+        match self {
+            Self::Fixed(_) => Ok(false),
+            Self::Computed(template) => template.render(scope).map(|value| value.is_null()),
+        }
+    }
+}
+
 impl Setting<u32> {
     /// The number, computed where it is not fixed. A text of digits counts as a number.
     ///

@@ -136,7 +136,7 @@ pub struct Task {
     pub closed: BTreeSet<u32>,
     /// Rounds of steps `why-…` in which the comments cannot be read.
     pub unread: BTreeSet<(&'static str, u32)>,
-    /// Plane does not answer when the issue is to be judged.
+    /// Plane does not answer the first times that the issue is to be judged.
     pub is_hidden: bool,
     pub acts: Vec<Act>,
     pub comments: Vec<Comment>,

@@ -260,7 +260,7 @@ impl Prober for Looks {
         async move {
             if request.spec["name"] == "plane.issue" {
                 town.note_run(request.id.run, request.spec["with"]["issue"].as_str().unwrap_or_default());
-                let is_hidden = town.task_of(request.id.run).is_some_and(|(_, task)| task.is_hidden);
+                let is_hidden = town.task_of(request.id.run).is_some_and(|(number, _)| town.hides(number));
                 let fault = is_hidden.then_some(("GET", ServiceFault::Status(502)));
                 return town.asked(fault, None, real.probe(request)).await;
             }

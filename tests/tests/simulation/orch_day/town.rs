@@ -31,6 +31,8 @@ pub const SHARED: &str = "orch";
 pub const OWNER: &str = "owner";
 /// The most tries of one request that fail.
 const FAILURES_MAX: u32 = 3;
+/// How often Plane does not give an issue that it hides at first.
+const HIDDEN_TIMES: u32 = 5;
 
 pub fn token(role: &str) -> String {
     format!("token-of-{role}-1f7b2c9d")
@@ -48,6 +50,8 @@ pub struct Seen {
     pub runs: BTreeMap<RunId, usize>,
     /// How often the tracker of a task was given a state, by the words of the pipeline.
     pub states: BTreeMap<(usize, String), usize>,
+    /// How often Plane did not give an issue, by task.
+    hidden: BTreeMap<usize, u32>,
     /// Notices of states that have arrived.
     arrived: BTreeSet<String>,
     /// Attempts of agents that were begun.
@@ -210,6 +214,14 @@ impl Town {
         self.plane.mend();
         self.telegram.mend();
         answer
+    }
+
+    /// Whether Plane does not give the issue of a task that is to be judged now.
+    pub fn hides(&self, number: usize) -> bool {
+        let mut seen = self.seen();
+        let times = seen.hidden.entry(number).or_default();
+        *times += 1;
+        self.tasks[number].is_hidden && *times <= HIDDEN_TIMES
     }
 
     /// How a try to reach Plane fails, if it does.

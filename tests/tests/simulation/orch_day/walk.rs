@@ -78,12 +78,9 @@ impl Walk {
         };
         if walk.luck.is_one_of(14) {
             walk.task.text = "short";
-            // What could not be read is not judged (O110).
+            // What could not be read is not judged (O110): it waits until it can.
             walk.task.is_hidden = walk.luck.is_one_of(3);
-            walk.say("stream", match walk.task.is_hidden {
-                true => "the issue could not be read, so it is not judged: Plane answered 502: Something went wrong please try again later",
-                false => "⚠️ QG-0 failed:<br>• Description слишком короткий (нужно &gt;= 20 символов)",
-            });
+            walk.say("stream", "⚠️ QG-0 failed:<br>• Description слишком короткий (нужно &gt;= 20 символов)");
             walk.task.fate = Fate::Refused;
             return walk.task;
         }

@@ -4,10 +4,10 @@ use super::super::refusal::Refusal;
 use super::beginning::{Beginning, failed};
 use crate::budgets::zone_name;
 use crate::event::{BudgetTerms, SlotKind, WantedSlot};
-use everfold_language::definition::Budget;
-use everfold_language::expr::EvalError;
+use everfold_language::definition::{Budget, Setting};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::functions::to_text;
+use everfold_language::expr::{EvalError, Scope};
 
 /// A key is part of messages and lists.
 pub const KEY_BYTES_MAX: usize = 1024;
@@ -99,7 +99,7 @@ impl Beginning {
         Ok(slots)
     }
 
-    /// The run's budgets, in the order of the file.
+    /// The run's budgets, in the order of the file; not one of its own that is left without a limit.
     ///
     /// # Errors
     /// [`Refusal::Start`]: an expression failed, or a scope is empty; [`Refusal::TooLarge`].
@@ -118,9 +118,9 @@ impl Beginning {
                 }
                 _fine => {}
             }
-            let cost = budget.cost.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
-            let tokens = budget.tokens.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
-            let wall = budget.wall.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
+            let cost = limit(budget.cost.as_ref(), &scope, |it| it.resolve(&scope)).map_err(failed)?;
+            let tokens = limit(budget.tokens.as_ref(), &scope, |it| it.resolve(&scope)).map_err(failed)?;
+            let wall = limit(budget.wall.as_ref(), &scope, |it| it.resolve(&scope)).map_err(failed)?;
             let reserve = budget.reserve.as_ref().map(|it| it.resolve(&scope)).transpose().map_err(failed)?;
             Ok(BudgetTerms {
                 id: budget.id.clone(),
@@ -134,7 +134,24 @@ impl Beginning {
                 on_over: budget.on_over,
             })
         };
-        self.definition().budgets.iter().map(render).collect()
+        let is_open = |terms: &BudgetTerms| {
+            let limits = (terms.cost_micros, terms.tokens, terms.wall_ms);
+            terms.scope.is_some() || limits != (None, None, None)
+        };
+        let terms: Result<Vec<BudgetTerms>, Refusal> = self.definition().budgets.iter().map(render).collect();
+        Ok(terms?.into_iter().filter(is_open).collect())
+    }
+}
+
+/// A limit of a budget; one that is computed as null is none.
+fn limit<T, R>(
+    setting: Option<&Setting<T>>,
+    scope: &dyn Scope,
+    resolve: impl Fn(&Setting<T>) -> Result<R, EvalError>,
+) -> Result<Option<R>, EvalError> {
+    match setting {
+        Some(setting) if !setting.is_null(scope)? => resolve(setting).map(Some),
+        _none => Ok(None),
     }
 }
 
