@@ -347,7 +347,7 @@ async fn a_state_of_the_record_that_is_misspelt_or_that_plane_does_not_have_is_s
     };
     assert_eq!(
         said("in_progress:", "in_progres:").await,
-        "`states` of the record has “in_progres”, not one of in_progress, approved, rejected"
+        "`states` of the record has “in_progres”, not one of in_progress, approved, rejected, done"
     );
     assert_eq!(
         said("\"id of Approved\"", "another").await,

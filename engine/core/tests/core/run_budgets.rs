@@ -70,6 +70,25 @@ fn fire(world: &mut World) -> Vec<&'static str> {
 }
 
 #[test]
+fn a_limit_that_is_computed_as_null_is_none_and_a_budget_without_a_limit_is_not_opened() {
+    let steps = || json!([agent("a", &[])]);
+    let unlimited = world(json!([{"id": "budget", "cost": "${input.?limit.orValue(null)}"}]), steps());
+    assert_eq!(unlimited.state.budgets(unlimited.now).count(), 0);
+    let mut by_tokens = json!([{"id": "budget", "cost": "${null}", "tokens": "${input.n}"}]);
+    let limits = |world: &World| -> Vec<(Option<u64>, Option<u64>)> {
+        let limit = |view: everfold_core::state::BudgetView<'_>| {
+            (view.limit(Measure::Cost), view.limit(Measure::Tokens))
+        };
+        world.state.budgets(world.now).map(limit).collect()
+    };
+    assert_eq!(limits(&world(by_tokens.clone(), steps())), [(None, Some(1))]);
+    by_tokens[0]["scope"] = json!("team");
+    by_tokens[0]["tokens"] = json!("${null}");
+    // What runs share is counted without a limit, too.
+    assert_eq!(limits(&world(by_tokens, steps())), [(None, None)]);
+}
+
+#[test]
 fn l31_paid_work_starts_while_the_limit_is_not_reached_and_waits_from_then_on() {
     let chain = json!([agent("a", &[]), agent("b", &["a"]), agent("c", &["b"])]);
     let mut world = world(json!([{"id": "budget", "cost": "1 USD"}]), chain);
