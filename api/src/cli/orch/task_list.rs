@@ -80,10 +80,11 @@ pub(super) fn who(task: &Value, now: Timestamp) -> String {
     let waits = task["waits"].as_array().into_iter().flatten().map(|wait| waited(wait, now));
     let works = task["work"].as_array().into_iter().flatten().map(|work| worked(work, now));
     let pauses = task["pauses"].as_array().into_iter().flatten().map(|pause| paused(pause, now));
-    let all: Vec<String> = waits.chain(works).chain(pauses).collect();
+    let mut all: Vec<String> = waits.chain(works).collect();
     if let (true, Some(reason)) = (all.is_empty(), task["pending"]["reason"].as_str()) {
         return reason.to_owned();
     }
+    all.extend(pauses);
     if all.is_empty() || task["status"] == "paused" {
         // Paused or failed it does nothing, and says why.
         return standstill(task).into_iter().chain(all).collect::<Vec<_>>().join(", ");
@@ -156,7 +157,8 @@ mod tests {
         let held = json!({ "awaits": "the login of claude", "since": "2026-11-20T10:50:00Z" });
         let login = json!({ "work": [{ "step": "analyst", "round": 1, "attempt": 1, "waits_for": held }] });
         assert_eq!(who(&task("ET-018", login), now), "analyst 1.1 waits for the login of claude 10m00s");
-        let other = json!({ "work": [], "pending": { "reason": "waits for ET-012" } });
+        let again = json!([{ "step": "turn", "kind": "wait", "at": "2026-11-20T11:09:00Z" }]);
+        let other = json!({ "work": [], "pending": { "reason": "waits for ET-012" }, "pauses": again });
         assert_eq!(who(&task("ET-018", other), now), "waits for ET-012");
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::allowance::Allowance;
 use super::parse::{Expr, FieldChain};
 use super::record::Chains;
-use super::types::Lookup;
+use super::types::{Lookup, Type};
 use super::values::{EvalError, Scope};
 
 /// A condition on the fields of a record; paths of items of lists have the part `[]`.
@@ -143,20 +143,20 @@ impl ConditionReader<'_> {
             (operators::LOGICAL_OR, _) => parts(self).map(FieldCondition::Any),
             (operators::LOGICAL_NOT, [part]) => Ok(FieldCondition::Not(Box::new(self.of(part)?))),
             (operators::IN, [value, list]) => {
-                if let (Some(field), Some(Value::Array(values))) = (self.field(value), self.constant(list)?) {
+                if let (Some(field), Some(Value::Array(values))) = (self.value(value), self.constant(list)?) {
                     return Ok(FieldCondition::OneOf { path: field.path, values });
                 }
-                Ok(match (self.constant(value)?, self.field(list)) {
+                Ok(match (self.constant(value)?, self.value(list)) {
                     (Some(value), Some(field)) => FieldCondition::Holds { path: field.path, value },
                     _unknown => FieldCondition::Other,
                 })
             }
             (operator, [left, right]) => {
                 let Some(how) = Comparison::of(operator) else { return Ok(FieldCondition::Other) };
-                if let (Some(field), Some(with)) = (self.field(left), self.constant(right)?) {
+                if let (Some(field), Some(with)) = (self.value(left), self.constant(right)?) {
                     return Ok(FieldCondition::Compare { path: field.path, how, with });
                 }
-                Ok(match (self.field(right), self.constant(left)?) {
+                Ok(match (self.value(right), self.constant(left)?) {
                     (Some(field), Some(with)) => {
                         FieldCondition::Compare { path: field.path, how: how.turned(), with }
                     }
@@ -175,7 +175,10 @@ impl ConditionReader<'_> {
             Node::Call(call) if is_false && call.func_name == operators::LOGICAL_OR => call.args.last(),
             _other => None,
         };
-        let Some(of_item) = of_item else { return Ok(FieldCondition::Other) };
+        let range = self.chains.path(&loops.iter_range);
+        // Over a map the items are its keys, of which no path tells.
+        let is_map = range.is_some_and(|range| (self.types)(&range.path) == Type::Map);
+        let Some(of_item) = of_item.filter(|_| !is_map) else { return Ok(FieldCondition::Other) };
         let depth = self.chains.bound.len();
         self.chains.enter(&loops.iter_range, &loops.accu_var, &loops.iter_var);
         let found = self.of(of_item);
@@ -187,6 +190,11 @@ impl ConditionReader<'_> {
     fn field(&self, node: &IdedNode) -> Option<FieldChain> {
         let chain = self.chains.path(node).filter(|chain| chain.tested || chain.guarded_from.is_none())?;
         (!self.is_constant(&chain)).then_some(chain)
+    }
+
+    /// The field whose value a node is: `has(field)` is none.
+    fn value(&self, node: &IdedNode) -> Option<FieldChain> {
+        self.field(node).filter(|chain| !chain.tested)
     }
 
     fn is_constant(&self, chain: &FieldChain) -> bool {

@@ -125,6 +125,9 @@ fn an_expression_says_to_indexes_what_its_comparisons_with_constants_say() {
             ]),
         ),
         ("has(labels.y)", FieldCondition::Has { path: path("labels.y") }),
+        ("has(labels.y) == true", FieldCondition::Other),
+        ("has(labels.y) in [true]", FieldCondition::Other),
+        ("'x' in [has(labels.y)]", FieldCondition::Other),
         (
             "items.exists(item, 'r' in item.roles && item.kind == 'a')",
             FieldCondition::OfItem(Box::new(FieldCondition::All(vec![

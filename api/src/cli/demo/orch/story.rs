@@ -1,5 +1,6 @@
 //! The story, chapter by chapter.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use everfold_engine::clock::Stopwatch;
@@ -245,7 +246,16 @@ impl OrchPlay {
         let lines = self.stage.scratch.executions().map_err(stopped("the agents' record cannot be read"))?;
         let ran: Vec<String> =
             lines.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
-        if ran != EXECUTIONS {
+        // A person may send back, which has agents begin again: then each round begins once.
+        let is_right = match self.manual {
+            false => ran == EXECUTIONS,
+            true => {
+                let each: BTreeSet<&String> = ran.iter().collect();
+                each.len() == ran.len()
+                    && EXECUTIONS.iter().all(|wanted| each.contains(&(*wanted).to_owned()))
+            }
+        };
+        if !is_right {
             return Err(Fault::new(Code::DemoStopped, format!("the agents executed {}", ran.join(", "))));
         }
         let runs: Value = self.client().get("/api/v1/runs?limit=2").await?;
