@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use everfold_engine::artefact::{Artefact, Usage, Workspace};
 use everfold_engine::definition::{Keep, OnLost};
-use everfold_engine::driver::Blobs;
+use everfold_engine::driver::{Blobs, QueryError};
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Directory, DirectoryError, Edge, Executor,
     Fate, FoundRun, FoundRuns, Inspector, LookRequest, LossTraits, NoticeFailure, NoticeReceipt,
@@ -354,7 +354,11 @@ impl Directory for Runs {
                     status: state.status(),
                     started_at: state.started().map_or(Timestamp(0), |(_, at)| at),
                 });
-                let shown = shown.await.map_err(|error| DirectoryError(error.to_string()))?;
+                let shown = match shown.await {
+                    // A start that waits has an id, and no run.
+                    Err(QueryError::NotFound(_)) => continue,
+                    shown => shown.map_err(|error| DirectoryError(error.to_string()))?,
+                };
                 found.runs.extend(Some(shown).filter(|shown| query.fits(shown)));
             }
             found.total = found.runs.len() as u64;
