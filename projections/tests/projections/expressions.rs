@@ -80,11 +80,6 @@ fn plain() -> Vec<Asked> {
         certain("has(labels.by) == true", |row| label(row, "by").is_some()),
         certain("false == has(labels.by)", |row| label(row, "by").is_none()),
         certain("has(search.amount) in [true]", |row| !found(row, "amount").is_null()),
-        certain("labels.exists(key, key == 'by')", |row| label(row, "by").is_some()),
-        certain("search.exists(key, 'amount' == key)", |row| !found(row, "amount").is_null()),
-        certain("search.exists(key, key > 'amount')", |row| {
-            row.shown.search.keys().any(|key| key.as_str() > "amount")
-        }),
         certain("labels.team in ['t0', 't2']", |row| label(row, "team") != Some("t1")),
         certain("labels.other == 'x'", |_| false),
         certain("labels.other != 'x'", |_| true),

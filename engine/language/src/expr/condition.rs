@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::allowance::Allowance;
 use super::parse::{Expr, FieldChain};
 use super::record::Chains;
-use super::types::{Lookup, Type};
+use super::types::Lookup;
 use super::values::{EvalError, Scope};
 
 /// A condition on the fields of a record; paths of items of lists have the part `[]`.
@@ -175,10 +175,7 @@ impl ConditionReader<'_> {
             Node::Call(call) if is_false && call.func_name == operators::LOGICAL_OR => call.args.last(),
             _other => None,
         };
-        let range = self.chains.path(&loops.iter_range);
-        // Over a map the items are its keys, of which no path tells.
-        let is_map = range.is_some_and(|range| (self.types)(&range.path) == Type::Map);
-        let Some(of_item) = of_item.filter(|_| !is_map) else { return Ok(FieldCondition::Other) };
+        let Some(of_item) = of_item else { return Ok(FieldCondition::Other) };
         let depth = self.chains.bound.len();
         self.chains.enter(&loops.iter_range, &loops.accu_var, &loops.iter_var);
         let found = self.of(of_item);
