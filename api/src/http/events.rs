@@ -301,7 +301,7 @@ impl RunFollower {
         tokio::select! {
             appended = self.appends.changed() => {
                 appended?;
-                // Without a turn: who reads a long history slowly holds up nobody who is up to date.
+                // The follower reads without a turn: a slow reader of a long history holds up nobody who is up to date.
                 self.read_next().await?;
             }
             changed = lines.changed(), if self.live && !self.state.is_due => {

@@ -200,9 +200,9 @@ struct Importer<'a> {
     node: &'a Node,
     pipeline: &'a str,
     next: Arc<Definition>,
-    /// The pipeline for the histories of tasks that a run goes on with: its settings are read when it begins.
+    /// The pipeline for the histories of tasks that a run goes on with; the engine reads the settings when that run begins.
     handed_over: Arc<Definition>,
-    /// That of tasks that have ended, which answer themselves.
+    /// That of tasks that have ended: their runs answer late states themselves.
     ended: Arc<Definition>,
     steps: OrchSteps,
 }

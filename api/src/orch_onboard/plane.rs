@@ -69,7 +69,7 @@ pub(super) async fn items(
     items
 }
 
-/// The ids of the states that are heard: Plane may send an id alone.
+/// The ids of the states that `orch` hears: Plane may send an id alone.
 pub(super) async fn states(request: &OnboardRequest, plane: &SetupService) -> ProjectStates {
     let path = format!("/projects/{}/states/", escaped(&request.project));
     let listed = plane.list(&path).await.unwrap_or_default();

@@ -13,10 +13,10 @@ use super::checklist::{Checklist, SetupFinding, SetupItem};
 use super::request::OnboardRequest;
 use super::settings_document;
 
-/// The ids of the states that are heard, by their names in the record; none where Plane was not asked.
+/// The ids of the states that `orch` hears, by their names in the record; none where Plane was not asked.
 pub(super) type ProjectStates = Vec<(&'static str, String)>;
 
-/// The names of the states that are heard, as records write them: those that steer, and that for which other tasks wait.
+/// The names of the states that `orch` hears, as records write them: three that steer, and the one that waiting tasks hear.
 const HEARD: [&str; 4] = ["in_progress", "approved", "rejected", "done"];
 
 /// The record of the project.
@@ -60,7 +60,7 @@ fn look(request: &OnboardRequest, states: &ProjectStates) -> SetupFinding {
     }
 }
 
-/// What of the record's `states` is heard by nobody: a name that there is not, or an id that Plane does not have for it.
+/// What `orch` does not hear of the record's `states`: a name that it does not know, or an id that Plane does not have for it.
 fn foreign_state(recorded: &Value, states: &ProjectStates) -> Option<String> {
     recorded.as_object()?.iter().find_map(|(name, id)| {
         if !HEARD.contains(&name.as_str()) {

@@ -246,16 +246,13 @@ impl OrchPlay {
         let lines = self.stage.scratch.executions().map_err(stopped("the agents' record cannot be read"))?;
         let ran: Vec<String> =
             lines.iter().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
-        // A person may send back, which has agents begin again: then each round begins once.
-        let is_right = match self.manual {
+        // A person may reject, and the engine begins further rounds: there it is proven that it began none twice.
+        let rounds: BTreeSet<&str> = ran.iter().map(String::as_str).collect();
+        let is_proven = match self.manual {
             false => ran == EXECUTIONS,
-            true => {
-                let each: BTreeSet<&String> = ran.iter().collect();
-                each.len() == ran.len()
-                    && EXECUTIONS.iter().all(|wanted| each.contains(&(*wanted).to_owned()))
-            }
+            true => rounds.len() == ran.len() && EXECUTIONS.iter().all(|round| rounds.contains(round)),
         };
-        if !is_right {
+        if !is_proven {
             return Err(Fault::new(Code::DemoStopped, format!("the agents executed {}", ran.join(", "))));
         }
         let runs: Value = self.client().get("/api/v1/runs?limit=2").await?;
