@@ -176,7 +176,7 @@ async fn push(
         match with_token.text(&push).await {
             Ok(_) => return Ok(()),
             // Work that is done is not done again because a service is started anew.
-            Err(error) if tries < AWAY_TRIES && is_away(&error) => {
+            Err(error) if tries < AWAY_TRIES && (is_away(&error) || is_contended(&error)) => {
                 tracing::debug!(%run, %error, "the push is tried again");
                 tokio::time::sleep(AWAY_PAUSE * 2_u32.pow(tries)).await;
                 tries += 1;
@@ -206,6 +206,11 @@ fn is_away(error: &GitError) -> bool {
         "The requested URL returned error: 504",
     ];
     matches!(error, GitError::Failed { message, .. } if WORDS.iter().any(|words| message.contains(words)))
+}
+
+/// Whether another push wrote the branch in the same moment: the next one finds what that has left there.
+fn is_contended(error: &GitError) -> bool {
+    matches!(error, GitError::Failed { message, .. } if message.contains("cannot lock ref"))
 }
 
 /// Brings a run's worktree back to a commit, on the run's own branch: what was committed there since, what was
@@ -372,6 +377,33 @@ mod tests {
         std::fs::write(worktree.join("a"), "2").unwrap();
         save(request(&workdir, Some(&providers))).await.unwrap_err();
         assert_eq!(std::fs::read_to_string(&called).unwrap().lines().count(), 3, "once");
+    }
+
+    /// It failed the step, whose work was done.
+    #[tokio::test]
+    async fn a_push_that_another_one_meets_in_the_same_moment_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (remote, worktree) = (folder.path().join("remote.git"), folder.path().join("worktree"));
+        std::fs::create_dir(&worktree).unwrap();
+        let git = Git::at(&worktree);
+        git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
+        git.text(&["init", "--quiet", "--bare", remote.to_str().unwrap()]).await.unwrap();
+        git.text(&["remote", "add", "origin", remote.to_str().unwrap()]).await.unwrap();
+        // Another push takes the lock of the branch while this one is received, and is done when the hook runs again.
+        let hook = remote.join("hooks/pre-receive");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        let lock = remote.join("refs/heads/delivery/1.lock");
+        let script = format!(
+            "#!/bin/sh\nif [ -e '{0}' ]; then rm '{0}'; else mkdir -p \"$(dirname '{0}')\" && touch '{0}'; fi\n",
+            lock.display()
+        );
+        std::fs::write(&hook, script).unwrap();
+        std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(worktree.join("a"), "1").unwrap();
+        let (workdir, providers) = (workdir(&worktree), BTreeMap::new());
+        let saved = save(request(&workdir, Some(&providers))).await.unwrap();
+        let there = Git::at(&remote).text(&["rev-parse", "refs/heads/delivery/1"]).await.unwrap();
+        assert_eq!(there, saved);
     }
 
     #[tokio::test]

@@ -371,7 +371,7 @@ fn what_a_sparse_checkout_leaves_out_is_seen_all_the_same() {
 fn what_a_repository_has_git_start_knows_no_secret_of_the_engine() {
     let scratch = merging("no");
     let given = "cat > $(git rev-parse --git-common-dir)/info/attributes <<'E'\n* filter=spy\nE\n\
-        git config filter.spy.clean 'env > ../../spied; cat' && git config core.fsmonitor 'env > ../../monitored'";
+        git config filter.spy.clean 'env >> ../../spied; cat' && git config core.fsmonitor 'env > ../../monitored'";
     let mut beside =
         std::fs::read_dir(scratch.data().join("worktrees")).unwrap().map(|entry| entry.unwrap().path());
     let worktree = beside.find(|path| path.is_dir()).unwrap();
