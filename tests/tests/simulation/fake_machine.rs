@@ -169,8 +169,23 @@ impl FakeMachine {
             end.notes.labels.insert("by".into(), id.attempt.path.step.as_str().into());
             end.notes.note = Some("as it said".into());
         }
+        end.search = search(&mut self.luck(&format!("search {} {}", id.run, id.attempt)));
         end
     }
+}
+
+/// What its run is found by from now on; sometimes what no pipeline declares, or not of its type.
+fn search(luck: &mut Luck) -> BTreeMap<String, Value> {
+    let (name, value) = match luck.below(24) {
+        0 => ("said", json!("this")),
+        1 => ("said", json!("that")),
+        2 => ("count", json!(luck.below(9))),
+        3 => ("said", json!(null)),
+        4 => ("nothing", json!("undeclared")),
+        5 => ("count", json!(["no", "number"])),
+        _silent => return BTreeMap::new(),
+    };
+    [(name.to_owned(), value)].into()
 }
 
 /// Small, too large for the state, too large for an event.

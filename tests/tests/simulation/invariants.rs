@@ -172,5 +172,8 @@ async fn one(
         let (shown, is) = ((row.status, row.labels), (live.status(), live.labels()));
         return Err(format!("projections: shown as {shown:?}, it is {is:?}"));
     }
+    if *row.search != *live.search() {
+        return Err(format!("projections: found by {:?}, it is {:?}", row.search, live.search()));
+    }
     Ok(())
 }

@@ -149,6 +149,7 @@ fn plans() -> impl Strategy<Value = Plan> {
             pipelines.iter_mut().for_each(Piece::compete);
             childless(&mut child);
             child["name"] = json!("other");
+            pipelines.iter_mut().map(|piece| &mut piece.document).chain([&mut child]).for_each(be_found);
             Plan { pipelines, child, script, faults, luck, bounds, reads }
         })
 }
@@ -237,6 +238,12 @@ impl std::fmt::Display for Plan {
         }
         write!(f, "bounds   {:?}, luck {}", self.bounds, self.luck)
     }
+}
+
+/// What its runs are found by: at their start, and by what work says.
+fn be_found(document: &mut Value) {
+    document["search"] =
+        json!({"began": {"value": "yes"}, "said": {"type": "text"}, "count": {"type": "number"}});
 }
 
 /// A child that starts itself would never end. What its parent holds it may want, too.
