@@ -98,7 +98,7 @@ pub struct RowFields {
 #[derive(Clone, Copy)]
 enum AtPath {
     Field(FieldType),
-    /// A value of a map, of this type.
+    /// A value of a map or a list, of this type.
     Entry(Type),
     /// A map of fields.
     Parts,
@@ -121,10 +121,12 @@ impl RowFields {
         if self.known.iter().any(is_part) {
             return Some(AtPath::Parts);
         }
-        let (_, map) = path.split_last()?;
-        match self.find(map)? {
+        let (last, whole) = path.split_last()?;
+        match self.find(whole)? {
             AtPath::Field(FieldType::TextMap) => Some(AtPath::Entry(Type::Text)),
             AtPath::Field(FieldType::ValueMap) => Some(AtPath::Entry(Type::Any)),
+            AtPath::Field(FieldType::Texts) if last == ITEM => Some(AtPath::Entry(Type::Text)),
+            AtPath::Entry(Type::Any) if last == ITEM => Some(AtPath::Entry(Type::Any)),
             _other => None,
         }
     }

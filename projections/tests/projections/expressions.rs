@@ -105,6 +105,16 @@ fn plain() -> Vec<Asked> {
         }),
         asked("'blue' in search.tags", |row| Some(found(row, "tags").as_array()?.contains(&json!("blue")))),
         certain("search.nothing == 'x'", |_| false),
+        asked("search.tags.exists(tag, tag == 'blue')", |row| {
+            Some(found(row, "tags").as_array()?.contains(&json!("blue")))
+        }),
+        certain("search.exists(name, name == 'amount')", |row| !found(row, "amount").is_null()),
+        certain("search.exists(name, 'amount' == name)", |row| !found(row, "amount").is_null()),
+        certain("search.exists(name, name in ['amount', 'x'])", |row| !found(row, "amount").is_null()),
+        certain("search.exists(name, name <= 'amount')", |row| {
+            row.shown.search.keys().any(|name| name.as_str() <= "amount")
+        }),
+        certain("labels.exists(key, key == 'by')", |row| label(row, "by").is_some()),
         certain("started_at > timestamp('2026-09-21T14:13:22.500Z')", |row| {
             row.started_at > Timestamp(1_790_000_002_500)
         }),
@@ -116,6 +126,9 @@ fn plain() -> Vec<Asked> {
         }),
         certain("started_at > now - duration('1d')", |row| row.started_at > Timestamp(NOW.0 - 86_400_000)),
         certain("'a' in active_steps", |row| row.shown.steps.iter().any(|step| step.as_str() == "a")),
+        certain("active_steps.exists(step, step == 'a')", |row| {
+            row.shown.steps.iter().any(|step| step.as_str() == "a")
+        }),
         certain("awaits.exists(a, 'product' in a.roles)", |row| awaited_by(row, "product")),
         certain("awaits.exists(a, a.kind == 'approval')", |row| {
             row.shown.awaits.iter().any(|of| of.kind == everfold_projections::AwaitedActionKind::Approval)

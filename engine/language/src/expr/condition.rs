@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::allowance::Allowance;
 use super::parse::{Expr, FieldChain};
 use super::record::Chains;
-use super::types::Lookup;
+use super::types::{Lookup, Type};
 use super::values::{EvalError, Scope};
 
 /// A condition on the fields of a record; paths of items of lists have the part `[]`.
@@ -178,7 +178,10 @@ impl ConditionReader<'_> {
         let Some(of_item) = of_item else { return Ok(FieldCondition::Other) };
         let depth = self.chains.bound.len();
         self.chains.enter(&loops.iter_range, &loops.accu_var, &loops.iter_var);
-        let found = self.of(of_item);
+        let range = self.chains.bound.last().and_then(|(_, range)| range.as_deref());
+        // A map gives its keys, which are values of no field.
+        let is_map = range.is_some_and(|range| (self.types)(range) == Type::Map);
+        let found = if is_map { Ok(FieldCondition::Other) } else { self.of(of_item) };
         self.chains.bound.truncate(depth);
         found.map(|found| FieldCondition::OfItem(Box::new(found)))
     }

@@ -21,6 +21,7 @@ fn types(path: &[String]) -> Type {
         "at" | "end" | "now" => Type::Time,
         "took" => Type::Span,
         "status" => Type::Text,
+        "labels" => Type::Map,
         _other => Type::Any,
     }
 }
@@ -139,6 +140,7 @@ fn an_expression_says_to_indexes_what_its_comparisons_with_constants_say() {
         ("size(items) == 2", FieldCondition::Other),
         ("items.exists(item, item.kind == status)", FieldCondition::OfItem(Box::new(FieldCondition::Other))),
         ("items.all(item, item.kind == 'a')", FieldCondition::Other),
+        ("labels.exists(key, key == 'team')", FieldCondition::OfItem(Box::new(FieldCondition::Other))),
         ("items.exists(a, items.exists(b, a.kind == 'x'))", {
             let inner = equal("items.[].kind", "x");
             FieldCondition::OfItem(Box::new(FieldCondition::OfItem(Box::new(inner))))
