@@ -1,7 +1,7 @@
 //! `plane.comments`: what people said of an issue, the newest first.
 //!
 //! Law: comments of the engine itself and of those that are named as bots are none of people. That comments cannot be
-//! read is no failure: there are none then, with the reason.
+//! read is no failure of the last attempt: there are none then, with the reason.
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
@@ -51,6 +51,13 @@ pub(super) struct CommentsParameters {
     /// the output of the call for that work before, or null
     #[serde(default)]
     former: Value,
+    /// attempts of a round, with `retry`: before the last one a read that fails, and may go well later, is a failure
+    #[serde(default = "one_try")]
+    tries: u32,
+}
+
+fn one_try() -> u32 {
+    1
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -84,7 +91,7 @@ struct PlaneComment {
 /// Gives the comments.
 pub(super) async fn comments(
     client: PlaneClient,
-    _call: Call,
+    call: Call,
     with: CommentsParameters,
 ) -> Result<CommentsOutput, Failure> {
     let since = given(with.since.as_deref()).map(|since| time("since", since)).transpose()?;
@@ -93,6 +100,7 @@ pub(super) async fn comments(
     let found = client.list(&with.place.site, &path, "comments of the issue").await;
     let (items, reason) = match found {
         Ok(items) => (items, None),
+        Err(error) if error.is_passing() && call.attempt() < with.tries => return Err(error.of(&call)),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let mut said = of_people(&items, &with.bots, since);

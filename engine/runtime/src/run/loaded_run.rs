@@ -322,6 +322,17 @@ impl LoadedRun {
         self.queue.push_back(Item::Input(Box::new(queued)));
     }
 
+    /// Takes back what is queued of an attempt's progress: only the newest report counts, and while nothing can be
+    /// appended a report that comes again would be the same input twice.
+    pub(crate) fn drop_progress(&mut self, id: &AttemptId) {
+        self.queue.retain(|item| match item {
+            Item::Input(queued) => {
+                !matches!(&queued.kind, InputKind::Progress(reported) if reported.id == *id)
+            }
+            Item::Query(_) => true,
+        });
+    }
+
     /// Whether the history is a copy of another run's, and no fork has made it a run.
     pub(crate) fn is_copy(&self) -> bool {
         self.state.as_ref().and_then(RunState::run).is_some_and(|run| run != self.run)

@@ -68,7 +68,10 @@ impl ShardCore {
         let search = search_input(loaded, id, &mut ended);
         let mut inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
         inputs.splice(0..0, search);
-        inputs.splice(0..0, last.map(|progress| progress_input(loaded.run, loaded.version, id, progress)));
+        if let Some(progress) = last {
+            loaded.drop_progress(id);
+            inputs.insert(0, progress_input(loaded.run, loaded.version, id, progress));
+        }
         match &mut loaded.reattachment {
             Some(reattachment) => {
                 reattachment.report(id, ended_at, inputs);
@@ -90,6 +93,7 @@ impl ShardCore {
 
     /// How far an attempt is becomes an input.
     pub(crate) fn record_progress(&mut self, loaded: &mut LoadedRun, id: &AttemptId, progress: WorkProgress) {
+        loaded.drop_progress(id);
         loaded.push(progress_input(loaded.run, loaded.version, id, progress));
         self.mark(loaded);
     }

@@ -274,9 +274,10 @@ impl Walk {
                     let is_unread = self.begin_again("why-analyst");
                     // The newest comment counts, also one of a former rejection (O117).
                     self.has_said |= reason.is_some();
-                    let why = match self.has_said && !is_unread {
-                        true => "Who pays for it?",
-                        false => "Rejected via status, no reason comment",
+                    let why = match (is_unread, self.has_said) {
+                        (true, _) => "комментарии в Plane не прочитаны",
+                        (false, true) => "Who pays for it?",
+                        (false, false) => "Rejected via status, no reason comment",
                     };
                     self.say("analyst", format!("🔄 Analyst перезапущен. Причина отклонения: {why}"));
                     self.awaited("in_review", Deed::Reject(reason));

@@ -212,6 +212,25 @@ async fn o117_where_comments_cannot_be_read_there_are_none_and_the_reason_is_sai
 }
 
 #[tokio::test]
+async fn comments_that_may_be_read_later_are_asked_for_again_before_there_are_none() {
+    let tracker = Tracker::new().await;
+    tracker.plane.say(&tracker.issue, "<p>Wrong</p>", "owner");
+    for (fault, code) in [
+        (ServiceFault::Status(500), "PROVIDER_BROKEN"),
+        (ServiceFault::Limited(17), "RATE_LIMITED"),
+        (ServiceFault::Silent, "NO_ANSWER"),
+    ] {
+        tracker.fail("GET", fault);
+        let failure = tracker.call("plane.comments", json!({"tries": 2})).await.unwrap_err();
+        assert_eq!(failure.code.as_deref(), Some(code), "{failure:?}");
+    }
+    tracker.fail("GET", ServiceFault::Status(404));
+    let none = tracker.done("plane.comments", json!({"tries": 2})).await;
+    assert!(none["newest"].is_null() && none["reason"].is_string(), "a person has to mend that: {none}");
+    assert_eq!(tracker.done("plane.comments", json!({"tries": 2})).await["newest"]["text"], "Wrong");
+}
+
+#[tokio::test]
 async fn many_comments_are_read_page_by_page_and_fifty_are_given() {
     let tracker = Tracker::new().await;
     for number in 0..130 {
