@@ -277,9 +277,10 @@ pub fn signal_effect<'a>(batch: impl IntoIterator<Item = &'a RunEvent>) -> Signa
 /// The longest reason of a trigger that does not apply.
 const REASON_CHARS_MAX: usize = 500;
 
-/// Codes of refused starts that another time may not be refused: settings, places, names, other runs change.
-const FOR_NOW: [&str; 7] =
-    ["config", "key_taken", "no_slot", "not_admitted", "halted", "resource", "unknown_work"];
+/// Codes of refused starts that another time may not be refused: settings, and what is computed from them, places, names,
+/// other runs change.
+const FOR_NOW: [&str; 8] =
+    ["config", "key_taken", "no_slot", "not_admitted", "halted", "resource", "unknown_work", "start"];
 
 /// Whether a start that is refused with this code may be tried again later.
 #[must_use]

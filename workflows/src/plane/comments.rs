@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::{PlaneClient, issue_path};
 use super::comment::SOURCE;
-use super::parameters::{IssuePlace, given, text_or_null};
+use super::parameters::{IssuePlace, given, one_try, text_or_null};
 use super::text::{text_of_both, without_controls};
 use crate::function::Call;
 
@@ -54,10 +54,6 @@ pub(super) struct CommentsParameters {
     /// attempts of a round, with `retry`: before the last one a read that fails, and may go well later, is a failure
     #[serde(default = "one_try")]
     tries: u32,
-}
-
-fn one_try() -> u32 {
-    1
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

@@ -1,7 +1,7 @@
 //! `plane.issue`: an issue, from what a delivery says of it and, where that is not enough, from Plane.
 //!
 //! Law: at most one request, and one more where the issue is named by its number. Where one fails, what was known before
-//! is given, with the reason: whoever asks goes on. What a run's admission has read serves the run's first step that asks
+//! is given, with the reason: whoever asks goes on, behind the last of the `tries`. What a run's admission has read serves the run's first step that asks
 //! for the same: one request for both.
 
 use everfold_base::failure::Failure;
@@ -15,7 +15,7 @@ use super::error::PlaneError;
 use super::issue_link::issue_link;
 use super::issue_lookup::{find, number_in};
 use super::issue_state::state_of;
-use super::parameters::{IssuePlace, given, text_or_null};
+use super::parameters::{IssuePlace, given, one_try, text_or_null};
 use super::text::{plain_text, text_of_both, without_controls};
 use crate::function::Call;
 
@@ -47,6 +47,9 @@ pub(super) struct IssueParameters {
     /// whether its labels are wanted, too; Plane is asked for them even where nothing else is missing
     #[serde(default)]
     labels: bool,
+    /// attempts of a round, with `retry`: before the last one a read that fails, and may go well later, is a failure
+    #[serde(default = "one_try")]
+    tries: u32,
     /// the address of Plane's pages; default: `url`
     #[serde(default)]
     #[schemars(schema_with = "text_or_null")]
@@ -108,6 +111,7 @@ pub(super) async fn issue(
             output.url = issue_link(given(with.web_url.as_deref()), &with.place);
             output.id = Some(with.place.issue);
         }
+        Err(error) if error.is_passing() && call.attempt() < with.tries => return Err(error.of(&call)),
         Err(error) => {
             output.passing = error.is_passing();
             output.reason = Some(error.to_string());

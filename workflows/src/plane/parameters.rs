@@ -30,6 +30,11 @@ pub(super) struct IssuePlace {
     pub(super) issue: String,
 }
 
+/// `tries` that are not given: a read that fails is none at once.
+pub(super) fn one_try() -> u32 {
+    1
+}
+
 /// What an expression without a value gives is null: the parameter counts as left out.
 pub(super) fn text_or_null(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "type": "string" }, { "type": "null" }] })

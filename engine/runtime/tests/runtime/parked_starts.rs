@@ -119,6 +119,33 @@ async fn a_start_that_admission_cannot_judge_yet_waits_with_the_reason_and_begin
     }
 }
 
+/// A wrong value of the settings says nothing of what was delivered.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_wrong_settings_refuse_waits_until_they_are_mended() {
+    let rig = Rig::new();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("settings.json");
+    let limited = |park: bool| {
+        definition(json!({
+            "name": "limited", "config": {"settings": [{"file": file.to_str().unwrap()}]},
+            "triggers": [{"on": {"hook": "forge"}, "start": {"input": {}, "park": park}}],
+            "concurrency": [{"key": "one", "limit": "${config.settings.limit}"}], "steps": [command("work", &[], 10)],
+        }))
+    };
+    std::fs::write(&file, json!({"limit": "many"}).to_string()).unwrap();
+    save(&rig, &limited(false)).await;
+    let refused = outcome(&rig, "d1", json!({})).await;
+    assert!(matches!(&refused, Outcome::Refused { code, .. } if code == "start"), "{refused:?}");
+    save(&rig, &limited(true)).await;
+    let Outcome::StartParked { why } = outcome(&rig, "d2", json!({})).await else { panic!("it waits") };
+    assert!(why.contains("limit"), "{why}");
+    std::fs::write(&file, json!({"limit": 2}).to_string()).unwrap();
+    pass(&rig, 90).await;
+    let run = started(&record(&rig, "d2").await.outcomes()[0].outcome);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(runs(&rig).await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_park_a_refused_start_is_refused_and_over() {
     let rig = Rig::new();

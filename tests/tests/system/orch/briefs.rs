@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::{Value, json};
 
 use super::host_clone::git;
-use super::services::Services;
+use super::services::{Outage, Services};
 use super::walk::{DARK, approve_when_asked, begin, comments};
 use super::world::{SHOP, World, stands};
 
@@ -181,6 +181,30 @@ async fn o117_a_rejection_without_words_does_not_bring_back_words_that_were_used
     let told = comments(&world.services(), DARK);
     let without = "🔄 Analyst перезапущен. Причина отклонения: Rejected via status, no reason comment";
     assert!(told.iter().any(|text| text == without), "{told:#?}");
+}
+
+/// One failed request had the agent begin without the owner's words.
+#[tokio::test(flavor = "multi_thread")]
+async fn o117_comments_that_plane_cannot_give_are_asked_for_again_before_the_agent_begins() {
+    let world = World::new().await;
+    begin(&world, DARK, SHOP, "Dark mode");
+    world.until("the first analysis", stands(DARK, "In Review")).await;
+    let outage = Outage { method: "GET", text: "/comments/".to_owned() };
+    world.services().outages.push(outage);
+    world.services().say(DARK, "Who pays for it?");
+    world.services().set_state(DARK, "Rejected", "owner");
+    world.until("a request that fails", |services| services.refusals > 0).await;
+    world.services().outages.clear();
+    let again = "🔄 Analyst перезапущен. Причина отклонения: Who pays for it?";
+    let is_told = |services: &Services| comments(services, DARK).iter().any(|text| text == again);
+    world.until("the second analysis", is_told).await;
+    let in_review = |services: &Services| {
+        let issue = &services.issues[DARK];
+        issue.states.iter().filter(|state| **state == "In Review").count() == 2
+    };
+    world.until("its end", in_review).await;
+    let second = prompt(&world, "ET-001", "analyst", 2);
+    assert!(second.contains("Comments of the owner: Who pays for it?"), "{second}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

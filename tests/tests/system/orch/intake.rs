@@ -329,3 +329,35 @@ async fn o122_a_state_that_the_settings_do_not_know_yet_waits_until_they_do() {
     world.until("the next one", |services| !comments(services, DARK).is_empty()).await;
     assert_eq!(runs(&world).await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until_they_are_mended() {
+    let mut world = World::unserved().await;
+    let path = ".orch/projects.yaml";
+    let whole: Value = serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    let mut wrong = whole.clone();
+    wrong["projects"][SHOP]["prefix"] = json!("lower case");
+    world.write(path, &wrong.to_string());
+    world.serve(None);
+    world.services().open(OTHER, SHOP, "Dark mode", "A page that is dark at night, and bright by day.");
+    let delivery = update("early", SHOP, OTHER, &json!({ "id": "x", "name": "In Progress" }));
+    assert_eq!(world.deliver(&delivery).await, Some(202));
+    let early = outcomes(&world, "early").await;
+    let parked = early.iter().find(|(word, _)| word == "parked");
+    assert!(parked.is_some_and(|(_, why)| why.contains("record of its project")), "{early:?}");
+    // The record will do now, and the cost limit will not.
+    wrong["projects"] = whole["projects"].clone();
+    wrong["cost_limit"] = json!("a little");
+    world.write(path, &wrong.to_string());
+    world.services().open(DARK, SHOP, "Bright mode", "A page that is dark at night, and bright by day.");
+    let delivery = update("second", SHOP, DARK, &json!({ "id": "x", "name": "In Progress" }));
+    assert_eq!(world.deliver(&delivery).await, Some(202));
+    let second = outcomes(&world, "second").await;
+    let parked = second.iter().find(|(word, _)| word == "parked");
+    assert!(parked.is_some_and(|(_, why)| why.contains("budget")), "{second:?}");
+    assert_eq!(runs(&world).await, 0);
+    world.write(path, &whole.to_string());
+    world.until("the first analysis", |services| !comments(services, OTHER).is_empty()).await;
+    world.until("the second one", |services| !comments(services, DARK).is_empty()).await;
+    assert_eq!(runs(&world).await, 2);
+}

@@ -193,3 +193,20 @@ async fn o116_an_issue_is_found_by_its_number_whatever_stands_before_it() {
     );
     assert_eq!(missing["reason"], "Plane has no issue ORCH-404");
 }
+
+#[tokio::test]
+async fn an_issue_that_may_be_read_later_is_asked_for_again_before_what_is_known_is_given() {
+    let tracker = Tracker::new().await;
+    let with = json!({"name": "Dark mode", "description": "A page that is dark at night", "labels": true, "tries": 2});
+    tracker.fail("GET", ServiceFault::Status(502));
+    let failure = tracker.call("plane.issue", with.clone()).await.unwrap_err();
+    assert_eq!(failure.code.as_deref(), Some("PROVIDER_BROKEN"));
+    tracker.fail("GET", ServiceFault::Status(404));
+    let known = tracker.done("plane.issue", with.clone()).await;
+    assert_eq!(
+        (&known["name"], &known["fetched"]),
+        (&json!("Dark mode"), &json!(false)),
+        "a person has to mend that"
+    );
+    assert_eq!(tracker.done("plane.issue", with).await["fetched"], json!(true));
+}
