@@ -1,10 +1,11 @@
 //! What a client sends: a message of the protocol, or what is answered in its place.
 //!
-//! Law: what is no JSON is a parse error, other JSON that is no message an invalid request (JSON-RPC 2.0, 5.1). The error
-//! names the request where that can be read, and has no `id` otherwise, as the protocol has it.
+//! Law: what is no JSON is a parse error, other JSON that is no message an invalid request, and a known method whose
+//! parameters cannot be read is one of invalid parameters (JSON-RPC 2.0, 5.1). The error names the request where that can be
+//! read, and has no `id` otherwise, as the protocol has it.
 
 use rmcp::RoleServer;
-use rmcp::model::{ErrorData, RequestId};
+use rmcp::model::{ClientRequest, ErrorData, JsonRpcMessage, RequestId};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use serde_json::Value;
 
@@ -22,8 +23,16 @@ pub(crate) enum ClientMessage {
 pub(crate) fn read(bytes: &[u8]) -> ClientMessage {
     // RFC 8259, 8.1: a byte order mark may be passed over.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    if let Ok(message) = serde_json::from_slice(bytes) {
-        return ClientMessage::Message(Box::new(message));
+    if let Ok(message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(bytes) {
+        return match half_read(&message) {
+            Some((id, method)) => {
+                let what = format!(
+                    "the parameters of {method} cannot be read: `params` is an object with a `name` or a `uri`"
+                );
+                refused(ErrorData::invalid_params(what, None), Some(id))
+            }
+            None => ClientMessage::Message(Box::new(message)),
+        };
     }
     let sent: Value = match serde_json::from_slice(bytes) {
         Ok(sent) => sent,
@@ -42,6 +51,16 @@ pub(crate) fn read(bytes: &[u8]) -> ClientMessage {
     let what = "this is no message of JSON-RPC 2.0: an object with `jsonrpc`, `method` and, of a request, an `id` that is a \
                 text or a whole number";
     refused(ErrorData::invalid_request(what, None), id)
+}
+
+/// Methods that are taken for ones of their own where their parameters are not those of the protocol.
+const WITH_PARAMETERS: [&str; 3] = ["tools/call", "resources/read", "prompts/get"];
+
+/// The request whose method is known and whose parameters are not those of that method.
+fn half_read(message: &RxJsonRpcMessage<RoleServer>) -> Option<(RequestId, String)> {
+    let JsonRpcMessage::Request(request) = message else { return None };
+    let ClientRequest::CustomRequest(custom) = &request.request else { return None };
+    WITH_PARAMETERS.contains(&custom.method.as_str()).then(|| (request.id.clone(), custom.method.clone()))
 }
 
 /// The answer to a message that is longer than one may be.
@@ -86,6 +105,11 @@ mod tests {
         assert_eq!((&old["error"]["code"], &old["id"]), (&json!(-32600), &json!(7)), "{old}");
         let half = refusal("{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}");
         assert_eq!((&half["error"]["code"], half.get("id")), (&json!(-32600), None), "{half}");
+        for params in ["", ",\"params\":{}", ",\"params\":{\"name\":7}"] {
+            let call = format!("{{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"tools/call\"{params}}}");
+            let answer = refusal(&call);
+            assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32602), &json!(8)), "{call}");
+        }
         assert_eq!(refusal("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}"), "a message");
     }
 }

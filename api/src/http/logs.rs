@@ -72,7 +72,7 @@ pub(crate) async fn log(
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let will_come = params.follow && app.is_in_progress(&id).await?;
-    if !file.exists() && !will_come {
+    if !file.exists() && !will_come && !app.was_silent(&id).await? {
         return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
             .hint(format!(
                 "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",

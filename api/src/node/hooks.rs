@@ -214,6 +214,8 @@ pub(super) fn read(
             Fault::new(Code::TooLarge, error.to_string())
                 .hint("a delivery may have 1 MiB, a signed one 4 MiB; have the source send less")
         }
+        DeliveryReadError::Foreign { .. } => Fault::new(Code::Unreadable, error.to_string())
+            .hint("`reader` of `[hooks.SOURCE]` in the settings says what its deliveries look like"),
         _unreadable => Fault::new(Code::Unreadable, error.to_string())
             .hint("a delivery's body is JSON; set the content type of the webhook to application/json"),
     })

@@ -104,23 +104,32 @@ impl Node {
     /// # Errors
     /// The history cannot be read.
     pub(crate) async fn log_damage(&self, id: &EffectId) -> Result<Option<String>, Fault> {
-        let history = self.history(id.run).await?;
-        let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
-        let seal = own
-            .filter_map(|envelope| {
-                let header = &envelope.header;
-                event::decode(header.kind, header.schema, &envelope.payload).ok()
-            })
-            .find_map(|event| {
-                sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
-            });
-        let Some(seal) = seal else { return Ok(None) };
+        let Some(seal) = self.log_seal(id).await? else { return Ok(None) };
         let folder = self.layout().attempt(id);
         let compared = tokio::task::spawn_blocking(move || compared(&folder, &seal)).await;
         Ok(match compared {
             Ok(Compared::Damaged(what)) => Some(what),
             Ok(Compared::Same | Compared::Removed) | Err(_) => None,
         })
+    }
+
+    /// Whether an attempt whose folder is there left no log, and none is recorded of it: its work printed nothing.
+    pub(crate) async fn was_silent(&self, id: &EffectId) -> Result<bool, Fault> {
+        Ok(self.layout().attempt(id).is_dir() && self.log_seal(id).await?.is_none())
+    }
+
+    /// What the run's own history records of the log of an attempt.
+    async fn log_seal(&self, id: &EffectId) -> Result<Option<LogSeal>, Fault> {
+        let history = self.history(id.run).await?;
+        let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
+        Ok(own
+            .filter_map(|envelope| {
+                let header = &envelope.header;
+                event::decode(header.kind, header.schema, &envelope.payload).ok()
+            })
+            .find_map(|event| {
+                sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
+            }))
     }
 }
 

@@ -6,6 +6,7 @@
 //! Called by the command line's `hook deliver`, and by the server that takes deliveries from a network, which checks
 //! the [`signature`] first.
 
+mod cloudevents;
 mod content;
 mod generic;
 mod gitea;

@@ -5,7 +5,7 @@ use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
 
 use super::content::Headers;
 use super::settings::{DeliveryPath, HookSettings, ReaderKind};
-use super::{generic, gitea, github, gitlab, plane, telegram};
+use super::{cloudevents, generic, gitea, github, gitlab, plane, telegram};
 
 /// The largest body of a delivery of a source with a secret. Of one that is larger than what is kept the long texts are cut.
 pub const SIGNED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -31,6 +31,14 @@ pub enum DeliveryReadError {
     /// It is no JSON, or would be read as something else than it says.
     #[error("the body cannot be read as JSON: {0}")]
     NoJson(String),
+    /// It is not what its source's reader reads.
+    #[error("the reader `{reader}` cannot read it: {why}")]
+    Foreign {
+        /// The reader.
+        reader: &'static str,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Reads a delivery as its source's settings say. `id`: what to call it, where its sender's word does not
@@ -53,6 +61,7 @@ pub fn read(
         false => json::strict::value(raw).map_err(DeliveryReadError::NoJson)?,
     };
     let mut found = match settings.reader {
+        ReaderKind::Cloudevents => cloudevents::read(headers, &mut body)?,
         ReaderKind::Generic => generic::read(headers, &body),
         ReaderKind::Gitea => gitea::read(headers, &body),
         ReaderKind::Github => github::read(headers, &body),

@@ -39,6 +39,8 @@ pub enum ReaderKind {
     /// Any service that posts JSON.
     #[default]
     Generic,
+    /// Any service that sends CloudEvents.
+    Cloudevents,
     /// Gitea and Forgejo.
     Gitea,
     /// GitHub.
@@ -78,7 +80,7 @@ impl ReaderKind {
     #[must_use]
     pub fn scheme(self) -> Scheme {
         match self {
-            Self::Generic => Scheme::Generic,
+            Self::Generic | Self::Cloudevents => Scheme::Generic,
             Self::Gitea => Scheme::Gitea,
             Self::Github => Scheme::Github,
             Self::Gitlab => Scheme::Gitlab,

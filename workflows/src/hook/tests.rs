@@ -93,6 +93,65 @@ fn l28_each_reader_knows_its_services_id_event_sender_and_subject() {
 }
 
 #[test]
+fn an_event_is_read_alike_whether_its_attributes_stand_in_headers_or_beside_its_data() {
+    let data = json!({"n": 7});
+    let beside = json!({
+        "specversion": "1.0", "id": "A-1", "source": "https://ci.example.org/builds", "type": "org.example.build.done", "subject": "größe",
+        "time": "2026-11-20T08:00:00Z", "datacontenttype": "application/json", "authid": "ada", "attempt": 2, "data": data,
+    });
+    let in_headers = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "A-1"),
+        ("ce-source", "https://ci.example.org/builds"),
+        ("ce-type", "org.example.build.done"),
+        ("ce-subject", "gr%C3%B6%C3%9Fe"),
+        ("ce-authid", "ada"),
+        ("content-type", "application/json"),
+    ];
+    let whole = [("content-type", "application/cloudevents+json; charset=utf-8")];
+    let structured = of("cloudevents", &whole, beside.clone());
+    for found in [&of("cloudevents", &in_headers, data.clone()), &structured, &of("cloudevents", &[], beside)]
+    {
+        assert_eq!(found.id, "https://ci.example.org/builds#A-1");
+        assert_eq!(
+            (found.name.as_deref(), found.sender.as_deref()),
+            (Some("org.example.build.done"), Some("ada"))
+        );
+        assert_eq!(found.body.value(), data);
+        let attributes = found.about.value()["attributes"].clone();
+        assert_eq!(
+            (&attributes["subject"], &attributes["datacontenttype"]),
+            (&json!("größe"), &json!("application/json"))
+        );
+    }
+    assert_eq!(structured.about.value()["attributes"]["attempt"], 2);
+    let bytes = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data_base64": "AAE="});
+    assert_eq!(of("cloudevents", &whole, bytes).body.value(), json!({"data_base64": "AAE="}));
+}
+
+#[test]
+fn what_is_no_event_is_refused_with_what_it_lacks() {
+    let event = |more: Value| {
+        let mut event = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t"});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    for (kind, body, why) in [
+        ("application/cloudevents-batch+json", json!([event(json!({}))]), "one at a time"),
+        ("application/cloudevents+json", json!([]), "`specversion` is missing"),
+        ("application/cloudevents+json", event(json!({"source": ""})), "`source` is missing"),
+        ("application/cloudevents+json", event(json!({"id": 7})), "`id` is missing"),
+        ("application/cloudevents+json", event(json!({"specversion": "0.3"})), "version 0.3"),
+        ("application/json", json!({"id": "1"}), "`specversion` is missing"),
+    ] {
+        let settings = settings("reader = \"cloudevents\"");
+        let read = read(&settings, &headers(&[("content-type", kind)]), body.to_string().as_bytes(), None);
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains("cloudevents") && error.contains(why), "{body}: {error}");
+    }
+}
+
+#[test]
 fn ov14_an_update_of_a_bot_tells_the_button_its_verb_its_target_and_who_pressed_it() {
     let pressed = json!({"update_id": 4711, "callback_query": {
         "id": "4382bfdwdsb323b2d9", "from": {"id": 42, "is_bot": false, "first_name": "Ada", "username": "ada"},

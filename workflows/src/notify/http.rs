@@ -14,7 +14,7 @@ use super::post;
 use super::post::unreached;
 use super::signature;
 use crate::function::Call;
-use crate::http::HttpClient;
+use crate::http::{HttpClient, percent_encoded};
 
 /// The largest file with a secret to sign with.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
@@ -26,21 +26,32 @@ const TIME: &str = "webhook-timestamp";
 const SIGNATURE: &str = "webhook-signature";
 /// `sha256=` and the HMAC-SHA256 of the raw body alone, in hexadecimal digits.
 const OF_BODY: &str = "Everfold-Signature";
+/// The type of a body that is an event of CloudEvents, in its JSON format.
+const EVENT: &str = "application/cloudevents+json; charset=utf-8";
 /// Statuses that the same request would get again.
 const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 
 /// Posts `with.body`, else `{id, notice, text, as, event, run}`, to `with.url`.
 ///
-/// `with.headers` are added; `with.sign`, a text or `{env: NAME}` or `{file: PATH}`, is the secret to sign with.
+/// `with.format` `cloudevents` puts that into an event of CloudEvents 1.0 (structured mode). `with.headers` are added; `with.sign`, a text or `{env: NAME}` or `{file: PATH}`, is the secret to sign with.
 pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<Value, Failure> {
-    known(&with, "notify.http", &["url", "headers", "body", "sign", "text"])?;
+    known(&with, "notify.http", &["url", "headers", "body", "sign", "text", "format"])?;
     let url = required(&with, "url", "the URL to post to")?;
     let mut headers = BTreeMap::from(ID.map(|name| (name.to_owned(), call.idempotency_key().to_owned())));
     for (name, value) in with["headers"].as_object().into_iter().flatten() {
         let value = value.as_str().ok_or_else(|| invalid("the values of `with.headers` are texts"))?;
         headers.insert(name.clone(), value.to_owned());
     }
-    let body = body(&call, &with).to_string().into_bytes();
+    let body = match with["format"].as_str() {
+        None if with["format"].is_null() => body(&call, &with),
+        Some("json") => body(&call, &with),
+        Some("cloudevents") => {
+            headers.entry("Content-Type".to_owned()).or_insert_with(|| EVENT.to_owned());
+            event(&call, body(&call, &with))
+        }
+        _other => return Err(invalid("`with.format` is json or cloudevents")),
+    };
+    let body = body.to_string().into_bytes();
     if let Some(secret) = secret(&with["sign"]).await? {
         let (key, now) = (signature::key(&secret)?, clock::now());
         let signed = signature::timestamped(&key, call.idempotency_key(), now, &body);
@@ -64,6 +75,22 @@ fn body(call: &Call, with: &Value) -> Value {
     };
     body["text"] = json!(text(call, with));
     body
+}
+
+/// An event of CloudEvents: its id is the notice's, its source the pipeline, its subject the run.
+fn event(call: &Call, data: Value) -> Value {
+    let notice = call.context();
+    let pipeline = notice["run"]["pipeline"].as_str().unwrap_or_default();
+    let source = format!("/everfold/pipelines/{}", percent_encoded(pipeline, b"/"));
+    let kind = notice["event"]["type"].as_str().unwrap_or("Called");
+    let mut event = json!({
+        "specversion": "1.0", "id": call.idempotency_key(), "source": source, "type": format!("everfold.{kind}"),
+        "subject": call.run(), "datacontenttype": "application/json", "data": data,
+    });
+    if let Some(at) = notice["event"]["at"].as_str() {
+        event["time"] = json!(at);
+    }
+    event
 }
 
 /// The secret that `sign` names; it stands in no event, because only its place does.
@@ -172,6 +199,25 @@ mod tests {
         let at = Timestamp(line("webhook-timestamp:").parse::<i64>().unwrap() * 1_000);
         let signed = signature::timestamped(b"s3cret", &line("webhook-id:"), at, body.as_bytes());
         assert_eq!(line("webhook-signature:"), signed);
+    }
+
+    #[tokio::test]
+    async fn a_notice_is_an_event_of_cloudevents_where_that_is_asked_for() {
+        let (url, got) = receiver(204).await;
+        let with = json!({"url": url, "text": "it broke", "format": "cloudevents"});
+        post(HttpClient::new(), call(), with).await.unwrap();
+        let got = got.await.unwrap();
+        let (head, body) = got.split_once("\r\n\r\n").unwrap();
+        assert!(head.to_lowercase().contains("content-type: application/cloudevents+json"), "{head}");
+        let event: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            (&event["specversion"], &event["id"], &event["type"]),
+            (&json!("1.0"), &json!("run/12/failures"), &json!("everfold.RunFailed"))
+        );
+        assert_eq!((&event["subject"], &event["data"]["text"]), (&json!(call().run()), &json!("it broke")));
+        let wrong = json!({"url": "http://127.0.0.1:1/", "format": "xml"});
+        let failure = post(HttpClient::new(), call(), wrong).await.unwrap_err();
+        assert!(failure.message.contains("with.format"), "{failure:?}");
     }
 
     #[tokio::test]

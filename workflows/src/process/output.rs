@@ -29,7 +29,8 @@ const NOTE_CHARS_MAX: usize = 8 * 1024;
 #[serde(deny_unknown_fields, expecting = "a map of usage, note, labels, search, code and ask")]
 pub(crate) struct ReservedOutput {
     #[serde(default)]
-    usage: Option<OneOrMore>,
+    /// One of them, or a list.
+    usage: Option<Value>,
     #[serde(default)]
     note: Option<String>,
     #[serde(default)]
@@ -70,14 +71,10 @@ impl ReservedOutput {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum OneOrMore {
-    One(UsageEntry),
-    More(Vec<UsageEntry>),
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a map of model, input_tokens, cached_tokens, output_tokens, cost and session"
+)]
 struct UsageEntry {
     #[serde(default)]
     model: Option<String>,
@@ -150,14 +147,21 @@ fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     };
     let usage = match &reserved.usage {
         None => Vec::new(),
-        Some(OneOrMore::One(one)) => vec![usage(one)?],
-        Some(OneOrMore::More(more)) => more.iter().map(usage).collect::<Result<_, _>>()?,
+        Some(Value::Array(more)) => more
+            .iter()
+            .enumerate()
+            .map(|(at, one)| usage(one, &format!("[{at}]")))
+            .collect::<Result<_, _>>()?,
+        Some(one) => vec![usage(one, "")?],
     };
     let output = Some(value).filter(|value| value.as_object().is_none_or(|fields| !fields.is_empty()));
     Ok(ResultFile { output, reserved, usage })
 }
 
-fn usage(entry: &UsageEntry) -> Result<Usage, Failure> {
+/// Reads an entry; `at` says which one of a list.
+fn usage(entry: &Value, at: &str) -> Result<Usage, Failure> {
+    let entry = UsageEntry::deserialize(entry)
+        .map_err(|error| invalid(format!("`everfold.usage{at}` in the result file: {error}")))?;
     let cost_micros = match &entry.cost {
         None | Some(Value::Null) => 0,
         Some(cost) => {
@@ -166,7 +170,7 @@ fn usage(entry: &UsageEntry) -> Result<Usage, Failure> {
                 other => other.as_f64(),
             };
             cost_micros(dollars.filter(|dollars| *dollars >= 0.0 && *dollars < 1e9).ok_or_else(|| {
-                invalid(format!("`everfold.usage.cost` is {cost}, not an amount of US dollars"))
+                invalid(format!("`everfold.usage{at}.cost` is {cost}, not an amount of US dollars"))
             })?)
         }
     };
@@ -330,6 +334,11 @@ mod tests {
             ("{", "no JSON"),
             (r#"{"everfold": {"usages": 1}}"#, "usages"),
             (r#"{"everfold": {"usage": {"cost": "much"}}}"#, "cost"),
+            (
+                r#"{"everfold": {"usage": {"input": 5}}}"#,
+                "`everfold.usage` in the result file: unknown field `input`",
+            ),
+            (r#"{"everfold": {"usage": [{"cost": 1}, 5]}}"#, "`everfold.usage[1]` in the result file"),
         ] {
             std::fs::write(&path, text).unwrap();
             let failure = read_result(&path).unwrap().unwrap_err();

@@ -61,7 +61,9 @@ async fn print(context: &CommandContext, path: String) -> Result<Option<String>,
 async fn print_on_screen(context: &CommandContext, path: String) -> Result<Option<String>, Fault> {
     let mut lines = LogLines::new(&context.client, path);
     let mut screen = LogScreen::default();
+    let mut is_silent = true;
     while let Some(line) = lines.next().await? {
+        is_silent = false;
         match &line {
             Value::String(text) => context.out.raw(&screen.take(text)),
             record => context.out.json_line(record)?,
@@ -71,6 +73,9 @@ async fn print_on_screen(context: &CommandContext, path: String) -> Result<Optio
         }
     }
     context.out.raw(screen.end());
+    if is_silent {
+        note("it printed nothing");
+    }
     Ok(lines.damage())
 }
 
