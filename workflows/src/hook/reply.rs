@@ -19,6 +19,7 @@ impl AwaitedReply {
         match settings.reader {
             ReaderKind::Telegram => Some(Self { query: telegram::pressed(raw)? }),
             ReaderKind::Generic
+            | ReaderKind::Cloudevents
             | ReaderKind::Gitea
             | ReaderKind::Github
             | ReaderKind::Gitlab
