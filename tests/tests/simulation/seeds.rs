@@ -122,8 +122,8 @@ fn the_same_seed_twice_gives_the_same_log() {
 /// read: queued runs were set aside, keys were never released, children were taken for started. Also: a schedule was
 /// triggered twice in one moment, an input of the runtime's own was recorded twice, an outdated reading of the clock
 /// was recorded, runs did not learn of the end of a pause, the repetition of a trigger was taken for a second one, and
-/// a reservation outlived its work. Progress that work had reported before was recorded as the same input again, also where nothing could be
-/// appended between the two.
+/// a reservation outlived its work. Progress that work had reported before was recorded as the same input again, also
+/// where nothing could be appended between the two.
 #[test]
 fn seeds_that_failed_once_hold() {
     be_quiet();

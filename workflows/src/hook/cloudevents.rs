@@ -11,7 +11,6 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, json};
 
 use super::content::{DeliveryContent, Headers};
-use super::read::DeliveryReadError;
 
 /// What a header's name begins with that holds an attribute.
 const PREFIX: &str = "ce-";
@@ -21,7 +20,10 @@ const REQUIRED: [&str; 4] = ["specversion", "id", "source", "type"];
 const DATA: [&str; 2] = ["data", "data_base64"];
 
 /// Reads an event, and leaves its data alone in the body.
-pub(super) fn read(headers: &Headers, body: &mut Value) -> Result<DeliveryContent, DeliveryReadError> {
+///
+/// # Errors
+/// Why it is none, in words.
+pub(super) fn read(headers: &Headers, body: &mut Value) -> Result<DeliveryContent, String> {
     let attributes = match mode(headers) {
         Mode::Batch => {
             return Err(foreign(
@@ -33,10 +35,10 @@ pub(super) fn read(headers: &Headers, body: &mut Value) -> Result<DeliveryConten
     };
     let text = |name: &str| attributes.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let Some(missing) = REQUIRED.into_iter().find(|name| text(name).is_none()) {
-        return Err(foreign(&format!("the attribute `{missing}` is missing")));
+        return Err(format!("the attribute `{missing}` is missing"));
     }
     if let Some(version) = text("specversion").filter(|version| version.split('.').next() != Some("1")) {
-        return Err(foreign(&format!("version {version} of CloudEvents is not known, 1.0 is")));
+        return Err(format!("version {version} of CloudEvents is not known, 1.0 is"));
     }
     let id = text("id").zip(text("source")).map(|(id, source)| format!("{source}#{id}"));
     let (name, sender) = (text("type").map(str::to_owned), text("authid").map(str::to_owned));
@@ -60,10 +62,6 @@ fn mode(headers: &Headers) -> Mode {
         _other if headers.contains_key("ce-specversion") => Mode::Binary,
         _other => Mode::Structured,
     }
-}
-
-fn foreign(why: &str) -> DeliveryReadError {
-    DeliveryReadError::Foreign { reader: "cloudevents", why: why.to_owned() }
 }
 
 fn of_headers(headers: &Headers) -> Map<String, Value> {

@@ -61,7 +61,8 @@ pub fn read(
         false => json::strict::value(raw).map_err(DeliveryReadError::NoJson)?,
     };
     let mut found = match settings.reader {
-        ReaderKind::Cloudevents => cloudevents::read(headers, &mut body)?,
+        ReaderKind::Cloudevents => cloudevents::read(headers, &mut body)
+            .map_err(|why| DeliveryReadError::Foreign { reader: "cloudevents", why })?,
         ReaderKind::Generic => generic::read(headers, &body),
         ReaderKind::Gitea => gitea::read(headers, &body),
         ReaderKind::Github => github::read(headers, &body),
