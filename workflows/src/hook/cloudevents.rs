@@ -26,9 +26,9 @@ const DATA: [&str; 2] = ["data", "data_base64"];
 pub(super) fn read(headers: &Headers, body: &mut Value) -> Result<DeliveryContent, String> {
     let attributes = match mode(headers) {
         Mode::Batch => {
-            return Err(foreign(
-                "a batch of events cannot be taken: have the sender send them one at a time",
-            ));
+            return Err(
+                "a batch of events cannot be taken: have the sender send them one at a time".to_owned()
+            );
         }
         Mode::Binary => of_headers(headers),
         Mode::Structured => taken_out(body),
