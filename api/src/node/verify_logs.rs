@@ -113,9 +113,10 @@ impl Node {
         })
     }
 
-    /// Whether an attempt whose folder is there left no log, and none is recorded of it: its work printed nothing.
+    /// Whether an attempt whose folder is there left no log, and none is missing: its work printed nothing.
     pub(crate) async fn was_silent(&self, id: &EffectId) -> Result<bool, Fault> {
-        Ok(self.layout().attempt(id).is_dir() && self.log_seal(id).await?.is_none())
+        let is_empty = |seal: LogSeal| seal.bytes == 0 && seal.lost_bytes == 0;
+        Ok(self.layout().attempt(id).is_dir() && self.log_seal(id).await?.is_none_or(is_empty))
     }
 
     /// What the run's own history records of the log of an attempt.
