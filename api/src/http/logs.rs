@@ -73,6 +73,10 @@ pub(crate) async fn log(
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let will_come = params.follow && app.is_in_progress(&id).await?;
     if !file.exists() && !will_come && !app.was_silent(&id).await? {
+        if let Some(damage) = app.log_damage(&id).await? {
+            return Err(Fault::new(Code::Faults, format!("the log of {} is damaged: {damage}", id.attempt))
+                .hint("a log cannot be made again: bring it back from a copy of the folder"));
+        }
         return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
             .hint(format!(
                 "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",

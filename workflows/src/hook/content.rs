@@ -54,6 +54,13 @@ pub(super) fn about<'a>(
     there.collect()
 }
 
+/// Whether a name says of what lets its reader act as the sender.
+pub(super) fn is_secret(name: &str) -> bool {
+    const SECRET: [&str; 9] =
+        ["key", "auth", "secret", "token", "signature", "cookie", "password", "passphrase", "credential"];
+    SECRET.iter().any(|word| name.contains(word))
+}
+
 /// The branch of `refs/heads/BRANCH`.
 pub(super) fn branch(reference: Option<String>) -> Option<String> {
     reference.map(|reference| reference.strip_prefix("refs/heads/").unwrap_or(&reference).to_owned())

@@ -3,7 +3,7 @@
 use everfold_base::json::{self, Hash, JsonText, Value};
 use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
 
-use super::content::Headers;
+use super::content::{Headers, is_secret};
 use super::settings::{DeliveryPath, HookSettings, ReaderKind};
 use super::{cloudevents, generic, gitea, github, gitlab, plane, telegram};
 
@@ -58,6 +58,9 @@ pub fn read(
     }
     let mut body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
         true => Value::Null,
+        false if settings.reader == ReaderKind::Cloudevents && cloudevents::is_bytes(headers) => {
+            cloudevents::bytes(raw)
+        }
         false => json::strict::value(raw).map_err(DeliveryReadError::NoJson)?,
     };
     let mut found = match settings.reader {
@@ -139,12 +142,10 @@ fn shown(settings: &HookSettings, headers: &Headers) -> Headers {
 /// Whether the name of a header says of no secret. A header that the settings read an id, an event or a sender from is
 /// recorded as that, so that it is shown by its own name, too.
 fn may_be_shown(settings: &HookSettings, name: &str) -> bool {
-    const SECRET: [&str; 9] =
-        ["key", "auth", "secret", "token", "signature", "cookie", "password", "passphrase", "credential"];
     let is_read =
         |place: &Option<DeliveryPath>| matches!(place, Some(DeliveryPath::Header(own)) if own == name);
     let is_named = [&settings.id, &settings.name, &settings.sender].into_iter().any(is_read);
-    settings.header.as_deref() != Some(name) && (is_named || !SECRET.iter().any(|word| name.contains(word)))
+    settings.header.as_deref() != Some(name) && (is_named || !is_secret(name))
 }
 
 /// Whether a value is the source's secret, or holds it beside other words; a short one may stand in any text.

@@ -114,7 +114,7 @@ fn an_event_is_read_alike_whether_its_attributes_stand_in_headers_or_beside_its_
     {
         assert_eq!(found.id, "https://ci.example.org/builds#A-1");
         assert_eq!(
-            (found.name.as_deref(), found.sender.as_deref()),
+            (found.name.as_deref(), found.about.value()["attributes"]["authid"].as_str()),
             (Some("org.example.build.done"), Some("ada"))
         );
         assert_eq!(found.body.value(), data);
@@ -125,8 +125,36 @@ fn an_event_is_read_alike_whether_its_attributes_stand_in_headers_or_beside_its_
         );
     }
     assert_eq!(structured.about.value()["attributes"]["attempt"], 2);
+    let binary = of("cloudevents", &in_headers, data);
+    assert_eq!(
+        (structured.sender.as_deref(), binary.sender),
+        (Some("ada"), None),
+        "no signature covers headers"
+    );
     let bytes = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data_base64": "AAE="});
     assert_eq!(of("cloudevents", &whole, bytes).body.value(), json!({"data_base64": "AAE="}));
+}
+
+#[test]
+fn events_of_other_sources_are_others_and_what_is_no_json_or_a_secret_is_taken_as_that() {
+    let event = |source: &str, id: &str| {
+        let body = json!({"specversion": "1.0", "id": id, "source": source, "type": "t", "accesskey": "hidden", "team": "blue"});
+        of("cloudevents", &[], body)
+    };
+    assert_ne!(event("/s#b", "1").id, event("/s", "b#1").id);
+    assert_ne!(event("/s#b", "1").id, event("/s%23b", "1").id);
+    let attributes = event("/s", "1").about.value()["attributes"].clone();
+    assert_eq!((&attributes["team"], attributes.get("accesskey")), (&json!("blue"), None));
+    let settings = settings("reader = \"cloudevents\"");
+    let sent = headers(&[
+        ("ce-specversion", "1.0"),
+        ("ce-id", "\"a \\\"1\\\"\""),
+        ("ce-source", "/s"),
+        ("ce-type", "t"),
+        ("content-type", "text/plain"),
+    ]);
+    let found = read(&settings, &sent, b"42", None).unwrap();
+    assert_eq!((found.id.as_str(), found.body.value()), ("/s#a \"1\"", json!({"data_base64": "NDI="})));
 }
 
 #[test]
@@ -138,7 +166,7 @@ fn what_is_no_event_is_refused_with_what_it_lacks() {
     };
     for (kind, body, why) in [
         ("application/cloudevents-batch+json", json!([event(json!({}))]), "one at a time"),
-        ("application/cloudevents+json", json!([]), "`specversion` is missing"),
+        ("application/json", json!([event(json!({}))]), "one at a time"),
         ("application/cloudevents+json", event(json!({"source": ""})), "`source` is missing"),
         ("application/cloudevents+json", event(json!({"id": 7})), "`id` is missing"),
         ("application/cloudevents+json", event(json!({"specversion": "0.3"})), "version 0.3"),

@@ -46,7 +46,9 @@ pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<
         None if with["format"].is_null() => body(&call, &with),
         Some("json") => body(&call, &with),
         Some("cloudevents") => {
-            headers.entry("Content-Type".to_owned()).or_insert_with(|| EVENT.to_owned());
+            // By it a receiver knows that the body is the event.
+            headers.retain(|name, _| !name.eq_ignore_ascii_case("content-type"));
+            headers.insert("Content-Type".to_owned(), EVENT.to_owned());
             event(&call, body(&call, &with))
         }
         _other => return Err(invalid("`with.format` is json or cloudevents")),
@@ -204,11 +206,16 @@ mod tests {
     #[tokio::test]
     async fn a_notice_is_an_event_of_cloudevents_where_that_is_asked_for() {
         let (url, got) = receiver(204).await;
-        let with = json!({"url": url, "text": "it broke", "format": "cloudevents"});
+        let headers = json!({"content-type": "text/plain"});
+        let with = json!({"url": url, "text": "it broke", "format": "cloudevents", "headers": headers});
         post(HttpClient::new(), call(), with).await.unwrap();
         let got = got.await.unwrap();
         let (head, body) = got.split_once("\r\n\r\n").unwrap();
-        assert!(head.to_lowercase().contains("content-type: application/cloudevents+json"), "{head}");
+        let kinds = head.to_lowercase().matches("content-type: ").count();
+        assert!(
+            kinds == 1 && head.to_lowercase().contains("content-type: application/cloudevents+json"),
+            "{head}"
+        );
         let event: Value = serde_json::from_str(body).unwrap();
         assert_eq!(
             (&event["specversion"], &event["id"], &event["type"]),
