@@ -87,6 +87,12 @@ fn logs_say_why_a_step_has_none() {
     said(&scratch.run(&["logs", "@", "later"]), 3, &["never began", "everfold show"]);
     let silent = scratch.run(&["logs", "@", "silent"]);
     assert_eq!((silent.code, silent.out.as_str()), (0, ""), "it printed nothing: {silent:?}");
+    // What printed something and has no log any more was damaged.
+    let runs = std::fs::read_dir(scratch.data().join("attempts")).unwrap();
+    let logs = runs.map(|run| run.unwrap().path().join("many.2-r1-a1/log")).filter(|log| log.exists());
+    let removed = logs.map(|log| std::fs::remove_file(log).unwrap()).count();
+    assert_eq!(removed, 1);
+    said(&scratch.run(&["logs", "@", "many.2"]), 7, &["many.2/1/1 is damaged: it is missing"]);
     said(&scratch.run(&["state", "@", "--at", "999"]), 3, &["not yet at 999", "everfold events"]);
     for verb in [&["show", ""][..], &["logs", "@", ""], &["approve", ""], &["run", ""]] {
         said(&scratch.run(verb), 2, &["EF0501"]);
