@@ -23,6 +23,7 @@ use super::sse;
 use super::stream_account::StreamAccount;
 use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
+use crate::node::AbsentLog;
 use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -72,16 +73,22 @@ pub(crate) async fn log(
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let will_come = params.follow && app.is_in_progress(&id).await?;
-    if !file.exists() && !will_come && !app.was_silent(&id).await? {
-        if let Some(damage) = app.log_damage(&id).await? {
-            return Err(Fault::new(Code::Faults, format!("the log of {} is damaged: {damage}", id.attempt))
-                .hint("a log cannot be made again: bring it back from a copy of the folder"));
+    if !file.exists() && !will_come {
+        match app.absent_log(&id).await? {
+            AbsentLog::Empty => {}
+            AbsentLog::Missing => {
+                let what = format!("the log of {} is damaged: it is missing", id.attempt);
+                return Err(Fault::new(Code::Faults, what)
+                    .hint("a log cannot be made again: bring it back from a copy of the folder"));
+            }
+            AbsentLog::Removed => {
+                return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
+                    .hint(format!(
+                        "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",
+                        run.short()
+                    )));
+            }
         }
-        return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
-            .hint(format!(
-                "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",
-                run.short()
-            )));
     }
     let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
     let (behind, tail) = (last_line(&headers)?.filter(|_| is_stream), params.tail);

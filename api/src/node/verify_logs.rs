@@ -113,10 +113,20 @@ impl Node {
         })
     }
 
-    /// Whether an attempt whose folder is there left no log, and none is missing: its work printed nothing.
-    pub(crate) async fn was_silent(&self, id: &EffectId) -> Result<bool, Fault> {
-        let is_empty = |seal: LogSeal| seal.bytes == 0 && seal.lost_bytes == 0;
-        Ok(self.layout().attempt(id).is_dir() && self.log_seal(id).await?.is_none_or(is_empty))
+    /// Why an attempt has no file of a log.
+    ///
+    /// # Errors
+    /// The history cannot be read.
+    pub(crate) async fn absent_log(&self, id: &EffectId) -> Result<AbsentLog, Fault> {
+        if !self.layout().attempt(id).is_dir() {
+            return Ok(AbsentLog::Removed);
+        }
+        Ok(match self.log_seal(id).await? {
+            None => AbsentLog::Empty,
+            Some(seal) if seal.bytes > 0 => AbsentLog::Missing,
+            Some(seal) if seal.lost_bytes > 0 => AbsentLog::Removed,
+            Some(_empty) => AbsentLog::Empty,
+        })
     }
 
     /// What the run's own history records of the log of an attempt.
@@ -132,6 +142,16 @@ impl Node {
                 sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
             }))
     }
+}
+
+/// Why there is no file of a log.
+pub(crate) enum AbsentLog {
+    /// The work printed nothing.
+    Empty,
+    /// The work printed something, and its file is gone from a folder that is there.
+    Missing,
+    /// There is no such attempt, its folder was removed, or nothing of its log could be kept.
+    Removed,
 }
 
 /// What an event records of the log of an attempt that ends with it.

@@ -33,7 +33,8 @@ const REFUSALS: [u16; 8] = [400, 404, 405, 406, 410, 413, 415, 422];
 
 /// Posts `with.body`, else `{id, notice, text, as, event, run}`, to `with.url`.
 ///
-/// `with.format` `cloudevents` puts that into an event of CloudEvents 1.0 (structured mode). `with.headers` are added; `with.sign`, a text or `{env: NAME}` or `{file: PATH}`, is the secret to sign with.
+/// `with.format` `cloudevents` puts that into an event of CloudEvents 1.0 (structured mode). `with.headers` are added;
+/// `with.sign`, a text or `{env: NAME}` or `{file: PATH}`, is the secret to sign with.
 pub(super) async fn post(client: HttpClient, call: Call, with: Value) -> Result<Value, Failure> {
     known(&with, "notify.http", &["url", "headers", "body", "sign", "text", "format"])?;
     let url = required(&with, "url", "the URL to post to")?;

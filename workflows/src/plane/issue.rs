@@ -1,8 +1,8 @@
 //! `plane.issue`: an issue, from what a delivery says of it and, where that is not enough, from Plane.
 //!
 //! Law: at most one request, and one more where the issue is named by its number. Where one fails, at the last of the
-//! `tries`, what was known before is given, with the reason: whoever asks goes on. What a run's admission has read serves
-//! the run's first step that asks for the same: one request for both.
+//! `tries`, the function gives what its caller knew before, with the reason, so that the step goes on. The first step of a
+//! run takes what the run's admission has read: one request for both.
 
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;

@@ -28,8 +28,8 @@ const NOTE_CHARS_MAX: usize = 8 * 1024;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a map of usage, note, labels, search, code and ask")]
 pub(crate) struct ReservedOutput {
-    #[serde(default)]
     /// One of them, or a list.
+    #[serde(default)]
     usage: Option<Value>,
     #[serde(default)]
     note: Option<String>,

@@ -42,6 +42,14 @@ pub(super) async fn outcomes_at(world: &World, source: &str, id: &str) -> Vec<(S
     }
 }
 
+/// Where the settings of a world stand.
+const SETTINGS: &str = ".orch/projects.yaml";
+
+/// What stands there.
+fn settings(world: &World) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(world.path(SETTINGS)).unwrap()).unwrap()
+}
+
 /// How many runs there are.
 async fn runs(world: &World) -> usize {
     world.client().get("/api/v1/runs").await["items"].as_array().unwrap().len()
@@ -289,11 +297,10 @@ async fn o107_o108_an_issue_that_was_refused_is_blocked_with_one_comment_and_beg
 #[tokio::test(flavor = "multi_thread")]
 async fn o122_an_approval_by_an_id_that_the_settings_do_not_know_waits_until_they_do() {
     let mut world = World::unserved().await;
-    let path = ".orch/projects.yaml";
-    let whole: Value = serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    let whole = settings(&world);
     let mut partial = whole.clone();
     partial["projects"][SHOP]["states"].as_object_mut().unwrap().remove("approved");
-    world.write(path, &partial.to_string());
+    world.write(SETTINGS, &partial.to_string());
     world.serve(None);
     begin(&world, DARK, SHOP, "Dark mode");
     world.until("the analysis", stands(DARK, "In Review")).await;
@@ -303,7 +310,7 @@ async fn o122_an_approval_by_an_id_that_the_settings_do_not_know_waits_until_the
     let words: Vec<&str> = outcomes.iter().map(|(word, _)| word.as_str()).collect();
     // The last is that of tasks that wait for others.
     assert_eq!(words, ["parked", "parked", "ignored"], "{outcomes:?}");
-    world.write(path, &whole.to_string());
+    world.write(SETTINGS, &whole.to_string());
     let is_begun = || world.lines("agents").iter().any(|line| line.starts_with("begin ET-001 architect 1"));
     world.until("the architect", |_| is_begun()).await;
 }
@@ -311,11 +318,10 @@ async fn o122_an_approval_by_an_id_that_the_settings_do_not_know_waits_until_the
 #[tokio::test(flavor = "multi_thread")]
 async fn o122_a_state_that_the_settings_do_not_know_yet_waits_until_they_do() {
     let mut world = World::unserved().await;
-    let path = ".orch/projects.yaml";
-    let whole: Value = serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    let whole = settings(&world);
     let mut partial = whole.clone();
     partial["projects"][SHOP].as_object_mut().unwrap().remove("states");
-    world.write(path, &partial.to_string());
+    world.write(SETTINGS, &partial.to_string());
     world.serve(None);
     world.services().open(OTHER, SHOP, "Dark mode", "A page that is dark at night, and bright by day.");
     let delivery = update("early", SHOP, OTHER, &json!(state_id(SHOP, "In Progress")));
@@ -323,7 +329,7 @@ async fn o122_a_state_that_the_settings_do_not_know_yet_waits_until_they_do() {
     let outcomes = outcomes(&world, "early").await;
     assert!(outcomes.iter().any(|(word, _)| word == "parked"), "{outcomes:?}");
     assert_eq!(runs(&world).await, 0);
-    world.write(path, &whole.to_string());
+    world.write(SETTINGS, &whole.to_string());
     world.until("the analysis of what was parked", |services| !comments(services, OTHER).is_empty()).await;
     begin(&world, DARK, SHOP, "Bright mode");
     world.until("the next one", |services| !comments(services, DARK).is_empty()).await;
@@ -333,11 +339,10 @@ async fn o122_a_state_that_the_settings_do_not_know_yet_waits_until_they_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until_they_are_mended() {
     let mut world = World::unserved().await;
-    let path = ".orch/projects.yaml";
-    let whole: Value = serde_json::from_str(&std::fs::read_to_string(world.path(path)).unwrap()).unwrap();
+    let whole = settings(&world);
     let mut wrong = whole.clone();
     wrong["projects"][SHOP]["prefix"] = json!("lower case");
-    world.write(path, &wrong.to_string());
+    world.write(SETTINGS, &wrong.to_string());
     world.serve(None);
     world.services().open(OTHER, SHOP, "Dark mode", "A page that is dark at night, and bright by day.");
     let delivery = update("early", SHOP, OTHER, &json!({ "id": "x", "name": "In Progress" }));
@@ -348,7 +353,7 @@ async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until
     // The record will do now, and the cost limit will not.
     wrong["projects"] = whole["projects"].clone();
     wrong["cost_limit"] = json!("a little");
-    world.write(path, &wrong.to_string());
+    world.write(SETTINGS, &wrong.to_string());
     world.services().open(DARK, SHOP, "Bright mode", "A page that is dark at night, and bright by day.");
     let delivery = update("second", SHOP, DARK, &json!({ "id": "x", "name": "In Progress" }));
     assert_eq!(world.deliver(&delivery).await, Some(202));
@@ -356,7 +361,7 @@ async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until
     let parked = second.iter().find(|(word, _)| word == "parked");
     assert!(parked.is_some_and(|(_, why)| why.contains("budget")), "{second:?}");
     assert_eq!(runs(&world).await, 0);
-    world.write(path, &whole.to_string());
+    world.write(SETTINGS, &whole.to_string());
     world.until("the first analysis", |services| !comments(services, OTHER).is_empty()).await;
     world.until("the second one", |services| !comments(services, DARK).is_empty()).await;
     assert_eq!(runs(&world).await, 2);
