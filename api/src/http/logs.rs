@@ -23,7 +23,6 @@ use super::sse;
 use super::stream_account::StreamAccount;
 use crate::body::sse_chunk::sse_chunk;
 use crate::fault::{Code, Fault};
-use crate::node::AbsentLog;
 use crate::schema;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -74,21 +73,7 @@ pub(crate) async fn log(
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let will_come = params.follow && app.is_in_progress(&id).await?;
     if !file.exists() && !will_come {
-        match app.absent_log(&id).await? {
-            AbsentLog::Empty => {}
-            AbsentLog::Missing => {
-                let what = format!("the log of {} is damaged: it is missing", id.attempt);
-                return Err(Fault::new(Code::Faults, what)
-                    .hint("a log cannot be made again: bring it back from a copy of the folder"));
-            }
-            AbsentLog::Removed => {
-                return Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt))
-                    .hint(format!(
-                        "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",
-                        run.short()
-                    )));
-            }
-        }
+        app.absent_log(&id).await?;
     }
     let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
     let (behind, tail) = (last_line(&headers)?.filter(|_| is_stream), params.tail);

@@ -84,7 +84,6 @@ pub(crate) use start_run::input_fits;
 pub use start_run::{PipelineSource, StartRun, StartedRun, built_in, parsed};
 pub(crate) use threads::check as check_threads;
 pub use verify::{Verified, verify_folder};
-pub(crate) use verify_logs::AbsentLog;
 pub use workers::WorkersAnswer;
 pub(crate) use workers::unknown_view;
 pub use write_receipt::WriteReceipt;

@@ -15,7 +15,7 @@ use everfold_workflows::shim::protocol::LOG;
 use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::text::count;
 
 /// Faults that are listed; more are counted.
@@ -113,20 +113,25 @@ impl Node {
         })
     }
 
-    /// Why an attempt has no file of a log.
+    /// Says why an attempt has no file of a log; `Ok`: its work printed nothing.
     ///
     /// # Errors
-    /// The history cannot be read.
-    pub(crate) async fn absent_log(&self, id: &EffectId) -> Result<AbsentLog, Fault> {
-        if !self.layout().attempt(id).is_dir() {
-            return Ok(AbsentLog::Removed);
+    /// There is no such attempt, or its folder was removed: [`Code::NoLog`]. What it printed is gone from a folder that is
+    /// there: [`Code::Faults`]. The history cannot be read.
+    pub(crate) async fn absent_log(&self, id: &EffectId) -> Result<(), Fault> {
+        let is_there = self.layout().attempt(id).is_dir();
+        match if is_there { self.log_seal(id).await? } else { None } {
+            None if is_there => Ok(()),
+            Some(seal) if seal.bytes > 0 => {
+                Err(Fault::new(Code::Faults, format!("the log of {} is damaged: it is missing", id.attempt))
+                    .hint("a log cannot be made again: bring it back from a copy of the folder"))
+            }
+            Some(seal) if seal.lost_bytes == 0 => Ok(()),
+            _removed => Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt)).hint(format!(
+                "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",
+                id.run.short()
+            ))),
         }
-        Ok(match self.log_seal(id).await? {
-            None => AbsentLog::Empty,
-            Some(seal) if seal.bytes > 0 => AbsentLog::Missing,
-            Some(seal) if seal.lost_bytes > 0 => AbsentLog::Removed,
-            Some(_empty) => AbsentLog::Empty,
-        })
     }
 
     /// What the run's own history records of the log of an attempt.
@@ -142,16 +147,6 @@ impl Node {
                 sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
             }))
     }
-}
-
-/// Why there is no file of a log.
-pub(crate) enum AbsentLog {
-    /// The work printed nothing.
-    Empty,
-    /// The work printed something, and its file is gone from a folder that is there.
-    Missing,
-    /// There is no such attempt, its folder was removed, or nothing of its log could be kept.
-    Removed,
 }
 
 /// What an event records of the log of an attempt that ends with it.
