@@ -89,7 +89,7 @@ pub(crate) async fn list(context: &CommandContext, args: HooksArgs) -> Result<u8
             format!("{} ago", span(now.since(view.received_at))),
             view.name.clone().unwrap_or_default(),
             view.sender.clone().unwrap_or_default(),
-            cut(&in_short(view), 60),
+            cut(&in_short(view), 80),
         ]
     });
     context.out.line(table(["SOURCE", "ID", "CAME", "EVENT", "BY", "OUTCOME"], rows));
@@ -151,22 +151,23 @@ fn print_delivery(context: &CommandContext, view: &DeliveryView) {
     }
 }
 
-/// What a delivery led to, in a few words; what was ignored is left out beside other things.
+/// What a delivery led to, in a few words, with the reason where it reached no run; what was ignored is left out beside
+/// other things.
 fn in_short(view: &DeliveryView) -> String {
     let Some(last) = view.handled.last() else { return "not handled yet".to_owned() };
     let counts = |outcome: &&OutcomeView| outcome.outcome != OutcomeWord::Ignored;
-    let mut shown: Vec<String> = last
-        .outcomes
-        .iter()
-        .filter(counts)
-        .map(|outcome| {
-            let runs: Vec<String> = outcome.runs.iter().map(|run| run.short()).collect();
-            let code = outcome.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
-            format!("{}{code} {}", outcome.outcome, runs.join(" ")).trim_end().to_owned()
-        })
-        .collect();
-    if shown.is_empty() {
-        shown.push(if last.outcomes.is_empty() { "no trigger" } else { "ignored" }.to_owned());
+    let shown: Vec<String> = last.outcomes.iter().filter(counts).map(shortly).collect();
+    if !shown.is_empty() {
+        return shown.join(", ");
     }
-    shown.join(", ")
+    let reasoned = last.outcomes.iter().find(|outcome| outcome.reason.is_some());
+    reasoned.or(last.outcomes.first()).map_or_else(|| "no trigger".to_owned(), shortly)
+}
+
+fn shortly(outcome: &OutcomeView) -> String {
+    let runs: Vec<String> = outcome.runs.iter().map(|run| run.short()).collect();
+    let code = outcome.code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+    let reason = outcome.reason.as_ref().filter(|_| runs.is_empty());
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{}{code} {}", outcome.outcome, runs.join(" ")).trim_end().to_owned() + &reason
 }

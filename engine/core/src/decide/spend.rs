@@ -41,8 +41,26 @@ pub(super) fn wanted(draft: &mut Draft<'_>, request: &FundsRequested) -> Result<
     draft.record(request.clone());
     if exempt {
         draft.record(FundsGranted { id: id.clone(), exempt });
+    } else {
+        name_first_waiting(draft, id);
     }
     Ok(())
+}
+
+/// A limit that running work passed is recorded without naming what waits: the first attempt that does is named here.
+fn name_first_waiting(draft: &mut Draft<'_>, id: &AttemptId) {
+    let (at, spend) = (draft.now(), &draft.state.facts.spend);
+    let mut over = spend.budgets.iter().enumerate().filter(|(_, it)| !it.is_shared() && it.over.is_some());
+    let full = over.find_map(|(place, it)| Some((place, it.room(&spend.clock, at).err()?)));
+    if let Some((place, measure)) = full.filter(|_| waits_alone(draft.state, id)) {
+        exceed(draft, place, measure, Some(id.clone()));
+    }
+}
+
+/// Whether this attempt alone waits for a budget.
+fn waits_alone(state: &RunState, id: &AttemptId) -> bool {
+    let held = &state.facts.spend.held;
+    held.len() == 1 && held.iter().all(|(_, held)| held == id)
 }
 
 /// The counters that the run shares say whether there is room.
@@ -65,9 +83,9 @@ pub(super) fn answered(draft: &mut Draft<'_>, answer: &FundsAnswered) {
     }
     draft.record(answer.clone());
     let Some(refused) = refused else { return };
-    let spend = &draft.state.facts.spend;
-    let budget = spend.budgets.iter().position(|it| it.terms.id == refused.budget && it.over.is_none());
-    if let Some(at) = budget {
+    let (spend, is_first) = (&draft.state.facts.spend, waits_alone(draft.state, id));
+    let is_news = |it: &BudgetState| it.terms.id == refused.budget && (it.over.is_none() || is_first);
+    if let Some(at) = spend.budgets.iter().position(is_news) {
         exceed(draft, at, refused.measure, Some(id.clone()));
     }
 }

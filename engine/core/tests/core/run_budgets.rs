@@ -195,6 +195,32 @@ fn l31_stop_ends_paid_work_that_runs_when_a_limit_is_passed() {
 }
 
 #[test]
+fn l31_behind_a_limit_that_running_work_passed_the_first_that_waits_is_named() {
+    let steps = json!([agent("a", &[]), agent("b", &["a"]), agent("c", &["a"])]);
+    let mut world = world(json!([{"id": "hard", "cost": "1 USD", "on_over": "stop"}]), steps);
+    world.want_funds("a/1/1");
+    world.use_up(&id("a/1/1"), 1_500_000);
+    // It had ended before it could be stopped.
+    world.succeed("a/1/1", json!(1));
+    let named = |world: &World| -> Vec<Option<AttemptId>> {
+        let named = |event: &RunEvent| match event {
+            RunEvent::BudgetExceeded(event) => Some(event.id.clone()),
+            _other => None,
+        };
+        world.history.iter().filter_map(|(_, event)| named(event)).collect()
+    };
+    assert_eq!(named(&world), [None]);
+    assert_eq!(names(&world.want_funds("b/1/1")), ["FundsRequested", "BudgetExceeded"]);
+    assert_eq!(names(&world.want_funds("c/1/1")), ["FundsRequested"], "the first is named");
+    assert_eq!(named(&world), [None, Some(id("b/1/1"))]);
+    assert_eq!(
+        raise(&mut world, None, money(1.0)),
+        ["BudgetRaised", "FundsGranted", "FundsGranted"]
+    );
+    world.check_fold();
+}
+
+#[test]
 fn l31_fail_fails_the_run() {
     let chain = json!([agent("a", &[]), agent("b", &["a"])]);
     let mut world = world(json!([{"id": "strict", "cost": "1 USD", "on_over": "fail"}]), chain);
