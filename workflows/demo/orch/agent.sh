@@ -98,7 +98,6 @@ staging)
     used 2100 9000 500 0.05
     ;;
 deployer)
-    git push --quiet origin HEAD:main
     printf -- '---\ndeploy_status: SUCCESS\ntimestamp: %s\nwork_item: %s\ndeploy_mode: artifact-only\nprod_container_restarted: false\n---\n' \
         "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$item" > "$docs/14-deploy-log.md"
     used 2400 11000 600 0.06

@@ -1,8 +1,9 @@
 //! The CI of the demo: each new commit of a branch is tested, and Gitea's fake has the status and tells it by a webhook.
+//! What the fake was asked to merge comes to main of the repository.
 //!
 //! Law: a status is what `sh tests/run.sh` says of the checked-out commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct CiNews {
 #[derive(Default)]
 pub struct DemoCi {
     seen: BTreeMap<String, String>,
+    /// The requests whose branches were brought to main.
+    merged: BTreeSet<u64>,
     client: HttpClient,
 }
 
@@ -50,19 +53,21 @@ impl DemoCi {
         secret: &str,
     ) -> io::Result<Vec<CiNews>> {
         let mut news = Vec::new();
+        let merged = gitea.service(|gitea| {
+            let merged = gitea.pulls.iter().filter(|pull| pull.state == "merged");
+            merged.map(|pull| (pull.number, pull.head.clone())).collect::<Vec<_>>()
+        });
+        for (number, branch) in merged {
+            if self.merged.insert(number) {
+                scratch.bring_to_main(&branch)?;
+            }
+        }
         for (branch, commit) in scratch.heads()? {
             if self.seen.get(&branch) == Some(&commit) {
                 continue;
             }
             self.seen.insert(branch.clone(), commit.clone());
-            gitea.service(|gitea| {
-                gitea.push(&branch, &commit);
-                if branch == "main" {
-                    for pull in gitea.pulls.iter_mut().filter(|pull| pull.sha == commit) {
-                        pull.state = "merged";
-                    }
-                }
-            });
+            gitea.service(|gitea| gitea.push(&branch, &commit));
             if branch == "main" {
                 continue;
             }

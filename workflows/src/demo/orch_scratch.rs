@@ -139,6 +139,15 @@ impl OrchScratch {
         Ok(said.lines().filter_map(head).collect())
     }
 
+    /// Moves main to the newest commit of a branch that grew from it.
+    ///
+    /// # Errors
+    /// Git fails, or main has gone on.
+    pub fn bring_to_main(&self, branch: &str) -> io::Result<()> {
+        let forward = format!("refs/heads/{branch}:refs/heads/main");
+        git(&self.origin, &["fetch", "--quiet", ".", &forward])
+    }
+
     /// Runs the tests of a commit, as CI does: `None` where it has none; else whether they pass, and the first line that
     /// they say.
     ///

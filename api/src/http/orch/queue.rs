@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::pending::{is_timed_alone, with_pending};
 use super::scan::{ShownMoment, scan};
+use super::staged_task::title_of;
 use crate::body::orch::{
     AgentQueue, QueueCounts, QueueHeld, QueueJob, QueuePreflight, QueueResilience, StagedTask, StagedVerdict,
 };
@@ -102,7 +103,7 @@ async fn jobs(app: &App, recent: Vec<EndedJob>) -> Result<Vec<QueueJob>, Fault> 
             id: format!("{}:{}:{}.{}", run.short(), id.path, id.round, id.attempt),
             run,
             item: label("item"),
-            title: row.and_then(|row| row.title.clone()),
+            title: row.and_then(title_of),
             repo: label("repo"),
             agent: id.path.to_string(),
             status: if failed.is_some() { "failed" } else { "done" },

@@ -35,7 +35,7 @@ pub(super) fn staged_task(
         short_id: run.short_id.clone(),
         pipeline: run.pipeline.clone(),
         item: label("item"),
-        title: run.title.clone(),
+        title: title_of(&run),
         project: label("project"),
         repo: label("repo"),
         branch: label("branch"),
@@ -71,6 +71,12 @@ pub(super) fn staged_task(
         updated_at: run.updated_at,
         version: run.version.get(),
     }
+}
+
+/// The title of its run, else the label `title`: of a task that was delivered by its id alone.
+pub(super) fn title_of(run: &RunRow) -> Option<String> {
+    let title = run.title.clone().filter(|title| !title.is_empty());
+    title.or_else(|| run.shown.labels.get("title").cloned())
 }
 
 fn work(work: &StageWork, run: RunId, held: &[(EffectId, PreflightWait)]) -> StagedWork {

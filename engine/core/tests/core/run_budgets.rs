@@ -213,10 +213,7 @@ fn l31_behind_a_limit_that_running_work_passed_the_first_that_waits_is_named() {
     assert_eq!(names(&world.want_funds("b/1/1")), ["FundsRequested", "BudgetExceeded"]);
     assert_eq!(names(&world.want_funds("c/1/1")), ["FundsRequested"], "the first is named");
     assert_eq!(named(&world), [None, Some(id("b/1/1"))]);
-    assert_eq!(
-        raise(&mut world, None, money(1.0)),
-        ["BudgetRaised", "FundsGranted", "FundsGranted"]
-    );
+    assert_eq!(raise(&mut world, None, money(1.0)), ["BudgetRaised", "FundsGranted", "FundsGranted"]);
     world.check_fold();
 }
 

@@ -9,6 +9,7 @@ use super::world::{MAP, ORCHESTRATOR, PROJECTS, SHOP, World, stands};
 use crate::service::rest_client::PATIENCE;
 
 const OTHER: &str = "0000d009-0000-4000-8000-00000000d009";
+const THIRD: &str = "0000d00a-0000-4000-8000-00000000d00a";
 const FOREIGN: &str = "0000a009-0000-4000-8000-000000000009";
 
 /// A delivery about an issue in a state, as Plane sends it, by a person.
@@ -360,9 +361,57 @@ async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until
     let second = outcomes(&world, "second").await;
     let parked = second.iter().find(|(word, _)| word == "parked");
     assert!(parked.is_some_and(|(_, why)| why.contains("budget")), "{second:?}");
+    // A second mistake: no project is named at all.
+    wrong.as_object_mut().unwrap().remove("projects");
+    world.write(SETTINGS, &wrong.to_string());
+    world.services().open(THIRD, SHOP, "Grey mode", "A page that is dark at night, and bright by day.");
+    let delivery = update("third", SHOP, THIRD, &json!({ "id": "x", "name": "In Progress" }));
+    assert_eq!(world.deliver(&delivery).await, Some(202));
+    let third = outcomes(&world, "third").await;
+    let parked = third.iter().find(|(word, _)| word == "parked");
+    assert!(parked.is_some_and(|(_, why)| why == "projects.yaml names no projects"), "{third:?}");
     assert_eq!(runs(&world).await, 0);
     world.write(SETTINGS, &whole.to_string());
+    world.until("the third analysis", |services| !comments(services, THIRD).is_empty()).await;
     world.until("the first analysis", |services| !comments(services, OTHER).is_empty()).await;
     world.until("the second one", |services| !comments(services, DARK).is_empty()).await;
-    assert_eq!(runs(&world).await, 2);
+    assert_eq!(runs(&world).await, 3);
+}
+
+/// Plane tells of an issue without its name: what is only read later is its title, and that of its pull request.
+#[tokio::test(flavor = "multi_thread")]
+async fn o109_o110_a_task_that_is_delivered_by_its_id_alone_has_its_title_and_its_pull_request() {
+    let world = World::new().await;
+    world.services().open(DARK, SHOP, "Dark mode", "A page that is dark at night, and bright by day.");
+    let body = json!({
+        "event": "issue", "action": "updated", "webhook_id": "w", "workspace_id": "orch",
+        "data": { "id": DARK, "project": SHOP, "state": { "id": "x", "name": "In Progress" } },
+        "activity": { "field": "state_id", "actor": { "id": "id-of-owner", "display_name": "owner" } },
+    });
+    let delivery = Delivery { source: "plane", id: "thin".to_owned(), event: "issue".to_owned(), body };
+    assert_eq!(world.deliver(&delivery).await, Some(202));
+    approve_when_asked(&world, DARK).await;
+    world.until("the end", stands(DARK, "Done")).await;
+    let task = world.client().get("/api/v1/orch/tasks/ET-001").await;
+    assert_eq!(task["title"], "Dark mode", "{task}");
+    let services = world.services();
+    let pulls: Vec<_> = services.pulls.iter().map(|pull| (&*pull.title, pull.merged.is_some())).collect();
+    assert_eq!(
+        pulls,
+        [("Dark mode", true), ("ET-001: deploy log", true)],
+        "{:#?}",
+        comments(&services, DARK)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn o105_a_task_of_an_unknown_project_is_refused_with_those_that_are_known() {
+    let world = World::new().await;
+    let body = json!({ "pipeline": "orch", "input": { "project": FOREIGN, "issue": DARK } });
+    let run = world.client().post("/api/v1/runs", "unknown-project", &body).await;
+    let run = run["id"].as_str().unwrap_or_else(|| panic!("{run}")).to_owned();
+    let ended = world.client().get(&format!("/api/v1/runs/{run}?wait=30s")).await;
+    let failure = ended["failure"]["message"].as_str().unwrap_or_default();
+    assert!(failure.contains(&format!("it knows no project {FOREIGN}, but: ")), "{ended}");
+    assert!(failure.contains(SHOP), "{ended}");
 }

@@ -15,6 +15,7 @@ pub(crate) mod host_clone;
 mod imported;
 mod intake;
 mod launcher;
+mod pull_requests;
 mod refused_rounds;
 mod restarted_wait;
 mod services;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::host_clone::git;
+use super::pull_requests::Pull;
 use crate::workflow_fixtures::fake_server::{Answer, Asked};
 
 /// The states of every project: their ids are different in each.
@@ -63,14 +64,6 @@ pub(super) struct Message {
     pub(super) text: String,
     pub(super) is_silent: bool,
     pub(super) edits: usize,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Pull {
-    pub(super) repository: String,
-    pub(super) head: String,
-    pub(super) title: String,
-    pub(super) is_merged: bool,
 }
 
 /// What a service sends to Everfold.
@@ -322,51 +315,7 @@ impl Services {
                 Answer::status(204, Value::Null)
             }
             ("GET", ["commits", commit, "status"]) => Answer::ok(self.status(repository, commit)),
-            ("GET", ["pulls"]) => {
-                let wanted = asked.parameter("state").unwrap_or("open");
-                let is_wanted = |pull: &Pull| match wanted {
-                    "all" => true,
-                    "closed" => pull.is_merged,
-                    _ => !pull.is_merged,
-                };
-                let of_it = self.pulls.iter().enumerate().filter(|(_, pull)| pull.repository == repository);
-                let list =
-                    of_it.filter(|(_, pull)| is_wanted(pull)).map(|(number, pull)| pulled(number, pull));
-                let page = asked.parameter("page").is_none_or(|page| page == "1");
-                Answer::ok(list.filter(|_| page).collect())
-            }
-            ("GET", ["pulls", number]) => {
-                match number.parse().ok().and_then(|at: usize| self.pulls.get(at - 1)) {
-                    Some(pull) => Answer::ok(pulled(number.parse::<usize>().unwrap() - 1, pull)),
-                    None => Answer::status(404, json!({ "message": "not found" })),
-                }
-            }
-            ("GET", ["pulls", _, "reviews"]) => {
-                let page = asked.parameter("page").is_none_or(|page| page == "1");
-                Answer::ok(self.reviews.iter().filter(|_| page).cloned().collect())
-            }
-            ("POST", ["pulls"]) => {
-                let text = |name: &str| asked.body[name].as_str().unwrap_or_default().to_owned();
-                let head = text("head");
-                if self
-                    .pulls
-                    .iter()
-                    .any(|pull| pull.repository == repository && pull.head == head && !pull.is_merged)
-                {
-                    return Answer::status(
-                        409,
-                        json!({ "message": "pull request already exists for these targets" }),
-                    );
-                }
-                let origin = self.origins.join(format!("{repository}.git"));
-                let pushed = ["for-each-ref", "--format=%(refname)", &format!("refs/heads/{head}")];
-                if git(&origin, &pushed).trim().is_empty() {
-                    return Answer::status(404, json!({ "message": "The target couldn't be found." }));
-                }
-                let repository = repository.to_owned();
-                self.pulls.push(Pull { repository, head, title: text("title"), is_merged: false });
-                Answer::status(201, pulled(self.pulls.len() - 1, self.pulls.last().unwrap()))
-            }
+            (_, ["pulls", rest @ ..]) => self.pull_requests(asked, repository, rest),
             _ => {
                 Answer::status(404, json!({ "message": format!("no such route: {} {rest:?}", asked.method) }))
             }
@@ -428,16 +377,5 @@ fn shown(number: usize, comment: &Comment) -> Value {
         "external_id": comment.external, "external_source": comment.external.as_ref().map(|_| "everfold"),
         "created_at": format!("2026-11-20T10:{:02}:{:02}Z", number / 60, number % 60),
         "actor_detail": { "id": format!("id-of-{author}"), "display_name": author }, "actor": format!("id-of-{author}"),
-    })
-}
-
-fn pulled(at: usize, pull: &Pull) -> Value {
-    let number = at + 1;
-    json!({
-        "id": 100 + number, "number": number, "title": pull.title, "body": "", "draft": false,
-        "html_url": format!("https://git.example.org/admin/{}/pulls/{number}", pull.repository),
-        "state": if pull.is_merged { "closed" } else { "open" }, "merged": pull.is_merged, "mergeable": true,
-        "merge_commit_sha": null, "updated_at": "2026-11-20T09:00:00Z",
-        "head": { "ref": pull.head, "label": pull.head, "sha": "", "repo_id": 1 }, "base": { "ref": "main", "label": "main", "repo_id": 1 },
     })
 }

@@ -92,7 +92,12 @@ async fn an_issue_goes_from_in_progress_to_done() {
         (Some("plane-token"), Some("plane-token")),
         "set to nothing, and not set"
     );
-    assert_eq!(services.pulls.iter().map(|pull| &*pull.title).collect::<Vec<_>>(), ["Dark mode"]);
+    let pulls: Vec<_> = services.pulls.iter().map(|pull| (&*pull.title, pull.merged.is_some())).collect();
+    assert_eq!(pulls, [("Dark mode", true), ("ET-001: deploy log", true)]);
+    let on_main = git(&world.origin("shop"), &["ls-tree", "-r", "--name-only", "main"]);
+    for name in ["src/ET-001.txt", "15-staging-log.md", "14-deploy-log.md"] {
+        assert!(on_main.contains(name), "{name} is on main: {on_main}");
+    }
     // One silent message that is edited, and one that rings: the analysis waits.
     let (live, pings): (Vec<_>, Vec<_>) = services.messages.iter().partition(|message| message.is_silent);
     assert_eq!((live.len(), pings.len()), (1, 1), "{:#?}", services.messages);
@@ -147,7 +152,8 @@ async fn three_issues_go_their_ways_at_once() {
     assert_eq!(said(ROADS, returned), 1, "{:#?}", comments(&services, ROADS));
     assert_eq!((said(ROADS, "🔎 Reviewer"), said(ROADS, "💻 Developer")), (2, 2), "a rework");
     assert_eq!((said(QUEUE, "💻 Developer"), said(QUEUE, "🔎 Reviewer")), (2, 1), "a red CI");
-    assert_eq!((said(DARK, "💻 Developer"), services.pulls.len()), (1, 3));
+    assert_eq!((said(DARK, "💻 Developer"), services.pulls.len()), (1, 6));
+    assert!(services.pulls.iter().all(|pull| pull.merged.is_some()), "{:#?}", services.pulls);
     drop(services);
     assert_eq!(world.lines("two"), Vec::<String>::new(), "one agent at once for each task");
 }
