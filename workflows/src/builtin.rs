@@ -46,6 +46,7 @@ const ORCH: BuiltIn = BuiltIn {
         ("orch/prompts/reviewer.md", include_str!("../pipelines/orch/prompts/reviewer.md")),
         ("orch/prompts/tester.md", include_str!("../pipelines/orch/prompts/tester.md")),
         ("orch/prompts/deployer.md", include_str!("../pipelines/orch/prompts/deployer.md")),
+        ("orch/projects.yaml", include_str!("../pipelines/orch/projects.yaml")), // an example of its settings
     ],
     cases: include_str!("../pipelines/orch.test.yaml"),
 };

@@ -56,13 +56,26 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
     }
     written.iter().for_each(|path| out.line(format!("wrote {path}")));
     kept.iter().for_each(|path| out.line(format!("kept  {path}")));
-    let next = match pipeline {
-        Some(pipeline) => format!("everfold pipeline test ./{}.yaml", pipeline.name),
-        None if args.example => format!("everfold run ./{EXAMPLE_FILE}"),
-        None => "everfold doctor".to_owned(),
-    };
-    out.line(format!("\nnext\n  {next}"));
+    out.line(format!("\nnext\n  {}", next(pipeline, args).join("\n  ")));
     Ok(0)
+}
+
+/// What to type next. `orch` works when a project is set up: its services, its settings, and the pipeline saved.
+fn next(pipeline: Option<&BuiltIn>, args: &InitArgs) -> Vec<String> {
+    let Some(pipeline) = pipeline else {
+        let next = if args.example {
+            format!("everfold run ./{EXAMPLE_FILE}")
+        } else {
+            "everfold doctor".to_owned()
+        };
+        return vec![next];
+    };
+    let mut next = vec![format!("everfold pipeline test ./{}.yaml", pipeline.name)];
+    if pipeline.name == "orch" {
+        next.push("cp orch/projects.yaml ~/.orch/projects.yaml   # its settings, to be filled in".to_owned());
+        next.push("everfold orch onboard --help   # sets up a project, and saves the pipeline".to_owned());
+    }
+    next
 }
 
 /// Writes a file that is not there yet; false where it is.

@@ -205,9 +205,9 @@ fn look(path: &Path, section: &str) -> SetupFinding {
         "limits" => match limited(path) {
             Some(said) => SetupFinding::There(said),
             None => SetupFinding::Missing(format!(
-                "no section in {}: {} agents at once",
+                "no section in {}: {}",
                 path.display(),
-                settings.limits.processes
+                at_once(settings.limits.processes)
             )),
         },
         "logs" => match section_of(path, "logs") {
@@ -237,8 +237,13 @@ fn section_of(path: &Path, name: &str) -> Option<toml::Value> {
 /// What the settings say of limits; `None`: nothing.
 fn limited(path: &Path) -> Option<String> {
     let limits = section_of(path, "limits")?;
-    let most = limits.get("processes").map(|most| format!("{most} agents at once in "));
+    let most = limits.get("processes").map(|most| format!("{} in ", at_once(most)));
     Some(format!("{}{}", most.unwrap_or_default(), path.display()))
+}
+
+fn at_once(most: impl std::fmt::Display) -> String {
+    let most = most.to_string();
+    format!("{most} {} at once", if most == "1" { "agent" } else { "agents" })
 }
 
 fn append(path: &Path, section: &str) -> Result<(), String> {

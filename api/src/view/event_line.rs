@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use everfold_engine::budgets::named;
 use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SearchValue, SignalTaker, Spent};
 use everfold_engine::failure::Failure;
 use serde::{Deserialize as _, Serialize};
@@ -197,7 +198,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         }
         RunEvent::BudgetExceeded(event) => {
             let until = event.reading.until.map(|at| format!(" until {}", word(&at))).unwrap_or_default();
-            format!("the {} of budget {} is used up{until}", word(&event.measure), event.reading.budget)
+            format!("the {} of {} is used up{until}", word(&event.measure), named(&event.reading.budget))
         }
         RunEvent::BudgetRaised(event) => {
             let Spent { cost_micros, tokens, wall_ms } = event.add;
@@ -211,7 +212,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         }
         RunEvent::FundsGranted(event) => if event.exempt { "exempt" } else { "" }.to_owned(),
         RunEvent::FundsAnswered(event) => match &event.refused {
-            Some(refused) => format!("budget {} has no room", refused.budget),
+            Some(refused) => format!("{} has no room", named(&refused.budget)),
             None => "there is room".to_owned(),
         },
         RunEvent::BudgetPeriodBegan(event) => format!("{} until {}", event.budget, word(&event.until)),

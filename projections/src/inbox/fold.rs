@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use everfold_base::id::{Attempt, AttemptId, StepPath};
 use everfold_base::json::{Hash, JsonText, Payload, Value};
+use everfold_core::budgets::named;
 use everfold_core::event::{ApprovalRequested, BudgetExceeded, RunEvent, SignalTaker, StopReason, TimerKind};
 use everfold_language::definition::Vote;
 
@@ -143,7 +144,7 @@ impl InboxModel {
             RunEvent::BudgetExceeded(BudgetExceeded { reading, measure, id }) => {
                 let Some(id) = id else { return Ok(()) };
                 let budget = reading.budget.clone();
-                let message = format!("the {} of the budget {budget} is used up", measure.as_str());
+                let message = format!("the {} of {} is used up", measure.as_str(), named(&budget));
                 let kind = TaskKind::Budget { budget, message, until: reading.until };
                 self.tasks.ask(fact, id, kind, batch)
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, Position, Version};
 use everfold_base::time::Timestamp;
+use everfold_core::budgets::named;
 use everfold_core::event::{AttemptNotes, CancelRequested, RunAbandoned, RunEvent};
 use serde::{Deserialize, Serialize};
 
@@ -158,7 +159,7 @@ impl RowRecord {
             | RunEvent::CancelRequested(_)
             | RunEvent::RunAbandoned(_) => {}
             RunEvent::BudgetExceeded(event) => {
-                shown.paused = Some(format!("the budget {} is used up", event.reading.budget));
+                shown.paused = Some(format!("{} is used up", named(&event.reading.budget)));
             }
             RunEvent::FundsGranted(_) => shown.paused = None,
             RunEvent::StepSucceeded(event) => {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use everfold_engine::definition::value_of;
+use everfold_engine::definition::{ConfigSource, Definition, value_of};
 use owo_colors::Style;
 
 use crate::cli::args::OrchOnboardArgs;
@@ -46,8 +46,12 @@ pub(super) async fn run(context: &CommandContext, args: OrchOnboardArgs) -> Resu
     };
     let mut report = onboard(&request, &place.layout).await?;
     report.add(pipeline_item(context, args.check).await);
-    if let Some(item) = unread_item(context, &request.projects).await {
-        report.add(item);
+    if let Ok(pipeline) = named(context, PIPELINE).await.and_then(|view| definition_of(&view)) {
+        let projects = &request.projects;
+        [foreign_item(&pipeline, projects), unread_item(&pipeline, projects)]
+            .into_iter()
+            .flatten()
+            .for_each(|item| report.add(item));
     }
     if context.json {
         context.out.json(&report)?;
@@ -104,11 +108,32 @@ async fn pipeline_item(context: &CommandContext, only_check: bool) -> SetupItem 
     Checklist { only_check }.item("here", "pipeline", to_do, look, make).await
 }
 
+/// That the pipeline reads its settings elsewhere; `None`: it reads this file.
+fn foreign_item(pipeline: &Definition, projects: &Path) -> Option<SetupItem> {
+    let sources = pipeline.fixed_config();
+    let files = sources.get(PIPELINE)?.iter().filter_map(|source| match source {
+        ConfigSource::File(path) => path.source().as_str(),
+        ConfigSource::Values(_) => None,
+    });
+    let files: Vec<&str> = files.collect();
+    let home = std::env::home_dir();
+    let is_it = |file: &&str| match (file.strip_prefix("~/"), &home) {
+        (Some(below), Some(home)) => home.join(below) == projects,
+        _ => Path::new(file) == projects,
+    };
+    (!files.is_empty() && !files.iter().any(|file| is_it(&file))).then(|| SetupItem {
+        place: "here",
+        name: "projects.yaml place".to_owned(),
+        standing: SetupStanding::ByHand,
+        detail: format!("{PIPELINE} does not read {}", projects.display()),
+        to_do: Some(format!("move it to where {PIPELINE} reads it: {}", files.join(", or "))),
+    })
+}
+
 /// Keys of the settings document that the pipeline does not read; `None`: there are none. Nothing depends on them.
-async fn unread_item(context: &CommandContext, projects: &Path) -> Option<SetupItem> {
-    let pipeline = definition_of(&named(context, PIPELINE).await.ok()?).ok()?;
+fn unread_item(pipeline: &Definition, projects: &Path) -> Option<SetupItem> {
     let document = value_of(&std::fs::read_to_string(projects).ok()?)?;
-    let unread = ReadKeys::of(&pipeline, PIPELINE).unread(&document);
+    let unread = ReadKeys::of(pipeline, PIPELINE).unread(&document);
     (!unread.is_empty()).then(|| SetupItem {
         place: "here",
         name: "projects.yaml keys".to_owned(),

@@ -20,6 +20,9 @@ pub(super) async fn status(context: &CommandContext, args: OrchStatusArgs) -> Re
     let at = moment_param("--at", args.at.as_ref())?;
     let Some(item) = args.item else {
         let status = (!args.all).then(|| "open".to_owned());
+        let stage = args.stage.as_ref().map(|stage| format!(" in a stage “{stage}”")).unwrap_or_default();
+        let project =
+            args.project.as_ref().map(|project| format!(" of a project “{project}”")).unwrap_or_default();
         let params = query([
             ("status", status),
             ("stage", args.stage),
@@ -28,8 +31,8 @@ pub(super) async fn status(context: &CommandContext, args: OrchStatusArgs) -> Re
             ("at", at.clone()),
             ("limit", Some(args.limit.to_string())),
         ]);
-        let none = if args.all { "no tasks" } else { "no open tasks; --all shows those that ended" };
-        return shown(context, &params, at, none).await;
+        let (open, more) = if args.all { ("", "") } else { ("open ", "; --all shows those that ended") };
+        return shown(context, &params, at, &format!("no {open}tasks{stage}{project}{more}")).await;
     };
     let path = format!("/api/v1/orch/tasks/{}{}", encode(&item), query([("at", at.clone())]));
     let task: Value = context.client.get(&path).await?;

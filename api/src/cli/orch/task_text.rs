@@ -37,7 +37,11 @@ pub(super) fn task_text(task: &Value, now: Timestamp) -> String {
             ]
         };
         let newest = gates.iter().rev().take(GATES_SHOWN);
-        parts.push(table(["GATE", "ROUND", "VERDICT", "AGO", "BECAUSE"], newest.map(row)));
+        let mut shown = table(["GATE", "ROUND", "VERDICT", "AGO", "BECAUSE"], newest.map(row));
+        if let Some(older) = gates.len().checked_sub(GATES_SHOWN).filter(|older| *older > 0) {
+            shown.push_str(&format!("\nand {older} before; --json has them"));
+        }
+        parts.push(shown);
     }
     format!("{}\n", parts.join("\n\n"))
 }

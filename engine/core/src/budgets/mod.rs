@@ -30,6 +30,12 @@ pub use room::{BudgetUse, limit, passed, room, shown};
 use crate::event::BudgetTerms;
 use everfold_base::envelope::StreamId;
 
+/// A budget in a sentence: the only one of a pipeline, which has no name of its own, is “the budget”.
+#[must_use]
+pub fn named(id: &str) -> String {
+    if id == "budget" { "the budget".to_owned() } else { format!("the budget {id}") }
+}
+
 /// The stream of the counter that a budget belongs to; `None` where it is of its run alone. Budgets of
 /// the same scope with other periods are other counters.
 #[must_use]

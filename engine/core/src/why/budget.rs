@@ -3,7 +3,7 @@
 use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::explainer::Explainer;
 use super::trail::Topic;
-use crate::budgets::{limit, shown};
+use crate::budgets::{limit, named, shown};
 
 /// The budgets of the run that are used up.
 pub(super) fn budgets(explainer: &Explainer<'_>) -> Vec<CauseNode> {
@@ -16,7 +16,7 @@ pub(super) fn budgets(explainer: &Explainer<'_>) -> Vec<CauseNode> {
             .map(|limit| format!(": {} of {}", shown(over, over.of(budget.used.spent)), shown(over, limit)));
         let shared =
             budget.terms.scope.as_ref().map(|scope| format!(", shared as {scope},")).unwrap_or_default();
-        let sentence = format!("the budget {id}{shared} is used up{}", of.unwrap_or_default());
+        let sentence = format!("{}{shared} is used up{}", named(id), of.unwrap_or_default());
         let until = budget.period.map(|(_, until)| until);
         let cause = CauseNode::new(CauseKind::Budget, CauseSubject::name(id), sentence).until(until);
         causes.push(explainer.shown(cause, Topic::Budget, id));
