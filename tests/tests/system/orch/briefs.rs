@@ -373,7 +373,7 @@ async fn ov3_behind_the_cost_limit_in_progress_goes_on_and_plane_says_so() {
     for adds in 1..=3 {
         let told = move |services: &super::services::Services| {
             let said = super::walk::comments(services, DARK);
-            said.iter().filter(|text| text.contains("cost limit of")).count() == adds
+            said.iter().filter(|text| text.contains("лимит стоимости")).count() == adds
         };
         world.until("the limit", told).await;
         world.until("the state", stands(DARK, "Blocked")).await;
@@ -383,8 +383,10 @@ async fn ov3_behind_the_cost_limit_in_progress_goes_on_and_plane_says_so() {
     let said = super::walk::comments(&world.services(), DARK);
     let of = |text: &str| said.iter().filter(|said| said.contains(text)).cloned().collect::<Vec<_>>();
     assert_eq!(
-        of("cost limit of"),
-        [0.5, 1.0, 1.5].map(|limit| format!("⚠️ cost limit of ${limit:.2} reached; In Progress adds $0.50"))
+        of("лимит стоимости"),
+        [0.5, 1.0, 1.5].map(|limit| format!(
+            "⚠️ лимит стоимости ${limit:.2} исчерпан. In Progress добавит $0.50, и задача пойдёт дальше."
+        ))
     );
     assert_eq!(of("💰"), vec!["💰 Лимит повышен на $0.50 (hook:plane/owner)"; 3]);
 }

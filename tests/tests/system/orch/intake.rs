@@ -361,15 +361,15 @@ async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until
     let second = outcomes(&world, "second").await;
     let parked = second.iter().find(|(word, _)| word == "parked");
     assert!(parked.is_some_and(|(_, why)| why.contains("budget")), "{second:?}");
-    // A second mistake: no project is named at all.
-    wrong.as_object_mut().unwrap().remove("projects");
+    // A second mistake: a list, in which no project has an id.
+    wrong["projects"] = json!([whole["projects"][SHOP]]);
     world.write(SETTINGS, &wrong.to_string());
     world.services().open(THIRD, SHOP, "Grey mode", "A page that is dark at night, and bright by day.");
     let delivery = update("third", SHOP, THIRD, &json!({ "id": "x", "name": "In Progress" }));
     assert_eq!(world.deliver(&delivery).await, Some(202));
     let third = outcomes(&world, "third").await;
     let parked = third.iter().find(|(word, _)| word == "parked");
-    assert!(parked.is_some_and(|(_, why)| why == "projects.yaml names no projects"), "{third:?}");
+    assert!(parked.is_some_and(|(_, why)| why == "the projects of projects.yaml are no map"), "{third:?}");
     assert_eq!(runs(&world).await, 0);
     world.write(SETTINGS, &whole.to_string());
     world.until("the third analysis", |services| !comments(services, THIRD).is_empty()).await;

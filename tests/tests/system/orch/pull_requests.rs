@@ -107,10 +107,12 @@ impl Services {
     fn pulled(&self, at: usize) -> Value {
         let (number, pull) = (at + 1, &self.pulls[at]);
         let is_merged = pull.merged.is_some();
+        let origin = self.origins.join(format!("{}.git", pull.repository));
+        let mergeable = !is_merged && merged_tree(&origin, &self.newest(at)).is_some();
         json!({
             "id": 100 + number, "number": number, "title": pull.title, "body": "", "draft": false,
             "html_url": format!("https://git.example.org/admin/{}/pulls/{number}", pull.repository),
-            "state": if is_merged { "closed" } else { "open" }, "merged": is_merged, "mergeable": !is_merged,
+            "state": if is_merged { "closed" } else { "open" }, "merged": is_merged, "mergeable": mergeable,
             "merge_commit_sha": pull.merged.as_ref().map(|(_, merge)| merge), "updated_at": "2026-11-20T09:00:00Z",
             "head": { "ref": pull.head, "label": pull.head, "sha": self.newest(at), "repo_id": 1 },
             "base": { "ref": "main", "label": "main", "repo_id": 1 },
@@ -118,18 +120,20 @@ impl Services {
     }
 }
 
-/// Merges a commit into main of a bare repository; the new commit of main, or `None` where they conflict. A line that each
+/// The tree that main of a bare repository has with a commit merged into it, or `None` where they conflict. A line that each
 /// adds to the changelog is no conflict, as where a repository says so in `.gitattributes`.
-fn merged(origin: &Path, head: &str, title: &str) -> Option<String> {
+fn merged_tree(origin: &Path, head: &str) -> Option<String> {
     std::fs::write(origin.join("info/attributes"), "CHANGELOG.md merge=union\n").unwrap();
-    let tree =
-        Command::new("git").args(["merge-tree", "--write-tree", "main", head]).current_dir(origin).output();
-    let tree = tree.unwrap();
-    if !tree.status.success() {
-        return None;
-    }
-    let tree = String::from_utf8(tree.stdout).unwrap();
-    let commit = git(origin, &["commit-tree", tree.trim(), "-p", "main", "-p", head, "-m", title]);
+    let mut merge = Command::new("git");
+    let merged =
+        merge.args(["merge-tree", "--write-tree", "main", head]).current_dir(origin).output().unwrap();
+    merged.status.success().then(|| String::from_utf8(merged.stdout).unwrap().trim().to_owned())
+}
+
+/// Merges a commit into main; the new commit of main, or `None` where they conflict.
+fn merged(origin: &Path, head: &str, title: &str) -> Option<String> {
+    let tree = merged_tree(origin, head)?;
+    let commit = git(origin, &["commit-tree", &tree, "-p", "main", "-p", head, "-m", title]);
     git(origin, &["update-ref", "refs/heads/main", &commit]);
     Some(commit)
 }

@@ -170,11 +170,12 @@ async fn o149_o150_o151_agents_commit_as_claude_bot_from_their_own_worktree_and_
         world.until("the end", stands(issue, "Done")).await;
     }
     let origin = world.origin("shop");
+    let begun = git(&origin, &["merge-base", "feature/ET-001-dark-mode", "feature/ET-002-roads-at-night"]);
     for (branch, own, other) in [
         ("feature/ET-001-dark-mode", "ET-001", "ET-002"),
         ("feature/ET-002-roads-at-night", "ET-002", "ET-001"),
     ] {
-        let log = git(&origin, &["log", "--format=%an|%cn|%s", "--name-only", &format!("main..{branch}")]);
+        let log = git(&origin, &["log", "--format=%an|%cn|%s", "--name-only", &format!("{begun}..{branch}")]);
         let commits: Vec<&str> = log.lines().filter(|line| line.contains('|')).collect();
         assert!(commits.iter().all(|commit| commit.starts_with("claude-bot|claude-bot|")), "O149: {log}");
         assert!(!log.contains(other), "O150: {log}");

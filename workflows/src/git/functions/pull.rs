@@ -285,6 +285,17 @@ pub(super) async fn merge(
     match (merged, now) {
         (_, Ok(now)) if now.state == PullState::Merged => Ok(PullOutput::of(&target, &now)),
         (Err(ProviderError::Conflict { .. }), Ok(now)) if now.sha != pull.sha => Err(moved(&now, &pull.sha)),
+        (Err(error @ ProviderError::Conflict { .. }), Ok(now))
+            if now.mergeable == Some(false) && !now.draft =>
+        {
+            Err(Failure {
+                code: Some("MERGE_CONFLICT".to_owned()),
+                ..Failure::from(error).with_hint(format!(
+                    "{} and {} change the same lines: merge {} into the branch",
+                    now.head, now.base, now.base
+                ))
+            })
+        }
         (Err(error @ ProviderError::Conflict { .. }), _) => Err(Failure {
             code: Some("NOT_MERGEABLE".to_owned()),
             ..Failure::from(error)

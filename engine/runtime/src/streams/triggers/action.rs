@@ -410,8 +410,8 @@ impl TriggerSender<'_> {
                     return Ok(TriggerDone::Done(Outcome::Refused { code: "bad_run".to_owned(), message }));
                 }
                 Ok(run) => match self.stands(run).await? {
-                    Some(true) => vec![run],
-                    Some(false) => {
+                    Some(lives) if lives || self.is_heard(run, &signal.name).await? => vec![run],
+                    Some(_ended) => {
                         let why = format!("run {} has ended", run.short());
                         return Ok(TriggerDone::Done(Outcome::Ignored { why }));
                     }

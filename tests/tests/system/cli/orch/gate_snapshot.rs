@@ -16,7 +16,7 @@ const SHORT: [(&str, &str); 7] = [
         "[config.orch.?projects.orValue({})].map(p, type(p) != map || p == {} ? config.builtin.projects : p)[0]",
         "PROJECTS",
     ),
-    ("((PROJECTS)[input.project])", "PROJECT"),
+    ("((PROJECTS)[?input.project].orValue({'repo': '', 'prefix': ''}))", "PROJECT"),
     ("[PROJECT.repo.trim()].map(r, r.lowerAscii() == 'orchestrator' ? 'orchestrator' : r)[0]", "REPO"),
     ("'docs/work-items/' + run.labels.item", "DOCS"),
     ("(evidence.?problem.orValue(''))", "FLAW"),

@@ -99,7 +99,7 @@ fn o073_the_staging_log_names_its_commit_and_what_was_not_exercised() {
 fn o5_o200_the_tester_names_what_is_missing_and_what_is_red_on_main_too() {
     let tester = prompt("tester");
     for words in [
-        "`git fetch origin main`: one that fails on a fresh `origin/main`, too, is not this task's",
+        "`git fetch origin main` (where that is refused, `origin/main` as it stands): one that fails on a fresh `origin/main`, too, is not this task's",
         "Name it as a work item of its own",
         "“tool missing”, not a test that failed",
     ] {
