@@ -174,20 +174,20 @@ impl World {
 
     /// Begins to serve; it kills itself behind the first event of this type.
     pub(super) fn serve(&mut self, crash_after: Option<&str>) {
-        let mut arguments = vec!["serve", "--json", "--listen"];
+        // Not where it listened before: another test may have that port by now.
+        let mut arguments = vec!["serve", "--json", "--listen", "127.0.0.1:0"];
         let before = self.server.take();
-        let listen = before.as_ref().map_or("127.0.0.1:0", |server| &server.address).to_owned();
+        let listened = before.as_ref().map_or("127.0.0.1:0", |server| &server.address).to_owned();
         let admin = before.as_ref().map(|server| server.admin.clone());
         drop(before);
-        arguments.push(&listen);
         arguments.extend(crash_after.iter().flat_map(|event| ["--crash-after", event]));
         let log = std::fs::File::options().create(true).append(true).open(self.path("serve.log")).unwrap();
         let mut child = self.command(&arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let said = serde_json::Deserializer::from_reader(child.stdout.as_mut().unwrap()).into_iter().next();
-        // One that kills itself at once, behind what it does as it begins, says nothing: its successor listens where it did.
+        // One that kills itself at once, behind what it does as it begins, says nothing.
         let said: Value = said.transpose().unwrap().unwrap_or_default();
         let address =
-            said["url"].as_str().map_or(&*listen, |url| url.trim_start_matches("http://")).to_owned();
+            said["url"].as_str().map_or(&*listened, |url| url.trim_start_matches("http://")).to_owned();
         let admin = said["token"].as_str().map(str::to_owned).or(admin).expect("a token");
         self.server = Some(Server { child, address, admin });
     }
