@@ -16,6 +16,8 @@ pub struct BuiltIn {
     pub text: &'static str,
     /// What it names, by path relative to it.
     pub files: &'static [(&'static str, &'static str)],
+    /// Examples of settings that it reads elsewhere.
+    pub examples: &'static [(&'static str, &'static str)],
     /// Its test cases.
     pub cases: &'static str,
 }
@@ -29,6 +31,7 @@ const DELIVERY: BuiltIn = BuiltIn {
         ("prompts/developer.md", include_str!("../pipelines/prompts/developer.md")),
         ("prompts/reviewer.md", include_str!("../pipelines/prompts/reviewer.md")),
     ],
+    examples: &[],
     cases: include_str!("../pipelines/delivery.test.yaml"),
 };
 
@@ -46,8 +49,8 @@ const ORCH: BuiltIn = BuiltIn {
         ("orch/prompts/reviewer.md", include_str!("../pipelines/orch/prompts/reviewer.md")),
         ("orch/prompts/tester.md", include_str!("../pipelines/orch/prompts/tester.md")),
         ("orch/prompts/deployer.md", include_str!("../pipelines/orch/prompts/deployer.md")),
-        ("orch/projects.yaml", include_str!("../pipelines/orch/projects.yaml")), // an example of its settings
     ],
+    examples: &[("orch/projects.yaml", include_str!("../pipelines/orch/projects.yaml"))],
     cases: include_str!("../pipelines/orch.test.yaml"),
 };
 
@@ -114,12 +117,13 @@ impl BuiltIn {
         write_files(folder, texts.iter().map(|(path, text)| (path.as_str(), *text)))
     }
 
-    /// The pipeline, its test cases and its files, by their paths.
+    /// The pipeline, its test cases, its files and examples, by their paths.
     #[must_use]
     pub fn texts(&self) -> Vec<(String, &'static str)> {
         let own =
             [(format!("{}.yaml", self.name), self.text), (format!("{}.test.yaml", self.name), self.cases)];
-        own.into_iter().chain(self.files.iter().map(|(path, text)| ((*path).to_owned(), *text))).collect()
+        let others = self.files.iter().chain(self.examples).map(|(path, text)| ((*path).to_owned(), *text));
+        own.into_iter().chain(others).collect()
     }
 }
 
