@@ -61,13 +61,11 @@ pub(super) async fn find(app: &App, name: &str, at: Option<Position>) -> Result<
 
 /// The words of the one who asked: who names no run asks for an item.
 fn no_item(fault: Fault, name: &str) -> Fault {
-    let is_run = name.starts_with('@') || name.parse::<RunId>().is_ok();
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_run = name.starts_with('@')
+        || name.parse::<RunId>().is_ok()
+        || name.bytes().all(|byte| byte.is_ascii_hexdigit()) && !is_number;
     match fault.code {
-        // It may be the beginning of a run's id as well.
-        Code::NoRun if !is_run && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            Fault::new(Code::NoItem, format!("there is no work item {name}, and no run whose id begins so"))
-                .hint("`everfold orch status --all` lists them")
-        }
         Code::NoRun if !is_run => Fault::new(Code::NoItem, format!("there is no work item {name}"))
             .hint("`everfold orch status --all` lists them"),
         _other => fault,
