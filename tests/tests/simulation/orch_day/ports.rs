@@ -204,7 +204,7 @@ impl Executor for Calls {
                 "git.free_branch" => {
                     ended(AttemptResult::Succeeded(json!({ "branch": request.spec["with"]["name"] })))
                 }
-                "git.open_pr" if task.closed.contains(&round) => {
+                "git.open_pr" if step == "pr" && task.closed.contains(&round) => {
                     ended(AttemptResult::Failed(Failure::new(FailureKind::Error, "Gitea answered 500")))
                 }
                 "git.open_pr" => {
@@ -212,6 +212,10 @@ impl Executor for Calls {
                     let next = seen.pulls.len() as u64 + 1;
                     let pull = *seen.pulls.entry(number).or_insert(next);
                     ended(AttemptResult::Succeeded(json!({ "number": pull })))
+                }
+                "git.merge_pr" => {
+                    let pull = town.seen().pulls.get(&number).copied();
+                    ended(AttemptResult::Succeeded(json!({ "number": pull, "state": "merged" })))
                 }
                 _of_plane => {
                     let is_unread = task.unread.iter().any(|(of, at)| *of == step && *at == round);

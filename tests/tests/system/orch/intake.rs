@@ -369,7 +369,10 @@ async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until
     assert_eq!(world.deliver(&delivery).await, Some(202));
     let third = outcomes(&world, "third").await;
     let parked = third.iter().find(|(word, _)| word == "parked");
-    assert!(parked.is_some_and(|(_, why)| why.starts_with("the projects of projects.yaml are no map")), "{third:?}");
+    assert!(
+        parked.is_some_and(|(_, why)| why.starts_with("the projects of projects.yaml are no map")),
+        "{third:?}"
+    );
     assert_eq!(runs(&world).await, 0);
     world.write(SETTINGS, &whole.to_string());
     world.until("the third analysis", |services| !comments(services, THIRD).is_empty()).await;

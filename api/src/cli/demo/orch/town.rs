@@ -34,6 +34,7 @@ pub(super) struct Town {
     comments: usize,
     messages: Vec<(i64, u32)>,
     pulls: usize,
+    merged: Vec<u64>,
     /// How the live message stood, each time that it changed.
     pub(super) live: Vec<String>,
 }
@@ -61,6 +62,7 @@ impl Town {
             comments: 0,
             messages: Vec::new(),
             pulls: 0,
+            merged: Vec::new(),
             live: Vec::new(),
         })
     }
@@ -123,6 +125,12 @@ impl Town {
             screen.fact("Gitea", &format!("pull request #{} of {}", pull.number, pull.head));
         }
         self.pulls = pulls.len();
+        let merged: Vec<u64> =
+            pulls.iter().filter(|pull| pull.state == "merged").map(|pull| pull.number).collect();
+        for number in merged.iter().filter(|number| !self.merged.contains(number)) {
+            screen.fact("Gitea", &format!("pull request #{number} is merged into main"));
+        }
+        self.merged = merged;
         let state = self.plane.state_of(&self.issue).unwrap_or_default();
         if state != self.state {
             screen.fact("Plane", &format!("state {}", state.cyan().bold()));
