@@ -199,6 +199,7 @@ mod tests {
 
     /// A pipeline of several files in folders.
     const PARTS: BuiltIn = BuiltIn {
+        examples: &[],
         name: "parts",
         text: "name: parts\ninclude: [./parts/steps.yaml, parts/words/texts.yaml]\nsteps: [{ id: a, like: write }]\n",
         files: &[
