@@ -46,6 +46,7 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
     let base = base.as_str();
     let untracked = git.bytes(&["ls-files", "--others", "--exclude-standard", "-z"]).await.map_err(failed)?;
     let untracked = text(&untracked);
+    let own = own_paths(&git, &request.spec).await?;
     let head = head(&request.workdir).await.map_err(failed)?;
     let mut change = CountedDiff::default();
     let mut left = Vec::new();
@@ -53,12 +54,14 @@ async fn probe(request: ProbeRequest) -> Result<Value, ProbeFailure> {
         let refused = refused(&request.spec)?;
         let changed =
             still_changed(&git, request.id.run, &refused, base, &untracked).await.map_err(failed)?;
-        left = changed.left();
-        for (found_at, paths) in changed.by_commit() {
+        let is_own = |path: &String| own.as_ref().is_none_or(|own| own.contains(path));
+        left = changed.left().into_iter().filter(is_own).collect();
+        for (found_at, mut paths) in changed.by_commit() {
+            paths.retain(is_own);
             change.count(&git, &found_at, Some(&paths)).await.map_err(failed)?;
         }
     } else {
-        change.count(&git, base, None).await.map_err(failed)?;
+        change.count(&git, base, own.as_ref()).await.map_err(failed)?;
     }
     for name in untracked {
         change.added += lines_of(&request.workdir.path.join(&name));
@@ -128,6 +131,23 @@ impl CountedDiff {
     }
 }
 
+/// What does not stand as it does where this branch was last brought together with the commit of `merged`: the rest came
+/// by a merge. `None`: nothing is said of merges.
+async fn own_paths(git: &Git, spec: &Value) -> Result<Option<BTreeSet<String>>, ProbeFailure> {
+    let Some(merged) = spec["merged"].as_str().map(str::trim).filter(|merged| !merged.is_empty()) else {
+        return Ok(None);
+    };
+    let unknown = |error: GitError| never(format!("`merged: {merged}`: {error}"));
+    if merged.starts_with('-') {
+        return Err(never(format!("`merged: {merged}` names no commit")));
+    }
+    let common = git.text(&["merge-base", merged, "HEAD"]).await.map_err(unknown)?;
+    let differs =
+        ["diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", &common, "--"];
+    let differs = git.bytes(&differs).await.map_err(|error| not_now(error.to_string()))?;
+    Ok(Some(text(&differs).into_iter().collect()))
+}
+
 /// Whether all is compared that the step changed since its gates last passed: `passed` as a word, not a step of that name,
 /// whose commit stands beside.
 fn is_since_passed(spec: &Value) -> bool {
@@ -192,7 +212,7 @@ fn parameters(spec: &Value) -> Result<Map<String, Value>, ProbeFailure> {
                 Value::Array(items) if items.iter().all(Value::is_string) => value.clone(),
                 other => return Err(never(format!("`{name}` is {other}, not a list of globs"))),
             },
-            "since" | "base" | "refused" => continue,
+            "since" | "base" | "refused" | "merged" => continue,
             other => return Err(never(format!("`diff` knows no {other}"))),
         };
         parameters.insert(name.clone(), value);

@@ -310,6 +310,33 @@ async fn o194_what_others_changed_or_took_back_since_is_not_held_against_the_ste
 }
 
 #[tokio::test]
+async fn what_came_by_a_merge_of_another_branch_is_not_held_against_the_step_and_what_it_changed_of_that_is()
+{
+    let at = ScopedWork::new();
+    let work = at.work.clone();
+    let [_, base] = at.commit(&[("src/app.py", Some("1\n"))]);
+    git(&work, &["checkout", "--quiet", "-b", "others"]);
+    at.commit(&[("docs/other.md", Some("theirs\n")), ("src/app.py", Some("2\n"))]);
+    git(&work, &["checkout", "--quiet", "-"]);
+    at.commit(&[("review.md", Some("yes\n"))]);
+    git(&work, &["merge", "--quiet", "--no-edit", "others"]);
+    let judge = async |merged: Value| {
+        let spec =
+            json!({"since": "passed", "allow": ["review.md"], "base": base, "refused": [], "merged": merged});
+        let evidence = DiffProber.probe(in_git(&at.home, spec)).await.unwrap();
+        (evidence["names"].clone(), judged("diff", &evidence).0)
+    };
+    let all = json!(["docs/other.md", "review.md", "src/app.py"]);
+    assert_eq!(judge(Value::Null).await, (all, Verdict::Fail));
+    assert_eq!(judge(json!("others")).await, (json!(["review.md"]), Verdict::Pass));
+    at.commit(&[("docs/other.md", Some("mine\n"))]);
+    assert_eq!(judge(json!("others")).await, (json!(["docs/other.md", "review.md"]), Verdict::Fail));
+    let spec = json!({"max_files": 9, "merged": "nobody"});
+    let problem = DiffProber.probe(in_git(&at.home, spec)).await.unwrap_err();
+    assert!(format!("{problem:?}").contains("merged: nobody"), "{problem:?}");
+}
+
+#[tokio::test]
 async fn a_diff_since_passed_passes_over_rounds_whose_commits_are_gone_and_sees_what_is_not_committed() {
     let at = ScopedWork::new();
     let gone = [["0".repeat(40), "1".repeat(40)]];

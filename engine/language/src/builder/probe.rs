@@ -237,6 +237,8 @@ construct! {
         /// `round`: what changed since this round of the step began; `passed`: also what its rounds since its gates last
         /// passed left; or a step: since the commit that it left.
         since "since": Text;
+        /// A commit, such as `origin/main`: what stands as there came by a merge, and is not counted.
+        merged "merged": Text;
     }
 }
 

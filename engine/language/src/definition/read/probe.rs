@@ -28,7 +28,7 @@ const SINCE_PASSED: &str = "passed";
 
 pub(super) const DIFF: Shape = Shape {
     what: "the probe `diff`",
-    keys: &["min_files", "max_files", "max_lines", "allow", "deny", "since"],
+    keys: &["min_files", "max_files", "max_lines", "allow", "deny", "since", "merged"],
 };
 
 pub(super) const CI: Shape =
@@ -177,7 +177,7 @@ impl PipelineReader<'_> {
         if spec.is_empty() {
             let span = self.first_line(node.span.clone());
             self.report(Code::MissingKey, span, "the probe `diff` asks for nothing").hint =
-                Some(format!("it has any of: {}", DIFF.keys[..DIFF.keys.len() - 1].join(", ")));
+                Some(format!("it has any of: {}", DIFF.keys[..DIFF.keys.len() - 2].join(", ")));
             return None;
         }
         if let Some(since) = keys.get("since") {
@@ -190,6 +190,10 @@ impl PipelineReader<'_> {
                 spec.insert("base".into(), json!(format!("${{{commit}}}")));
             }
             spec.insert("since".into(), json!(name));
+        }
+        if let Some(merged) = keys.get("merged") {
+            self.template(merged, ExprPlace::Gate)?;
+            spec.insert("merged".into(), text_value(merged));
         }
         Template::parse(&Value::Object(spec)).ok()
     }
