@@ -13,9 +13,10 @@ use super::push::{PushParameters, push};
 use super::references::current_branch;
 use crate::function::Call;
 use crate::git::Git;
+use crate::git::authorise::authorised;
 use crate::git::standing::head_of;
 use crate::provider::{
-    HostedRepository, MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, pull_number,
+    HostedRepository, MergeMethod, MergeOrder, NewPull, ProviderError, Pull, PullState, Remote, pull_number,
 };
 
 /// A merge that was ordered may show late: how often it is looked at again, and after which pause.
@@ -288,6 +289,7 @@ pub(super) async fn merge(
         (Err(error @ ProviderError::Conflict { .. }), Ok(now))
             if now.mergeable == Some(false) && !now.draft =>
         {
+            bring_base(&context, &git, &now.base).await;
             Err(Failure {
                 code: Some("MERGE_CONFLICT".to_owned()),
                 ..Failure::from(error).with_hint(format!(
@@ -309,6 +311,16 @@ pub(super) async fn merge(
             "it merges by itself when its conditions are met; retry this step then",
         )),
     }
+}
+
+/// Fetches the newest commit of a base into the repository, for who resolves a conflict with it and has no token. Where that
+/// fails the former one stands, and the conflict is told all the same.
+async fn bring_base(context: &Context, git: &Git, base: &str) {
+    let Ok(Some(remote)) = Remote::of(git, "origin").await else { return };
+    let Ok(token) = context.providers.token_for(&remote) else { return };
+    let refspec = format!("+refs/heads/{base}:refs/remotes/origin/{base}");
+    let fetch = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin", refspec.as_str()];
+    let _as_it_was = authorised(git.clone(), token, &remote).text(&fetch).await;
 }
 
 fn closed(pull: &Pull) -> Failure {
