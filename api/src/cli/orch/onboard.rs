@@ -121,7 +121,7 @@ fn foreign_item(pipeline: &Definition, projects: &Path) -> Option<SetupItem> {
         (Some(below), Some(home)) => home.join(below) == projects,
         _ => Path::new(file) == projects,
     };
-    (!files.is_empty() && !files.iter().any(|file| is_it(&file))).then(|| SetupItem {
+    (!files.is_empty() && !files.iter().any(is_it)).then(|| SetupItem {
         place: "here",
         name: "projects.yaml place".to_owned(),
         standing: SetupStanding::ByHand,

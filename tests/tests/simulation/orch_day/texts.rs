@@ -28,6 +28,8 @@ const AGENTS: [(&str, &str, &str, &str); 7] = [
 ];
 /// A person started an agent again.
 pub const RELAUNCHED: &str = "🔄 Агент перезапущен с ответами стейкхолдера.";
+/// The agent works without the comments of Plane.
+pub const UNREAD: &str = "⚠️ Комментарии в Plane не прочитаны: агент работает без них.";
 
 /// The analysis waits for its owner.
 pub const WAITS: &str = "📋 {item}: BRD/ТЗ/AC готовы. Переведите задачу в статус Approved в Plane для продолжения.\n\n<a href=\"{folder}/01-brd.md\">📄 Открыть BRD</a>\n<a href=\"{task}\">✅ Задача в Plane</a>";

@@ -121,13 +121,16 @@ impl Walk {
         self.continued += 1;
         self.say(role, texts::RELAUNCHED);
         if std::mem::take(&mut self.has_failed) {
-            self.begin_again(match role {
+            let step = match role {
                 "analyst" => "why-analyst",
                 "architect" => "why-architect",
                 "developer" => "why-developer",
                 "reviewer" => "why-reviewer",
                 _tester => "why-tester",
-            });
+            };
+            if self.begin_again(step) {
+                self.say(role, texts::UNREAD);
+            }
         }
         if self.continued == 3 {
             self.ping("🔴 {item}: ERROR — 3 перезапуска одной задачи: слейте PR вручную или разберите её");
@@ -244,7 +247,9 @@ impl Walk {
                     self.stands("needs_input");
                     self.awaited("needs_input", Deed::Continue);
                     self.say("analyst", texts::RELAUNCHED);
-                    self.begin_again("why-analyst");
+                    if self.begin_again("why-analyst") {
+                        self.say("analyst", texts::UNREAD);
+                    }
                 }
                 Finding::Nothing => {
                     self.say(
