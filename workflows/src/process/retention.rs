@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_over_the_age_go_and_those_of_runs_that_go_on_stay_as_does_whatever_else_lies_there() {
+    fn o148_folders_over_the_age_go_and_those_of_runs_that_go_on_stay_as_does_whatever_else_lies_there() {
         let home = tempfile::tempdir().unwrap();
         let (ended, goes_on) = (run(1), run(2));
         let old = attempt(home.path(), ended, "a-r1-a1", 31);

@@ -172,7 +172,7 @@ fn p2_the_group_of_a_killed_supervisor_is_killed_before_it_is_lost() {
 
 /// A number of a session comes again: in a container that was restarted soon, else when all numbers were used.
 #[test]
-fn a_foreign_session_with_the_number_of_a_dead_supervisor_is_left_alone() {
+fn o140_a_foreign_session_with_the_number_of_a_dead_supervisor_is_left_alone() {
     let attempt = Attempt::new("true", |_| {});
     let daemon = attempt.file("daemon");
     let script = format!("sleep 60 & echo $! > {0}.new; mv {0}.new {0}", daemon.display());
@@ -207,7 +207,7 @@ fn a_limit_on_the_size_of_files_costs_log_lines_and_not_the_supervisor() {
 }
 
 #[test]
-fn p3_the_time_limit_is_kept_and_a_command_that_ignores_sigterm_is_killed() {
+fn p3_o139_the_time_limit_is_kept_and_a_command_that_ignores_sigterm_is_killed() {
     let attempt = Attempt::new("trap '' TERM; echo armed; while :; do sleep 0.05; done", |request| {
         request.timeout_ms = Some(400);
     });

@@ -154,7 +154,7 @@ fn recheck(policies: Value, reason: &str) -> InputKind {
 }
 
 #[test]
-fn l18_recheck_judges_by_an_operators_policy_that_is_recorded_with_actor_and_reason() {
+fn l18_o11_recheck_judges_by_an_operators_policy_that_is_recorded_with_actor_and_reason() {
     let blocked = || {
         let mut world =
             judged(json!([command("one", json!({})), command("two", json!({"on_fail": [{"to": "block"}]}))]));

@@ -370,7 +370,7 @@ fn row_50_a_value_is_made_up_to_the_depth_that_one_may_enter_with() {
 }
 
 #[test]
-fn values_are_written_for_readers() {
+fn o157_values_are_written_for_readers() {
     for (source, expected) in [
         (
             "tokens(0.0 / 0.0) + money(0.0 / 0.0) + span(0.0 / 0.0) + tokens(1.0 / 0.0) + money(-1.0 / 0.0)",

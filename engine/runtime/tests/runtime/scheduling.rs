@@ -118,7 +118,7 @@ async fn the_more_urgent_goes_first_and_a_runs_priority_counts_for_its_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_project_leaves_places_to_the_others() {
+async fn o147_a_busy_project_leaves_places_to_the_others() {
     let rig = Rig::with(|config| {
         config.supervised_max = 2;
         config.order.fair_by = FairBy::Label("team".to_owned());

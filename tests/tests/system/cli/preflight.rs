@@ -5,7 +5,7 @@ use serde_json::json;
 use super::fixtures::{Scratch, await_that};
 
 #[test]
-fn row_29_an_unknown_function_or_profile_is_found_by_check_and_by_the_start() {
+fn row_29_o1_an_unknown_function_or_profile_is_found_by_check_and_by_the_start() {
     let scratch = Scratch::new();
     scratch.write(
         "p.yaml",
