@@ -32,8 +32,6 @@ pub struct Walk {
     has_said: bool,
     /// A pull request is open.
     has_pull: bool,
-    /// The last round of `pr` gave its number.
-    knows_pull: bool,
     /// A person has merged it.
     is_merged: bool,
     /// The repository is that of the orchestrator, whose staging is judged.
@@ -72,7 +70,6 @@ impl Walk {
             continued: 0,
             has_said: false,
             has_pull: false,
-            knows_pull: false,
             is_merged: false,
             is_self: PROJECTS[project].0 == "orchestrator",
         };
@@ -416,13 +413,12 @@ impl Walk {
     fn pull(&mut self) {
         let round = self.round("pr") + 1;
         self.rounds.insert("pr", round);
-        self.knows_pull = !self.luck.is_one_of(8);
-        match self.knows_pull {
+        match !self.luck.is_one_of(8) {
             true => self.has_pull = true,
             false => {
                 self.task.closed.insert(round);
-                let next = "откройте PR вручную для {branch}, или следующая разработка попробует снова.";
-                self.say("orch", format!("⚠️ PR не открыт: Gitea answered 500. Ревью идёт без него: {next}"));
+                let text = "⚠️ PR не открыт: Gitea answered 500. Ревью идёт без него; перед слиянием он открывается снова.";
+                self.say("orch", text);
                 self.ping("⚠️ {item}: PR не открыт — Gitea answered 500");
             }
         }
@@ -492,6 +488,8 @@ impl Walk {
             ("staging", "Staging", "15-staging-log.md", "deploy-staging", "deploy"),
             ("deployer", "Deploy", "14-deploy-log.md", "deploy", "done"),
         ] {
+            // It is opened before the merge at the latest.
+            self.has_pull |= step == "deployer";
             let can_fail = self.can_be_sent_back();
             let is_judged = step == "deployer" || self.is_self;
             let finding = match can_fail && is_judged && self.is_set_back(5) {
@@ -527,14 +525,10 @@ impl Walk {
     /// What is said of a task that is done.
     fn finish(&mut self) {
         self.say("deployer", texts::total(&self.usage));
-        let delivered = match self.is_merged || self.knows_pull {
-            true => "PR merged and deployed.",
-            false => "PR не открыт, ветка не слита.",
-        };
-        self.say("deployer", format!("✅ Task completed! {delivered}"));
+        self.say("deployer", "✅ Task completed! PR merged and deployed.");
         if !self.is_merged {
             let title = self.task.title.replace('&', "&amp;");
-            self.task.live = texts::live(&title, &self.usage, self.is_self, self.knows_pull);
+            self.task.live = texts::live(&title, &self.usage, self.is_self);
         }
     }
 }

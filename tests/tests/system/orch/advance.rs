@@ -28,7 +28,7 @@ async fn o071_a_task_is_done_though_plane_refuses_that_state_and_the_state_follo
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn o144_a_stage_advances_though_no_usage_was_read_and_no_comment_could_be_written() {
+async fn o144_o152_a_stage_advances_though_no_usage_was_read_and_no_comment_could_be_written() {
     let world = World::new().await;
     // What the agent leaves is that of every developer; what it says of its usage is no number.
     world.plan(

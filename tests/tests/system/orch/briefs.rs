@@ -91,7 +91,7 @@ async fn ov23_what_a_review_refused_stands_in_the_lessons_of_the_branch() {
     begin(&world, DARK, SHOP, "Dark mode");
     approve_when_asked(&world, DARK).await;
     world.until("the end", stands(DARK, "Done")).await;
-    let lessons = git(&world.origin("shop"), &["show", "feature/ET-001-dark-mode:docs/lessons.md"]);
+    let lessons = git(&world.origin("shop"), &["show", "feature/ET-001-dark-mode:docs/lessons/ET-001.md"]);
     let one_line =
         regex::Regex::new(r"^- ET-001: check_reviewer_verdict \([^;]*Verdict: 'REQUEST_CHANGES'\); P1: nobody tests the dusk\.$").unwrap();
     assert!(one_line.is_match(lessons.trim_end()), "{lessons}");

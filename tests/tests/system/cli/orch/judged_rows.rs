@@ -138,7 +138,7 @@ fn o194_each_role_writes_its_own_documents_of_its_own_work_item_and_nothing_else
                 "src/deep/a.py",
                 "tests/a.py",
                 "CHANGELOG.md",
-                "docs/lessons.md",
+                "docs/lessons/ET-001.md",
                 "OWN/07-notes.md",
                 "OWN/08-a.md",
                 "OWN/09-a.md",

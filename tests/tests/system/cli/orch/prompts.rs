@@ -129,8 +129,7 @@ fn o72_the_deployer_writes_what_it_found_and_changes_nothing_to_have_a_check_pas
 #[test]
 fn ov23_who_plans_and_who_builds_reads_what_former_tasks_were_sent_back_for() {
     for role in ["analyst", "developer"] {
-        let words =
-            "`docs/lessons.md` is there, it says what earlier tasks were sent back for: read it first";
+        let words = "`docs/lessons/` is there, its files say what earlier tasks were sent back for: read the newest first";
         assert!(sentences(role).contains(words), "{role}");
     }
 }
