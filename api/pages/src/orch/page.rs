@@ -2,6 +2,8 @@
 //!
 //! Law: so many calls whatever the number of tasks; of more than are read the page says so.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::extract::Query;
 use axum::response::{IntoResponse as _, Response};
@@ -95,7 +97,8 @@ struct TasksPage {
     stuck: usize,
     /// There are more tasks than were read.
     is_more: bool,
-    projects: Vec<String>,
+    /// By what tasks call them: how a reader knows them.
+    projects: BTreeMap<String, String>,
 }
 
 impl TasksPage {
@@ -163,12 +166,21 @@ pub(super) async fn page(visit: Visit, Query(asked): Query<AskedTasks>) -> Resul
     Ok(Html(page).into_response())
 }
 
-/// The projects of tasks, in the order of their names.
-fn projects<'a>(tasks: impl Iterator<Item = &'a TaskCard>) -> Vec<String> {
-    let mut projects: Vec<String> = tasks.filter_map(|task| task.project.clone()).collect();
-    projects.sort_unstable();
-    projects.dedup();
-    projects
+/// The projects of tasks with their names: the repository, where the task has one and no other project shares it.
+fn projects<'a>(tasks: impl Iterator<Item = &'a TaskCard>) -> BTreeMap<String, String> {
+    let mut repositories = BTreeMap::new();
+    for task in tasks {
+        if let Some(project) = &task.project {
+            repositories.insert(project.clone(), task.repo.clone());
+        }
+    }
+    let is_shared =
+        |repo: &String| repositories.values().flatten().filter(|other| *other == repo).count() > 1;
+    let name = |project: &String, repo: &Option<String>| match repo {
+        Some(repo) if !is_shared(repo) => repo.clone(),
+        _ => project.clone(),
+    };
+    repositories.iter().map(|(project, repo)| (project.clone(), name(project, repo))).collect()
 }
 
 /// A column for each stage, and one for what has ended.
@@ -230,5 +242,17 @@ mod tests {
     fn where_no_task_goes_on_the_stages_are_those_of_the_ended_ones() {
         let columns = columns(list(&[], &[]), list(&["analysis", "done"], &[("c", "done")]), None);
         assert_eq!(names(&columns), [("analysis", 0), ("done", 0), ("ended", 1)]);
+    }
+
+    #[test]
+    fn a_project_is_named_by_its_repository_unless_another_has_the_same() {
+        let task = |project: &str, repo: Option<&str>| {
+            let task = json!({ "id": "a", "short_id": "a", "project": project, "repo": repo });
+            serde_json::from_value::<TaskCard>(task).expect("the test writes a task")
+        };
+        let tasks =
+            [task("p1", Some("shop")), task("p2", Some("map")), task("p3", Some("map")), task("p4", None)];
+        let names: Vec<_> = projects(tasks.iter()).into_values().collect();
+        assert_eq!(names, ["shop", "p2", "p3", "p4"]);
     }
 }
