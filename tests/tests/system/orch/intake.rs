@@ -10,6 +10,7 @@ use crate::service::rest_client::PATIENCE;
 
 const OTHER: &str = "0000d009-0000-4000-8000-00000000d009";
 const THIRD: &str = "0000d00a-0000-4000-8000-00000000d00a";
+const FOURTH: &str = "0000d00b-0000-4000-8000-00000000d00b";
 const FOREIGN: &str = "0000a009-0000-4000-8000-000000000009";
 
 /// A delivery about an issue in a state, as Plane sends it, by a person.
@@ -373,12 +374,21 @@ async fn o201_what_comes_while_the_settings_of_its_project_are_wrong_waits_until
         parked.is_some_and(|(_, why)| why.starts_with("the projects of projects.yaml are no map")),
         "{third:?}"
     );
+    // A third: a file that is no map at all.
+    world.write(SETTINGS, "- nothing\n");
+    world.services().open(FOURTH, SHOP, "Blue mode", "A page that is dark at night, and bright by day.");
+    let delivery = update("fourth", SHOP, FOURTH, &json!({ "id": "x", "name": "In Progress" }));
+    assert_eq!(world.deliver(&delivery).await, Some(202));
+    let fourth = outcomes(&world, "fourth").await;
+    let parked = fourth.iter().find(|(word, _)| word == "parked");
+    assert!(parked.is_some_and(|(_, why)| why.contains("holds no map")), "{fourth:?}");
     assert_eq!(runs(&world).await, 0);
     world.write(SETTINGS, &whole.to_string());
+    world.until("the fourth analysis", |services| !comments(services, FOURTH).is_empty()).await;
     world.until("the third analysis", |services| !comments(services, THIRD).is_empty()).await;
     world.until("the first analysis", |services| !comments(services, OTHER).is_empty()).await;
     world.until("the second one", |services| !comments(services, DARK).is_empty()).await;
-    assert_eq!(runs(&world).await, 3);
+    assert_eq!(runs(&world).await, 4);
 }
 
 /// Plane tells of an issue without its name: what is only read later is its title, and that of its pull request.
