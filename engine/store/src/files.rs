@@ -156,6 +156,11 @@ pub trait StoreFile: Send + Sync {
     /// Which file it is.
     fn id(&self) -> io::Result<FileId>;
 
+    /// What is known to be damaged of the bytes at an offset, where the file itself can tell.
+    fn damage_at(&self, _offset: u64) -> Option<String> {
+        None
+    }
+
     /// Takes the file's `flock`, for as long as it is open; `false` where another process has it.
     fn lock(&self) -> io::Result<bool>;
 }

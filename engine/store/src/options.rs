@@ -13,6 +13,9 @@ use everfold_system::clock::{self, Clock};
 /// Longer than a process needs that opens the store for one write: it closes before, and writes `store.json` once less.
 const RENEW_MANIFEST_AFTER: Duration = Duration::from_millis(100);
 
+/// What is smaller saves too little for a file of its own to be written.
+const COMPRESS_FROM: u64 = 1024 * 1024;
+
 /// How a store is opened. `Default` is what everything but tests wants.
 #[derive(Clone)]
 pub struct SledOptions {
@@ -24,6 +27,8 @@ pub struct SledOptions {
     pub boot_id: String,
     /// How long the journal's files are made.
     pub segments: SegmentSizes,
+    /// Segments of the journal that hold so many bytes are compressed once they have a successor.
+    pub compress_from: u64,
     /// Memory for sled's pages.
     pub cache_bytes: u64,
     /// How long after the first write that follows a checkpoint `store.json` becomes another file.
@@ -41,6 +46,7 @@ impl Default for SledOptions {
             clock: clock::system(),
             boot_id: manifest::boot_id(),
             segments: SegmentSizes::default(),
+            compress_from: COMPRESS_FROM,
             cache_bytes: 32 * 1024 * 1024,
             renew_manifest_after: RENEW_MANIFEST_AFTER,
             progress: Arc::new(|_| {}),

@@ -33,6 +33,7 @@ pub(crate) fn finish(core: &StoreCore, running: &Mutex<Option<StoreThreads>>) {
 fn close_index(core: &StoreCore, ended: StoreThreads) {
     let wrote = ended.writer.join().is_ok();
     ended.preparer.stop();
+    core.segments.close();
     core.checkpoints.stop();
     core.unindexed.stop();
     let ended_in_order = ended.others.into_iter().all(|thread| thread.join().is_ok());

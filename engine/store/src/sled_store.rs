@@ -20,6 +20,7 @@ use super::event_store::{EventStore, Subscription};
 use super::follower::Follower;
 use super::index_writer;
 use super::index_writer::Needs;
+use super::journal::compress::SegmentCompressor;
 use super::journal::prepare::Preparer;
 use super::journal::reader::JournalCursor;
 use super::journal::writer::JournalWriter;
@@ -80,6 +81,13 @@ impl SledStore {
         let capacity = options.segments.later;
         let journal_folder = paths::journal_folder(&folder);
         let held = (lock.clone(), manifest);
+        let compressor = SegmentCompressor {
+            files: files.clone(),
+            folder: journal_folder.clone(),
+            segments: segments.clone(),
+            lock: lock.clone(),
+            bytes_min: options.compress_from,
+        };
         let preparer = Preparer::new(files.clone(), &journal_folder, lock, {
             let gate = gate.clone();
             move |full| gate.set_full(full)
@@ -106,6 +114,7 @@ impl SledStore {
                 let preparer = preparer.clone();
                 Box::new(move || preparer.run())
             })?,
+            spawn("everfold-compress", Box::new(move || compressor.run()))?,
             spawn("everfold-keep", {
                 let core = core.clone();
                 Box::new(move || Checkpointer { core: &core, requests: &core.checkpoints }.run())

@@ -9,8 +9,10 @@ use crate::record::ByteReader;
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
 
-/// The format of segments that this code writes, and the newest that it reads.
+/// The format of segments as they are written.
 pub(crate) const SEGMENT_FORMAT: u32 = 1;
+/// That of compressed ones, and the newest that this code reads.
+pub(crate) const COMPRESSED_FORMAT: u32 = 2;
 /// The length of a segment's header; the first group starts here.
 pub(crate) const SEGMENT_HEADER: usize = 128;
 /// The length of a group's header.
@@ -53,9 +55,14 @@ pub(crate) struct SegmentHeader {
 
 impl SegmentHeader {
     pub(crate) fn encode(&self) -> [u8; SEGMENT_HEADER] {
+        self.encode_as(SEGMENT_FORMAT)
+    }
+
+    /// The header of a file of this format.
+    pub(crate) fn encode_as(&self, format: u32) -> [u8; SEGMENT_HEADER] {
         let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
         bytes.extend_from_slice(&SEGMENT_MAGIC);
-        bytes.extend_from_slice(&SEGMENT_FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&format.to_le_bytes());
         let flags = if self.previous_abandoned { ABANDONED } else { 0 };
         bytes.extend_from_slice(&flags.to_le_bytes());
         bytes.extend_from_slice(&self.number.to_le_bytes());
@@ -74,6 +81,12 @@ impl SegmentHeader {
         bytes.try_into().expect("the fields above fill the header")
     }
 
+    /// The format that a header names, whatever else it says.
+    pub(crate) fn format_of(bytes: &[u8]) -> Option<u32> {
+        let (magic, rest) = bytes.split_first_chunk::<8>()?;
+        Some(u32::from_le_bytes(*rest.first_chunk()?)).filter(|_| *magic == SEGMENT_MAGIC)
+    }
+
     /// Reads a header.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
         let damaged = |what: String| BadHeader::Damaged(what);
@@ -89,7 +102,7 @@ impl SegmentHeader {
             return Err(damaged("this is no segment of a journal".into()));
         }
         let format = reader.u32().map_err(damaged)?;
-        if format > SEGMENT_FORMAT {
+        if format > COMPRESSED_FORMAT {
             return Err(BadHeader::TooNew(format));
         }
         let mut fields = || -> Result<Self, String> {

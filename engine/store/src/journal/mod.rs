@@ -4,10 +4,13 @@
 //! bad group before a valid one is damage, and only the very last one may be torn.
 //!
 //! `format` knows the bytes, `segment` the list of files, `reader` walks groups, `recover` opens a
-//! journal, `salvage` walks a damaged one, `tail` says where it ends, `writer` extends it, `prepare` makes the next segment before it is needed.
+//! journal, `salvage` walks a damaged one, `tail` says where it ends, `writer` extends it, `prepare` makes the next segment before it is needed,
+//! `compress` compresses those that have a successor, and `compressed` reads them.
 //!
 //! Called by the store's writer thread, by readers of the whole log, by recovery and verification.
 
+pub(crate) mod compress;
+pub(crate) mod compressed;
 pub(crate) mod format;
 pub(crate) mod prepare;
 pub(crate) mod reader;

@@ -9,11 +9,12 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use super::compressed;
 use super::format;
 use super::format::{GROUP_HEADER, GroupHeader, SEGMENT_HEADER};
 use super::segment::{GroupStart, Segment, Segments, SparseIndex};
 use crate::error::{Damage, ReadError};
-use crate::files::{FileAccess, Files, StoreFile};
+use crate::files::{Files, StoreFile};
 use crate::record;
 use everfold_base::envelope::{Envelope, EventView};
 use everfold_base::id::Position;
@@ -87,8 +88,7 @@ impl GroupWalk {
         if let Some(damage) = &segment.damage {
             return Err(damage.clone().into());
         }
-        let file = files
-            .open(&segment.path, FileAccess::Read)
+        let file = compressed::open(files, &segment.path)
             .map_err(|source| ReadError::Io { path: segment.path.clone(), source })?;
         Ok(Self {
             segment: segment.clone(),
@@ -202,11 +202,19 @@ impl GroupWalk {
         self.window.held(offset + GROUP_HEADER as u64, header.body_bytes as usize)
     }
 
+    /// What is wrong at the offset, with what the file itself knows of that place.
+    pub(crate) fn explained(&self, what: String) -> String {
+        match self.window.file.damage_at(self.offset) {
+            Some(damage) => format!("{what}: {damage}"),
+            None => what,
+        }
+    }
+
     fn damage(&self, what: String) -> Damage {
         Damage {
             file: self.segment.path.clone(),
             offset: self.offset,
-            what,
+            what: self.explained(what),
             positions: Some((self.position, self.position)),
         }
     }

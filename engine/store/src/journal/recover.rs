@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compressed;
 use super::format;
 use super::format::{ALIGNMENT, BadHeader, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
 use super::reader::{GroupWalk, Window};
@@ -192,7 +193,7 @@ pub(crate) fn read_header(
     Ok(match SegmentHeader::decode(&bytes[..read]) {
         Err(BadHeader::TooNew(found)) => {
             let folder = folder.to_owned();
-            return Err(OpenError::TooNew { folder, found, known: format::SEGMENT_FORMAT });
+            return Err(OpenError::TooNew { folder, found, known: format::COMPRESSED_FORMAT });
         }
         Err(BadHeader::Damaged(what)) => Err(damage(what)),
         Ok(header) if header.number != number => {
@@ -216,7 +217,7 @@ impl Survey {
     ) -> Result<(), OpenError> {
         let path = folder.join(segment::file_name(header.number));
         let failed = |source| OpenError::Io { path: path.clone(), source };
-        let length = files.open(&path, FileAccess::Read).and_then(|file| file.length()).map_err(failed)?;
+        let length = compressed::open(files, &path).and_then(|file| file.length()).map_err(failed)?;
         let end = match next {
             Some(next) => next.previous_end,
             // Its successor's header is damaged: the groups themselves tell, as far as they go.
@@ -271,7 +272,7 @@ impl Survey {
     ) -> Result<(), OpenError> {
         let path = folder.join(segment::file_name(header.number));
         let failed = |source| OpenError::Io { path: path.clone(), source };
-        let length = files.open(&path, FileAccess::Read).and_then(|file| file.length()).map_err(failed)?;
+        let length = compressed::open(files, &path).and_then(|file| file.length()).map_err(failed)?;
         let walked = Arc::new(Segment::new(folder, *header, length, None));
         let mut walk = GroupWalk::open(files, &walked).map_err(OpenError::from_journal)?;
         let mut index = SparseIndex::default();
@@ -290,6 +291,13 @@ impl Survey {
             }
         };
         let end = walk.place();
+        if compressed::is_compressed(files, &path).map_err(failed)? {
+            let missing = segment::file_name(header.number + 1);
+            let what =
+                format!("{} is compressed, so it had a successor, and {missing} is missing", path.display());
+            let (first, last) = (end.position, end.position);
+            return Err(OpenError::Missing { folder: folder.to_owned(), first, last, what });
+        }
         let rest = Rest::look(files, &path, header, end.offset, length)?;
         let damaged = |what: String| {
             let positions = Some((end.position, end.position));
@@ -341,7 +349,7 @@ impl Rest {
         length: u64,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Io { path: path.to_owned(), source };
-        let mut window = Window::new(files.open(path, FileAccess::Read).map_err(failed)?);
+        let mut window = Window::new(compressed::open(files, path).map_err(failed)?);
         let mut rest = Self { valid_group_at: None, last_nonzero: None };
         let mut offset = from;
         while offset < length {

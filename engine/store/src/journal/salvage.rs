@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compressed;
 use super::format;
 use super::format::{ALIGNMENT, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
 use super::reader::{GroupPlace, GroupWalk, Window};
@@ -15,7 +16,7 @@ use super::recover::TornTail;
 use super::segment;
 use super::segment::{GroupStart, Segment};
 use crate::error::{Damage, OpenError, ReadError};
-use crate::files::{FileAccess, Files};
+use crate::files::Files;
 use everfold_base::id::Position;
 
 /// What the walk meets.
@@ -117,8 +118,7 @@ impl SalvageWalk<'_> {
                 format!("the segment goes on at position {}, not {}", header.first_position, self.next);
             self.lose(path.clone(), 0, what, Some(header.first_position))?;
         }
-        let length =
-            self.files.open(&path, FileAccess::Read).and_then(|file| file.length()).map_err(failed)?;
+        let length = compressed::open(self.files, &path).and_then(|file| file.length()).map_err(failed)?;
         let end = next.map_or(length, |next| next.previous_end);
         let segment = Arc::new(Segment::new(self.folder, *header, end, None));
         let mut groups = GroupWalk::open(self.files, &segment)?;
@@ -138,7 +138,7 @@ impl SalvageWalk<'_> {
                     }
                 }
                 Err(what) => {
-                    let offset = groups.offset;
+                    let (offset, what) = (groups.offset, groups.explained(what));
                     match self.resume(&segment, offset, end)? {
                         Some(at) => {
                             self.lose(path.clone(), offset, what, Some(at.position))?;
@@ -163,7 +163,7 @@ impl SalvageWalk<'_> {
     /// The next whole group behind a bad one.
     fn resume(&self, segment: &Segment, from: u64, end: u64) -> Result<Option<GroupStart>, ReadError> {
         let failed = |source| ReadError::Io { path: segment.path.clone(), source };
-        let mut window = Window::new(self.files.open(&segment.path, FileAccess::Read).map_err(failed)?);
+        let mut window = Window::new(compressed::open(self.files, &segment.path).map_err(failed)?);
         let nonce = segment.header.nonce;
         let mut offset = from.max(SEGMENT_HEADER as u64) + ALIGNMENT;
         while offset < end {

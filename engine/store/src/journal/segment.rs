@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use super::format::SegmentHeader;
 use crate::error::Damage;
@@ -104,27 +104,45 @@ impl Segment {
     }
 }
 
+#[derive(Default)]
+struct SegmentList {
+    segments: RwLock<Vec<Arc<Segment>>>,
+    /// Locked while a segment is added, and when the list is closed; `true` from then on.
+    is_closed: Mutex<bool>,
+    grown: Condvar,
+}
+
 /// All segments of a journal in their order.
 #[derive(Clone, Default)]
-pub(crate) struct Segments(Arc<RwLock<Vec<Arc<Segment>>>>);
+pub(crate) struct Segments(Arc<SegmentList>);
 
 impl Segments {
     pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        Self(Arc::new(RwLock::new(segments)))
+        Self(Arc::new(SegmentList { segments: RwLock::new(segments), ..SegmentList::default() }))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Vec<Arc<Segment>>> {
+        self.0.segments.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn closed(&self) -> MutexGuard<'_, bool> {
+        self.0.is_closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn push(&self, segment: Arc<Segment>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+        let _adding = self.closed();
+        self.0.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+        self.0.grown.notify_all();
     }
 
     /// The segments as they are now.
     pub(crate) fn all(&self) -> Vec<Arc<Segment>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read().clone()
     }
 
     /// The segment that holds a position, or would hold it next.
     pub(crate) fn holding(&self, position: Position) -> Option<Arc<Segment>> {
-        let segments = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = self.read();
         let after = segments.partition_point(|segment| segment.header.first_position <= position);
         // An abandoned or just opened segment may share its first position with its successor.
         segments.get(after.checked_sub(1)?).cloned()
@@ -132,8 +150,37 @@ impl Segments {
 
     /// The segment behind one.
     pub(crate) fn after(&self, number: u64) -> Option<Arc<Segment>> {
-        let segments = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let at = segments.partition_point(|segment| segment.number <= number);
-        segments.get(at).cloned()
+        after(&self.read(), number).cloned()
     }
+
+    /// Waits for a segment behind one that has a successor, so that it will not change; none once [closed](Self::close).
+    pub(crate) fn wait_for_ended(&self, number: u64) -> Option<Arc<Segment>> {
+        let mut is_closed = self.closed();
+        loop {
+            if *is_closed {
+                return None;
+            }
+            let segments = self.read();
+            let found = after(&segments, number);
+            if let Some(ended) = found.filter(|found| after(&segments, found.number).is_some()) {
+                return Some(ended.clone());
+            }
+            drop(segments);
+            is_closed = self.0.grown.wait(is_closed).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.closed()
+    }
+
+    /// Ends [`Self::wait_for_ended`].
+    pub(crate) fn close(&self) {
+        *self.closed() = true;
+        self.0.grown.notify_all();
+    }
+}
+
+fn after(segments: &[Arc<Segment>], number: u64) -> Option<&Arc<Segment>> {
+    segments.get(segments.partition_point(|segment| segment.number <= number))
 }

@@ -176,7 +176,7 @@ impl Changes {
         let begins = part.values.first().is_some_and(|(first, _)| *first == Version::FIRST);
         let together = begins || part.values.len() >= SIDE_BY_SIDE;
         for (version, value) in &part.values {
-            values::chunks(&[], value, |chunk, piece| {
+            values::event_chunks(value, |chunk, piece| {
                 let key = keys::batch(stream, *version, chunk);
                 if together {
                     self.bare.push((key.clone(), Some(Vec::new())));

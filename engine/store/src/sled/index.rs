@@ -14,8 +14,8 @@ use crate::panic_guard;
 use everfold_base::id::Position;
 
 /// The layout of keys and values that this code writes and reads. An index of another one is built again
-/// from the journal. 1, which is not written down: one value for each append.
-const LAYOUT: u32 = 2;
+/// from the journal. 1, which is not written down: one value for each append. 2: values are not compressed.
+const LAYOUT: u32 = 3;
 
 /// How long sled's segments are. It writes anew what is left of one that is half dead, so those with the
 /// bare keys of a batch should hold more than these: with 512 KiB half as much again is written.

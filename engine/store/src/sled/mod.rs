@@ -10,6 +10,7 @@ mod catch_up;
 mod error;
 mod index;
 mod keys;
+mod packing;
 mod read;
 mod values;
 

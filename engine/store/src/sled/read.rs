@@ -156,8 +156,9 @@ impl Index {
                     return false;
                 }
                 let damaged = |what| ReadError::DamagedStream { stream: stream.clone(), version, what };
-                let outcome =
-                    values::appends(bytes).map_err(damaged).and_then(|appends| visit(version, appends));
+                let outcome = values::unpacked(bytes)
+                    .map_err(damaged)
+                    .and_then(|value| visit(version, values::appends_in(&value).map_err(damaged)?));
                 outcome.unwrap_or_else(|error| {
                     failed = Some(error);
                     false
@@ -268,7 +269,8 @@ impl Index {
             for value in db.range(range).values() {
                 bytes.extend_from_slice(&value?);
             }
-            for (place, record) in values::appends(&bytes).map_err(IndexError::new)? {
+            let value = values::unpacked(&bytes).map_err(IndexError::new)?;
+            for (place, record) in values::appends_in(&value).map_err(IndexError::new)? {
                 let (head, _) = record::decode_outline(record).map_err(IndexError::new)?;
                 if head.first_version == first {
                     return Ok(Some((place, record.to_vec())));
@@ -286,7 +288,8 @@ impl Index {
         self.guarded(|db| {
             whole_values(db.scan_prefix([keys::EVENTS]), |key, version, bytes| {
                 let stream = key.get(1..key.len() - 11).and_then(keys::stream_of);
-                let appends = values::appends(bytes).unwrap_or_default();
+                let value = values::unpacked(bytes).unwrap_or_default();
+                let appends = values::appends_in(&value).unwrap_or_default();
                 let mut next = version;
                 for (place, record) in appends {
                     let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok())

@@ -5,6 +5,9 @@
 //!
 //! Called by the parts of the index that write and read.
 
+use std::borrow::Cow;
+
+use super::packing;
 use crate::append::{DedupKeep, Fence};
 use crate::index_record::{DedupRecord, HeadRecord};
 use crate::record::ByteReader;
@@ -89,8 +92,12 @@ pub(crate) struct BatchPlace {
 
 /// Bytes before an append's record: commit time, first position, length.
 const PLACE_BYTES: usize = 20;
+/// Where the first append's position stands in joined appends.
+const FIRST_POSITION: std::ops::Range<usize> = 8..16;
 /// Bytes before a whole value: length, checksum.
 const FRONT_BYTES: usize = 8;
+/// Bytes before the joined appends of a value of events: the first position, how many bytes were compressed.
+const EVENTS_FRONT_BYTES: usize = 8 + packing::PACKED_FRONT;
 
 /// A value of one append.
 pub(crate) fn joined(place: &BatchPlace, record: &[u8]) -> Vec<u8> {
@@ -101,7 +108,7 @@ pub(crate) fn joined(place: &BatchPlace, record: &[u8]) -> Vec<u8> {
 
 /// Whether an append can join others in a value of one chunk.
 pub(crate) fn fits(value: &[u8], record: &[u8]) -> bool {
-    FRONT_BYTES + value.len() + PLACE_BYTES + record.len() <= CHUNK_BYTES
+    FRONT_BYTES + EVENTS_FRONT_BYTES + value.len() + PLACE_BYTES + record.len() <= CHUNK_BYTES
 }
 
 /// Adds an append to those of a value.
@@ -113,9 +120,22 @@ pub(crate) fn join(value: &mut Vec<u8>, place: &BatchPlace, record: &[u8]) {
     value.extend_from_slice(record);
 }
 
-/// The appends of a value whose chunks are joined.
-pub(crate) fn appends(bytes: &[u8]) -> Result<Vec<(BatchPlace, &[u8])>, String> {
-    appends_in(whole(bytes)?)
+/// Calls `put` with the chunks of joined appends.
+pub(crate) fn event_chunks(value: &[u8], put: impl FnMut(u16, Vec<u8>)) {
+    // In front of what is compressed: it says whether a reader may look at the rest.
+    let first_position = &value[FIRST_POSITION];
+    chunks(first_position, &packing::pack(value), put);
+}
+
+/// The joined appends of a value whose chunks are joined, for [`appends_in`].
+pub(crate) fn unpacked(bytes: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    let mut reader = ByteReader(whole(bytes)?);
+    let first_position = reader.u64()?.to_le_bytes();
+    let value = packing::unpack(reader.0)?;
+    match value.get(FIRST_POSITION) {
+        Some(found) if found == first_position => Ok(value),
+        _ => Err("it is of another position than it says".into()),
+    }
 }
 
 /// The appends that [`join`] put together.
@@ -134,7 +154,7 @@ pub(crate) fn appends_in(value: &[u8]) -> Result<Vec<(BatchPlace, &[u8])>, Strin
 /// The first position of a value whose first chunk is there, whatever the rest is; none of a bare key,
 /// whose value is still on its way.
 pub(crate) fn first_position(bytes: &[u8]) -> Option<Position> {
-    let place = bytes.get(16..24)?;
+    let place = bytes.get(FRONT_BYTES..FRONT_BYTES + 8)?;
     Some(Position(u64::from_le_bytes(place.try_into().ok()?)))
 }
 
@@ -187,28 +207,42 @@ fn whole(bytes: &[u8]) -> Result<&[u8], String> {
 mod tests {
     use super::*;
 
+    /// Bytes that no compression makes fewer (xorshift).
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[3]
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
     #[test]
     fn s5_values_have_at_most_8_kib_and_a_lost_chunk_is_noticed() {
         let place = BatchPlace { committed_at: Timestamp(7), first_position: Position(9) };
-        for length in [0, 1, CHUNK_BYTES - 28, CHUNK_BYTES - 27, CHUNK_BYTES, 100_000] {
-            let record: Vec<u8> = (0..length).map(|byte| u8::try_from(byte % 251).unwrap()).collect();
-            let mut pieces = Vec::new();
-            chunks(&[], &joined(&place, &record), |number, piece| {
-                assert_eq!(usize::from(number), pieces.len());
-                assert!(piece.len() <= CHUNK_BYTES);
-                pieces.push(piece);
-            });
-            assert_eq!(first_position(&pieces[0]), Some(place.first_position));
-            assert_eq!(appends(&pieces.concat()), Ok(vec![(place, record.as_slice())]));
-            pieces.pop();
-            assert!(appends(&pieces.concat()).is_err());
+        for length in [0, 1, CHUNK_BYTES - 41, CHUNK_BYTES - 40, CHUNK_BYTES - 39, CHUNK_BYTES, 100_000] {
+            for record in [noise(length), vec![7; length]] {
+                let mut pieces = Vec::new();
+                event_chunks(&joined(&place, &record), |number, piece| {
+                    assert_eq!(usize::from(number), pieces.len());
+                    assert!(piece.len() <= CHUNK_BYTES);
+                    pieces.push(piece);
+                });
+                assert_eq!(first_position(&pieces[0]), Some(place.first_position));
+                let value = pieces.concat();
+                assert_eq!(appends_in(&unpacked(&value).unwrap()), Ok(vec![(place, record.as_slice())]));
+                pieces.pop();
+                assert!(unpacked(&pieces.concat()).is_err());
+            }
         }
     }
 
     #[test]
     fn s5_appends_of_a_stream_share_a_value_as_long_as_they_fit_into_one_chunk() {
         let place = |at| BatchPlace { committed_at: Timestamp(7), first_position: Position(at) };
-        let record = vec![3; 1_000];
+        let record = noise(1_000);
         let mut value = joined(&place(1), &record);
         let mut count = 1;
         while fits(&value, &record) {
@@ -217,9 +251,24 @@ mod tests {
         }
         assert_eq!(count, 8);
         let mut pieces = Vec::new();
-        chunks(&[], &value, |_, piece| pieces.push(piece));
+        event_chunks(&value, |_, piece| pieces.push(piece));
         assert_eq!(pieces.len(), 1);
-        let places: Vec<_> = appends(&pieces[0]).unwrap().into_iter().map(|(place, _)| place).collect();
+        let value = unpacked(&pieces[0]).unwrap();
+        let places: Vec<_> = appends_in(&value).unwrap().into_iter().map(|(place, _)| place).collect();
         assert_eq!(places, (1..=8).map(place).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn s5_a_compressed_value_with_a_flipped_bit_is_noticed() {
+        let place = BatchPlace { committed_at: Timestamp(7), first_position: Position(9) };
+        let mut pieces = Vec::new();
+        event_chunks(&joined(&place, &[7; 2_000]), |_, piece| pieces.push(piece));
+        let mut value = pieces.concat();
+        assert!(value.len() < 200, "{} bytes", value.len());
+        for bit in 0..value.len() * 8 {
+            value[bit / 8] ^= 1 << (bit % 8);
+            assert!(unpacked(&value).is_err(), "bit {bit}");
+            value[bit / 8] ^= 1 << (bit % 8);
+        }
     }
 }

@@ -30,6 +30,8 @@ struct State {
     held: usize,
     fail_syncs: usize,
     no_space: bool,
+    /// There is no room for a file of this name.
+    no_space_for: Option<&'static str>,
     /// As on a disk that fails: no file can be made.
     no_files: bool,
     /// No file can be made, and a thread that tries panics.
@@ -70,6 +72,10 @@ impl FaultFiles {
 
     pub(crate) fn set_no_space(&self, no_space: bool) {
         self.state().no_space = no_space;
+    }
+
+    pub(crate) fn set_no_space_for(&self, name: &'static str) {
+        self.state().no_space_for = Some(name);
     }
 
     pub(crate) fn set_no_files(&self, no_files: bool) {
@@ -219,10 +225,14 @@ impl FaultFile {
 
 impl StoreFile for FaultFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.layer.state().no_space && self.file.length()? < offset + bytes.len() as u64 {
+        let path = self.path();
+        let has_room = {
+            let state = self.layer.state();
+            !state.no_space && state.no_space_for.is_none_or(|name| !path.ends_with(name))
+        };
+        if !has_room && self.file.length()? < offset + bytes.len() as u64 {
             return Err(no_space());
         }
-        let path = self.path();
         let mut before = vec![0; bytes.len()];
         self.file.read_at(&mut before, offset)?;
         let note = |length: usize| {

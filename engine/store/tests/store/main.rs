@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod compression;
 mod conformance;
 mod damage;
 mod fault_files;

@@ -15,7 +15,9 @@ use crate::writer::Writer;
 
 /// Two sealed segments and a living one; the payloads' first bytes count.
 async fn large(folder: &Path) -> SledStore {
-    let store = SledStore::open(folder, SledOptions::default()).unwrap();
+    // Not compressed, so that a byte of a file is a byte of the segment.
+    let options = SledOptions { compress_from: u64::MAX, ..SledOptions::default() };
+    let store = SledStore::open(folder, options).unwrap();
     let mut writer = Writer::run("large");
     for number in 0..9 {
         store
