@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -156,8 +157,8 @@ pub trait StoreFile: Send + Sync {
     /// Which file it is.
     fn id(&self) -> io::Result<FileId>;
 
-    /// What is known to be damaged of the bytes at an offset, where the file itself can tell.
-    fn damage_at(&self, _offset: u64) -> Option<String> {
+    /// The first damage in a range of bytes, where the file itself can tell.
+    fn damage_in(&self, _range: Range<u64>) -> Option<String> {
         None
     }
 

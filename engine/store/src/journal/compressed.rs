@@ -9,6 +9,7 @@
 //! Opened by everything that reads a segment; written by `compress`.
 
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -255,15 +256,20 @@ impl StoreFile for CompressedFile {
         self.file.lock()
     }
 
-    fn damage_at(&self, offset: u64) -> Option<String> {
-        let number = usize::try_from(offset.checked_sub(SEGMENT_HEADER as u64)?).ok()? / BLOCK_BYTES;
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        self.hold(number, &mut held).ok()?;
-        let place = match self.blocks.get(number) {
-            Some(block) => format!("at byte {} of the file", block.offset),
-            None => "which is missing".to_owned(),
+    fn damage_in(&self, range: Range<u64>) -> Option<String> {
+        let block = |offset: u64| {
+            let behind = offset.saturating_sub(SEGMENT_HEADER as u64) / BLOCK_BYTES as u64;
+            usize::try_from(behind).unwrap_or(usize::MAX)
         };
-        held.is_damaged.then(|| format!("block {number} of the compressed segment, {place}, is damaged"))
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        (block(range.start)..=block(range.end.min(self.end).saturating_sub(1))).find_map(|number| {
+            self.hold(number, &mut held).ok()?;
+            let place = match self.blocks.get(number) {
+                Some(block) => format!("at byte {} of the file", block.offset),
+                None => "which is missing".to_owned(),
+            };
+            held.is_damaged.then(|| format!("block {number} of the compressed segment, {place}, is damaged"))
+        })
     }
 }
 

@@ -203,14 +203,18 @@ impl GroupWalk {
     }
 
     /// What is wrong at the offset, with what the file itself knows of that place.
-    pub(crate) fn explained(&self, what: String) -> String {
-        match self.window.file.damage_at(self.offset) {
+    pub(crate) fn explained(&mut self, what: String) -> String {
+        let offset = self.offset;
+        let header = self.window.get(offset, GROUP_HEADER, self.segment.end()).unwrap_or_default();
+        let group = GroupHeader::decode(header, self.segment.header.nonce, offset);
+        let length = group.map_or(GROUP_HEADER as u64, |(header, _)| header.length());
+        match self.window.file.damage_in(offset..offset.saturating_add(length)) {
             Some(damage) => format!("{what}: {damage}"),
             None => what,
         }
     }
 
-    fn damage(&self, what: String) -> Damage {
+    fn damage(&mut self, what: String) -> Damage {
         Damage {
             file: self.segment.path.clone(),
             offset: self.offset,

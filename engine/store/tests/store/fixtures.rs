@@ -63,7 +63,8 @@ fn open_with(
         files: Arc::new(files.clone()),
         boot_id: boot.into(),
         segments,
-        // Calls are counted, and made to fail, one by one.
+        // Calls are counted, and made to fail, one by one; none is made beside them.
+        compress_from: u64::MAX,
         renew_manifest_after: std::time::Duration::MAX,
         ..SledOptions::default()
     };
