@@ -35,14 +35,14 @@ struct Block {
 }
 
 /// The block that was decompressed last.
-struct Held {
+struct HeldBlock {
     decompressor: zstd::bulk::Decompressor<'static>,
     number: Option<usize>,
     bytes: Vec<u8>,
     is_damaged: bool,
 }
 
-impl Held {
+impl HeldBlock {
     fn new() -> io::Result<Self> {
         let decompressor = zstd::bulk::Decompressor::new()?;
         let bytes = Vec::with_capacity(BLOCK_BYTES);
@@ -70,7 +70,7 @@ struct CompressedFile {
     header: [u8; SEGMENT_HEADER],
     blocks: Vec<Block>,
     end: u64,
-    held: Mutex<Held>,
+    held: Mutex<HeldBlock>,
 }
 
 /// Opens a segment for reading, compressed or not.
@@ -85,7 +85,7 @@ pub(crate) fn open(files: &dyn Files, path: &Path) -> io::Result<Box<dyn StoreFi
         Some(found) => found,
         None => walk(file.as_ref(), length)?,
     };
-    Ok(Box::new(CompressedFile { file, header, blocks, end, held: Mutex::new(Held::new()?) }))
+    Ok(Box::new(CompressedFile { file, header, blocks, end, held: Mutex::new(HeldBlock::new()?) }))
 }
 
 /// Whether a segment is compressed.
@@ -144,7 +144,7 @@ fn table(file: &dyn StoreFile, length: u64) -> io::Result<Option<(Vec<Block>, u6
 
 /// The blocks that follow one another from the first on: as many as are whole, where the table is damaged.
 fn walk(file: &dyn StoreFile, length: u64) -> io::Result<(Vec<Block>, u64)> {
-    let (mut blocks, mut held) = (Vec::new(), Held::new()?);
+    let (mut blocks, mut held) = (Vec::new(), HeldBlock::new()?);
     let mut end = SEGMENT_HEADER as u64;
     let mut offset = end;
     while let Some(front) = read(file, offset, FRONT_BYTES)? {
@@ -189,7 +189,7 @@ impl CompressedFile {
     }
 
     /// Brings a block into `held`.
-    fn hold(&self, number: usize, held: &mut Held) -> io::Result<()> {
+    fn hold(&self, number: usize, held: &mut HeldBlock) -> io::Result<()> {
         if held.number == Some(number) {
             return Ok(());
         }
