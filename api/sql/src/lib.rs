@@ -8,7 +8,7 @@
 //! [`SqlQuery`] (`query`) is where to begin: it opens a database in memory for one query, registers the tables, and steps
 //! through the answer. [`SqlTable`] (`table`) is what a program implements, by columns (`column`). `scan_plan` says how a
 //! table is to be read, `virtual_table` hands that on to SQLite and is the one file with `unsafe` in it. `permit` refuses
-//! whatever is no reading, `functions` replaces functions of SQLite whose time is not bounded, `limits` and `error` are
+//! whatever is no reading, `functions` replaces functions of SQLite whose time is not bounded, `quantiles` adds aggregates, `limits` and `error` are
 //! what their names say.
 
 mod column;
@@ -16,6 +16,7 @@ mod error;
 mod functions;
 mod limits;
 mod permit;
+mod quantiles;
 mod query;
 mod scan_plan;
 mod table;

@@ -14,6 +14,7 @@ use crate::error::{NotAllowed, SqlError, SqlPlace, UnknownKind};
 use crate::functions::{self, SqlFunction};
 use crate::limits::{BoundReached, SqlLimits};
 use crate::permit::{Permit, changing_verb};
+use crate::quantiles;
 use crate::table::{SqlTable, TableReads};
 use crate::virtual_table::{self, QueryTables};
 
@@ -85,6 +86,7 @@ impl SqlQuery<'_> {
             virtual_table::register(&connection, table, Arc::clone(&shared))?;
         }
         functions::register(&connection, self.functions)?;
+        quantiles::register(&connection)?;
         let judge = permit.clone();
         connection.authorizer(Some(move |context: rusqlite::hooks::AuthContext<'_>| judge.judge(context)))?;
         let is_over = Arc::clone(&self.is_over);

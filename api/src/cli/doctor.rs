@@ -22,6 +22,7 @@ use super::context::{CommandContext, items};
 use super::pipeline::definition_of;
 use super::pipeline_source::named;
 use super::serve::save_listener;
+use super::upgrade_check;
 use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
@@ -34,7 +35,7 @@ const MISSING: u8 = 1;
 /// What one look gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Health {
+pub(super) enum Health {
     Good,
     /// Worth knowing; nothing is missing.
     Notable,
@@ -45,10 +46,10 @@ enum Health {
 }
 
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     what: String,
-    health: Health,
-    found: String,
+    pub(super) health: Health,
+    pub(super) found: String,
     hint: Option<String>,
     /// What is printed in place of a long `found`, but with `--settings`.
     #[serde(skip)]
@@ -56,11 +57,11 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(what: &str, health: Health, found: impl Into<String>) -> Self {
+    pub(super) fn new(what: &str, health: Health, found: impl Into<String>) -> Self {
         Self { what: what.to_owned(), health, found: found.into(), hint: None, brief: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -85,6 +86,9 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
     findings.extend(set_aside(context).await);
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
+    if args.upgrade {
+        findings.extend(upgrade_check::findings(context).await?);
+    }
     let is = |health: Health| findings.iter().any(|finding| finding.health == health);
     if context.json {
         context.out.json(&serde_json::json!({ "folder": place.layout.root(), "findings": findings }))?;

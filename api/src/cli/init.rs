@@ -72,7 +72,9 @@ fn next(pipeline: Option<&BuiltIn>, args: &InitArgs) -> Vec<String> {
     };
     let mut next = vec![format!("everfold pipeline test ./{}.yaml", pipeline.name)];
     if pipeline.name == "orch" {
-        next.push("mkdir -p ~/.orch && cp orch/projects.yaml ~/.orch/   # its settings, to be filled in".to_owned());
+        next.push(
+            "mkdir -p ~/.orch && cp orch/projects.yaml ~/.orch/   # its settings, to be filled in".to_owned(),
+        );
         next.push("everfold orch onboard --help   # sets up a project, and saves the pipeline".to_owned());
     }
     next

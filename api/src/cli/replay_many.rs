@@ -29,16 +29,17 @@ const PLACE_EVERY: u64 = 10_000;
 
 /// What came of all runs so far.
 #[derive(Default)]
-struct ReplayTotals {
-    runs: u64,
-    inputs: u64,
-    events: u64,
-    verdicts: u64,
+pub(super) struct ReplayTotals {
+    pub(super) runs: u64,
+    pub(super) inputs: u64,
+    pub(super) events: u64,
+    pub(super) verdicts: u64,
     /// Runs that would go otherwise.
-    otherwise: u64,
+    pub(super) otherwise: u64,
     /// Runs of which that could not be said.
-    failed: u64,
-    kept: Vec<Value>,
+    pub(super) failed: u64,
+    /// The first of both.
+    pub(super) kept: Vec<Value>,
 }
 
 impl ReplayTotals {
@@ -69,7 +70,7 @@ impl ReplayTotals {
         };
         if self.kept.len() < KEPT {
             let mut kept = kept;
-            for field in ["id", "short_id", "pipeline"] {
+            for field in ["id", "short_id", "pipeline", "status"] {
                 kept[field] = row[field].clone();
             }
             self.kept.push(kept);
@@ -123,7 +124,17 @@ impl ReplayRequest {
 /// Decides again what the runs that are asked for recorded.
 pub(super) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8, Fault> {
     let request = ReplayRequest::read(context, &args)?;
-    let (filter, mut cursor) = (args.filter, args.cursor);
+    let all = decide_all(context, &request, args.filter, args.cursor).await?;
+    answer(context, &all)
+}
+
+/// Decides again what runs recorded, from a place of the list on, and shows how far it is.
+pub(super) async fn decide_all(
+    context: &CommandContext,
+    request: &ReplayRequest,
+    filter: Option<String>,
+    mut cursor: Option<String>,
+) -> Result<ReplayTotals, Fault> {
     let bar = std::io::stderr().is_terminal().then(ProgressBar::new_spinner);
     let (mut all, mut place_at) = (ReplayTotals::default(), PLACE_EVERY);
     loop {
@@ -152,13 +163,15 @@ pub(super) async fn run(context: &CommandContext, args: ReplayArgs) -> Result<u8
         let Some(next) = &cursor else { break };
         if all.runs >= place_at {
             place_at += PLACE_EVERY;
-            note(format!("{} decided again; --cursor {next} goes on here", count(all.runs, "run")));
+            let program = &context.program;
+            let done = count(all.runs, "run");
+            note(format!("{done} decided again; {program} replay --all --cursor {next} goes on here"));
         }
     }
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    answer(context, &all)
+    Ok(all)
 }
 
 fn answer(context: &CommandContext, all: &ReplayTotals) -> Result<u8, Fault> {

@@ -38,6 +38,7 @@ mod inbox;
 mod layers;
 mod limited_runs;
 mod limits;
+mod lineage;
 mod list_fields;
 mod list_scan;
 mod live;

@@ -238,6 +238,7 @@ fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
         started_after,
         parent: None,
         top: None,
+        origin: None,
         step: params.step.clone(),
         awaiting: params.awaiting.clone(),
         search: None,

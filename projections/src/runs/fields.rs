@@ -77,7 +77,7 @@ pub const RUN_FIELDS: RowFields = RowFields {
         scanned("parent.short_id", Text),
         scanned("parent.step", Text),
         indexed("parent.top", Text, "`==`, `in`"),
-        scanned("origin.run", Text),
+        indexed("origin.run", Text, "`==`, `in`"),
         scanned("origin.version", Whole),
         scanned("origin.how", Word(|| vec!["fork", "retry", "restart", "handover"])),
         scanned("version", Whole),

@@ -27,6 +27,7 @@ const PIPELINE: u8 = b'p';
 const LABEL: u8 = b'l';
 const PARENT: u8 = b'o';
 const TOP: u8 = b't';
+const ORIGIN: u8 = b'f';
 const STEP: u8 = b'a';
 const STAGE: u8 = b'c';
 const ROLE: u8 = b'r';
@@ -99,6 +100,9 @@ pub(super) fn update(terms: &mut TermChanges, number: u32, row: RowTerms<'_>) {
         if let Some(parent) = &fixed.parent {
             terms.add(PARENT, &digits(parent.run), number);
             terms.add(TOP, &digits(parent.top), number);
+        }
+        if let Some(origin) = &fixed.origin {
+            terms.add(ORIGIN, &digits(origin.run), number);
         }
     }
     if old.status != Some(shown.status) {
@@ -292,6 +296,11 @@ pub(super) fn label_is(key: &str, value: Option<&String>) -> Predicate {
 
 pub(super) fn parent_is(parent: RunId) -> Predicate {
     Predicate::Term(term(PARENT, &digits(parent)))
+}
+
+/// Those that began with its history.
+pub(super) fn origin_is(origin: RunId) -> Predicate {
+    Predicate::Term(term(ORIGIN, &digits(origin)))
 }
 
 /// Those below it, at whatever depth.

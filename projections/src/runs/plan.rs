@@ -112,6 +112,7 @@ impl Planner<'_> {
             ["labels", key] => Some(index_terms::label_is(key, Some(&value.as_str()?.to_owned()))),
             ["search", name] => index_terms::search_is(name, value),
             ["parent", "run"] => Some(index_terms::parent_is(run(value)?)),
+            ["origin", "run"] => Some(index_terms::origin_is(run(value)?)),
             ["parent", "top"] => Some(index_terms::top_is(run(value)?)),
             _scanned => None,
         };

@@ -38,6 +38,8 @@ pub struct RunFilter {
     pub parent: Option<RunId>,
     /// Below this run, at whatever depth: it is the topmost run above them.
     pub top: Option<RunId>,
+    /// It began with the history of this run.
+    pub origin: Option<RunId>,
     /// This step is active, or awaits a person.
     pub step: Option<String>,
     /// It awaits a person with this role.
@@ -104,6 +106,7 @@ impl RunFilter {
         all.extend(self.search.iter().map(|name| index_terms::search_has(name)));
         all.extend(self.parent.map(index_terms::parent_is));
         all.extend(self.top.map(index_terms::top_is));
+        all.extend(self.origin.map(index_terms::origin_is));
         all.extend(self.step.iter().map(|step| index_terms::step_is(step)));
         all.extend(self.awaiting.iter().map(|role| index_terms::role_may(role)));
         for word in &self.words {
@@ -135,6 +138,7 @@ impl RunFilter {
             && self.search.as_ref().is_none_or(|name| shown.search.contains_key(name))
             && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
             && self.top.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.top == run))
+            && self.origin.is_none_or(|run| row.origin.as_ref().is_some_and(|origin| origin.run == run))
             && self.started_after.is_none_or(|after| row.started_at > after)
             && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
             && self.awaiting.as_ref().is_none_or(|role| {

@@ -169,7 +169,7 @@ struct Refusal {
 #[derive(Default)]
 struct Forks {
     runs: Vec<Relative>,
-    /// Older runs of the pipeline were not looked through.
+    /// There are more.
     is_cut: bool,
 }
 
@@ -236,17 +236,12 @@ async fn one(visit: &Visit, run: &str) -> Result<Relative, Problem> {
     visit.rest.get(&path).await
 }
 
-/// The runs that were forked, restarted or retried from this one, among the newest of its pipeline since it began.
+/// The runs that were forked, restarted or retried from this one, the newest first.
 async fn forks(visit: &Visit, me: &Relative) -> Result<Forks, Problem> {
-    let path = format!(
-        "/runs?pipeline={}&started_after={}&limit={RUNS_MAX}",
-        encoded(&me.pipeline),
-        encoded(&me.started_at)
-    );
+    let filter = format!("origin.run == '{}'", me.id);
+    let path = format!("/runs?filter={}&limit={RUNS_MAX}", encoded(&filter));
     let list: RelativeList = visit.rest.get(&visit.at_moment(&path)).await?;
-    let is_copy = |run: &Relative| run.origin.as_ref().is_some_and(|origin| origin.run == me.id);
-    let is_cut = list.next_cursor.is_some();
-    Ok(Forks { runs: list.items.into_iter().filter(is_copy).collect(), is_cut })
+    Ok(Forks { runs: list.items, is_cut: list.next_cursor.is_some() })
 }
 
 /// The runs of a family, each behind its parent. What hangs on nothing that was read hangs on the top.

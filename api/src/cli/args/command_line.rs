@@ -13,8 +13,8 @@ use super::orch::{OrchArgs, OrchVerb};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, InsightsArgs, LogsArgs, ProjectionsArgs,
-    ReplayArgs, RunRef, RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
+    AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, InsightsArgs, LineageArgs, LogsArgs,
+    ProjectionsArgs, ReplayArgs, RunRef, RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
@@ -107,6 +107,8 @@ pub(crate) enum Verb {
     State(StateArgs),
     /// What changed between two moments of a run, or two runs
     Diff(DiffArgs),
+    /// The runs that went on from a run's history, as a tree
+    Lineage(LineageArgs),
     /// When an expression was true first: in a run, or among runs
     Bisect(BisectArgs),
     /// Decisions of all runs; a new policy over recorded verdicts

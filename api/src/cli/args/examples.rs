@@ -230,6 +230,13 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "lineage",
+        &[
+            ("everfold lineage @", "where the newest run comes from, and what went on from it"),
+            ("everfold lineage 3b2cabce --at yesterday", "as it was then"),
+        ],
+    ),
+    (
         "why",
         &[
             ("everfold why @", "why the newest run is where it is, also where other runs hold it up"),
@@ -359,6 +366,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold doctor", "1 where something is missing"),
             ("everfold doctor --settings", "every key of everfold.toml"),
+            ("everfold doctor --upgrade", "before a new version goes on with a copy of the folder"),
         ],
     ),
     (

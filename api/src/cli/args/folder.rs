@@ -87,6 +87,9 @@ pub(crate) struct DoctorArgs {
     /// Print every key of everfold.toml with its default, too
     #[arg(long)]
     pub(crate) settings: bool,
+    /// Decide again all that every run recorded: whether this version would decide otherwise than the one before
+    #[arg(long)]
+    pub(crate) upgrade: bool,
 }
 
 #[derive(Debug, Args)]

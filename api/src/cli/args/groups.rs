@@ -14,7 +14,7 @@ pub(super) const GROUPS: &[(&str, &[&str])] = &[
     ),
     ("Decide", &["inbox", "approve", "reject", "changes", "answer", "unblock", "recheck"]),
     ("Steer", &["pause", "interrupt", "cancel", "signal", "breakpoints", "budget", "limits"]),
-    ("Time", &["state", "diff", "bisect", "fork", "replay", "audit"]),
+    ("Time", &["state", "diff", "bisect", "fork", "lineage", "replay", "audit"]),
     ("Pipelines", &["pipeline", "schedule", "hook", "hooks"]),
     ("Serve", &["serve", "mcp", "token", "context", "workers", "notices"]),
     (

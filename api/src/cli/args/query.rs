@@ -197,6 +197,16 @@ pub(crate) struct WhyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LineageArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct BisectArgs {
     /// The run; with --runs the expression
     #[arg(value_name = "RUN", value_parser = name())]

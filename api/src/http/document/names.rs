@@ -7,7 +7,7 @@ use axum::http::Method;
 
 /// Every operation: its method, its path, its name.
 #[rustfmt::skip]
-const NAMES: [(&str, &str, &str); 118] = [
+const NAMES: [(&str, &str, &str); 119] = [
     ("GET", "/api/v1/runs", "listRuns"),
     ("POST", "/api/v1/runs", "startRun"),
     ("POST", "/api/v1/runs:bulk", "orderRuns"),
@@ -42,6 +42,7 @@ const NAMES: [(&str, &str, &str); 118] = [
     ("GET", "/api/v1/runs/{run}/state", "getRunState"),
     ("GET", "/api/v1/runs/{run}/diff", "compareRun"),
     ("GET", "/api/v1/runs/{run}/diff/{other}", "compareRuns"),
+    ("GET", "/api/v1/runs/{run}/lineage", "getLineage"),
     ("GET", "/api/v1/runs/{run}/why", "explainRun"),
     ("GET", "/api/v1/why", "explainFolder"),
     ("GET", "/api/v1/query", "describeTables"),

@@ -94,11 +94,19 @@ impl RunState {
         matches!(self.facts.outcome, Some(RunOutcome::Failed { .. }))
     }
 
+    /// Whether an item waits for a person to decide on it; one that is to be tried again counts as blocked, too, until
+    /// there is a place for it.
+    fn has_blocked_item(&self, at: usize) -> bool {
+        let items = Key { step: at, item: Some(0) }..=Key { step: at, item: Some(u32::MAX) };
+        let mut stages = self.facts.blocked.range(items).filter_map(|key| Some(&self.unit_at(*key)?.stage));
+        stages.any(|stage| matches!(stage, Stage::Blocked(_)))
+    }
+
     fn working_status(&self, at: usize, step: &StepState) -> StepStatus {
         if let Some(items) = &step.items {
             let is_standing = items.open > 0 && items.open == items.blocked + items.asking;
             return match is_standing {
-                true if items.blocked > 0 => StepStatus::Blocked,
+                true if self.has_blocked_item(at) => StepStatus::Blocked,
                 true => StepStatus::Waiting,
                 false => StepStatus::Running,
             };

@@ -36,6 +36,13 @@ pub(super) fn of_unit(explainer: &Explainer<'_>, key: Key) -> Option<CauseNode> 
                 format!("{} ended{}, and the engine decides what follows", attempt(&id), how(*ending));
             CauseNode::new(CauseKind::Engine, subject(&id), sentence)
         }
+        Stage::Unblocked(_) if state.facts.blocked.contains(&key) => {
+            let items = state.facts.steps[key.step].items.as_ref();
+            let at_once = items.and_then(|items| items.max_in_flight);
+            let at_once = at_once.map(|max| format!(", {max} at once")).unwrap_or_default();
+            let sentence = format!("{path} is tried again when another item has ended{at_once}");
+            CauseNode::new(CauseKind::Need, subject(&id), sentence)
+        }
         Stage::Unblocked(_) => {
             let sentence = format!("a person decided on {path}, and the engine does what follows");
             CauseNode::new(CauseKind::Engine, subject(&id), sentence)

@@ -1,12 +1,14 @@
 //! Items of a step, rule by rule: each is worked on, asked about, cancelled and tried again by itself (L24, L29).
 
 use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::id::StepId;
 use everfold_base::time::Timestamp;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
 use everfold_core::event::{RunEvent, StepCancelRequested, TimerKind, UnblockDecision};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus, StepStatus};
+use everfold_core::why::of_step;
 use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
@@ -209,6 +211,12 @@ fn l24_an_item_that_is_tried_again_waits_for_a_place_and_goes_before_those_that_
     assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"], "two may be");
     assert!(world.by("ada", again()).is_err(), "it is not blocked any more");
     assert!(world.state.awaited().is_empty());
+    let causes = of_step(&world.state, &world.trail, &StepId::new("each")).expect("a step");
+    let sentences: Vec<_> = causes.iter().map(|cause| cause.sentence.as_str()).collect();
+    assert!(
+        sentences.contains(&"each.0 is tried again when another item has ended, 2 at once"),
+        "{sentences:?}"
+    );
     world.succeed("each.1/1/1", json!(1));
     assert_eq!(attempts(&world), ["each.0/1/2", "each.2/1/1"]);
     for id in ["each.0/1/2", "each.2/1/1", "each.3/1/1", "each.4/1/1"] {
