@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::disk_reserve;
 use super::error::{Damage, OpenError, ReadError};
@@ -44,8 +45,25 @@ pub(crate) struct OpenedFolder {
     pub(crate) report: OpenReport,
 }
 
+/// How often it is looked again, 20 ms apart, whether this process has let go of the folder itself: a program that it is
+/// just starting holds its locked files until it has become that program.
+const OWN_PATIENCE: u32 = 50;
+
 /// Opens a folder, or makes a new store in an empty one.
 pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenError> {
+    let mut patience = OWN_PATIENCE;
+    loop {
+        match open_once(folder, options) {
+            Err(OpenError::InUse { pid }) if pid == std::process::id() && patience > 0 => {
+                patience -= 1;
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}
+
+fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenError> {
     let files = options.files.as_ref();
     if !folder.exists() {
         files.create_folder(folder).map_err(OpenError::at(folder))?;
