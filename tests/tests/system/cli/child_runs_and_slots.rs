@@ -305,6 +305,55 @@ fn l25_a_child_that_nobody_waits_for_goes_on_behind_the_command() {
     scratch.await_status(&child, "succeeded");
 }
 
+/// Where a run comes from and what went on from it, from any of them, and as it was before.
+#[test]
+fn a_lineage_is_the_tree_of_runs_that_went_on_from_one_another() {
+    let scratch = Scratch::new();
+    scratch
+        .write("p.yaml", "name: p\nsteps:\n  - { id: a, command: 'true' }\n  - { id: b, command: 'true' }\n");
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    let first = scratch.short("@");
+    assert!(scratch.run(&["lineage", &first]).err.contains("no run went on from it"));
+    let before = scratch.run(&["show", "@", "--json"]).json()["updated_at"].as_str().unwrap().to_owned();
+    assert_eq!(scratch.run(&["fork", &first, "--at", "2"]).code, 0);
+    let fork = scratch.short("@");
+    assert_eq!(scratch.run(&["restart", &fork, "--from", "b"]).code, 0);
+    let again = scratch.short("@");
+    assert_eq!(scratch.run(&["fork", &first, "--at", "3"]).code, 0);
+    let other = scratch.short("@");
+    for asked in [&first, &fork, &again, &other] {
+        let shown = scratch.run(&["lineage", asked]);
+        assert_eq!(shown.code, 0, "{shown:?}");
+        let lines: Vec<&str> = shown.out.lines().collect();
+        let begins: Vec<&str> =
+            lines.iter().map(|line| line.split("  succeeded").next().unwrap().trim_end()).collect();
+        let restarted = scratch.run(&["show", &again, "--json"]).json()["origin"]["version"].to_string();
+        assert_eq!(
+            begins,
+            [
+                first.clone(),
+                format!("├─ {fork}  fork at 2"),
+                format!("│  └─ {again}  restart at {restarted}"),
+                format!("└─ {other}  fork at 3"),
+            ],
+            "{shown:?}"
+        );
+        let marked: Vec<&&str> = lines.iter().filter(|line| line.ends_with("← this run")).collect();
+        assert!(marked.len() == 1 && marked[0].contains(asked.as_str()), "{shown:?}");
+    }
+    let past = scratch.run(&["lineage", &first, "--at", &before, "--json"]).json();
+    assert_eq!(past["items"].as_array().unwrap().len(), 1, "{past}");
+    // The runs that went on from one are found by an index.
+    let id = scratch.run(&["show", &first, "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let listed = scratch.run(&["runs", "--filter", &format!("origin.run == '{id}'"), "--json"]).json();
+    let found: Vec<&str> =
+        listed["items"].as_array().unwrap().iter().map(|run| run["short_id"].as_str().unwrap()).collect();
+    assert_eq!(found, [other.as_str(), fork.as_str()], "{listed}");
+    assert_eq!(listed["filter"]["by_index"], serde_json::json!(["origin.run"]), "{listed}");
+    let upgrade = scratch.run(&["doctor", "--upgrade"]);
+    assert!(upgrade.out.contains("4 runs decided again, all as recorded"), "{upgrade:?}");
+}
+
 #[test]
 fn a_fork_goes_on_until_a_step_and_pauses_before_it() {
     let scratch = Scratch::new();
