@@ -74,7 +74,7 @@ impl SledStore {
         if !manifest.adopted {
             gate.set_not_adopted(Some(not_adopted()));
         }
-        let owner = manifest.owner();
+        let (owner, is_adopted) = (manifest.owner(), manifest.adopted);
         let segments = survey.segment_list();
         let position = survey.tail.position();
         let files = options.files.clone();
@@ -109,12 +109,11 @@ impl SledStore {
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| {
             std::thread::Builder::new().name(name.into()).spawn(body).map_err(threads_failed)
         };
-        let others = vec![
+        let mut others = vec![
             spawn("everfold-prepare", {
                 let preparer = preparer.clone();
                 Box::new(move || preparer.run())
             })?,
-            spawn("everfold-compress", Box::new(move || compressor.run()))?,
             spawn("everfold-keep", {
                 let core = core.clone();
                 Box::new(move || Checkpointer { core: &core, requests: &core.checkpoints }.run())
@@ -124,6 +123,10 @@ impl SledStore {
                 Box::new(move || index_writer::run(&core))
             })?,
         ];
+        // A copy that does not act yet stays as it is.
+        if is_adopted {
+            others.push(spawn("everfold-compress", Box::new(move || compressor.run()))?);
+        }
         let writer = spawn("everfold-write", Box::new(move || committer.run(commands)))?;
         let running = StoreThreads { writer, others, preparer };
         let running = Arc::new(Mutex::new(Some(running)));

@@ -14,6 +14,7 @@ use super::compressed::{BLOCK_BYTES, CompressedBytes};
 use super::format::SEGMENT_HEADER;
 use super::reader::GroupWalk;
 use super::segment::{Segment, Segments};
+use crate::disk_reserve;
 use crate::error::ReadError;
 use crate::files::{FileAccess, Files, StoreFile};
 use crate::lock::{FolderLock, OwnershipLost};
@@ -77,6 +78,10 @@ impl SegmentCompressor {
             || compressed::is_compressed(self.files.as_ref(), &segment.path)?
         {
             return Ok(());
+        }
+        if disk_reserve::left(&self.folder) < end + disk_reserve::MARGIN_BYTES {
+            // The rest is for what has begun.
+            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
         }
         self.refuse_damaged(segment)?;
         let path = self.folder.join(COMPRESSING_NAME);
