@@ -9,7 +9,7 @@ use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
 use super::target::Where;
 use super::{
-    audit, background, background_owner, bench, bisect, board, completions, contexts, control, demo, diff,
+    audit, background, background_owner, bench, bisect, board, completions, contexts, control, debug, demo, diff,
     doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
     projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats,
     store, threads, token, ui, version, watch, why, workers,
@@ -108,7 +108,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Budget(args) => acted(spend::budget(context, args).await?),
         Verb::Spend(args) => looked(spend::spend(context, args).await?),
         Verb::Orch(args) => looked(orch::run(context, args).await?),
-        Verb::Debug(args) => looked(control::debug(context, args).await?),
+        Verb::Debug(args) => looked(debug::run(context, args).await?),
         Verb::Hook(args) => acted(hooks::hook(context, args).await?),
         Verb::Hooks(args) => match args.verb {
             Some(verb) => acted(hooks::one(context, verb).await?),
