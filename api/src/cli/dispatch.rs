@@ -9,8 +9,8 @@ use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
 use super::target::Where;
 use super::{
-    audit, background, background_owner, bench, bisect, board, completions, contexts, control, debug, demo, diff,
-    doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
+    audit, background, background_owner, bench, bisect, board, completions, contexts, control, debug, demo,
+    diff, doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
     projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats,
     store, threads, token, ui, version, watch, why, workers,
 };

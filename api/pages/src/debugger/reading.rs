@@ -130,9 +130,12 @@ mod tests {
 
     #[test]
     fn an_event_is_read_as_the_pages_read_it() {
-        let failed = event(4, json!({ "type": "GateEvaluated", "gate": "tests", "verdict": "fail",
+        let failed = event(
+            4,
+            json!({ "type": "GateEvaluated", "gate": "tests", "verdict": "fail",
             "policy": "evidence.exit == 0", "evidence": { "exit": 1 },
-            "id": { "path": { "step": "build", "item": null }, "round": 1, "attempt": 1 } }));
+            "id": { "path": { "step": "build", "item": null }, "round": 1, "attempt": 1 } }),
+        );
         let nature = EventNature::of(&failed);
         assert!(nature.is_failure && nature.is_decision && nature.tone == "trouble");
         assert_eq!(nature.step.as_deref(), Some("build"));

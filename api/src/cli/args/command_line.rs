@@ -13,8 +13,8 @@ use super::orch::{OrchArgs, OrchVerb};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BisectArgs, BoardArgs, DebugArgs, DiffArgs, EventsArgs, InsightsArgs, LogsArgs, ProjectionsArgs,
-    ReplayArgs, RunRef, RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
+    AuditArgs, BisectArgs, BoardArgs, DebugArgs, DiffArgs, EventsArgs, InsightsArgs, LogsArgs,
+    ProjectionsArgs, ReplayArgs, RunRef, RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{

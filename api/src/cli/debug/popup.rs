@@ -16,7 +16,7 @@ const KEYS: [(&str, &str); 20] = [
     ("Home End", "the first version, the last one (it follows the run)"),
     ("s S", "the next event of the same step, the one before"),
     ("x X", "the next failure, the one before"),
-    ("g", "go to a version (12) or a time (-10m, 14:32)"),
+    ("g", "go to a version (12) or a time (-10m, yesterday 14:32)"),
     ("/", "search: words, verdict=fail, step=test, type!=TimerSet, round>2"),
     ("n N", "the next event that was searched for, the one before"),
     ("Tab", "the next pane; Shift Tab the one before"),

@@ -79,29 +79,63 @@ pub(super) struct StatePair {
 /// What came.
 #[derive(Debug, Clone)]
 pub(super) enum DebugAnswer {
-    Events { from: u64, limit: u64, items: Vec<Value> },
+    Events {
+        from: u64,
+        limit: u64,
+        items: Vec<Value>,
+    },
     State(StatePair),
-    Causes { version: u64, text: String },
+    Causes {
+        version: u64,
+        text: String,
+    },
     /// A record of the log that is followed.
-    LogRecord { attempt: LoggedAttempt, record: Value },
+    LogRecord {
+        attempt: LoggedAttempt,
+        record: Value,
+    },
     /// The log has no more lines; `fault` says why, where that is not its end.
-    LogEnd { attempt: LoggedAttempt, fault: Option<String> },
+    LogEnd {
+        attempt: LoggedAttempt,
+        fault: Option<String>,
+    },
     /// Where the event is; none: there is none up to `looked_to`.
-    Found { request: DebugRequest, version: Option<u64>, looked_to: u64, is_all: bool },
+    Found {
+        request: DebugRequest,
+        version: Option<u64>,
+        looked_to: u64,
+        is_all: bool,
+    },
     /// The version that was meant.
-    Meant { request: DebugRequest, version: u64 },
+    Meant {
+        request: DebugRequest,
+        version: u64,
+    },
     /// The breakpoints of the run as they are now.
-    Breakpoints { request: DebugRequest, steps: Vec<String> },
+    Breakpoints {
+        request: DebugRequest,
+        steps: Vec<String>,
+    },
     /// The run that was forked.
-    Forked { request: DebugRequest, short_id: String },
+    Forked {
+        request: DebugRequest,
+        short_id: String,
+    },
     /// The run recorded another event.
     Appended(Value),
     /// The run as it is now.
-    Now { last: u64, is_ended: bool, breakpoints: Vec<String> },
+    Now {
+        last: u64,
+        is_ended: bool,
+        breakpoints: Vec<String>,
+    },
     /// The run recorded its last event.
     Ended,
     /// The run cannot be followed at the moment; it is tried again.
     Unfollowed(String),
     /// A request was refused, or nobody answered.
-    Refused { request: DebugRequest, why: String },
+    Refused {
+        request: DebugRequest,
+        why: String,
+    },
 }

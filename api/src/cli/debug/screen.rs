@@ -21,14 +21,16 @@ use crate::text::cut;
 /// Columns from which an event's line has its time, and those of a whole line.
 const WITH_TIME: usize = 46;
 const WHOLE: usize = 72;
+/// Columns from which the head has the day, and those that a name needs to be of use there.
+const WITH_DATE: usize = 90;
+const NAME_MIN: usize = 8;
 
 /// Draws the model.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &DebugModel, theme: DebugTheme) {
     if is_too_small(model) {
         let (width, height) = (model.size.width, model.size.height);
-        let text = format!(
-            "The terminal is {width}x{height}; the debugger needs {WIDTH_MIN}x{HEIGHT_MIN}. q ends."
-        );
+        let text =
+            format!("The terminal is {width}x{height}; the debugger needs {WIDTH_MIN}x{HEIGHT_MIN}. q ends.");
         let lines: Vec<Line<'_>> =
             textwrap::wrap(&text, usize::from(width.max(1))).into_iter().map(Line::from).collect();
         frame.render_widget(Paragraph::new(lines), frame.area());
@@ -58,13 +60,15 @@ fn head(model: &DebugModel, area: Rect, theme: DebugTheme) -> Line<'static> {
     let run = &model.run;
     let status = model.status().unwrap_or_else(|| "…".to_owned());
     let at = model.event().map(|event| event.at.clone()).unwrap_or_default();
-    let at = at.get(..23).map_or(at.clone(), |at| at.replace('T', " "));
+    let from = if usize::from(area.width) < WITH_DATE { 11 } else { 0 };
+    let at = at.get(from..23).map_or(at.clone(), |at| at.replace('T', " "));
     let follows = if model.is_following && !run.is_ended { "  following" } else { "" };
     let version = format!("version {} of {}", model.version, run.last);
     let title = run.title.as_ref().map(|title| format!("  {title}")).unwrap_or_default();
     let fixed = run.short_id.len() + status.len() + version.len() + at.len() + follows.len() + 6;
     let left = usize::from(area.width).saturating_sub(fixed);
-    let named = cut(&format!("{title}  {}", run.pipeline), left);
+    let named =
+        if left < NAME_MIN { String::new() } else { cut(&format!("{title}  {}", run.pipeline), left) };
     Line::from(vec![
         Span::styled(run.short_id.clone(), theme.bold()),
         Span::raw(named),
@@ -154,8 +158,8 @@ fn state(frame: &mut Frame<'_>, model: &DebugModel, area: Rect, theme: DebugThem
     let first = tree.cursor.saturating_sub(height / 2).min(tree.rows.len().saturating_sub(height));
     let has_focus = model.focus == DebugPane::State;
     let rows = tree.rows.iter().enumerate().skip(first).take(height);
-    let lines: Vec<Line<'_>> =
-        rows.map(|(at, row)| {
+    let lines: Vec<Line<'_>> = rows
+        .map(|(at, row)| {
             let text = cut(&row_text(row), usize::from(inner.width));
             let style = theme.value(row.mark);
             if at == tree.cursor {
@@ -239,13 +243,13 @@ fn foot(frame: &mut Frame<'_>, model: &DebugModel, area: Rect, theme: DebugTheme
 fn keys_line(model: &DebugModel) -> &'static str {
     match model.focus {
         DebugPane::Events => {
-            "←→ event  ⇧←→ decision  s step  x failure  / search  g go to  w e l beside  Tab pane  c change  b break  f fork  ? keys  q end"
+            "? keys  q end  ←→ event  ⇧←→ decision  s step  x failure  / search  g go to  w e l beside  Tab pane  c change  b break  f fork"
         }
         DebugPane::State => {
-            "↑↓ row  Enter fold  c change  ←→ event  Tab pane  w why  e event  l log  b break  f fork  ? keys  q end"
+            "? keys  q end  ↑↓ row  Enter fold  c change  ←→ event  Tab pane  w why  e event  l log  b break  f fork"
         }
         DebugPane::Side => {
-            "↑↓ scroll  w why  e event  l log  ←→ event  Tab pane  b break  f fork  ? keys  q end"
+            "? keys  q end  ↑↓ scroll  w why  e event  l log  ←→ event  Tab pane  b break  f fork"
         }
     }
 }

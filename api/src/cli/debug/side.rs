@@ -56,9 +56,8 @@ impl Lines {
         }
         let indent: String = text.chars().take_while(|c| *c == ' ').take(self.width / 2).collect();
         let below = format!("{indent}  ");
-        let options = Options::new(self.width)
-            .subsequent_indent(&below)
-            .word_splitter(WordSplitter::NoHyphenation);
+        let options =
+            Options::new(self.width).subsequent_indent(&below).word_splitter(WordSplitter::NoHyphenation);
         let wrapped = textwrap::wrap(&text, options).into_iter();
         self.lines.extend(wrapped.map(|line| SideLine { text: line.into_owned(), tone }));
     }
@@ -99,7 +98,8 @@ fn event(model: &DebugModel, lines: &mut Lines) {
 
 fn log(model: &DebugModel, lines: &mut Lines) {
     let Some(attempt) = model.attempt() else {
-        return lines.push(SideTone::Aside, "this event is of no attempt: s goes to the next event of a step");
+        return lines
+            .push(SideTone::Aside, "this event is of no attempt: s goes to the next event of a step");
     };
     if model.log.attempt.as_ref() != Some(&attempt) {
         return lines.push(SideTone::Aside, "…");

@@ -17,9 +17,8 @@ const LAST: u64 = 12;
 
 /// The events of a small run: a step that failed once.
 fn event(version: u64) -> Value {
-    let id = |attempt: u64| {
-        json!({ "path": { "step": "build", "item": null }, "round": 1, "attempt": attempt })
-    };
+    let id =
+        |attempt: u64| json!({ "path": { "step": "build", "item": null }, "round": 1, "attempt": attempt });
     let (what, input) = match version {
         1 => (json!({ "type": "RunAdmitted" }), 1),
         2 => (json!({ "type": "StepScheduled", "id": id(1), "work": "gates" }), 1),

@@ -2,7 +2,7 @@
 //!
 //! What changed stands open, everything else is folded, until somebody opens or closes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -72,6 +72,8 @@ pub(super) struct TreeRow {
     pub(super) text: String,
     pub(super) mark: ValueMark,
     pub(super) fold: RowFold,
+    /// The value itself changed, neither only something below it nor all of what it stands in.
+    pub(super) is_change: bool,
 }
 
 /// The tree, with what was opened and closed by hand.
@@ -88,7 +90,7 @@ impl StateTree {
     pub(super) fn show(&mut self, pair: StatePair) {
         self.pair = Some(pair);
         self.build(None);
-        if let Some(first) = self.rows.iter().position(is_change) {
+        if let Some(first) = self.rows.iter().position(|row| row.is_change) {
             self.cursor = first;
         }
     }
@@ -105,7 +107,7 @@ impl StateTree {
 
     /// How many values changed.
     pub(super) fn changes(&self) -> usize {
-        self.rows.iter().filter(|row| is_change(row)).count()
+        self.rows.iter().filter(|row| row.is_change).count()
     }
 
     /// Opens or closes the chosen row.
@@ -127,7 +129,7 @@ impl StateTree {
         self.folds.retain(|_, is_open| *is_open);
         let path = self.rows.get(self.cursor).map(|row| row.path.clone());
         self.build(path);
-        let changes: Vec<usize> = (0..self.rows.len()).filter(|at| is_change(&self.rows[*at])).collect();
+        let changes: Vec<usize> = (0..self.rows.len()).filter(|at| self.rows[*at].is_change).collect();
         let next = match is_forward {
             true => changes.iter().find(|at| **at > self.cursor).or(changes.first()),
             false => changes.iter().rev().find(|at| **at < self.cursor).or(changes.last()),
@@ -139,9 +141,9 @@ impl StateTree {
     fn build(&mut self, chosen: Option<String>) {
         let chosen = chosen.or_else(|| self.rows.get(self.cursor).map(|row| row.path.clone()));
         let Some(pair) = &self.pair else { return };
-        let mut rows = Rows { rows: Vec::new(), left_out: 0, folds: &self.folds };
+        let mut rows = Rows { rows: Vec::new(), left_out: 0, is_within: false, folds: &self.folds };
         rows.children("", 0, Some(&pair.before), Some(&pair.after));
-        let Rows { mut rows, left_out, folds: _ } = rows;
+        let Rows { mut rows, left_out, .. } = rows;
         if left_out > 0 {
             let text = format!("{left_out} more rows");
             rows.push(TreeRow {
@@ -151,6 +153,7 @@ impl StateTree {
                 text,
                 mark: ValueMark::Same,
                 fold: RowFold::Leaf,
+                is_change: false,
             });
         }
         self.rows = rows;
@@ -159,14 +162,11 @@ impl StateTree {
     }
 }
 
-/// Whether the value itself changed, not something below it.
-fn is_change(row: &TreeRow) -> bool {
-    row.mark != ValueMark::Same && (row.fold == RowFold::Leaf || row.mark != ValueMark::Changed)
-}
-
 struct Rows<'a> {
     rows: Vec<TreeRow>,
     left_out: usize,
+    /// What stands around is new or gone as a whole.
+    is_within: bool,
     folds: &'a BTreeMap<String, bool>,
 }
 
@@ -180,9 +180,41 @@ impl Rows<'_> {
             keys.retain(|key| !APART.contains(key));
             keys.sort_by_key(|key| FIELDS.iter().position(|field| field == key).unwrap_or(FIELDS.len()));
         }
+        let is_small = |key: &&str| {
+            let (old, new) = (there(old_by.get(key).copied()), there(new_by.get(key).copied()));
+            old == new && parts(new).is_empty() && text_lines(new).is_empty()
+        };
+        // Beside what changed the plain values that did not stand in one fold.
+        let (mut small, others): (Vec<&str>, Vec<&str>) = match before != after {
+            true => keys.iter().partition(|key| is_small(key)),
+            false => (Vec::new(), keys.clone()),
+        };
+        let fold = format!("{path}.=");
+        let is_folded = small.len() > 1 && self.folds.get(&fold) != Some(&true);
+        if small.len() < 2 {
+            small.clear();
+        } else {
+            keys = others;
+        }
         for key in keys {
             let below = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
             self.value(below, (key, depth), old_by.get(key).copied(), new_by.get(key).copied());
+        }
+        if small.is_empty() || self.rows.len() >= ROWS_MAX {
+            return;
+        }
+        self.rows.push(TreeRow {
+            path: fold,
+            depth,
+            key: format!("{} unchanged", small.len()),
+            text: plain(&small.join(", ")),
+            mark: ValueMark::Same,
+            fold: if is_folded { RowFold::Closed } else { RowFold::Open },
+            is_change: false,
+        });
+        for key in small.iter().filter(|_| !is_folded) {
+            let below = if path.is_empty() { (*key).to_owned() } else { format!("{path}.{key}") };
+            self.value(below, (key, depth + 1), old_by.get(key).copied(), new_by.get(key).copied());
         }
     }
 
@@ -206,9 +238,13 @@ impl Rows<'_> {
             _both => ValueMark::Changed,
         };
         let has_parts = |value: Option<&Value>| value.is_some_and(|value| !parts(Some(value)).is_empty());
+        let is_alike = matches!(
+            (before, after),
+            (Some(Value::Array(_)), Some(Value::Array(_))) | (Some(Value::Object(_)), Some(Value::Object(_)))
+        );
         let is_branch = match mark {
             // A map that took the place of a text is told as one change.
-            ValueMark::Changed => has_parts(before) && has_parts(after),
+            ValueMark::Changed => is_alike,
             _one_side => has_parts(after.or(before)),
         };
         let texts: Vec<Vec<String>> = [before, after].into_iter().map(text_lines).collect();
@@ -227,9 +263,13 @@ impl Rows<'_> {
             (_, false) => short(after),
         };
         let is_open = fold == RowFold::Open;
-        self.rows.push(TreeRow { path: path.clone(), depth, key: plain(key), text, mark, fold });
+        let is_whole = matches!(mark, ValueMark::Added | ValueMark::Removed);
+        let is_change = !self.is_within && (is_whole || mark == ValueMark::Changed && !is_branch);
+        self.rows.push(TreeRow { path: path.clone(), depth, key: plain(key), text, mark, fold, is_change });
         if is_open && is_branch {
+            let around = std::mem::replace(&mut self.is_within, self.is_within || is_whole);
             self.children(&path, depth + 1, before, after);
+            self.is_within = around;
         } else if is_open {
             self.text(&path, depth + 1, mark, &texts);
         }
@@ -250,6 +290,7 @@ impl Rows<'_> {
                     text: line.clone(),
                     mark,
                     fold: RowFold::Leaf,
+                    is_change: false,
                 });
             }
         }
@@ -265,16 +306,22 @@ fn there(value: Option<&Value>) -> Option<&Value> {
     value.filter(|value| !value.is_null())
 }
 
-/// The parts of a map, or of a list: by `id` or `gate` where all have one, else by their place.
+/// The parts of a map, or of a list: by `id`, `gate` or `step` where each has one of its own, else by their place.
 fn parts(value: Option<&Value>) -> Vec<(String, &Value)> {
     match value {
         Some(Value::Object(fields)) => fields.iter().map(|(key, value)| (key.clone(), value)).collect(),
         Some(Value::Array(items)) => {
+            // What is gone from a list does not change those behind it, where they have names of their own.
             let named = |name: &str| -> Option<Vec<(String, &Value)>> {
-                items.iter().map(|item| Some((item.get(name)?.as_str()?.to_owned(), item))).collect()
+                let mut seen = BTreeSet::new();
+                let part = |item| -> Option<(String, _)> {
+                    let name = Value::get(item, name)?.as_str()?;
+                    seen.insert(name).then(|| (name.to_owned(), item))
+                };
+                items.iter().map(part).collect()
             };
             let numbered = || items.iter().enumerate().map(|(at, item)| (at.to_string(), item)).collect();
-            ["id", "gate"].into_iter().find_map(named).unwrap_or_else(numbered)
+            ["id", "gate", "step"].into_iter().find_map(named).unwrap_or_else(numbered)
         }
         _plain => Vec::new(),
     }
@@ -343,9 +390,8 @@ mod tests {
     }
 
     fn lines(tree: &StateTree) -> Vec<String> {
-        let line = |row: &TreeRow| {
-            format!("{}{}{}: {}", row.mark.sign(), " ".repeat(row.depth), row.key, row.text)
-        };
+        let line =
+            |row: &TreeRow| format!("{}{}{}: {}", row.mark.sign(), " ".repeat(row.depth), row.key, row.text);
         tree.rows.iter().map(line).collect()
     }
 
@@ -363,22 +409,40 @@ mod tests {
                 " status: \"running\"",
                 "~steps: 2 items",
                 "~ a: running",
-                "   gates: []",
-                "   id: \"a\"",
-                "   note: null",
                 "~  status: \"pending\" → \"running\"",
+                "   3 unchanged: gates, id, note",
                 "  b: pending",
                 "+output: 1 field",
                 "+ x: 1",
             ]
         );
-        assert_eq!((tree.changes(), tree.cursor), (3, 6));
+        assert_eq!((tree.changes(), tree.cursor), (2, 3));
         assert!(tree.go_to_change(true));
-        assert_eq!(tree.cursor, 8);
+        assert_eq!(tree.rows[tree.cursor].path, "output");
         tree.toggle();
-        assert_eq!(tree.rows.len(), 9, "output is folded");
-        assert!(tree.go_to_change(true) && tree.go_to_change(true));
+        assert_eq!(tree.rows.len(), 7, "output is folded");
+        assert!(tree.go_to_change(true));
         assert_eq!(tree.rows[tree.cursor].path, "steps.a.status", "from the last one to the first");
+    }
+
+    #[test]
+    fn what_is_gone_from_a_list_does_not_change_those_behind_it() {
+        let awaits = |steps: &[&str]| -> Value {
+            steps.iter().map(|step| json!({ "step": step, "kind": "timer" })).collect()
+        };
+        let tree =
+            tree(json!({ "awaits": awaits(&["a", "b", "c"]) }), json!({ "awaits": awaits(&["b", "c"]) }));
+        assert_eq!(
+            lines(&tree),
+            [
+                "~awaits: 2 items",
+                "  b: 2 fields",
+                "  c: 2 fields",
+                "− a: 2 fields",
+                "−  kind: \"timer\"",
+                "−  step: \"a\""
+            ]
+        );
     }
 
     #[test]
