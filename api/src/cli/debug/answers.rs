@@ -6,17 +6,18 @@ use crate::text::plain;
 
 /// Takes an answer in.
 pub(super) fn take(model: &mut DebugModel, answer: DebugAnswer) {
+    if !matches!(answer, DebugAnswer::Unfollowed(_) | DebugAnswer::Refused { .. }) {
+        is_there(model);
+    }
     match answer {
         DebugAnswer::Events { from, limit, items } => {
             model.answered(&DebugRequest::Events { from, limit });
             // A run that has no such events is not asked for them again and again.
             model.is_held |= items.is_empty();
-            is_there(model);
             model.window.add(items, model.version);
         }
         DebugAnswer::State(pair) => {
             model.answered(&DebugRequest::State { version: pair.version });
-            is_there(model);
             // One that was left meanwhile is shown nevertheless: who holds a key sees where it goes.
             model.tree.show(pair);
         }
@@ -55,15 +56,14 @@ pub(super) fn take(model: &mut DebugModel, answer: DebugAnswer) {
             model.say(NoticeTone::Said, text);
             model.run.breakpoints = steps;
         }
-        DebugAnswer::Forked { request, short_id } => {
+        DebugAnswer::Forked { request, short_id, command } => {
             model.answered(&request);
             let DebugRequest::Fork { version } = request else { return };
             let from = &model.run.short_id;
-            let text = format!("run {short_id} goes on from {from} at version {version}: debug {short_id}");
+            let text = format!("run {short_id} goes on from {from} at version {version}: {command}");
             model.say(NoticeTone::Said, text);
         }
         DebugAnswer::Appended(event) => {
-            is_there(model);
             let version = event["version"].as_u64().unwrap_or_default();
             newest(model, version);
             // An event beyond the part that is here would leave a gap that looks like none.
@@ -72,18 +72,18 @@ pub(super) fn take(model: &mut DebugModel, answer: DebugAnswer) {
             }
         }
         DebugAnswer::Now { last, is_ended, breakpoints } => {
-            is_there(model);
             (model.run.is_ended, model.run.breakpoints) = (is_ended, breakpoints);
             newest(model, last);
         }
         DebugAnswer::Ended => model.run.is_ended = true,
         DebugAnswer::Unfollowed(why) => model.say(NoticeTone::Away, format!("{why}; it is tried again")),
-        DebugAnswer::Refused { request, why } => refused(model, &request, &why),
+        DebugAnswer::Refused { request, why, is_away } => refused(model, &request, &why, is_away),
     }
 }
 
 /// Whoever did not answer does so again.
 fn is_there(model: &mut DebugModel) {
+    model.silence = 0;
     if model.notice.as_ref().is_some_and(|notice| notice.kind == NoticeTone::Away) {
         model.notice = None;
     }
@@ -126,13 +126,11 @@ fn meant(model: &mut DebugModel, version: u64) {
     model.go(version);
 }
 
-fn refused(model: &mut DebugModel, request: &DebugRequest, why: &str) {
+fn refused(model: &mut DebugModel, request: &DebugRequest, why: &str, is_away: bool) {
     let is_awaited = model.answered(request);
     match request {
-        DebugRequest::Events { .. } | DebugRequest::State { .. } => {
-            model.is_held = true;
-            model.say(NoticeTone::Away, why);
-        }
+        DebugRequest::Events { .. } | DebugRequest::State { .. } => away(model, why),
+        DebugRequest::Causes { .. } if is_away => away(model, why),
         // The rest of the pane says enough.
         DebugRequest::Causes { version } => {
             let lines = vec![format!("  it cannot be told: {}", plain(why))];
@@ -141,4 +139,10 @@ fn refused(model: &mut DebugModel, request: &DebugRequest, why: &str) {
         _by_key if is_awaited => model.say(NoticeTone::Failed, why),
         _not_awaited => {}
     }
+}
+
+/// What the screen needs cannot be had now.
+fn away(model: &mut DebugModel, why: &str) {
+    model.is_held = true;
+    model.say(NoticeTone::Away, format!("{why}; it is tried again"));
 }

@@ -5,6 +5,7 @@ use everfold_pages::EventSearch;
 
 use super::confirm::ForkQuestion;
 use super::layout::{PaneAreas, side_width};
+use super::log_view::LogView;
 use super::model::{DebugModel, DebugPane, DebugPrompt, NoticeTone, SideContent};
 use super::requests::{DebugRequest, EventGoal};
 use super::side::side_lines;
@@ -189,6 +190,10 @@ fn beside(model: &mut DebugModel, content: SideContent) {
     if model.side != content {
         (model.side, model.scroll) = (content, Default::default());
     }
+    // A log that broke off is asked for again.
+    if content == SideContent::Log && model.log.fault.is_some() {
+        model.log = LogView::default();
+    }
     model.focus = DebugPane::Side;
 }
 
@@ -217,7 +222,11 @@ fn scroll(model: &mut DebugModel, by: i64) {
 
 fn breakpoint(model: &mut DebugModel) -> Vec<DebugRequest> {
     match model.step().map(str::to_owned) {
-        Some(step) => model.ask(DebugRequest::Breakpoint { step }),
+        Some(step) => {
+            // That it is set is an event, too; the one whose step it is stays on the screen.
+            model.is_following = false;
+            model.ask(DebugRequest::Breakpoint { step })
+        }
         None => {
             model.say(NoticeTone::Said, "this event is of no step: a breakpoint stands before one");
             Vec::new()

@@ -37,6 +37,9 @@ const SEARCHED_MAX: u64 = 20_000;
 /// When a run is followed again that could not be.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// The exit code of what passes by itself, such as a server that is away.
+const AWAY: u8 = 7;
+
 type KeptStates = Rc<RefCell<LruCache<u64, Arc<Value>>>>;
 
 /// Everything that is under way.
@@ -72,7 +75,10 @@ impl<'a> DebugLoader<'a> {
         let answer = async move {
             match answered(context, &run, &states, &request).await {
                 Ok(answer) => answer,
-                Err(fault) => DebugAnswer::Refused { request, why: said(&fault) },
+                Err(fault) => {
+                    let is_away = fault.code.exit() == AWAY;
+                    DebugAnswer::Refused { request, why: said(&fault), is_away }
+                }
             }
         };
         self.asked.push(Box::pin(answer));
@@ -160,7 +166,8 @@ async fn answered(
             background_owner::reach(context).await?;
             let body = ForkBody { version: Some(*version), detach: true, ..ForkBody::default() };
             let view: RunView = context.client.post(&format!("{path}/fork"), &body).await?;
-            DebugAnswer::Forked { request: request.clone(), short_id: view.short_id }
+            let command = format!("{} debug {}", context.program, view.short_id);
+            DebugAnswer::Forked { request: request.clone(), short_id: view.short_id, command }
         }
         DebugRequest::Log(_) => return Err(Fault::new(Code::Internal, "a log is followed, not asked for")),
     })

@@ -131,6 +131,8 @@ pub(super) struct DebugModel {
     pub(super) size: Size,
     /// Asked and not answered.
     pub(super) asked: Vec<DebugRequest>,
+    /// How often the clock struck since something came, while an answer is awaited.
+    pub(super) silence: u32,
     /// Something the screen needs was refused: it is not asked for again at once.
     pub(super) is_held: bool,
     pub(super) is_over: bool,
@@ -155,6 +157,7 @@ impl DebugModel {
             searched: String::new(),
             size,
             asked: Vec::new(),
+            silence: 0,
             is_held: false,
             is_over: false,
         }
@@ -248,6 +251,17 @@ impl DebugModel {
     fn is_under_way(&self, request: &DebugRequest) -> bool {
         let kind = std::mem::discriminant(request);
         self.asked.iter().any(|asked| std::mem::discriminant(asked) == kind)
+    }
+
+    /// The clock strikes, every so many seconds: what was refused is asked for again, and a silence is told. The client waits
+    /// for a server that is away, and nothing is to be seen of that.
+    pub(super) fn strike(&mut self, seconds: u64) {
+        self.is_held = false;
+        self.silence = if self.asked.is_empty() { 0 } else { self.silence + 1 };
+        if self.silence > 1 {
+            let silent = u64::from(self.silence - 1) * seconds;
+            self.say(NoticeTone::Away, format!("no answer for {silent} s; it is waited for, q ends"));
+        }
     }
 
     /// Takes an answered request away; `false`: nobody waits for it any more.

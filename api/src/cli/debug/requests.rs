@@ -116,10 +116,11 @@ pub(super) enum DebugAnswer {
         request: DebugRequest,
         steps: Vec<String>,
     },
-    /// The run that was forked.
+    /// The run that was forked, and what shows it.
     Forked {
         request: DebugRequest,
         short_id: String,
+        command: String,
     },
     /// The run recorded another event.
     Appended(Value),
@@ -133,9 +134,10 @@ pub(super) enum DebugAnswer {
     Ended,
     /// The run cannot be followed at the moment; it is tried again.
     Unfollowed(String),
-    /// A request was refused, or nobody answered.
+    /// A request was refused, or nobody answered (`is_away`).
     Refused {
         request: DebugRequest,
         why: String,
+        is_away: bool,
     },
 }

@@ -15,7 +15,7 @@ use crate::cli::interrupt::Interrupts;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
-/// When what was refused is asked for again.
+/// When what was refused is asked for again, and a silence is told.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 /// Answers that are taken in before the screen is drawn again.
 const AT_ONCE: usize = 200;
@@ -50,7 +50,7 @@ pub(super) async fn run(context: &CommandContext, view: RunView) -> Result<u8, F
                 }
             }
             _ = interrupts.next() => model.is_over = true,
-            _ = again.tick() => model.is_held = false,
+            _ = again.tick() => model.strike(AGAIN.as_secs()),
         }
         if model.is_over {
             return Ok(0);

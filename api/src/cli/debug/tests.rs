@@ -157,9 +157,10 @@ fn a_fork_is_asked_before_it_is_done() {
     let wanted = press(&mut model, KeyCode::Char('y'));
     assert_eq!(wanted, [DebugRequest::Fork { version: 3 }]);
     let request = wanted[0].clone();
-    answers::take(&mut model, DebugAnswer::Forked { request, short_id: "aaaabbbb".to_owned() });
+    let (short_id, command) = ("aaaabbbb".to_owned(), "everfold debug aaaabbbb".to_owned());
+    answers::take(&mut model, DebugAnswer::Forked { request, short_id, command });
     let said = model.notice.clone().unwrap().text;
-    assert!(said.contains("aaaabbbb goes on from 5b8093ed at version 3"), "{said}");
+    assert!(said.contains("aaaabbbb goes on from 5b8093ed at version 3: everfold debug aaaabbbb"), "{said}");
     press(&mut model, KeyCode::Char('f'));
     assert!(press(&mut model, KeyCode::Char('n')).is_empty() && model.prompt.is_none());
 }
@@ -368,12 +369,16 @@ fn who_is_away_is_asked_again_and_not_at_once() {
     assert_eq!(needs, [DebugRequest::State { version: 3 }]);
     model.go(4);
     assert!(model.needs().is_empty(), "one is under way at a time");
-    let refused = DebugAnswer::Refused { request: needs[0].clone(), why: "no answer".to_owned() };
+    let (request, why) = (needs[0].clone(), "no answer".to_owned());
+    let refused = DebugAnswer::Refused { request, why, is_away: true };
     answers::take(&mut model, refused);
     assert_eq!(model.notice.as_ref().unwrap().kind, NoticeTone::Away);
     assert!(model.needs().is_empty(), "not at once");
-    model.is_held = false;
+    model.strike(2);
     assert_eq!(model.needs(), [DebugRequest::State { version: 4 }]);
+    model.notice = None;
+    (0..3).for_each(|_| model.strike(2));
+    assert!(model.notice.as_ref().unwrap().text.contains("no answer for 4 s"));
     answers::take(&mut model, answered(DebugRequest::State { version: 4 }).unwrap());
     assert_eq!(model.notice, None);
 }
@@ -383,11 +388,27 @@ fn what_a_key_asked_for_and_was_refused_is_said_until_the_next_key() {
     let mut model = at(3, 120, 20);
     let wanted = press(&mut model, KeyCode::Char('b'));
     let why = "the run has ended [EF0201]".to_owned();
-    answers::take(&mut model, DebugAnswer::Refused { request: wanted[0].clone(), why });
+    answers::take(&mut model, DebugAnswer::Refused { request: wanted[0].clone(), why, is_away: false });
     assert_eq!(model.notice.as_ref().unwrap().kind, NoticeTone::Failed);
     assert!(drawn(&model).contains("the run has ended [EF0201]"));
     press(&mut model, KeyCode::Right);
     assert_eq!(model.notice, None);
+}
+
+#[test]
+fn causes_that_are_refused_are_told_once_and_those_of_a_server_that_is_away_are_asked_for_again() {
+    let mut model = at(3, 120, 20);
+    model.causes = None;
+    for (is_away, asked) in [(true, 1), (false, 0)] {
+        let needs = model.needs();
+        assert_eq!(needs, [DebugRequest::Causes { version: 3 }]);
+        let (request, why) = (needs[0].clone(), "no".to_owned());
+        answers::take(&mut model, DebugAnswer::Refused { request, why, is_away });
+        model.strike(2);
+        let again = model.needs();
+        assert_eq!(again.len(), asked);
+        assert!(again.iter().all(|request| model.answered(request)));
+    }
 }
 
 #[test]

@@ -267,7 +267,8 @@ impl Rows<'_> {
         let is_change = !self.is_within && (is_whole || mark == ValueMark::Changed && !is_branch);
         self.rows.push(TreeRow { path: path.clone(), depth, key: plain(key), text, mark, fold, is_change });
         if is_open && is_branch {
-            let around = std::mem::replace(&mut self.is_within, self.is_within || is_whole);
+            let around = self.is_within;
+            self.is_within |= is_whole;
             self.children(&path, depth + 1, before, after);
             self.is_within = around;
         } else if is_open {
