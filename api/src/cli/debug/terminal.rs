@@ -42,7 +42,10 @@ impl DebugTerminal {
         let taken = enable_raw_mode().and_then(|()| {
             execute!(io::stdout(), EnterAlternateScreen)?;
             hold_stderr()?;
-            Terminal::new(CrosstermBackend::new(io::stdout()))
+            let mut screen = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+            // Not every terminal has another screen for it, which is empty.
+            screen.clear()?;
+            Ok(screen)
         });
         match taken {
             Ok(screen) => Ok(Self { screen }),
