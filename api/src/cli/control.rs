@@ -1,4 +1,4 @@
-//! `cancel`, `pause`, `interrupt`, `unblock`, `recheck`, `breakpoints` and `debug`.
+//! `cancel`, `pause`, `interrupt`, `unblock`, `recheck` and `breakpoints`.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::args::{
-    BreakpointsArgs, CancelArgs, InterruptArgs, ManyRuns, PauseArgs, RecheckArgs, RunRef, UnblockArgs,
+    BreakpointsArgs, CancelArgs, InterruptArgs, ManyRuns, PauseArgs, RecheckArgs, UnblockArgs,
 };
 use super::bulk;
 use super::context::CommandContext;
 use super::engine_pause;
-use super::output::columns;
-use super::run_text::past;
 use crate::body::bulk::BulkOrder;
 use crate::body::steering::{BreakpointsBody, CancelBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::client::encode;
@@ -103,21 +101,6 @@ pub(crate) async fn breakpoints(context: &CommandContext, args: BreakpointsArgs)
         [] => format!("run {} has no breakpoints", view.short_id),
         steps => format!("run {} pauses before {}", view.short_id, steps.join(", ")),
     });
-    Ok(0)
-}
-
-pub(crate) async fn debug(context: &CommandContext, args: RunRef) -> Result<u8, Fault> {
-    let path = format!("/api/v1/runs/{}", encode(&args.run));
-    let view: RunView = context.client.get(&path).await?;
-    if context.json {
-        context.out.json(&view)?;
-        return Ok(0);
-    }
-    context.out.raw(&past(&view, columns()));
-    let list = |steps: &[String]| if steps.is_empty() { "none".to_owned() } else { steps.join(", ") };
-    context.out.line(format!("\nbreakpoints {}", list(&view.breakpoints)));
-    context.out.line(format!("next steps  {}", list(&view.next_steps)));
-    context.say_next(&view);
     Ok(0)
 }
 

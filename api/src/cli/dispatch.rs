@@ -9,10 +9,10 @@ use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
 use super::target::Where;
 use super::{
-    audit, background, background_owner, bench, bisect, board, completions, contexts, control, demo, diff,
-    doctor, events, explain, hooks, inbox, init, limits, lineage, logs, man, mcp, notices, orch, pipeline,
-    projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats,
-    store, threads, token, ui, version, watch, why, workers,
+    audit, background, background_owner, bench, bisect, board, completions, contexts, control, debug, demo,
+    diff, doctor, events, explain, hooks, inbox, init, limits, lineage, logs, man, mcp, notices, orch,
+    pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state,
+    stats, store, threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -109,7 +109,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Budget(args) => acted(spend::budget(context, args).await?),
         Verb::Spend(args) => looked(spend::spend(context, args).await?),
         Verb::Orch(args) => looked(orch::run(context, args).await?),
-        Verb::Debug(args) => looked(control::debug(context, args).await?),
+        Verb::Debug(args) => looked(debug::run(context, args).await?),
         Verb::Hook(args) => acted(hooks::hook(context, args).await?),
         Verb::Hooks(args) => match args.verb {
             Some(verb) => acted(hooks::one(context, verb).await?),

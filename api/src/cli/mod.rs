@@ -20,6 +20,7 @@ mod contexts;
 mod control;
 mod credentials;
 mod data_folder;
+mod debug;
 mod demo;
 mod diff;
 mod dispatch;

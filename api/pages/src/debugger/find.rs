@@ -43,7 +43,7 @@ impl SearchTerms {
         Ok(Self(text.split_whitespace().map(term).collect::<Result<_, _>>()?))
     }
 
-    fn fits(&self, event: &PastEvent) -> bool {
+    pub(super) fn fits(&self, event: &PastEvent) -> bool {
         let mut all = String::new();
         self.0.iter().all(|term| match term {
             Term::Word(word) => {

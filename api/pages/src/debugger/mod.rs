@@ -15,6 +15,7 @@ mod minimap;
 mod order;
 mod page;
 mod policy;
+mod reading;
 mod replay;
 mod routes;
 mod runs_diff;
@@ -24,4 +25,5 @@ mod today;
 mod tree;
 mod why;
 
+pub use reading::{EventNature, EventSearch, reasons};
 pub(crate) use routes::routes;

@@ -13,7 +13,7 @@ use super::orch::{OrchArgs, OrchVerb};
 use super::people::{AnswerArgs, DecideArgs, InboxArgs};
 use super::pipeline::{PipelineArgs, PipelineVerb};
 use super::query::{
-    AuditArgs, BisectArgs, BoardArgs, DiffArgs, EventsArgs, InsightsArgs, LineageArgs, LogsArgs,
+    AuditArgs, BisectArgs, BoardArgs, DebugArgs, DiffArgs, EventsArgs, InsightsArgs, LineageArgs, LogsArgs,
     ProjectionsArgs, ReplayArgs, RunRef, RunsArgs, SpendArgs, SqlArgs, StateArgs, StatsArgs, WhyArgs,
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
@@ -159,8 +159,8 @@ pub(crate) enum Verb {
     Spend(SpendArgs),
     /// Tasks of ORCH: status, queue, stuck, import, onboard
     Orch(OrchArgs),
-    /// Where a run stands, its breakpoints, and the step that comes next
-    Debug(RunRef),
+    /// A run event by event, full-screen: its state, why, logs
+    Debug(DebugArgs),
     /// Decide every recorded input of a run again and compare
     Replay(ReplayArgs),
     /// Bring a webhook's delivery by hand

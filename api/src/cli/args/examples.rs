@@ -135,7 +135,15 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
             ("everfold orch stuck --json=item,stage", ""),
         ],
     ),
-    ("debug", &[("everfold breakpoints @ deploy", ""), ("everfold debug @", ""), ("everfold resume @", "")]),
+    (
+        "debug",
+        &[
+            ("everfold debug @", "keys: ? lists them, q ends"),
+            ("everfold debug @ --plain", "where it stands, in lines"),
+            ("everfold breakpoints @ deploy", ""),
+            ("everfold resume @", ""),
+        ],
+    ),
     ("inbox", &[("everfold inbox", ""), ("everfold inbox --role product --json=id,title", "")]),
     (
         "approve",

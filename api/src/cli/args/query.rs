@@ -14,6 +14,16 @@ pub(crate) struct RunRef {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DebugArgs {
+    /// The run
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
+    pub(crate) run: String,
+    /// Print where it stands, its breakpoints and the step that comes next, as everywhere but on a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// The run
     #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "all"])]
