@@ -36,11 +36,7 @@ fn command(model: &mut DebugModel, key: KeyEvent) -> Vec<DebugRequest> {
     let is_shifted = key.modifiers.contains(KeyModifiers::SHIFT);
     match key.code {
         KeyCode::Char('q') => model.is_over = true,
-        KeyCode::Esc => {
-            if model.stop_looking() {
-                model.say(NoticeTone::Said, "stopped looking");
-            }
-        }
+        KeyCode::Esc => stop(model),
         KeyCode::Char('?') => model.prompt = Some(DebugPrompt::Help),
         KeyCode::Right if is_shifted => return find(model, EventGoal::Decision, true),
         KeyCode::Left if is_shifted => return find(model, EventGoal::Decision, false),
@@ -160,6 +156,12 @@ fn of_step(model: &mut DebugModel, is_forward: bool) -> Vec<DebugRequest> {
             model.say(NoticeTone::Said, "this event is of no step");
             Vec::new()
         }
+    }
+}
+
+fn stop(model: &mut DebugModel) {
+    if model.stop_looking() {
+        model.say(NoticeTone::Said, "stopped looking");
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct SideLine {
 
 /// The lines of the pane, in so many columns.
 pub(super) fn side_lines(model: &DebugModel, width: usize) -> Vec<SideLine> {
-    let mut lines = Lines { lines: Vec::new(), width };
+    let mut lines = SideText { lines: Vec::new(), width };
     match model.side {
         SideContent::Why => why(model, &mut lines),
         SideContent::Event => event(model, &mut lines),
@@ -41,12 +41,12 @@ pub(super) fn side_lines(model: &DebugModel, width: usize) -> Vec<SideLine> {
     lines.lines
 }
 
-struct Lines {
+struct SideText {
     lines: Vec<SideLine>,
     width: usize,
 }
 
-impl Lines {
+impl SideText {
     fn push(&mut self, tone: SideTone, text: &str) {
         let head: String = text.chars().take(LINE_CHARS_MAX).collect();
         let text = plain(&head.replace('\t', "    "));
@@ -63,7 +63,7 @@ impl Lines {
     }
 }
 
-fn why(model: &DebugModel, lines: &mut Lines) {
+fn why(model: &DebugModel, lines: &mut SideText) {
     let Some(event) = model.event() else {
         return lines.push(SideTone::Aside, "…");
     };
@@ -84,7 +84,7 @@ fn why(model: &DebugModel, lines: &mut Lines) {
     }
 }
 
-fn event(model: &DebugModel, lines: &mut Lines) {
+fn event(model: &DebugModel, lines: &mut SideText) {
     let Some(event) = model.event() else {
         return lines.push(SideTone::Aside, "…");
     };
@@ -96,7 +96,7 @@ fn event(model: &DebugModel, lines: &mut Lines) {
     }
 }
 
-fn log(model: &DebugModel, lines: &mut Lines) {
+fn log(model: &DebugModel, lines: &mut SideText) {
     let Some(attempt) = model.attempt() else {
         return lines
             .push(SideTone::Aside, "this event is of no attempt: s goes to the next event of a step");

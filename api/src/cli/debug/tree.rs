@@ -141,9 +141,9 @@ impl StateTree {
     fn build(&mut self, chosen: Option<String>) {
         let chosen = chosen.or_else(|| self.rows.get(self.cursor).map(|row| row.path.clone()));
         let Some(pair) = &self.pair else { return };
-        let mut rows = Rows { rows: Vec::new(), left_out: 0, is_within: false, folds: &self.folds };
+        let mut rows = TreeRows { rows: Vec::new(), left_out: 0, is_within: false, folds: &self.folds };
         rows.children("", 0, Some(&pair.before), Some(&pair.after));
-        let Rows { mut rows, left_out, .. } = rows;
+        let TreeRows { mut rows, left_out, .. } = rows;
         if left_out > 0 {
             let text = format!("{left_out} more rows");
             rows.push(TreeRow {
@@ -162,7 +162,7 @@ impl StateTree {
     }
 }
 
-struct Rows<'a> {
+struct TreeRows<'a> {
     rows: Vec<TreeRow>,
     left_out: usize,
     /// What stands around is new or gone as a whole.
@@ -170,7 +170,7 @@ struct Rows<'a> {
     folds: &'a BTreeMap<String, bool>,
 }
 
-impl Rows<'_> {
+impl TreeRows<'_> {
     fn children(&mut self, path: &str, depth: usize, before: Option<&Value>, after: Option<&Value>) {
         let (old, new) = (parts(before), parts(after));
         let (old_by, new_by) = (by_key(&old), by_key(&new));
