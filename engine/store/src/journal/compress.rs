@@ -146,12 +146,11 @@ impl SegmentCompressor {
     }
 }
 
+/// What is called with the offset and the bytes of a block.
+type BlockVisitor<'a> = dyn FnMut(u64, &[u8]) -> Result<(), NotCompressed> + 'a;
+
 /// Calls `visit` with the offset and the bytes of each block of a segment.
-fn each_block(
-    source: &dyn StoreFile,
-    end: u64,
-    visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), NotCompressed>,
-) -> Result<(), NotCompressed> {
+fn each_block(source: &dyn StoreFile, end: u64, visit: &mut BlockVisitor<'_>) -> Result<(), NotCompressed> {
     let mut block = vec![0; BLOCK_BYTES];
     let mut at = SEGMENT_HEADER as u64;
     while at < end {

@@ -143,7 +143,7 @@ fn s12_a_flipped_bit_of_a_compressed_segment_costs_a_block_at_most_and_is_named(
     let number = ended(&folder).len() / 2;
     let whole = fs::read(&ended(&folder)[number]).unwrap();
     let mut reported = 0;
-    for at in (128..whole.len()).step_by(whole.len() / 60).chain(whole.len() - 40..whole.len()) {
+    for at in (128..whole.len()).step_by(whole.len() / 24).chain((whole.len() - 40..whole.len()).step_by(3)) {
         let copy = TempDir::new().unwrap();
         let damaged = copy.path().join("store");
         copy_folder_without(&folder, &damaged, "reserve");
@@ -180,7 +180,7 @@ fn s12_a_flipped_bit_of_a_compressed_segment_costs_a_block_at_most_and_is_named(
             }
         });
     }
-    assert!(reported > 40, "{reported}");
+    assert!(reported > 15, "{reported}");
 }
 
 #[test]
@@ -266,6 +266,13 @@ fn s12_stopped_at_any_call_while_segments_are_compressed_nothing_is_lost() {
         let copy = TempDir::new().unwrap();
         let stopped = copy.path().join("store");
         copy_folder_without(&folder, &stopped, "reserve");
+        run(async {
+            // A copy that was not adopted is left as it is.
+            let raw = SledOptions { compress_from: u64::MAX, ..system() };
+            let store = SledStore::open(&stopped, raw).unwrap();
+            store.adopt().await.unwrap();
+            store.close().await.unwrap();
+        });
         let files = FaultFiles::default();
         files.stop_after(calls + 1, calls % 2 == 0);
         run(async {
