@@ -35,7 +35,6 @@ mod inbox;
 mod init;
 mod input_names;
 mod interrupt;
-mod item_lines;
 mod json_fields;
 mod key_values;
 mod limits;

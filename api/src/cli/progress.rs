@@ -11,7 +11,7 @@ use everfold_engine::state::StepStatus;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
-use super::item_lines::{ItemLine, ItemLines};
+use super::lines::item_lines::{ItemLine, ItemLines};
 use super::output::note;
 use super::run_text::step_line;
 use crate::text::span;

@@ -12,7 +12,9 @@ use std::thread::ThreadId;
 
 use crossterm::cursor::Show;
 use crossterm::execute;
-use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Size;
 use ratatui::{Frame, Terminal};
@@ -40,12 +42,10 @@ impl DebugTerminal {
         restore_in_panic(std::thread::current().id());
         IS_TAKEN.store(true, Ordering::SeqCst);
         let taken = enable_raw_mode().and_then(|()| {
-            execute!(io::stdout(), EnterAlternateScreen)?;
+            // Not every terminal has another screen for it, which is empty. The terminal is asked nothing: some do not answer.
+            execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))?;
             hold_stderr()?;
-            let mut screen = Terminal::new(CrosstermBackend::new(io::stdout()))?;
-            // Not every terminal has another screen for it, which is empty.
-            screen.clear()?;
-            Ok(screen)
+            Terminal::new(CrosstermBackend::new(io::stdout()))
         });
         match taken {
             Ok(screen) => Ok(Self { screen }),

@@ -18,7 +18,7 @@ const PARTS: usize = 10;
 
 /// The steps whose items are counted.
 #[derive(Default)]
-pub(super) struct ItemLines {
+pub(in crate::cli) struct ItemLines {
     steps: BTreeMap<String, CountedItems>,
 }
 
@@ -33,7 +33,7 @@ struct CountedItems {
 
 /// What is printed of a line about an item.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ItemLine {
+pub(in crate::cli) enum ItemLine {
     /// The line as it is.
     Whole,
     /// The line, and that further ones of this step are only counted.
@@ -44,7 +44,7 @@ pub(super) enum ItemLine {
 
 impl ItemLines {
     /// The steps of a run that was seen before and goes on.
-    pub(super) fn of(seen: Option<&RunView>) -> Self {
+    pub(in crate::cli) fn of(seen: Option<&RunView>) -> Self {
         let mut lines = Self::default();
         for step in seen.iter().flat_map(|seen| &seen.steps) {
             let Some(items) = step.items.as_ref().filter(|items| items.total > ONE_BY_ONE_MAX) else {
@@ -57,7 +57,7 @@ impl ItemLines {
     }
 
     /// Takes an event before its line; gives how many items a step begins where they are counted from now on.
-    pub(super) fn expanded(&mut self, event: &RunEvent) -> Option<(String, String)> {
+    pub(in crate::cli) fn expanded(&mut self, event: &RunEvent) -> Option<(String, String)> {
         let RunEvent::ItemsExpanded(expanded) = event else { return None };
         let (step, total) = (expanded.step.to_string(), expanded.items.len());
         self.steps.remove(&step);
@@ -69,7 +69,7 @@ impl ItemLines {
     }
 
     /// The counts that it is time to print: of which step, and in words.
-    pub(super) fn counts(&mut self, view: &RunView) -> Vec<(String, String)> {
+    pub(in crate::cli) fn counts(&mut self, view: &RunView) -> Vec<(String, String)> {
         let mut counts = Vec::new();
         for step in &view.steps {
             let (Some(items), Some(counted)) = (&step.items, self.steps.get_mut(&step.id)) else { continue };
@@ -81,7 +81,7 @@ impl ItemLines {
     }
 
     /// What is printed of the line of an event about a place.
-    pub(super) fn line(&mut self, event: &RunEvent, place: &str, word: &str) -> ItemLine {
+    pub(in crate::cli) fn line(&mut self, event: &RunEvent, place: &str, word: &str) -> ItemLine {
         let counted = item_of(place).and_then(|(step, _)| self.steps.get_mut(step));
         let Some(counted) = counted else { return ItemLine::Whole };
         let is_usual = match event {
