@@ -10,9 +10,9 @@ use super::context::CommandContext;
 use super::target::Where;
 use super::{
     audit, background, background_owner, bench, bisect, board, completions, contexts, control, debug, demo,
-    diff, doctor, events, explain, hooks, inbox, init, limits, lineage, logs, man, mcp, notices, orch,
-    pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state,
-    stats, store, threads, token, ui, version, watch, why, workers,
+    diff, doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
+    projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats,
+    store, threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -83,7 +83,7 @@ async fn verb(context: &CommandContext, verb: Verb) -> Result<(u8, Leave), Fault
         Verb::Why(args) => looked(why::run(context, args).await?),
         Verb::State(args) => looked(state::run(context, args).await?),
         Verb::Bisect(args) => looked(bisect::run(context, args).await?),
-        Verb::Lineage(args) => looked(lineage::run(context, args).await?),
+        Verb::Lineage(args) => looked(queries::lineage::run(context, args).await?),
         Verb::Diff(args) => looked(diff::run(context, args).await?),
         Verb::Audit(args) => looked(audit::run(context, args).await?),
         Verb::Board(args) => looked(board::run(context, args).await?),

@@ -38,7 +38,6 @@ mod inbox;
 mod layers;
 mod limited_runs;
 mod limits;
-mod lineage;
 mod list_fields;
 mod list_scan;
 mod live;

@@ -18,9 +18,9 @@ use super::document::chosen_rows::chosen;
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, attempts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control,
-    diff, events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, lineage, live, logs,
-    mcp, moments, notices, orch, pipeline_stats, pipelines, projections, queries, read_turns, rerun,
-    role_check, runs, schedules, signals, spend, state, stats, store, stream, why, worker_reports, workers,
+    diff, events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp,
+    moments, notices, orch, pipeline_stats, pipelines, projections, queries, read_turns, rerun, role_check,
+    runs, schedules, signals, spend, state, stats, store, stream, why, worker_reports, workers,
 };
 use crate::metrics::count;
 use crate::node::Node;
@@ -116,7 +116,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(state::at))
         .routes(routes!(diff::diff))
         .routes(routes!(diff::runs))
-        .routes(routes!(lineage::of_run))
+        .routes(routes!(queries::lineage))
         .routes(routes!(bisect::of_run))
         .routes(routes!(bisect::of_runs))
         .routes(routes!(why::of_run))

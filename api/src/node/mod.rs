@@ -9,8 +9,6 @@
 mod aborts;
 mod attempt_retention;
 mod bisect;
-mod bisect_answer;
-mod bisect_names;
 mod breakers;
 mod budgets;
 mod check;
@@ -54,8 +52,7 @@ mod write_receipt;
 
 pub use crate::body::notice::{NoticeStatus, NoticeView, SubscriptionView};
 pub(crate) use aborts::AbortMark;
-pub(crate) use bisect::RunsQuestion;
-pub(crate) use bisect_answer::{FoundEvent, NamedRun, RunBisect, RunsBisect, UnknownName};
+pub(crate) use bisect::{FoundEvent, NamedRun, RunBisect, RunsBisect, RunsQuestion, UnknownName};
 pub(crate) use budgets::{money, span};
 pub(crate) use credentials::{credential_fault, refuse_in_definition};
 pub(crate) use cursor::{CursorOf, PagedList, SortedPlace};

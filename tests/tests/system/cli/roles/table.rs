@@ -84,6 +84,7 @@ pub(super) const TABLE: &[(&str, &str, Codes)] = &[
     ("diff RUN 1..2", "people", read(0)),
     ("why RUN", "people", read(0)),
     ("bisect RUN version>1", "people", read(0)),
+    ("lineage RUN", "people", read(0)),
     ("debug RUN", "people", read(0)),
     ("replay RUN", "people", read(0)),
     ("audit", "", read(0)),

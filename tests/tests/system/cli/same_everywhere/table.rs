@@ -164,6 +164,8 @@ pub(super) const TABLE: &[(&str, i32)] = &[
     ("why @", 0),
     ("why @ --at 1", 0),
     ("why @ nosuch", 3),
+    ("lineage @", 0),
+    ("lineage nope", 3),
     ("bisect @ version>3", 0),
     ("bisect @ statsu==3", 2),
     ("stats --by status,pipeline", 0),

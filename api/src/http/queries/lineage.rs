@@ -4,16 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use super::app::App;
-use super::extract::{Params, Path};
-use super::parameters::moment;
 use crate::fault::Fault;
+use crate::http::app::App;
+use crate::http::extract::{Params, Path};
+use crate::http::parameters::moment;
 use crate::node::Lineage;
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct LineageParams {
+pub(in crate::http) struct LineageParams {
     /// As it was then: a time in RFC 3339, or a position of the log.
     at: Option<String>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct LineageParams {
     params(LineageParams),
     responses((status = 200, description = "The tree of runs.", body = Lineage))
 )]
-pub(crate) async fn of_run(
+pub(in crate::http) async fn lineage(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<LineageParams>,

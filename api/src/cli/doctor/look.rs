@@ -14,15 +14,15 @@ use everfold_workflows::agent::{AgentEnvironment, Preflights, find_program, prog
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::redact::RedactSettings;
 use owo_colors::OwoColorize as _;
-use serde::Serialize;
 use serde_json::Value;
 
-use super::args::DoctorArgs;
-use super::context::{CommandContext, items};
-use super::pipeline::definition_of;
-use super::pipeline_source::named;
-use super::serve::save_listener;
-use super::upgrade_check;
+use super::finding::{Finding, Health};
+use super::upgrade;
+use crate::cli::args::DoctorArgs;
+use crate::cli::context::{CommandContext, items};
+use crate::cli::pipeline::definition_of;
+use crate::cli::pipeline_source::named;
+use crate::cli::serve::save_listener;
 use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
 use crate::http::PipelineView;
@@ -31,41 +31,6 @@ use crate::text::{count, cut, instant};
 
 /// The exit code where something is missing; where nothing will work it is that of faults that were found.
 const MISSING: u8 = 1;
-
-/// What one look gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Health {
-    Good,
-    /// Worth knowing; nothing is missing.
-    Notable,
-    /// Something is missing.
-    Lacking,
-    /// Nothing will work.
-    Bad,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    what: String,
-    pub(super) health: Health,
-    pub(super) found: String,
-    hint: Option<String>,
-    /// What is printed in place of a long `found`, but with `--settings`.
-    #[serde(skip)]
-    brief: Option<String>,
-}
-
-impl Finding {
-    pub(super) fn new(what: &str, health: Health, found: impl Into<String>) -> Self {
-        Self { what: what.to_owned(), health, found: found.into(), hint: None, brief: None }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
 
 pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8, Fault> {
     let place = context.place()?;
@@ -87,7 +52,7 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
     findings.extend(paused(context).await);
     findings.extend(left_alone(context).await);
     if args.upgrade {
-        findings.extend(upgrade_check::findings(context).await?);
+        findings.extend(upgrade::findings(context).await?);
     }
     let is = |health: Health| findings.iter().any(|finding| finding.health == health);
     if context.json {

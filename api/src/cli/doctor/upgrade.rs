@@ -3,9 +3,9 @@
 use everfold_engine::state::RunStatus;
 use serde_json::Value;
 
-use super::context::{CommandContext, items};
-use super::doctor::{Finding, Health};
-use super::replay_many::{ReplayRequest, ReplayTotals, decide_all};
+use super::finding::{Finding, Health};
+use crate::cli::context::{CommandContext, items};
+use crate::cli::replay_many::{ReplayRequest, ReplayTotals, decide_all};
 use crate::client::encode;
 use crate::fault::Fault;
 use crate::http::PipelineView;

@@ -15,14 +15,14 @@ use everfold_engine::state::RunState;
 use everfold_projections::{FilterError, RunFilter, RunOrder, RunPage, RunRow, StateAnswer, StateQuestion};
 use serde_json::Value;
 
-use super::bisect_answer::{DefinitionChange, FoundEvent, NamedRun, RunBisect, RunsBisect};
-use super::bisect_names::BisectNames;
-use super::cursor::CursorOf;
-use super::handle::Node;
-use super::run_diff::brief;
+use super::answer::{DefinitionChange, FoundEvent, NamedRun, RunBisect, RunsBisect};
+use super::names::BisectNames;
 use crate::body::filter::UndecidedRows;
 use crate::compare::differences;
 use crate::fault::{Code, Fault};
+use crate::node::cursor::CursorOf;
+use crate::node::handle::Node;
+use crate::node::run_diff::brief;
 
 /// Events of a run that one answer looks at.
 const EVENTS_MAX: u64 = 100_000;

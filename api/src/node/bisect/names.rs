@@ -8,7 +8,7 @@ use everfold_engine::definition::similar;
 use everfold_engine::state::RunState;
 use everfold_projections::AskedName;
 
-use super::bisect_answer::UnknownName;
+use super::answer::UnknownName;
 
 /// The names that an expression asks for, and those that runs have.
 #[derive(Debug, Default)]

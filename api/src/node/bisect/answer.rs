@@ -6,8 +6,8 @@ use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::run_diff::{EventBrief, RunDiff};
 use crate::body::filter::UndecidedRows;
+use crate::node::run_diff::{EventBrief, RunDiff};
 use crate::schema;
 
 /// The first event of a run after which an expression is true.

@@ -5,10 +5,10 @@ use everfold_engine::id::RunId;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
-use super::args::LineageArgs;
-use super::context::CommandContext;
-use super::moments::moment_param;
-use super::output::{columns, note};
+use crate::cli::args::LineageArgs;
+use crate::cli::context::CommandContext;
+use crate::cli::moments::moment_param;
+use crate::cli::output::{columns, note};
 use crate::client::{encode, query};
 use crate::fault::Fault;
 use crate::node::{Lineage, LineageRun};
