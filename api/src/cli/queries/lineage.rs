@@ -106,11 +106,11 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "000000a1  succeeded  2026-11-20 11:04:00  greet",
-                "├─ 000000a2  fork at 12  succeeded  2026-11-20 11:04:00  greet",
-                "│  ├─ 000000a3  retry at 12  succeeded  2026-11-20 11:04:00  greet  ← this run",
-                "│  └─ 000000a4  restart at 12  succeeded  2026-11-20 11:04:00  greet",
-                "└─ 000000a5  fork at 12  succeeded  2026-11-20 11:04:00  greet",
+                "000000a1  succeeded  2026-11-20 11:04:00Z  greet",
+                "├─ 000000a2  fork at 12  succeeded  2026-11-20 11:04:00Z  greet",
+                "│  ├─ 000000a3  retry at 12  succeeded  2026-11-20 11:04:00Z  greet  ← this run",
+                "│  └─ 000000a4  restart at 12  succeeded  2026-11-20 11:04:00Z  greet",
+                "└─ 000000a5  fork at 12  succeeded  2026-11-20 11:04:00Z  greet",
             ]
         );
     }
