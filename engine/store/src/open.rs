@@ -29,6 +29,7 @@ use super::report::{IndexOpened, OpenReport};
 use super::sled::Index;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::Position;
+use everfold_system::clock::Stopwatch;
 use everfold_system::folder::above;
 
 /// What people keep in a data folder beside what the program does ([`Layout::NAMES`]) and files of secrets that the settings
@@ -45,17 +46,16 @@ pub(crate) struct OpenedFolder {
     pub(crate) report: OpenReport,
 }
 
-/// How often it is looked again, 20 ms apart, whether this process has let go of the folder itself: a program that it is
-/// just starting holds its locked files until it has become that program.
-const OWN_PATIENCE: u32 = 50;
+/// How long it is looked again whether this process has let go of the folder itself: a program that it is just starting
+/// holds its locked files until it has become that program.
+const OWN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Opens a folder, or makes a new store in an empty one.
 pub(crate) fn open(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenError> {
-    let mut patience = OWN_PATIENCE;
+    let began = Stopwatch::start();
     loop {
         match open_once(folder, options) {
-            Err(OpenError::InUse { pid }) if pid == std::process::id() && patience > 0 => {
-                patience -= 1;
+            Err(OpenError::InUse { pid }) if pid == std::process::id() && began.elapsed() < OWN_PATIENCE => {
                 std::thread::park_timeout(Duration::from_millis(20));
             }
             opened => return opened,
