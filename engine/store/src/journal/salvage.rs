@@ -168,6 +168,9 @@ impl SalvageWalk<'_> {
         let mut offset = from.max(SEGMENT_HEADER as u64) + ALIGNMENT;
         while offset < end {
             let bytes = window.get(offset, GROUP_HEADER, end).map_err(failed)?;
+            if bytes.len() < GROUP_HEADER {
+                break; // The file is cut here.
+            }
             if let Some((header, _)) = GroupHeader::decode(bytes, nonce, offset) {
                 let whole = GROUP_HEADER + header.body_bytes as usize;
                 let body = window.get(offset, whole, end).map_err(failed)?.get(GROUP_HEADER..whole);
