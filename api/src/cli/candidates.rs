@@ -23,7 +23,7 @@ use crate::http::UNBLOCK_WORDS;
 use crate::text::cut;
 
 /// How long a person waits for candidates.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How many there are at most.
 const CANDIDATES_MAX: usize = 200;
 /// The length of a remark.
