@@ -145,7 +145,7 @@ async fn a_moment_before_a_run_began_is_refused_on_every_route_of_it() {
     let of_run = |(name, path): (&'static str, String)| name.contains("{run}").then_some(path);
     let mut paths: Vec<String> =
         reads_of_moments(&run, "judged", "").into_iter().filter_map(of_run).collect();
-    assert_eq!(paths.len(), 7);
+    assert_eq!(paths.len(), 8);
     paths.extend(["spend", "audit/decisions"].map(|list| format!("/api/v1/{list}?run={run}")));
     for path in paths {
         let mark = if path.contains('?') { '&' } else { '?' };
