@@ -3,11 +3,14 @@
 //! Law: a quantile is a value that is there: the smallest that is not less than that share of all (nearest rank). Null is
 //! left out, and of nothing the answer is null. What is kept is bounded.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rusqlite::functions::{Aggregate, Context, FunctionFlags};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Error, Result};
 
-/// Numbers of a group that are kept: 8 MB.
+/// Numbers that all groups under way of one query keep together: 8 MB.
 const NUMBERS_MAX: usize = 1_000_000;
 
 const FLAGS: FunctionFlags = FunctionFlags::SQLITE_UTF8
@@ -16,26 +19,40 @@ const FLAGS: FunctionFlags = FunctionFlags::SQLITE_UTF8
 
 /// Registers them.
 pub(crate) fn register(connection: &Connection) -> Result<()> {
+    let kept = Arc::new(AtomicUsize::new(0));
     for (name, share) in [("median", 0.5), ("p50", 0.5), ("p95", 0.95)] {
-        connection.create_aggregate_function(name, 1, FLAGS, Quantile { name, share: Some(share) })?;
+        let quantile = Quantile { name, kept: Arc::clone(&kept), share: Some(share) };
+        connection.create_aggregate_function(name, 1, FLAGS, quantile)?;
     }
-    connection.create_aggregate_function("quantile", 2, FLAGS, Quantile { name: "quantile", share: None })
+    let quantile = Quantile { name: "quantile", kept, share: None };
+    connection.create_aggregate_function("quantile", 2, FLAGS, quantile)
 }
+
+/// Whole numbers beyond it are no exact floating-point numbers.
+const EXACT_MAX: u64 = 1 << 53;
 
 /// One of the functions.
 struct Quantile {
     name: &'static str,
+    /// How many numbers are kept for the query at the moment.
+    kept: Arc<AtomicUsize>,
     /// None: it is the second argument.
     share: Option<f64>,
 }
 
 /// The numbers of a group.
-#[derive(Default)]
 struct GroupNumbers {
     numbers: Vec<f64>,
     share: f64,
     /// All of them were whole, and so is the answer.
     are_whole: bool,
+    kept: Arc<AtomicUsize>,
+}
+
+impl Drop for GroupNumbers {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(self.numbers.len(), Ordering::Relaxed);
+    }
 }
 
 impl Quantile {
@@ -46,7 +63,7 @@ impl Quantile {
 
 impl Aggregate<GroupNumbers, rusqlite::types::Value> for Quantile {
     fn init(&self, _context: &mut Context<'_>) -> Result<GroupNumbers> {
-        Ok(GroupNumbers { are_whole: true, ..GroupNumbers::default() })
+        Ok(GroupNumbers { numbers: Vec::new(), share: 0.0, are_whole: true, kept: Arc::clone(&self.kept) })
     }
 
     fn step(&self, context: &mut Context<'_>, group: &mut GroupNumbers) -> Result<()> {
@@ -60,16 +77,20 @@ impl Aggregate<GroupNumbers, rusqlite::types::Value> for Quantile {
         };
         let number = match context.get_raw(0) {
             ValueRef::Null => return Ok(()),
-            ValueRef::Integer(number) => number as f64,
+            ValueRef::Integer(number) => {
+                group.are_whole &= number.unsigned_abs() <= EXACT_MAX;
+                number as f64
+            }
             ValueRef::Real(number) => {
                 group.are_whole = false;
                 number
             }
             ValueRef::Text(_) | ValueRef::Blob(_) => return Err(self.error("takes numbers")),
         };
-        if group.numbers.len() >= NUMBERS_MAX {
-            return Err(self.error("takes at most 1000000 numbers of a group: ask for fewer rows"));
+        if self.kept.load(Ordering::Relaxed) >= NUMBERS_MAX {
+            return Err(self.error("and its like take at most 1000000 numbers at once: ask for fewer rows"));
         }
+        self.kept.fetch_add(1, Ordering::Relaxed);
         group.numbers.push(number);
         Ok(())
     }
@@ -111,6 +132,22 @@ mod tests {
         assert_eq!(of("quantile(x, 1.0)", "(2), (1)"), Value::Integer(2));
         assert_eq!(of("p50(x)", "(null)"), Value::Null);
         assert_eq!(ask("select p50(1) where false").unwrap(), Value::Null);
+    }
+
+    #[test]
+    fn all_groups_of_a_query_keep_a_bounded_number_together() {
+        let counted = |calls: &str, rows: u32| {
+            ask(&format!(
+                "with recursive c(x) as (select 1 union all select x + 1 from c limit {rows}) select {calls} from c"
+            ))
+        };
+        assert_eq!(counted("p50(x)", 600_000).unwrap(), rusqlite::types::Value::Integer(300_000));
+        let refused = counted("p50(x) + p95(x)", 600_000).unwrap_err().to_string();
+        assert!(refused.contains("at most 1000000 numbers at once"), "{refused}");
+        // What a group kept is free for the next one.
+        let groups = "with recursive c(x) as (select 1 union all select x + 1 from c limit 900000)
+            select count(*) from (select x % 3 as k, p50(x) + p95(x) from c group by k)";
+        assert_eq!(ask(groups).unwrap(), rusqlite::types::Value::Integer(3));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use everfold_engine::state::RunStatus;
 use futures::StreamExt as _;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
@@ -38,6 +39,8 @@ pub(super) struct ReplayTotals {
     pub(super) otherwise: u64,
     /// Runs of which that could not be said.
     pub(super) failed: u64,
+    /// How many of both go on.
+    pub(super) living: u64,
     /// The first of both.
     pub(super) kept: Vec<Value>,
 }
@@ -68,6 +71,7 @@ impl ReplayTotals {
                 json!({ "code": fault.code.as_str(), "message": fault.message })
             }
         };
+        self.living += u64::from(goes_on(row));
         if self.kept.len() < KEPT {
             let mut kept = kept;
             for field in ["id", "short_id", "pipeline", "status"] {
@@ -76,6 +80,12 @@ impl ReplayTotals {
             self.kept.push(kept);
         }
     }
+}
+
+/// Whether a run of a list has not ended.
+pub(super) fn goes_on(row: &Value) -> bool {
+    let status = row["status"].as_str().unwrap_or_default();
+    RunStatus::ALL.iter().any(|known| known.as_str() == status && !known.is_ended())
 }
 
 /// What is asked of each run: the definition by which it is decided again.

@@ -18,7 +18,7 @@ pub(crate) fn begin(form: LogForm, verbose: bool) {
     let default = if verbose { "info" } else { "warn" };
     let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new(default));
     // A line for each read of a socket, in the words of a library that no reader of these lines has chosen.
-    let quiet = QUIET.parse().expect("a target and a level");
+    let quiet = QUIET.parse().expect("QUIET is a directive of a target and a level");
     let filter = filter.add_directive(quiet);
     let lines = line::Lines::new(form, std::io::stderr);
     let _kept = tracing_subscriber::registry().with(filter).with(lines).try_init();

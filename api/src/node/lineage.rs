@@ -39,8 +39,8 @@ pub(crate) struct LineageRun {
     pub(crate) short_id: String,
     /// How many runs are between it and the first one, itself included: of the first one 0.
     pub(crate) depth: u32,
-    /// The run whose history it began with, up to which version, and how; null: the first one began by itself, or what it
-    /// began with is not in this folder.
+    /// The run whose history it began with, up to which version, and how; null: it began by itself. That of the first one is
+    /// a run which is not in this folder.
     #[schema(value_type = Option<schema::OriginSchema>)]
     pub(crate) origin: Option<Origin>,
     /// The pipeline's name.

@@ -25,5 +25,5 @@ mod today;
 mod tree;
 mod why;
 
-pub use reading::{EventNature, EventSearch, reasons};
+pub use reading::{EventNature, EventSearch, FIELDS_APART, FIELDS_FIRST, reasons};
 pub(crate) use routes::routes;

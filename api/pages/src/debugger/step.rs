@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::event::{EventTone, PastEvent};
 use super::looked;
 use super::policy::RejudgedGate;
+use super::reading::{FIELDS_APART, FIELDS_FIRST};
 use super::today::TodayAnswer;
 use super::tree::Tree;
 use super::why::EventReasons;
@@ -19,24 +20,6 @@ const READ_BEFORE: u64 = 60;
 const BEFORE: u64 = 12;
 /// Events that are listed from it on.
 const BEHIND: u64 = 20;
-/// Fields of a run that change with every event, or say nothing of the run itself.
-const APART: [&str; 5] = ["version", "updated_at", "driven", "id", "short_id"];
-/// Fields of a run in the order in which they are wanted.
-const FIELDS: [&str; 12] = [
-    "status",
-    "failure",
-    "awaits",
-    "paused",
-    "steps",
-    "next_steps",
-    "routes",
-    "output",
-    "input",
-    "usage",
-    "budget",
-    "commit",
-];
-
 /// A list of REST.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListAnswer<T> {
@@ -109,7 +92,7 @@ impl VersionStep {
             status: text("status"),
             started_at: text("started_at"),
             pipeline: text("pipeline"),
-            tree: Tree::of(&drawn(before), &drawn(now), &FIELDS),
+            tree: Tree::of(&drawn(before), &drawn(now), &FIELDS_FIRST),
             run_path,
             version,
             event,
@@ -175,7 +158,7 @@ impl VersionStep {
 /// What the tree shows of a run.
 fn drawn(mut view: Value) -> Value {
     if let Some(fields) = view.as_object_mut() {
-        fields.retain(|name, _| !APART.contains(&name.as_str()));
+        fields.retain(|name, _| !FIELDS_APART.contains(&name.as_str()));
     }
     view
 }

@@ -253,8 +253,8 @@ impl DebugModel {
         self.asked.iter().any(|asked| std::mem::discriminant(asked) == kind)
     }
 
-    /// The clock strikes, every so many seconds: what was refused is asked for again, and a silence is told. The client waits
-    /// for a server that is away, and nothing is to be seen of that.
+    /// The session's clock strikes, every so many seconds: the model asks again for what a route refused, and says how long
+    /// it has waited. The client waits for a server that is away without a sign of it.
     pub(super) fn strike(&mut self, seconds: u64) {
         self.is_held = false;
         self.silence = if self.asked.is_empty() { 0 } else { self.silence + 1 };
@@ -264,7 +264,7 @@ impl DebugModel {
         }
     }
 
-    /// Takes an answered request away; `false`: nobody waits for it any more.
+    /// Takes an answered request away; `false`: the model does not wait for it any more.
     pub(super) fn answered(&mut self, request: &DebugRequest) -> bool {
         let at = self.asked.iter().position(|asked| asked == request);
         at.map(|at| self.asked.remove(at)).is_some()

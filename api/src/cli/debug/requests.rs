@@ -134,7 +134,7 @@ pub(super) enum DebugAnswer {
     Ended,
     /// The run cannot be followed at the moment; it is tried again.
     Unfollowed(String),
-    /// A request was refused, or nobody answered (`is_away`).
+    /// The route refused a request, or no server answered it (`is_away`).
     Refused {
         request: DebugRequest,
         why: String,

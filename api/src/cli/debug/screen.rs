@@ -84,7 +84,7 @@ fn head(model: &DebugModel, area: Rect, theme: DebugTheme) -> Line<'static> {
 fn pane(model: &DebugModel, pane: DebugPane, title: String, theme: DebugTheme) -> Block<'static> {
     let has_focus = model.focus == pane;
     let style = if has_focus { theme.bold() } else { Style::new() };
-    // Where colours are not to be seen the pane with the keys is told by its mark.
+    // Without colours the mark says which pane takes the keys.
     let mark = if has_focus { "▸" } else { " " };
     Block::bordered()
         .title(Span::styled(format!("{mark}{title} "), style))

@@ -1,4 +1,4 @@
-//! The debugger on the terminal: keys and answers in, screens out, until somebody ends it.
+//! The debugger on the terminal: keys and answers in, screens out, until a key or a signal ends it.
 
 use crossterm::event::{Event, EventStream, KeyEventKind};
 use futures::{FutureExt as _, StreamExt as _};
@@ -15,7 +15,7 @@ use crate::cli::interrupt::Interrupts;
 use crate::fault::{Code, Fault};
 use crate::view::RunView;
 
-/// When what was refused is asked for again, and a silence is told.
+/// How often the model asks again for what a route refused, and says for how long no answer came.
 const AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 /// Answers that are taken in before the screen is drawn again.
 const AT_ONCE: usize = 200;

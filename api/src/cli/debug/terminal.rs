@@ -92,7 +92,7 @@ fn restore() {
     }
 }
 
-/// Has a panic of the debugger's thread give the terminal back before it is told. One of another thread is held as
+/// Has a panic of the debugger's thread give the terminal back before the hook prints it. One of another thread is held as
 /// everything on stderr is: the debugger goes on.
 fn restore_in_panic(own: ThreadId) {
     let former = std::panic::take_hook();

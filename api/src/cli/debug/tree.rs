@@ -1,9 +1,10 @@
 //! The state of a run as a tree of rows, with what became of each value since the version before.
 //!
-//! What changed stands open, everything else is folded, until somebody opens or closes it.
+//! What changed stands open, everything else is folded, until a key opens or closes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use everfold_pages::{FIELDS_APART, FIELDS_FIRST};
 use serde_json::Value;
 
 use super::requests::StatePair;
@@ -15,24 +16,6 @@ const ROWS_MAX: usize = 5_000;
 const TEXT_MAX: usize = 300;
 /// Lines of one text that are shown.
 const LINES_MAX: usize = 300;
-/// Fields that change with every event, or say nothing of the run itself.
-const APART: [&str; 5] = ["version", "updated_at", "driven", "id", "short_id"];
-/// Fields of a run in the order in which they are wanted.
-const FIELDS: [&str; 12] = [
-    "status",
-    "failure",
-    "awaits",
-    "paused",
-    "steps",
-    "next_steps",
-    "routes",
-    "output",
-    "input",
-    "usage",
-    "budget",
-    "commit",
-];
-
 /// What became of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueMark {
@@ -177,8 +160,10 @@ impl TreeRows<'_> {
         let mut keys: Vec<&str> = new.iter().map(|(key, _)| key.as_str()).collect();
         keys.extend(old.iter().map(|(key, _)| key.as_str()).filter(|key| !new_by.contains_key(key)));
         if path.is_empty() {
-            keys.retain(|key| !APART.contains(key));
-            keys.sort_by_key(|key| FIELDS.iter().position(|field| field == key).unwrap_or(FIELDS.len()));
+            keys.retain(|key| !FIELDS_APART.contains(key));
+            keys.sort_by_key(|key| {
+                FIELDS_FIRST.iter().position(|field| field == key).unwrap_or(FIELDS_FIRST.len())
+            });
         }
         let is_small = |key: &&str| {
             let (old, new) = (there(old_by.get(key).copied()), there(new_by.get(key).copied()));

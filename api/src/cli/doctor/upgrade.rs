@@ -1,11 +1,10 @@
 //! `doctor --upgrade`: whether this version decides what was recorded as the version did that recorded it.
 
-use everfold_engine::state::RunStatus;
 use serde_json::Value;
 
 use super::finding::{Finding, Health};
 use crate::cli::context::{CommandContext, items};
-use crate::cli::replay_many::{ReplayRequest, ReplayTotals, decide_all};
+use crate::cli::replay_many::{ReplayRequest, ReplayTotals, decide_all, goes_on};
 use crate::client::encode;
 use crate::fault::Fault;
 use crate::http::PipelineView;
@@ -49,10 +48,6 @@ fn runs(all: &ReplayTotals, program: &str) -> Vec<Finding> {
     if all.otherwise + all.failed == 0 {
         return vec![Finding::new(WHAT, Health::Good, format!("{decided} decided again, all as recorded"))];
     }
-    let is_ended = |run: &&Value| {
-        let status = run["status"].as_str().unwrap_or_default();
-        RunStatus::ALL.iter().any(|known| known.as_str() == status && known.is_ended())
-    };
     let named = |runs: &[&Value]| {
         let names = runs.iter().take(NAMED).map(|run| {
             let text = |name: &str| plain(run[name].as_str().unwrap_or_default());
@@ -61,18 +56,23 @@ fn runs(all: &ReplayTotals, program: &str) -> Vec<Finding> {
         let names = names.collect::<Vec<_>>().join("; ");
         if runs.len() > NAMED { format!("{names}; …") } else { names }
     };
-    let (ended, living): (Vec<&Value>, Vec<&Value>) = all.kept.iter().partition(is_ended);
+    let (living, ended): (Vec<&Value>, Vec<&Value>) = all.kept.iter().partition(|run| goes_on(run));
+    let (living_count, ended_count) = (all.living, all.otherwise + all.failed - all.living);
     let mut findings = Vec::new();
-    if !living.is_empty() {
-        let found =
-            format!("of {decided}, {} that go on would go otherwise: {}", living.len(), named(&living));
+    if living_count > 0 {
+        let found = format!(
+            "of {decided}, {living_count} that go on would go otherwise, or cannot be decided: {}",
+            named(&living)
+        );
         findings.push(Finding::new(WHAT, Health::Bad, found).hint(format!(
             "let them end under the version that began them; {program} replay RUN shows what differs"
         )));
     }
-    if !ended.is_empty() {
-        let found =
-            format!("of {decided}, {} that have ended would go otherwise: {}", ended.len(), named(&ended));
+    if ended_count > 0 {
+        let found = format!(
+            "of {decided}, {ended_count} that have ended would go otherwise, or cannot be decided: {}",
+            named(&ended)
+        );
         findings.push(
             Finding::new(WHAT, Health::Notable, found)
                 .hint(format!("what is recorded stands; {program} replay RUN shows what differs")),
@@ -91,6 +91,7 @@ mod tests {
         ReplayTotals {
             runs: 12,
             otherwise: statuses.len() as u64,
+            living: statuses.iter().filter(|status| **status == "running").count() as u64,
             kept: statuses.iter().map(row).collect(),
             ..ReplayTotals::default()
         }
@@ -108,11 +109,11 @@ mod tests {
             [
                 (
                     Health::Bad,
-                    "of 12 runs, 1 that go on would go otherwise: 3b2cabce (another verdict)".to_owned()
+                    "of 12 runs, 1 that go on would go otherwise, or cannot be decided: 3b2cabce (another verdict)".to_owned()
                 ),
                 (
                     Health::Notable,
-                    "of 12 runs, 1 that have ended would go otherwise: 3b2cabce (another verdict)".to_owned()
+                    "of 12 runs, 1 that have ended would go otherwise, or cannot be decided: 3b2cabce (another verdict)".to_owned()
                 ),
             ]
         );

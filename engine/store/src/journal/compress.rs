@@ -42,6 +42,8 @@ pub(crate) struct SegmentCompressor {
 enum NotCompressed {
     #[error("the store is being closed")]
     Closed,
+    #[error("the disk has no room for it beside what has begun")]
+    Full,
     #[error("{0}")]
     Unreadable(#[from] ReadError),
     #[error("{0}")]
@@ -61,6 +63,8 @@ impl SegmentCompressor {
             match self.compress(&segment) {
                 Ok(()) => {}
                 Err(NotCompressed::Closed) => return,
+                // That the disk is full is told by those who need room; this only saves some.
+                Err(error @ NotCompressed::Full) => tracing::debug!(file = %segment.path.display(), %error),
                 Err(error) => {
                     let file = segment.path.display();
                     tracing::warn!(%file, %error, "a segment of the journal could not be compressed and stays as it is");
@@ -80,8 +84,7 @@ impl SegmentCompressor {
             return Ok(());
         }
         if disk_reserve::left(&self.folder) < end + disk_reserve::MARGIN_BYTES {
-            // The rest is for what has begun.
-            return Err(io::Error::from(io::ErrorKind::StorageFull).into());
+            return Err(NotCompressed::Full);
         }
         self.refuse_damaged(segment)?;
         let path = self.folder.join(COMPRESSING_NAME);
@@ -90,14 +93,19 @@ impl SegmentCompressor {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let written = self.write(segment, end, &path).and_then(|()| self.lock.check().map_err(Into::into));
-        if let Err(error) = written {
-            // Half a file would keep the room that others need.
+        if let Err(error) = self.replace(segment, end, &path) {
+            // What was written would keep the room that others need.
             let _unimportant = self.files.remove(&path);
             return Err(error);
         }
-        self.files.rename(&path, &segment.path)?;
         Ok(self.files.sync_folder(&self.folder)?)
+    }
+
+    /// Puts a compressed file in the place of the segment.
+    fn replace(&self, segment: &Segment, end: u64, path: &Path) -> Result<(), NotCompressed> {
+        self.write(segment, end, path)?;
+        self.lock.check()?;
+        Ok(self.files.rename(path, &segment.path)?)
     }
 
     /// Reads every group of the segment: damage must stay where it was found.

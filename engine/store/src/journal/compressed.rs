@@ -26,9 +26,9 @@ const TRAILER_MAGIC: [u8; 8] = *b"EVFLDEND";
 /// Less compresses faster and leaves a fifth more.
 const LEVEL: i32 = 3;
 
-/// A block in the file.
+/// Where a block lies in the file.
 #[derive(Debug, Clone, Copy)]
-struct Block {
+struct BlockPlace {
     /// Where its compressed bytes are.
     offset: u64,
     length: u32,
@@ -50,7 +50,7 @@ impl HeldBlock {
     }
 
     /// Decompresses a block; whether it is what was written.
-    fn fill(&mut self, file: &dyn StoreFile, number: usize, block: Block) -> io::Result<bool> {
+    fn fill(&mut self, file: &dyn StoreFile, number: usize, block: BlockPlace) -> io::Result<bool> {
         self.number = None;
         self.bytes.clear();
         if block.length as usize > zstd::zstd_safe::compress_bound(BLOCK_BYTES) {
@@ -68,7 +68,7 @@ impl HeldBlock {
 struct CompressedFile {
     file: Box<dyn StoreFile>,
     header: [u8; SEGMENT_HEADER],
-    blocks: Vec<Block>,
+    blocks: Vec<BlockPlace>,
     end: u64,
     held: Mutex<HeldBlock>,
 }
@@ -119,7 +119,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// The blocks as the table says, and where the segment ends; `None` where the table is not what was written.
-fn table(file: &dyn StoreFile, length: u64) -> io::Result<Option<(Vec<Block>, u64)>> {
+fn table(file: &dyn StoreFile, length: u64) -> io::Result<Option<(Vec<BlockPlace>, u64)>> {
     let Some(at) = length.checked_sub(TRAILER_BYTES as u64) else { return Ok(None) };
     let Some(trailer) = read(file, at, TRAILER_BYTES)? else { return Ok(None) };
     let (end, count) = (u64_at(&trailer, 8), u32_at(&trailer, 16));
@@ -135,7 +135,7 @@ fn table(file: &dyn StoreFile, length: u64) -> io::Result<Option<(Vec<Block>, u6
     }
     let mut offset = SEGMENT_HEADER as u64;
     let blocks = table.chunks(4).map(|length| {
-        let block = Block { offset: offset + FRONT_BYTES as u64, length: u32_at(length, 0) };
+        let block = BlockPlace { offset: offset + FRONT_BYTES as u64, length: u32_at(length, 0) };
         offset = block.offset + u64::from(block.length);
         block
     });
@@ -143,12 +143,12 @@ fn table(file: &dyn StoreFile, length: u64) -> io::Result<Option<(Vec<Block>, u6
 }
 
 /// The blocks that follow one another from the first on: as many as are whole, where the table is damaged.
-fn walk(file: &dyn StoreFile, length: u64) -> io::Result<(Vec<Block>, u64)> {
+fn walk(file: &dyn StoreFile, length: u64) -> io::Result<(Vec<BlockPlace>, u64)> {
     let (mut blocks, mut held) = (Vec::new(), HeldBlock::new()?);
     let mut end = SEGMENT_HEADER as u64;
     let mut offset = end;
     while let Some(front) = read(file, offset, FRONT_BYTES)? {
-        let block = Block { offset: offset + FRONT_BYTES as u64, length: u32_at(&front, 0) };
+        let block = BlockPlace { offset: offset + FRONT_BYTES as u64, length: u32_at(&front, 0) };
         let behind = block.offset + u64::from(block.length);
         // The table and the trailer look like no block, or like one that is damaged.
         if behind > length || !held.fill(file, blocks.len(), block)? {
@@ -208,13 +208,9 @@ impl CompressedFile {
     }
 }
 
-fn read_only() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "a compressed segment is not written")
-}
-
 impl StoreFile for CompressedFile {
     fn write_at(&self, _bytes: &[u8], _offset: u64) -> io::Result<()> {
-        Err(read_only())
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a compressed segment is not written"))
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -264,11 +260,10 @@ impl StoreFile for CompressedFile {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         (block(range.start)..=block(range.end.min(self.end).saturating_sub(1))).find_map(|number| {
             self.hold(number, &mut held).ok()?;
-            let place = match self.blocks.get(number) {
-                Some(block) => format!("at byte {} of the file", block.offset),
-                None => "which is missing".to_owned(),
-            };
-            held.is_damaged.then(|| format!("block {number} of the compressed segment, {place}, is damaged"))
+            let at = self.blocks.get(number)?.offset;
+            held.is_damaged.then(|| {
+                format!("block {number} of the compressed segment, at byte {at} of the file, is damaged")
+            })
         })
     }
 }
