@@ -20,10 +20,12 @@ mod replay;
 mod routes;
 mod runs_diff;
 mod side;
+mod state_fields;
 mod step;
 mod today;
 mod tree;
 mod why;
 
-pub use reading::{EventNature, EventSearch, FIELDS_APART, FIELDS_FIRST, reasons};
+pub use reading::{EventNature, EventSearch, reasons};
 pub(crate) use routes::routes;
+pub use state_fields::{FIELDS_APART, FIELDS_FIRST};

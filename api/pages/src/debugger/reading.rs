@@ -9,24 +9,6 @@ use super::event::{EventTone, PastEvent, is_decision};
 use super::find::SearchTerms;
 use super::why::{EventField, EventLink, EventReasons};
 
-/// Fields of a run that change with every event, or say nothing of the run itself.
-pub const FIELDS_APART: [&str; 5] = ["version", "updated_at", "driven", "id", "short_id"];
-/// Fields of a run in the order in which they are wanted.
-pub const FIELDS_FIRST: [&str; 12] = [
-    "status",
-    "failure",
-    "awaits",
-    "paused",
-    "steps",
-    "next_steps",
-    "routes",
-    "output",
-    "input",
-    "usage",
-    "budget",
-    "commit",
-];
-
 /// What is searched for among events: words, and fields as in `verdict=fail`; all must be true.
 #[derive(Debug, Clone)]
 pub struct EventSearch(SearchTerms);

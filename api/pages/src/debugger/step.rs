@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::event::{EventTone, PastEvent};
 use super::looked;
 use super::policy::RejudgedGate;
-use super::reading::{FIELDS_APART, FIELDS_FIRST};
+use super::state_fields::{FIELDS_APART, FIELDS_FIRST};
 use super::today::TodayAnswer;
 use super::tree::Tree;
 use super::why::EventReasons;
