@@ -64,7 +64,7 @@ fn answered(request: &Request) -> Response {
             "since": "2026-11-22T10:00:05.000Z", "expires_at": null, "position": 390, "kind": "approval", "title": "Ship?",
             "terms": { "roles": ["release"] },
         }])),
-        "/api/v1/runs" if query.contains("pipeline=") => refusal("the index went away"),
+        "/api/v1/runs" if query.contains("origin.run") => refusal("the index went away"),
         "/api/v1/runs" => list(json!([])),
         "/api/v1/store" => refusal("the manifest cannot be read"),
         "/api/v1/audit/decisions" | "/api/v1/pipelines" => list(json!([])),
