@@ -69,6 +69,7 @@ fn readers(event: &RunEvent) -> u16 {
             INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS
         }
         RunEvent::TimerFired(_) | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
+        RunEvent::WorkSpared(_) => TIMELINE,
         RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES | ROUNDS,
         RunEvent::ProgressReported(_) | RunEvent::SearchSet(_) => ROW,
         RunEvent::RunPaused(_)

@@ -67,5 +67,5 @@ pub use stages::{
 };
 pub use step_figures::{GateFiguresRow, StepFigures, StepFiguresRow, StepTimesRow, StepsOfRun, TimeFigures};
 pub use storage::StorageError;
-pub use timeline::{AttemptFailure, AttemptRow, AttemptRowEnd, attempts};
+pub use timeline::{AttemptFailure, AttemptRow, AttemptRowEnd, AttemptSpared, attempts};
 pub use write_batch::WriteBatch;

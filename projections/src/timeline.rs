@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use everfold_base::envelope::{Envelope, flag};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{Attempt, AttemptId, Round};
+use everfold_base::id::{Attempt, AttemptId, Round, Version};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, LogSeal, RunEvent, ScheduledWork};
+use everfold_core::event::{self, LogSeal, RunEvent, ScheduledWork, SpareReason};
 use serde::Serialize;
 
 use crate::event_readers::{TIMELINE, passed_over};
@@ -26,8 +26,35 @@ pub struct AttemptRow {
     pub scheduled_at: Timestamp,
     /// When it really began.
     pub started_at: Option<Timestamp>,
+    /// Why its work was not done; none: it is, or was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spared: Option<AttemptSpared>,
     /// How it ended.
     pub end: Option<AttemptRowEnd>,
+}
+
+/// Why the work of a fork's attempt was not done.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptSpared {
+    /// `recorded`: the origin recorded the end of work that was given the same; `held`: it acts outside.
+    pub why: &'static str,
+    /// What it would have done, where it was held back.
+    pub would: Option<String>,
+    /// The event of the origin that stood in for it.
+    pub version: Option<Version>,
+}
+
+impl AttemptSpared {
+    fn of(reason: &SpareReason) -> Self {
+        match reason {
+            SpareReason::Recorded { version, .. } => {
+                Self { why: "recorded", would: None, version: Some(*version) }
+            }
+            SpareReason::Held { would, version } => {
+                Self { why: "held", would: Some(would.clone()), version: *version }
+            }
+        }
+    }
 }
 
 /// How an attempt ended.
@@ -101,6 +128,7 @@ impl Rows {
             kind: kind.to_owned(),
             scheduled_at: at,
             started_at: None,
+            spared: None,
             end: None,
         });
     }
@@ -126,6 +154,11 @@ impl Rows {
                 if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
                     // The event comes later than the work, as late as the next engine where one ended meanwhile.
                     row.started_at = Some(event.began_at.unwrap_or(at).clamp(row.scheduled_at.min(at), at));
+                }
+            }
+            RunEvent::WorkSpared(event) => {
+                if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
+                    row.spared = Some(AttemptSpared::of(&event.reason));
                 }
             }
             RunEvent::AttemptSucceeded(event) => {

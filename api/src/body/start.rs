@@ -100,6 +100,12 @@ pub(crate) struct ForkBody {
     pub(crate) title: Option<String>,
     /// The new run pauses before this step.
     pub(crate) until_step: Option<String>,
+    /// What acts outside does so, and notices are sent; else both are held back.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) live: bool,
+    /// Work that is given what work of the origin was given ends as that did.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) replay_effects: bool,
     /// What it goes on by, where that is another definition: a name, or the definition itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) pipeline: Option<String>,

@@ -355,6 +355,7 @@ fn word(event: &RunEvent) -> Option<&'static str> {
         | RunEvent::UsageRecorded(_)
         | RunEvent::ProgressReported(_)
         | RunEvent::SearchSet(_)
+        | RunEvent::WorkSpared(_)
         | RunEvent::RunCancelled(_)
         | RunEvent::RunSucceeded(_)
         | RunEvent::RunFailed(_)

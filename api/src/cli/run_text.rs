@@ -11,7 +11,12 @@ use serde_json::Value;
 use super::lines::account_text::account_lines;
 use super::lines::notice_text::notice_lines;
 use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
-use crate::view::{AwaitView, FailureView, GateView, RunView, SeenView, StepPhase, StepView, next_lines};
+use crate::view::{
+    AwaitView, EffectsView, FailureView, GateView, RunView, SeenView, StepPhase, StepView, next_lines,
+};
+
+/// So many attempts that were held back are listed.
+const HELD_MAX: usize = 10;
 
 /// The whole answer as a text, within the columns of a terminal.
 pub(crate) fn text(view: &RunView, now: Timestamp, program: &str, within: Option<usize>) -> String {
@@ -70,6 +75,9 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
             OriginKind::Handover => "goes on with",
         };
         lines.push(format!("origin    {how} {} at version {}", origin.run.short(), origin.version));
+    }
+    if let Some(effects) = &view.effects {
+        lines.extend(effect_lines(effects));
     }
     if let Some(cancelled) = &view.cancelled {
         let why = cancelled.reason.as_ref().map(|reason| format!(": {}", cut(reason, 200)));
@@ -409,5 +417,24 @@ fn lines_at(view: &RunView, now: Timestamp, within: Option<usize>) -> Vec<String
     }
     lines.extend(account_lines(view));
     lines.extend(notice_lines(view));
+    lines
+}
+
+/// What of a fork's work is not done, and what it would have done.
+fn effect_lines(effects: &EffectsView) -> Vec<String> {
+    let mut said = Vec::new();
+    if effects.held {
+        said.push("what acts outside is held back".to_owned());
+    }
+    if effects.replays {
+        said.push(format!("{} attempts ended as in the origin", effects.replayed_total));
+    }
+    let mut lines = vec![format!("effects   {}", said.join(", "))];
+    let shown = effects.held_back.iter().take(HELD_MAX);
+    lines.extend(shown.map(|held| format!("          {} would have: {}", held.id, cut(&held.would, 200))));
+    let more = (effects.held_back_total as usize).saturating_sub(effects.held_back.len().min(HELD_MAX));
+    if more > 0 {
+        lines.push(format!("          and {more} more"));
+    }
     lines
 }

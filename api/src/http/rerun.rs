@@ -130,6 +130,8 @@ pub(crate) async fn fork(
         source,
         title: asked.title,
         until_step: asked.until_step,
+        live: asked.live,
+        replay_effects: asked.replay_effects,
         credentials: credentials(&headers)?,
         ..Rerun::new(OriginKind::Fork, asked.detach)
     };

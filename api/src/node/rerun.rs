@@ -35,6 +35,10 @@ pub(crate) struct Rerun {
     pub(crate) title: Option<String>,
     /// The run pauses before this step.
     pub(crate) until_step: Option<String>,
+    /// A fork may act outside.
+    pub(crate) live: bool,
+    /// A fork ends work as its origin did, where it is given the same.
+    pub(crate) replay_effects: bool,
     /// No command waits for the new run.
     pub(crate) detach: bool,
     /// What the request brings for the new run.
@@ -47,7 +51,21 @@ impl Rerun {
         let (at, from_step, until_step) = (None, None, None);
         let (input, config, source, title) = (None, None, None, None);
         let credentials = BroughtCredentials::default();
-        Self { how, at, from_step, input, config, source, title, until_step, detach, credentials }
+        let (live, replay_effects) = (false, false);
+        Self {
+            how,
+            at,
+            from_step,
+            input,
+            config,
+            source,
+            title,
+            until_step,
+            live,
+            replay_effects,
+            detach,
+            credentials,
+        }
     }
 }
 
@@ -85,6 +103,8 @@ impl Node {
             config: asked.config,
             definition,
             title: asked.title,
+            live: asked.live,
+            replay_effects: asked.replay_effects,
             until_step: asked.until_step.as_deref().map(StepId::new),
             actor,
             dedup: once.dedup,

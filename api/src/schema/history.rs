@@ -72,6 +72,18 @@ pub(crate) struct ListedDecisionSchema {
     kind: DecisionKindSchema,
 }
 
+/// Why the work of a fork's attempt was not done.
+#[derive(ToSchema, Serialize)]
+#[schema(as = AttemptSpared)]
+pub(crate) struct AttemptSparedSchema {
+    /// `recorded`: the origin recorded the end of work that was given the same; `held`: it acts outside.
+    why: String,
+    /// What it would have done, where it was held back.
+    would: Option<String>,
+    /// The event of the origin that stood in for it.
+    version: Option<u64>,
+}
+
 /// One attempt with its times.
 #[derive(ToSchema, Serialize)]
 #[schema(as = AttemptRow)]
@@ -84,6 +96,7 @@ pub(crate) struct AttemptRowSchema {
     kind: String,
     scheduled_at: TimeSchema,
     started_at: Option<TimeSchema>,
+    spared: Option<AttemptSparedSchema>,
     end: Option<AttemptEndSchema>,
 }
 
@@ -103,6 +116,7 @@ pub(crate) struct RunAttemptSchema {
     kind: String,
     scheduled_at: TimeSchema,
     started_at: Option<TimeSchema>,
+    spared: Option<AttemptSparedSchema>,
     end: Option<AttemptEndSchema>,
     /// From its schedule to its begin.
     waited_ms: Option<u64>,

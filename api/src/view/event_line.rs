@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use everfold_engine::budgets::named;
-use everfold_engine::event::{HaltScope, RunEvent, ScheduledWork, SearchValue, SignalTaker, Spent};
+use everfold_engine::event::{
+    HaltScope, RunEvent, ScheduledWork, SearchValue, SignalTaker, SpareReason, Spent,
+};
 use everfold_engine::failure::Failure;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
@@ -147,6 +149,12 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
             };
             cut(&event.values.iter().map(one).collect::<Vec<_>>().join(", "), 100)
         }
+        RunEvent::WorkSpared(event) => match &event.reason {
+            SpareReason::Recorded { run, version } => {
+                format!("ends as in event {version} of {}", run.short())
+            }
+            SpareReason::Held { would, .. } => format!("held back, would have: {}", cut(would, 100)),
+        },
         RunEvent::UsageRecorded(event) => {
             format!("{} + {} tokens", event.usage.input_tokens, event.usage.output_tokens)
         }

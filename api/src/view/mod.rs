@@ -3,6 +3,7 @@
 mod account;
 mod awaits;
 mod budget;
+mod effects;
 mod event_line;
 mod failure;
 mod next_steps;
@@ -18,6 +19,7 @@ pub use account::{RouteView, StepUsageView, WarningView};
 pub use awaits::AwaitView;
 pub use budget::{AmountsView, BudgetStatus, UsageView};
 pub(crate) use budget::{budget_view, usd};
+pub use effects::{EffectsView, HeldBackView};
 pub(crate) use event_line::{ShownEvent, event_detail};
 pub use failure::FailureView;
 pub(crate) use next_steps::{answer_words, next_lines, next_steps};

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::account::{RouteView, WarningView, route_view, warning_view};
 use super::awaits::{AwaitView, await_view};
 use super::budget::{BudgetStatus, UsageView, budget_view, usd};
+use super::effects::{EffectsView, effects_view};
 use super::failure::{FailureView, failure_view};
 use super::notice::{OutstandingNotice, outstanding};
 use super::pause::{PauseView, pause_view};
@@ -139,6 +140,9 @@ pub struct RunView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::OriginSchema>)]
     pub origin: Option<Origin>,
+    /// What of its work is not done, where not all of it is: of a fork, and of runs that one starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effects: Option<EffectsView>,
     /// The answer to a start: it had the key already, and nothing was started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held: bool,
@@ -257,6 +261,7 @@ impl RunView {
             notices_given_up: Vec::new(),
             held: false,
             origin: state.origin().cloned(),
+            effects: effects_view(state),
             slots: slots(state),
             waits_for_slots: state.is_queued(),
             in_line: Vec::new(),

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
     AdmissionEvidence, AnswerSaved, AttemptNotes, AttemptStarted, BreakpointsSet, CancelRequested, ClockRead,
-    FundsAnswered, FundsRequested, NoteAdded, NoticeFailed, NoticeSent, Origin, Parent, ProbeFailed,
-    ProgressReported, QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted, RunNumber,
-    RunPaused, RunReleased, RunResumed, SearchSet, SeenPart, SignalReceived, SpendReported, Spent,
-    StepCancelRequested, TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkspaceRemoved,
+    EffectLimits, FundsAnswered, FundsRequested, NoteAdded, NoticeFailed, NoticeSent, Origin, Parent,
+    ProbeFailed, ProgressReported, QuestionAnswered, RecheckRequested, RunAbandoned, RunAdmitted, RunHalted,
+    RunNumber, RunPaused, RunReleased, RunResumed, SearchSet, SeenPart, SignalReceived, SpendReported, Spent,
+    StepCancelRequested, TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkSpared, WorkspaceRemoved,
     WorkspaceShared,
 };
 use everfold_base::actor::Actor;
@@ -72,6 +72,8 @@ pub enum InputKind {
     Progress(ProgressReported),
     /// Work says what its run is found by.
     SetSearch(SearchSet),
+    /// Work of a fork is not done.
+    Spare(WorkSpared),
     /// Something was used up.
     Usage(UsageRecorded),
     /// All that an attempt has used up so far of one model. The fact is a `UsageRecorded` with what is new of it.
@@ -225,6 +227,7 @@ impl InputKind {
             | Self::AttemptLost { .. }
             | Self::Progress(_)
             | Self::SetSearch(_)
+            | Self::Spare(_)
             | Self::Usage(_)
             | Self::UsageSoFar { .. }
             | Self::Abandon(_)
@@ -324,4 +327,6 @@ pub struct Fork {
     pub until_step: Option<StepId>,
     /// Who is behind the request, where that is not its actor.
     pub initiator: Option<Actor>,
+    /// What of its work is not done; `None`: all is.
+    pub effects: Option<EffectLimits>,
 }

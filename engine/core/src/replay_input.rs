@@ -95,6 +95,7 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::WorkspaceRemoved(fact) => InputKind::WorkspaceRemoved(fact),
         RunEvent::ProgressReported(fact) => InputKind::Progress(fact),
         RunEvent::SearchSet(fact) => InputKind::SetSearch(fact),
+        RunEvent::WorkSpared(fact) => InputKind::Spare(fact),
         RunEvent::UsageRecorded(fact) => InputKind::Usage(fact),
         RunEvent::TimerFired(fact) => InputKind::TimerFired(fact),
         RunEvent::VoteCast(fact) => {
@@ -192,6 +193,7 @@ fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
         entropy: fact.entropy,
         until_step: fact.until_step,
         initiator: fact.initiator,
+        effects: fact.effects,
     })))
 }
 

@@ -227,4 +227,5 @@ pub const EVENT_NAMES: &[&str] = &[
     "WorkspaceRemoved",
     "ProgressReported",
     "SearchSet",
+    "WorkSpared",
 ];

@@ -273,6 +273,13 @@ pub trait Executor: Send + Sync + 'static {
         false
     }
 
+    /// Whether the work acts on what lies outside of its run: it writes to a service, sends to people, signals other runs.
+    /// A fork may not, unless it is asked for; what a step says of itself counts more.
+    fn is_outside(&self, spec: &Value) -> bool {
+        let _ = spec;
+        false
+    }
+
     /// Whether a failure shows that what the work calls upon is not there, rather than that the work went
     /// wrong: breakers count it.
     fn is_outage(&self, failure: &Failure) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! Law: every operation may be repeated; what is to be kept is never removed.
 
+use crate::workdir::Workdir;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::RunId;
 use everfold_core::artefact::Workspace;
@@ -70,6 +71,17 @@ pub trait Workspaces: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<(), Failure>> {
         drop((run, workspace, commit, path));
         let failure = Failure::new(FailureKind::Spawn, "no copy of a workspace can be made here");
+        Box::pin(std::future::ready(Err(failure)))
+    }
+
+    /// Brings a run's worktree forward to a commit that goes on from its head; one that its head goes on from already is
+    /// there. What is not committed stays. Repeating it does no harm.
+    ///
+    /// # Errors
+    /// A failure of kind `conflict`: the two have parted, or what is not committed is in the way.
+    fn advance(&self, workdir: Workdir, commit: String) -> BoxFuture<'static, Result<(), Failure>> {
+        drop((workdir, commit));
+        let failure = Failure::new(FailureKind::Spawn, "no worktree can be brought forward here");
         Box::pin(std::future::ready(Err(failure)))
     }
 

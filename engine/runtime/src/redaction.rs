@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use everfold_base::json::{JsonText, Payload, Value};
 use everfold_core::decide::Refusal;
+use everfold_core::event::{SpareReason, WorkSpared};
 use everfold_core::hooks::DeliveryReceived;
 use everfold_core::input::{Fork, InputKind, Start, StartOptions};
 use everfold_core::progress::WorkProgress;
@@ -67,6 +68,9 @@ pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
             redact_option(redactor, reason);
         }
         InputKind::Progress(reported) => redact_progress(redactor, &mut reported.progress),
+        InputKind::Spare(WorkSpared { reason: SpareReason::Held { would, .. }, .. }) => {
+            redact_text(redactor, would);
+        }
         InputKind::Note(note) => redact_text(redactor, &mut note.text),
         InputKind::Recheck(recheck) => redact_option(redactor, &mut recheck.reason),
         InputKind::CancelStep(cancel) => redact_option(redactor, &mut cancel.reason),
@@ -89,6 +93,7 @@ pub(crate) fn redact_input(redactor: &dyn Redactor, kind: &mut InputKind) {
         | InputKind::AttemptFinished { .. }
         | InputKind::AttemptLost { .. }
         | InputKind::SetSearch(_)
+        | InputKind::Spare(_)
         | InputKind::Usage(_)
         | InputKind::UsageSoFar { .. }
         | InputKind::WorkspacePrepared(Ok(_))

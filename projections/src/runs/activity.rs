@@ -201,6 +201,7 @@ impl Activity {
             | RunEvent::UsageRecorded(_)
             | RunEvent::ProgressReported(_)
             | RunEvent::SearchSet(_)
+            | RunEvent::WorkSpared(_)
             | RunEvent::Advanced(_)
             | RunEvent::NoteAdded(_)
             | RunEvent::ChildStarted(_)

@@ -40,6 +40,8 @@ pub struct FunctionDescription {
     pub effects: FunctionEffects,
     /// It reads [`Call::context`].
     pub reads_context: bool,
+    /// It acts on what lies outside of the run, which a fork may not.
+    pub acts_outside: bool,
     /// JSON Schema of its `with`; checked before each call.
     pub input: Value,
     /// JSON Schema of what it gives; checked after each call.
@@ -139,6 +141,7 @@ impl Function {
             summary: String::new(),
             effects: FunctionEffects::default(),
             reads_context: false,
+            acts_outside: false,
             input,
             output,
         };
@@ -152,6 +155,7 @@ impl Function {
             summary: String::new(),
             effects: FunctionEffects::default(),
             reads_context: false,
+            acts_outside: false,
             input: true.into(),
             output: true.into(),
         };
@@ -191,6 +195,13 @@ impl Function {
     pub fn read_only(mut self) -> Self {
         self.about.effects.idempotent = true;
         self.about.effects.read_only = true;
+        self
+    }
+
+    /// It acts on what lies outside of the run: it writes to a service, or to people. A fork holds it back.
+    #[must_use]
+    pub fn outside(mut self) -> Self {
+        self.about.acts_outside = true;
         self
     }
 

@@ -94,6 +94,10 @@ impl Executor for FunctionExecutor {
         self.leases_for(spec).is_some()
     }
 
+    fn is_outside(&self, spec: &Value) -> bool {
+        self.functions.find(name_of(spec)).is_ok_and(|function| function.about.acts_outside)
+    }
+
     /// The function, and who answers: the provider that its `with` names, or the host at which it finds Plane.
     fn services(&self, spec: &Value) -> Vec<Service> {
         let called = Some(name_of(spec)).filter(|name| !name.is_empty());

@@ -244,6 +244,13 @@ pub(crate) async fn reset(workdir: &Workdir, commit: &str, is_pushed: bool) -> R
     git.text(&["clean", "-f", "-f", "-d", "--quiet"]).await.map(|_| ())
 }
 
+/// Brings a worktree forward to a commit that goes on from its head; one that its head goes on from is there already.
+pub(crate) async fn advance(workdir: &Workdir, commit: &str) -> Result<(), GitError> {
+    let git = Git::within(workdir)?;
+    locks::free(&git).await?;
+    git.text(&[&NO_HOOKS[..], &["merge", "--ff-only", "--quiet", commit]].concat()).await.map(|_| ())
+}
+
 /// The commit that the working folder stands on.
 pub(crate) async fn head(workdir: &Workdir) -> Result<String, GitError> {
     head_of(&Git::within(workdir)?).await

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::RunId;
 use everfold_language::definition::Keep;
-use everfold_ports::{Fate, Released, Workspace, WorkspaceRequest, Workspaces};
+use everfold_ports::{Fate, Released, Workdir, Workspace, WorkspaceRequest, Workspaces};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use super::own_worktree::own;
 use super::repository::{
     checked_repository, commit_of, default_base, in_the_way, is_branch, missing_base, taken, unable,
 };
-use super::save::keep as keep_commit;
+use super::save::{advance, keep as keep_commit};
 use super::standing::head_of;
 use super::unwritable::unwritable;
 use super::workspaces::GitWorkspaces;
@@ -402,6 +402,15 @@ impl Workspaces for GitWorkspaces {
         let this = self.clone();
         make_absolute(&mut path);
         async move { this.make_copy(&workspace, &commit, &path).await }.boxed()
+    }
+
+    fn advance(&self, mut workdir: Workdir, commit: String) -> BoxFuture<'static, Result<(), Failure>> {
+        make_absolute(&mut workdir.path);
+        async move {
+            let advanced = advance(&workdir, &commit).await;
+            advanced.map_err(|error| Failure::new(FailureKind::Conflict, error.to_string()))
+        }
+        .boxed()
     }
 
     fn discard(&self, run: RunId, workspace: Workspace, copies: HashSet<PathBuf>) -> BoxFuture<'static, ()> {

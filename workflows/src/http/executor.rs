@@ -67,12 +67,16 @@ impl HttpExecutor {
     }
 }
 
+/// Whether the method of a request is one of these.
+fn is_one_of(spec: &Value, methods: &[&str]) -> bool {
+    let otherwise = if spec["body"].is_null() { "GET" } else { "POST" };
+    let method = spec["method"].as_str().unwrap_or(otherwise);
+    methods.iter().any(|known| known.eq_ignore_ascii_case(method))
+}
+
 impl Executor for HttpExecutor {
     fn traits(&self, spec: &Value) -> Traits {
-        let has_body = !spec["body"].is_null();
-        let method = spec["method"].as_str().unwrap_or(if has_body { "POST" } else { "GET" });
-        let idempotent =
-            ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"].iter().any(|it| it.eq_ignore_ascii_case(method));
+        let idempotent = is_one_of(spec, &["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
         let on_lost = if idempotent { OnLost::Retry } else { OnLost::Block };
         Traits {
             supervised: false,
@@ -80,6 +84,11 @@ impl Executor for HttpExecutor {
             paid: false,
             reads_input: false,
         }
+    }
+
+    /// What only asks changes nothing there.
+    fn is_outside(&self, spec: &Value) -> bool {
+        !is_one_of(spec, &["GET", "HEAD", "OPTIONS"])
     }
 
     /// The host that is asked.

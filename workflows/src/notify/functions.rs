@@ -49,7 +49,7 @@ pub(crate) fn functions() -> [Function; 5] {
         Function::built_in("notify.command", command::run)
             .summary("Runs a program with JSON on its standard input."),
     ]
-    .map(|function| function.idempotent().reads_context())
+    .map(|function| function.idempotent().reads_context().outside())
 }
 
 /// Adds those that need settings.
@@ -59,5 +59,5 @@ pub(crate) fn declare(functions: &mut Functions, mail: Option<MailSettings>) {
     let send = move |call, with| mailer.clone().send(call, with);
     let email =
         Function::built_in("notify.email", send).summary("Sends a mail through the server of the settings.");
-    functions.offer(email.idempotent().reads_context());
+    functions.offer(email.idempotent().reads_context().outside());
 }

@@ -17,10 +17,12 @@ pub(super) fn functions_over(client: &PlaneClient) -> [Function; 7] {
     [
         Function::built_in("plane.comment", move |call, with| comment::post(poster.clone(), call, with))
             .summary("Writes a comment on an issue of Plane, once for one key.")
-            .idempotent(),
+            .idempotent()
+            .outside(),
         Function::built_in("plane.set_state", move |call, with| set_state::set(setter.clone(), call, with))
             .summary("Moves an issue of Plane to a state, by its name.")
-            .idempotent(),
+            .idempotent()
+            .outside(),
         Function::built_in("plane.states", move |call, with| states::states(lister.clone(), call, with))
             .summary("Gives the states of a project of Plane, by their names.")
             .read_only(),
@@ -34,7 +36,8 @@ pub(super) fn functions_over(client: &PlaneClient) -> [Function; 7] {
         .read_only(),
         Function::built_in("plane.part", move |call, with| part::make(maker.clone(), call, with))
             .summary("Makes an issue of its own below an issue of Plane, once for one name.")
-            .idempotent(),
+            .idempotent()
+            .outside(),
         Function::built_in("plane.sequence", move |call, with| {
             sequence::sequence(counter.clone(), call, with)
         })

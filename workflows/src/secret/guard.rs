@@ -127,6 +127,10 @@ impl Executor for GuardedExecutor {
         self.0.is_elsewhere(spec)
     }
 
+    fn is_outside(&self, spec: &Value) -> bool {
+        self.0.is_outside(spec)
+    }
+
     fn is_outage(&self, failure: &Failure) -> bool {
         self.0.is_outage(failure)
     }

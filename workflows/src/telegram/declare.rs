@@ -20,5 +20,5 @@ pub(crate) fn declare(functions: &mut Functions, layout: &Layout, client: &HttpC
         Function::built_in("telegram.ping", move |call, wanted| ping::ping(caller.clone(), call, wanted))
             .summary("Calls people in a chat: a message with a sound, links and buttons."),
     ];
-    declared.into_iter().for_each(|function| functions.offer(function.idempotent()));
+    declared.into_iter().for_each(|function| functions.offer(function.idempotent().outside()));
 }

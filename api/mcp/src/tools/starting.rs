@@ -135,6 +135,10 @@ pub(crate) struct ForkInput {
     title: Option<String>,
     /// The new run pauses before this step.
     until_step: Option<String>,
+    /// true: what acts outside does so (requests that write, pull requests, notices); else that is held back.
+    live: Option<bool>,
+    /// true: work that is given what work of the origin was given ends as that did, and only the rest is done.
+    replay_effects: Option<bool>,
     /// The same key again makes nothing more and gives the same run.
     idempotency_key: Option<String>,
     /// Wait so many seconds (50 at most) until it has ended or asks people.
@@ -147,7 +151,7 @@ pub(crate) struct ForkInput {
 pub(crate) async fn fork(call: ToolCall, input: ForkInput) -> Result<ToolOutcome, RestProblem> {
     let body = crate::fit::without_empty(json!({
         "version": input.version, "at": input.at, "input": input.input, "title": input.title,
-        "until_step": input.until_step, "detach": true,
+        "until_step": input.until_step, "live": input.live, "replay_effects": input.replay_effects, "detach": true,
     }));
     let path = format!("/runs/{}/fork", encoded(&input.run));
     let view = call.rest.post(&path, &body, input.idempotency_key.as_deref()).await?;

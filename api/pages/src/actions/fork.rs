@@ -70,6 +70,69 @@ impl ForkMoment {
     }
 }
 
+/// What of a fork's work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ForkEffects {
+    /// All but what acts outside.
+    Held,
+    /// What differs from the origin, but for what acts outside.
+    Replayed,
+    /// All.
+    Live,
+}
+
+impl ForkEffects {
+    /// As it is chosen in the form.
+    pub(super) fn of(act: &Act) -> Self {
+        match act.typed.text("effects") {
+            Some("replay") => Self::Replayed,
+            Some("live") => Self::Live,
+            Some(_) | None => Self::Held,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Held => "",
+            Self::Replayed => "replay",
+            Self::Live => "live",
+        }
+    }
+
+    fn option(self) -> &'static str {
+        match self {
+            Self::Held => "",
+            Self::Replayed => " --replay-effects",
+            Self::Live => " --live",
+        }
+    }
+
+    fn says(self) -> &'static str {
+        match self {
+            Self::Held => "Work is done again; what acts outside is held back, and no notices are sent.",
+            Self::Replayed => {
+                "Work that is given the same ends as it did here; what differs is done, but for what acts outside."
+            }
+            Self::Live => "Work is done again, also what acts outside, and notices are sent.",
+        }
+    }
+
+    fn ask(self) -> Asked {
+        Asked::Select(Select {
+            name: "effects".to_owned(),
+            label: "Work".to_owned(),
+            hint: "What acts outside writes to services and to people: requests, pull requests, messages."
+                .to_owned(),
+            options: vec![
+                Offer::new("", "do it again, hold back what acts outside", ""),
+                Offer::new("replay", "do only what differs", ""),
+                Offer::new("live", "do it again, act outside too", ""),
+            ],
+            chosen: self.word().to_owned(),
+        })
+    }
+}
+
 pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
     let run = &act.run;
     let other = other_definition(act).await?;
@@ -110,6 +173,9 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
         says.push(format!("It pauses before {until}."));
     }
     asked.push(ask_until(definition, until));
+    let effects = ForkEffects::of(act);
+    says.push(effects.says().to_owned());
+    asked.push(effects.ask());
     asked.extend(ask_for_more(act).await);
     let until = if until.is_empty() { String::new() } else { format!(" --until {}", shell_word(until)) };
     let at = if typed.is_empty() { "VERSION".to_owned() } else { shell_word(&typed) };
@@ -124,8 +190,9 @@ pub(super) async fn confirm(act: &Act) -> Result<Confirmation, Problem> {
         },
         is_dangerous: false,
         command: format!(
-            "everfold fork {} --at {at}{until}{}{}",
+            "everfold fork {} --at {at}{until}{}{}{}",
             run.short_id,
+            effects.option(),
             input.options,
             more_options(&act.typed)
         ),

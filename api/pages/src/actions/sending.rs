@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::act::Act;
 use super::breakpoints;
 use super::confirmation::Confirmation;
-use super::fork::ForkMoment;
+use super::fork::{ForkEffects, ForkMoment};
 use super::policies;
 use super::restart;
 use super::signal;
@@ -137,6 +137,11 @@ fn add_moment(act: &Act, body: &mut Map<String, Value>) -> Result<(), String> {
         None => return Err("say from which version, or at which time".to_owned()),
     };
     take(act, body, "until", "until_step");
+    match ForkEffects::of(act) {
+        ForkEffects::Held => {}
+        ForkEffects::Replayed => drop(body.insert("replay_effects".to_owned(), true.into())),
+        ForkEffects::Live => drop(body.insert("live".to_owned(), true.into())),
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::tree::Tree;
 const ROWS_MAX: usize = 120;
 /// Events that say nothing of what a run did: waiting, counting, what a fork does to begin, and the beginning of work,
 /// which is not recorded where work is over at once.
-const APART: [&str; 25] = [
+const APART: [&str; 26] = [
     "AttemptStarted",
     "ChildStarted",
     "ProbeScheduled",
@@ -30,6 +30,7 @@ const APART: [&str; 25] = [
     "WorkspaceRemoved",
     "ProgressReported",
     "SearchSet",
+    "WorkSpared",
     "NoteAdded",
     "RunForked",
     "RunQueued",

@@ -67,6 +67,9 @@ pub(crate) struct RunFacts {
     pub(crate) parent: Option<ParentFacts>,
     #[serde(default)]
     pub(crate) origin: Option<OriginFacts>,
+    /// What of a fork's work is not done.
+    #[serde(default)]
+    pub(crate) effects: Option<EffectFacts>,
     #[serde(default)]
     pub(crate) in_line: Vec<WaitingFacts>,
     #[serde(default)]
@@ -389,5 +392,30 @@ mod tests {
         assert_eq!(child("look at the child: everfold show 3c90cd65").as_deref(), Some("3c90cd65"));
         assert_eq!(child("read the attempt's log"), None);
         assert_eq!(child("everfold show "), None);
+    }
+}
+
+/// What of a fork's work was not done.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct EffectFacts {
+    pub(crate) held: bool,
+    pub(crate) held_back: Vec<HeldFacts>,
+    pub(crate) held_back_total: usize,
+    pub(crate) replayed_total: usize,
+}
+
+/// An attempt that was held back.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct HeldFacts {
+    pub(crate) id: String,
+    pub(crate) would: String,
+}
+
+impl HeldFacts {
+    /// The step, or the item of it.
+    pub(crate) fn step(&self) -> &str {
+        self.id.split('/').next().unwrap_or_default()
     }
 }

@@ -172,6 +172,10 @@ fn of_run(kind: &str, event: &Value) -> Option<String> {
                 origin["version"]
             )
         }
+        "WorkSpared" => match &event["reason"]["held"] {
+            Value::Null => format!("ends as in event {}", event["reason"]["recorded"]["version"]),
+            held => format!("held back, would have: {}", text(held, "would")?),
+        },
         "ChildStarted" => words::short(text(event, "child")?).to_owned(),
         "ChildFinished" if event["failure"].is_object() => failure(&event["failure"]),
         "ChildFinished" => words::short(text(event, "child")?).to_owned(),

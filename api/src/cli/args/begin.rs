@@ -144,6 +144,12 @@ pub(crate) struct ForkArgs {
     /// Pause before this step, as at a breakpoint
     #[arg(long, value_name = "STEP")]
     pub(crate) until: Option<String>,
+    /// Act outside, too: send requests and notices, open pull requests; else they are held back
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// End work as the origin did wherever it is given the same, and do only what differs
+    #[arg(long)]
+    pub(crate) replay_effects: bool,
     #[command(flatten)]
     pub(crate) anew: RerunChanges,
     #[command(flatten)]

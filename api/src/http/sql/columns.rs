@@ -161,6 +161,9 @@ pub(super) const ATTEMPTS: TableText = TableText {
         column("head", Text, "the commit at the head of its worktree when it ended, where it had one")
             .at("end.commit"),
         column("log", Json, "its log as it was closed").at("end.log"),
+        column("spared", Text, "of a fork: `held`: it acts outside and was not done; `recorded`: it was given what work of the origin was given")
+            .at("spared.why"),
+        column("would", Text, "what it would have done, where it was held back").at("spared.would"),
         OF_RUN,
     ],
 };

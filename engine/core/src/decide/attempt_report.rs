@@ -10,7 +10,7 @@ use crate::artefact::{Artefact, Usage, Workspace};
 use crate::event::{
     AttemptFailed, AttemptLost, AttemptNotes, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
     ChildStopped, ProbeFailed, ProgressReported, SearchSet, SearchValue, StopReason, StopRequested,
-    TimerFired, TimerKind, UsageRecorded, WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
+    TimerFired, TimerKind, UsageRecorded, WorkSpared, WorkspacePrepared, WorkspaceRemoved, WorkspaceShared,
 };
 use crate::progress::REPORTED_MAX;
 use crate::state::{Key, RunState, Stage};
@@ -169,6 +169,14 @@ pub(super) fn search(draft: &mut Draft<'_>, set: &SearchSet) {
         news.map(|(name, value)| (name.clone(), value.clone())).collect();
     if !values.is_empty() {
         draft.record(SearchSet { id: set.id.clone(), values });
+    }
+}
+
+/// Work of a fork is not done; its end follows as another input.
+pub(super) fn spared(draft: &mut Draft<'_>, spared: &WorkSpared) {
+    let is_known = draft.state.facts.effects.is_spared(&spared.id);
+    if !is_known && draft.state.current(&spared.id).is_some() && is_awaited(draft.state, &spared.id) {
+        draft.record(spared.clone());
     }
 }
 

@@ -68,6 +68,7 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::AttemptLost { id, reason, fallback } => attempt_report::lost(draft, id, reason, *fallback),
         InputKind::Progress(reported) => attempt_report::progress(draft, reported),
         InputKind::SetSearch(set) => attempt_report::search(draft, set),
+        InputKind::Spare(spared) => attempt_report::spared(draft, spared),
         InputKind::Usage(usage) => attempt_report::usage(draft, usage),
         InputKind::UsageSoFar { id, usage } => attempt_report::usage_so_far(draft, id, usage),
         InputKind::WorkspacePrepared(prepared) => attempt_report::workspace(draft, prepared),

@@ -73,6 +73,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         entropy: fork.entropy,
         until_step: fork.until_step.clone(),
         initiator: fork.initiator.clone(),
+        effects: fork.effects,
     });
     if let Some(step) = &fork.until_step {
         breakpoint::set(draft, std::slice::from_ref(step))?;

@@ -63,6 +63,7 @@ mod unblock;
 mod untaken_signal;
 mod wait;
 mod wake;
+pub mod work_inputs;
 
 pub use admission::{ADMIT, admission_id};
 pub use carry_over::{CarriedState, OtherDefinition};

@@ -39,6 +39,8 @@ pub struct AttemptPlan {
     pub idempotent: Option<bool>,
     /// What the step says of its loss.
     pub on_lost: Option<OnLost>,
+    /// Whether the step says that it acts outside.
+    pub outside: Option<bool>,
     /// The limit of the attempt.
     pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL.
@@ -173,6 +175,7 @@ pub fn attempt(state: &RunState, id: &AttemptId, loaded: &Loaded) -> Result<Opti
         outputs: document["outputs"].take(),
         idempotent: state.graph.step(key.step).idempotent,
         on_lost: state.graph.step(key.step).on_lost,
+        outside: state.graph.step(key.step).outside,
         timeout: unit.timeout_ms.map(Duration::from_millis),
         grace: Duration::from_millis(unit.grace_ms),
         place: match unit.kind.as_str() {

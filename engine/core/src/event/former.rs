@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::parts::{
-    AdmissionEvidence, ApprovalTerms, AttemptHolder, Comment, Hearing, LogSeal, Origin, Parent, ReworkSource,
-    RunNumber, SignalEnd, SignalTaker, SkipReason, StopReason, Unblocked,
+    AdmissionEvidence, ApprovalTerms, AttemptHolder, Comment, EffectLimits, Hearing, LogSeal, Origin, Parent,
+    ReworkSource, RunNumber, SignalEnd, SignalTaker, SkipReason, StopReason, Unblocked,
 };
 use crate::artefact::Artefact;
 use everfold_base::actor::Actor;
@@ -429,6 +429,38 @@ pub struct RunForked2 {
     pub(super) title: Option<String>,
     pub(super) entropy: u64,
     pub(super) until_step: Option<StepId>,
+}
+
+/// [`super::RunForked`], schema 3: with who is behind it, and without limits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked3 {
+    pub(super) run: RunId,
+    pub(super) origin: Origin,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) config: Option<Payload>,
+    pub(super) from_step: Option<StepId>,
+    pub(super) reset: Vec<StepId>,
+    pub(super) title: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) until_step: Option<StepId>,
+    pub(super) initiator: Option<Actor>,
+}
+
+/// [`super::RunForked`], schema 4: with limits, by nobody else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked4 {
+    pub(super) run: RunId,
+    pub(super) origin: Origin,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) config: Option<Payload>,
+    pub(super) from_step: Option<StepId>,
+    pub(super) reset: Vec<StepId>,
+    pub(super) title: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) until_step: Option<StepId>,
+    pub(super) effects: Option<EffectLimits>,
 }
 
 /// [`super::NoticeQueued`], schema 1.

@@ -50,6 +50,7 @@ impl RunEvent {
             | Self::UsageRecorded(_)
             | Self::ProgressReported(_)
             | Self::SearchSet(_)
+            | Self::WorkSpared(_)
             | Self::RunPaused(_)
             | Self::CancelRequested(_)
             | Self::RunCancelled(_)

@@ -25,10 +25,11 @@ pub use kinds::*;
 pub(crate) use parts::BUDGETS;
 pub use parts::{
     AdmissionEvidence, ApprovalTerms, AskedBy, AttemptHolder, AttemptNotes, BlockReason, BudgetReading,
-    BudgetRefusal, BudgetTerms, ChildEnd, Comment, FailedResult, HaltScope, Hearing, KeptVote, LogSeal,
-    Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber, ScheduledTask,
-    ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart, SignalEnd, SignalTaker, SkipReason,
-    SlotKind, Spent, StopReason, TimerId, TimerKind, Unblocked, WantedSlot,
+    BudgetRefusal, BudgetTerms, ChildEnd, Comment, EffectLimits, FailedResult, HaltScope, Hearing, KeptVote,
+    LogSeal, Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber,
+    ScheduledTask, ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart, SignalEnd,
+    SignalTaker, SkipReason, SlotKind, SpareReason, Spent, StopReason, TimerId, TimerKind, Unblocked,
+    WantedSlot,
 };
 pub use payload::CodecError;
 pub use run_event::RunEvent;

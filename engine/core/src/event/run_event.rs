@@ -76,6 +76,7 @@ run_events! {
     WorkspaceRemoved = 71,
     ProgressReported = 80,
     SearchSet = 81,
+    WorkSpared = 82,
 }
 
 impl RunEvent {

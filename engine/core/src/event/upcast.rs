@@ -10,9 +10,9 @@ use super::former::{
     AttemptNotes3, AttemptStarted1, AttemptStarted2, AttemptStarted3, AttemptSucceeded1, AttemptSucceeded2,
     AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, NoticeQueued1, NoticeQueued2, NoticeQueued3,
     NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunForked2,
-    RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5,
-    RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1,
-    StopRequested1, Unblocked1, VoteCast1, VoteCast2,
+    RunForked3, RunForked4, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4,
+    RunStarted5, RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1, StepSkipped1,
+    StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
@@ -453,6 +453,7 @@ impl From<RunForked1> for RunForked {
             entropy: old.entropy,
             until_step: None,
             initiator: None,
+            effects: None,
         }
     }
 }
@@ -471,12 +472,61 @@ impl From<RunForked2> for RunForked {
             entropy: old.entropy,
             until_step: old.until_step,
             initiator: None,
+            effects: None,
+        }
+    }
+}
+
+impl From<RunForked3> for RunForked {
+    fn from(old: RunForked3) -> Self {
+        Self {
+            run: old.run,
+            origin: old.origin,
+            definition: old.definition,
+            input: old.input,
+            config: old.config,
+            from_step: old.from_step,
+            reset: old.reset,
+            title: old.title,
+            entropy: old.entropy,
+            until_step: old.until_step,
+            initiator: old.initiator,
+            effects: None,
+        }
+    }
+}
+
+impl From<RunForked4> for RunForked {
+    fn from(old: RunForked4) -> Self {
+        Self {
+            run: old.run,
+            origin: old.origin,
+            definition: old.definition,
+            input: old.input,
+            config: old.config,
+            from_step: old.from_step,
+            reset: old.reset,
+            title: old.title,
+            entropy: old.entropy,
+            until_step: old.until_step,
+            initiator: None,
+            effects: old.effects,
         }
     }
 }
 
 impl RunForked {
     /// The schema before initiators says all of it.
+    pub(super) fn is_plain(&self) -> bool {
+        self.has_no_initiator() && self.is_unlimited()
+    }
+
+    /// The schema before limits says all of it.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.effects.is_none()
+    }
+
+    /// The schema with limits alone says all of it.
     pub(super) fn has_no_initiator(&self) -> bool {
         self.initiator.is_none()
     }

@@ -10,6 +10,7 @@ use super::account::Account;
 use super::agenda::Agenda;
 use super::clock::ClockFacts;
 use super::control::Order;
+use super::effect_facts::EffectFacts;
 use super::executor_facts::EdgeFacts;
 use super::interrupts::InterruptedRounds;
 use super::key::Key;
@@ -126,6 +127,9 @@ pub struct Facts {
     /// What rounds changed that were refused; written like those.
     #[serde(skip)]
     pub(crate) refused: RefusedRounds,
+    /// What of a fork's work is not done, and was not; written like those.
+    #[serde(skip)]
+    pub(crate) effects: EffectFacts,
 }
 
 /// How often a route was used.

@@ -30,6 +30,7 @@ const INITIATOR: u8 = 17;
 const WORKERS: u8 = 18;
 const REFUSED: u8 = 19;
 const SEARCH: u8 = 20;
+const EFFECTS: u8 = 21;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +115,11 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.refused)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.effects.is_empty() {
+            bytes.push(EFFECTS);
+            bincode::serialize_into(&mut bytes, &self.facts.effects)
+                .expect("the state holds only what bincode can write");
+        }
         if !self.facts.search.is_empty() {
             bytes.push(SEARCH);
             bincode::serialize_into(&mut bytes, &self.facts.search)
@@ -150,6 +156,7 @@ impl RunState {
                 REMINDERS => facts.reminders = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 WORKERS => facts.workers = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 REFUSED => facts.refused = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                EFFECTS => facts.effects = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 SEARCH => facts.search = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }

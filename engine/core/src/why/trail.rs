@@ -224,6 +224,7 @@ fn topics(event: &RunEvent) -> Vec<(Topic, String, NotedFact)> {
         | RunEvent::ChildStopped(_)
         | RunEvent::ProgressReported(_)
         | RunEvent::SearchSet(_)
+        | RunEvent::WorkSpared(_)
         | RunEvent::ProbeFailed(_)
         | RunEvent::VoteCast(_)
         | RunEvent::ApprovalDecided(_)

@@ -48,6 +48,8 @@ construct! {
         idempotent "idempotent": Flag;
         /// What follows when an attempt vanished without a record.
         on_lost "on_lost": Word<OnLost>;
+        /// Whether it acts on what lies outside of the run, which a fork may not.
+        outside "outside": Flag;
         /// What follows its success.
         on_success "on_success": Routes;
         /// What follows when its work failed for good.

@@ -12,6 +12,7 @@ use crate::run::notice_progress::NoticeProgress;
 use crate::run::reattachment::Reattachment;
 use crate::shard::job_done::WantedBy;
 use crate::shard::timers::TimerKey;
+use crate::work::spare::EffectRules;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{AttemptId, Position, RunId, Version};
@@ -119,6 +120,8 @@ pub(crate) struct RunValues {
     pub(crate) of_decision: Loaded,
     /// Reads in progress.
     pub(crate) fetching: usize,
+    /// Which of its work is done; `None`: that was not asked yet.
+    pub(crate) effect_rules: Option<Arc<EffectRules>>,
 }
 
 /// Attempts that the state lists and that have not begun here.

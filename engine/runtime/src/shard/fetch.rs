@@ -28,7 +28,6 @@ impl ShardCore {
         wanted_by: WantedBy,
         result: Result<FetchedValues, LoadError>,
     ) {
-        loaded.values.fetching = loaded.values.fetching.saturating_sub(1);
         // A decision may do without a value that cannot be read; where it asks again, the run is set aside.
         let result = result.and_then(|values| match &wanted_by {
             WantedBy::Decision => {
@@ -41,6 +40,17 @@ impl ShardCore {
                 Ok(())
             }
         });
+        self.fetch_ended(loaded, wanted_by, result);
+    }
+
+    /// A read is over: what waited for it goes on.
+    pub(crate) fn fetch_ended(
+        &mut self,
+        loaded: &mut LoadedRun,
+        wanted_by: WantedBy,
+        result: Result<(), LoadError>,
+    ) {
+        loaded.values.fetching = loaded.values.fetching.saturating_sub(1);
         match result {
             Ok(()) => {}
             Err(error) => {

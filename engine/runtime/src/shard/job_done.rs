@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::error::LoadError;
 use crate::load::FoldedRun;
 use crate::values::FetchedValues;
+use crate::work::spare::EffectRules;
 use everfold_base::id::{AttemptId, RunId};
 use everfold_store::{AppendError, Appended};
 
@@ -23,6 +24,11 @@ pub(crate) enum JobDone {
         run: RunId,
         wanted_by: WantedBy,
         result: Result<FetchedValues, LoadError>,
+    },
+    EffectRules {
+        run: RunId,
+        wanted_by: WantedBy,
+        result: Result<EffectRules, LoadError>,
     },
     /// The workspace of a run that has ended was given back; where it was, if it is gone.
     Released {
@@ -45,6 +51,7 @@ impl JobDone {
             Self::Appended { run, .. }
             | Self::Loaded { run, .. }
             | Self::Values { run, .. }
+            | Self::EffectRules { run, .. }
             | Self::Copies { run, .. }
             | Self::Released { run, .. } => Some(*run),
             Self::NoResult => None,

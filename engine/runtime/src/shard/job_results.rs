@@ -15,6 +15,11 @@ impl Shard {
                     self.core.fetched(loaded, wanted_by, result);
                 }
             }
+            JobDone::EffectRules { run, wanted_by, result } => {
+                if let Some(loaded) = self.runs.get_mut(&run) {
+                    self.core.effect_rules_read(loaded, wanted_by, result);
+                }
+            }
             JobDone::Released { run, removed } => {
                 if let Some(loaded) = self.runs.get_mut(&run) {
                     self.core.given_back(loaded, removed);

@@ -18,13 +18,14 @@ use crate::start::start_run::in_one_line;
 use crate::start::submission::{Accepted, Started};
 use crate::streams::slots::mailbox::SlotCheck;
 use crate::streams::slots::reservation::SlotReservation;
+use crate::work::spare::holds_back;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
 use everfold_base::id::{InputId, Round, RunId, StepId, Version};
 use everfold_base::json::{Hash, JsonText, Value};
 use everfold_core::decide::begin::Beginning;
 use everfold_core::decide::{Decision, Refusal, begin, decide};
-use everfold_core::event::{Origin, OriginKind, SlotKind};
+use everfold_core::event::{EffectLimits, Origin, OriginKind, SlotKind};
 use everfold_core::input::{Fork, Input, InputKind};
 use everfold_core::state::{RunState, StoredValue};
 use everfold_language::definition::{Definition, SKIPPED, similar};
@@ -58,6 +59,10 @@ pub struct ForkRequest {
     pub definition: Option<Arc<Definition>>,
     /// For readers; `None`: the origin's.
     pub title: Option<String>,
+    /// Of a fork: what its work does outside it does, and notices are sent. Retries and restarts are what they go on from.
+    pub live: bool,
+    /// Of a fork: work that is given what work of the origin was given ends as that did.
+    pub replay_effects: bool,
     /// The run pauses before this step, and keeps none of the origin's breakpoints.
     pub until_step: Option<StepId>,
     /// The actor of the request.
@@ -226,7 +231,9 @@ impl Runtime {
             self.add_documents(run, state, definition, &input, &mut config).await?;
         }
         begin::check_config(&config)?;
+        let effects = self.effect_limits(state, request).await?;
         Ok(Fork {
+            effects,
             run,
             origin: Origin { run: request.origin, version: state.version(), how: request.how },
             definition: hash,
@@ -238,6 +245,26 @@ impl Runtime {
             until_step: request.until_step.clone(),
             initiator: self.initiator_of(&request.actor).await.map_err(SubmitError::from)?,
         })
+    }
+
+    /// What of the new run's work is not done. What goes on from a run that may not act outside may not, either.
+    async fn effect_limits(
+        &self,
+        state: &RunState,
+        request: &ForkRequest,
+    ) -> Result<Option<EffectLimits>, StartError> {
+        let (held, replays) = match request.how {
+            OriginKind::Fork => (!request.live, request.replay_effects),
+            OriginKind::Retry | OriginKind::Restart | OriginKind::Handover => {
+                let held = holds_back(self, state).await;
+                (held.map_err(|error| SubmitError::Store(error.to_string()))?, false)
+            }
+        };
+        let recorded_to = match request.how {
+            OriginKind::Fork => self.end_of(request.origin).await?.0,
+            _goes_on => state.version(),
+        };
+        Ok((held || replays).then_some(EffectLimits { held, replays, recorded_to }))
     }
 
     /// Reads settings documents that another definition names and the run does not have yet.

@@ -183,9 +183,19 @@ async fn attempt_end(work: BoxFuture<'static, AttemptEnd>, now: Clock) -> Attemp
         Some(Ok(ask)) => (result, Some(ask)),
         Some(Err(failure)) => (Ok(Err(failure)), None),
     };
-    let ended =
-        EndedAttempt { result, commit, artefacts, usage, ended_at, notes, search, ask, again_after, receipt };
-    AttemptEvent::Ended(Box::new(ended))
+    AttemptEvent::Ended(Box::new(EndedAttempt {
+        result,
+        commit,
+        artefacts,
+        usage,
+        ended_at,
+        notes,
+        search,
+        ask,
+        again_after,
+        spared: None,
+        receipt,
+    }))
 }
 
 /// A value of the work as it is stored, unless it is nested too deeply.

@@ -22,6 +22,7 @@ pub(crate) mod reservations;
 pub(crate) mod results;
 pub(crate) mod run_span;
 pub(crate) mod signal_work;
+pub(crate) mod spare;
 pub(crate) mod stop;
 pub(crate) mod work_done;
 pub(crate) mod workspace;

@@ -132,6 +132,14 @@ impl ShardCore {
                 }
             }
         }
+        match self.holds_notices(loaded, WantedBy::Part(Touched::Channel(channel.clone()))) {
+            None => {
+                loaded.notices.extend(known.map(|known| (channel, known)));
+                return;
+            }
+            Some(true) => return self.hold_notice(loaded, channel, known, (version, notice)),
+            Some(false) => {}
+        }
         let Some(state) = &loaded.state else { return };
         let planned = loop {
             let planned =
@@ -164,6 +172,28 @@ impl ShardCore {
             },
         };
         self.send_notice(loaded, channel, progress, plan);
+    }
+
+    /// A run that may not act outside sends no notice: it is recorded as one that was left alone.
+    fn hold_notice(
+        &mut self,
+        loaded: &mut LoadedRun,
+        channel: String,
+        known: Option<NoticeProgress>,
+        (version, notice): (Version, &str),
+    ) {
+        let progress = known.unwrap_or_else(|| NoticeProgress {
+            version,
+            notice: notice.to_owned(),
+            tries: 0,
+            queued_at: self.shared.now(),
+            receiver: receiver("", &Value::Null, &[]),
+            failures_before: 0,
+            stage: NoticeStage::Next(None),
+        });
+        loaded.notices.insert(channel.clone(), progress);
+        let reason = Some("held back: this run is a fork that does not act outside".to_owned());
+        self.report_notice(loaded, &channel, Ok(NoticeReceipt { reason }));
     }
 
     fn new_progress(&self, plan: &NoticePlan) -> NoticeProgress {

@@ -15,6 +15,7 @@ use crate::scheduler::places::{JoinReply, QueueStanding};
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::WantedBy;
 use crate::work::request;
+use crate::work::spare::{SPARED_TRAITS, SpareChoice};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_core::decide::plan;
@@ -58,7 +59,7 @@ impl ShardCore {
                     return Ok(None);
                 };
                 let kind = plan.kind.clone();
-                let approved = std::mem::take(&mut plan.approved);
+                let (approved, outside) = (std::mem::take(&mut plan.approved), plan.outside);
                 let mut request =
                     request::attempt(state, &self.shared.layout, &effect, plan, &loaded.values.of_plans)?;
                 let approved = approved.into_iter().map(|approved| {
@@ -69,7 +70,13 @@ impl ShardCore {
                 let known = executor.map(|executor| {
                     let known = catch_unwind(AssertUnwindSafe(|| {
                         let spec = &request.spec;
-                        (executor.traits(spec), executor.services(spec), executor.is_elsewhere(spec))
+                        let is_outside = outside.unwrap_or_else(|| executor.is_outside(spec));
+                        (
+                            executor.traits(spec),
+                            executor.services(spec),
+                            executor.is_elsewhere(spec),
+                            is_outside,
+                        )
                     }));
                     (executor, known)
                 });
@@ -99,14 +106,33 @@ impl ShardCore {
             Ok(Ok(Some((
                 kind,
                 (request, approved),
-                Some((executor, Ok((traits, services, elsewhere)))),
+                Some((executor, Ok((traits, services, elsewhere, is_outside)))),
                 standing,
             )))) => {
+                match self.spare(loaded, id, &kind, &request.spec, (&executor, is_outside)) {
+                    SpareChoice::Done => {}
+                    SpareChoice::Later => return PlanOutcome::Later,
+                    SpareChoice::Spared(spared, executor) => {
+                        let class = Class::of(&kind, &SPARED_TRAITS, false);
+                        return PlanOutcome::Ready(Box::new(PlannedAttempt {
+                            executor,
+                            request,
+                            traits: SPARED_TRAITS,
+                            class,
+                            needs: self.shared.scheduler.needs(class, &[], &[]),
+                            priority: standing.1,
+                            approved: Vec::new(),
+                            spared: Some(spared),
+                        }));
+                    }
+                }
                 let traits = as_the_step_says(traits, request.idempotent);
                 let class = Class::of(&kind, &traits, elsewhere);
                 let (resources, priority) = standing;
                 let needs = self.shared.scheduler.needs(class, &resources, &services);
-                let planned = PlannedAttempt { executor, request, traits, class, needs, priority, approved };
+                let spared = None;
+                let planned =
+                    PlannedAttempt { executor, request, traits, class, needs, priority, approved, spared };
                 return PlanOutcome::Ready(Box::new(planned));
             }
             Ok(Ok(Some((_, _, Some((_, Err(panic))), _)))) => bug(panic.as_ref()),

@@ -18,7 +18,7 @@ use crate::shard::timers::TimerDue;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
 use everfold_core::artefact::Usage;
-use everfold_core::event::{AttemptStarted, ProgressReported, SearchSet};
+use everfold_core::event::{AttemptStarted, ProgressReported, SearchSet, WorkSpared};
 use everfold_core::input::InputKind;
 use everfold_core::progress::WorkProgress;
 use everfold_core::search;
@@ -35,11 +35,12 @@ impl ShardCore {
         &mut self,
         loaded: &mut LoadedRun,
         id: &AttemptId,
-        ended: EndedAttempt,
+        mut ended: EndedAttempt,
         over: AttemptHandles,
     ) {
         let planned = over.planned.expect("work that was launched has a plan");
         let executor = planned.executor.as_ref();
+        ended.spared.clone_from(&planned.spared);
         let outcome = outcome(&ended, executor);
         let pause = ended.requested_pause().map(|(span, message)| (span, message.to_owned()));
         self.report(loaded, id, ended, planned.traits.loss.on_lost);
@@ -65,9 +66,10 @@ impl ShardCore {
         let effect = EffectId { run: loaded.run, attempt: id.clone() };
         let last = self.observed.last_progress(&effect);
         let mut ended = ended;
+        let spared = ended.spared.take().map(|spared| spared_input(loaded.run, spared));
         let search = search_input(loaded, id, &mut ended);
         let mut inputs = inputs(&self.shared, loaded.run, id, ended, fallback);
-        inputs.splice(0..0, search);
+        inputs.splice(0..0, spared.into_iter().chain(search));
         if let Some(progress) = last {
             loaded.drop_progress(id);
             inputs.insert(0, progress_input(loaded.run, loaded.version, id, progress));
@@ -143,6 +145,12 @@ pub(crate) fn started_input(run: RunId, id: AttemptId, begin: AttemptBegin) -> Q
 fn progress_input(run: RunId, version: Version, id: &AttemptId, progress: WorkProgress) -> Queued {
     let about = InputId::derive(&format!("{run}/{id}/progress/{version}/{progress:?}"));
     Queued::own(about, InputKind::Progress(ProgressReported { id: id.clone(), progress }))
+}
+
+/// Why the work of an attempt was not done.
+fn spared_input(run: RunId, spared: WorkSpared) -> Queued {
+    let about = InputId::derive(&format!("{run}/{}/spared", spared.id));
+    Queued::own(about, InputKind::Spare(spared))
 }
 
 /// What work says that its run is found by. What does not fit the declared attributes fails work that ended well.

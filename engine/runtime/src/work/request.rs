@@ -228,13 +228,28 @@ fn workdir(
         _ if matches!(place, WorkPlace::Copy(_)) => GitWorkdir { is_copy: true, branch: None, ..unsaved },
         (Some(WorkspaceSpec::Git(git)), _) => {
             let save = plan::save(state, &id.attempt, git, loaded)?;
-            GitWorkdir { save: git.save, message: save.message, author: save.author, ..unsaved }
+            GitWorkdir {
+                save: saved_as(state, git.save),
+                message: save.message,
+                author: save.author,
+                ..unsaved
+            }
         }
         // As the owner of the worktree defines it.
-        (_, Some(shared)) => GitWorkdir { save: shared.save, author: shared.author.clone(), ..unsaved },
+        (_, Some(shared)) => {
+            GitWorkdir { save: saved_as(state, shared.save), author: shared.author.clone(), ..unsaved }
+        }
         _ => unsaved,
     };
     Ok(Workdir { path, git: Some(git) })
+}
+
+/// What happens to uncommitted changes: a run that may not act outside pushes nothing.
+pub(crate) fn saved_as(state: &RunState, save: Save) -> Save {
+    match state.effect_limits() {
+        Some(limits) if limits.held && save == Save::Push => Save::Commit,
+        _own => save,
+    }
 }
 
 /// Reads the outputs that a step declares; the core wrote them ([`AttemptPlan::outputs`]).

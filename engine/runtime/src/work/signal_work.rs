@@ -44,6 +44,10 @@ impl Executor for SignalSender {
         Traits { supervised: false, loss, paid: false, reads_input: false }
     }
 
+    fn is_outside(&self, _spec: &Value) -> bool {
+        true
+    }
+
     fn start(
         &self,
         request: AttemptRequest,

@@ -53,8 +53,8 @@ impl ShardCore {
         let traits = catch_unwind(AssertUnwindSafe(|| executor.traits(&Value::Null))).ok()?;
         let request = request::stop(&self.shared.layout, EffectId { run: loaded.run, attempt: id.clone() });
         let (class, needs, priority) = (Class::Supervised, WorkNeeds::resources(&[]), 0);
-        let planned =
-            PlannedAttempt { executor, request, traits, class, needs, priority, approved: Vec::new() };
+        let (approved, spared) = (Vec::new(), None);
+        let planned = PlannedAttempt { executor, request, traits, class, needs, priority, approved, spared };
         traits.supervised.then(|| Box::new(planned))
     }
 

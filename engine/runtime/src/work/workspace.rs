@@ -18,6 +18,7 @@ use crate::runtime::Runtime;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::WantedBy;
 use crate::work::request;
+use crate::work::request::saved_as;
 use crate::work::run_span;
 use crate::work::work_done::{MadeWorkspace, WorkDone};
 use everfold_base::failure::{Failure, FailureKind, NO_ROOM_CODE};
@@ -135,9 +136,12 @@ async fn parents(shared: &Runtime, parent: Option<RunId>) -> Result<WorkspaceSha
             (Some(WorkspaceSpec::Git(git)), _) => {
                 // A computed author is the parent's own: the values that it is computed from are not known here.
                 let author = git.author.as_ref().filter(|author| author.is_constant());
-                (git.save, author.and_then(|author| author.source().as_str().map(str::to_owned)))
+                (
+                    saved_as(state, git.save),
+                    author.and_then(|author| author.source().as_str().map(str::to_owned)),
+                )
             }
-            (_, Some(shared)) => (shared.save, shared.author.clone()),
+            (_, Some(shared)) => (saved_as(state, shared.save), shared.author.clone()),
             _ => (Save::None, None),
         };
         let workspace = Workspace { commit, ..workspace };

@@ -12,6 +12,7 @@ mod credentials;
 mod disk_full;
 mod fixtures;
 mod fork_definition;
+mod fork_effects;
 mod forks;
 mod gate_probes;
 mod input_answers;

@@ -199,6 +199,8 @@ impl Stage<'_> {
             config: None,
             definition: None,
             title: None,
+            live: act.luck.is_multiple_of(2),
+            replay_effects: act.luck.is_multiple_of(3),
             until_step,
             actor: Actor::User("ada".into()),
             dedup: once(&format!("fork {at}")),

@@ -79,6 +79,8 @@ pub fn fork_request(
         config: None,
         definition: None,
         title: None,
+        live: true,
+        replay_effects: false,
         until_step: None,
         actor: Actor::User("grace".to_owned()),
         dedup: None,

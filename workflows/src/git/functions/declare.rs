@@ -22,13 +22,16 @@ pub(crate) fn declare(functions: &mut Functions, context: &Context) {
             .idempotent(),
         Function::built_in("git.push", move |call, wanted| push::push(pusher.clone(), call, wanted))
             .summary("Pushes a commit to a branch of a remote; never over the work of others.")
-            .idempotent(),
+            .idempotent()
+            .outside(),
         Function::built_in("git.open_pr", move |call, wanted| pull::open(opener.clone(), call, wanted))
             .summary("Opens a pull request of a branch, or finds the one that is open.")
-            .idempotent(),
+            .idempotent()
+            .outside(),
         Function::built_in("git.merge_pr", move |call, wanted| pull::merge(merger.clone(), call, wanted))
             .summary("Merges a pull request; one that is merged already is done.")
-            .idempotent(),
+            .idempotent()
+            .outside(),
         Function::built_in("git.ready", ready::ready)
             .summary("Looks whether a repository is ready to be worked on; changes nothing.")
             .read_only(),

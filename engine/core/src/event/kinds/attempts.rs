@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{AttemptHolder, AttemptNotes, ScheduledTask, SearchValue, StopReason};
+use super::super::parts::{AttemptHolder, AttemptNotes, ScheduledTask, SearchValue, SpareReason, StopReason};
 use crate::artefact::Artefact;
 use crate::progress::WorkProgress;
 use everfold_base::failure::Failure;
@@ -49,6 +49,15 @@ event_payloads! {
         id: Option<AttemptId>,
         /// By name; null: it has none any more.
         values: BTreeMap<String, Option<SearchValue>>,
+    }
+    /// Work of a fork is not done: its end is that of the origin, or it is held back. Fact of `spare`.
+    ///
+    /// Then: its end, by the next input.
+    WorkSpared {
+        /// The attempt.
+        id: AttemptId,
+        /// Why, and what stands in for it.
+        reason: SpareReason,
     }
     /// Work ended well. Fact of `attempt finished`.
     ///

@@ -14,7 +14,7 @@ mod workspaces;
 
 pub use attempts::{
     AttemptAsked, AttemptFailed, AttemptLost, AttemptStarted, AttemptSucceeded, ChildFinished, ChildStarted,
-    ChildStopped, ProgressReported, RetryScheduled, SearchSet, StopRequested,
+    ChildStopped, ProgressReported, RetryScheduled, SearchSet, StopRequested, WorkSpared,
 };
 pub use budgets::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetsOpened, FundsAnswered, FundsGranted,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::declare::event_payloads;
 use super::super::former;
 use super::super::parts::{
-    AdmissionEvidence, FailedResult, HaltScope, Origin, Parent, RunNumber, WantedSlot,
+    AdmissionEvidence, EffectLimits, FailedResult, HaltScope, Origin, Parent, RunNumber, WantedSlot,
 };
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
@@ -57,7 +57,8 @@ event_payloads! {
     /// The history before this is another run's; from here on this run goes its own way. Fact of `fork`.
     ///
     /// Then: what was in progress in the origin begins anew in this run.
-    RunForked [former::RunForked1] then [former::RunForked2, unless has_no_initiator] {
+    RunForked [former::RunForked1] then [former::RunForked2, unless is_plain]
+        then [former::RunForked3, unless is_unlimited] then [former::RunForked4, unless has_no_initiator] {
         /// This run.
         run: RunId,
         /// Whose history it is, and up to where.
@@ -81,6 +82,9 @@ event_payloads! {
         /// Who is behind the fork, where that is not its actor: of the run whose step asked for it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         initiator: Option<Actor>,
+        /// What of its work is not done; absent: all is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        effects: Option<EffectLimits>,
     }
     /// The run waits for slots; nothing begins before it is admitted.
     ///

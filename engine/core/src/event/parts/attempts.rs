@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::FinishStatus;
@@ -89,6 +90,26 @@ pub struct LogSeal {
     pub bytes: u64,
     /// How much output is missing in it: it reached its limit, or the disk was full.
     pub lost_bytes: u64,
+}
+
+/// Why work of a fork was not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpareReason {
+    /// The origin recorded how work with equal inputs ended.
+    Recorded {
+        /// The run whose history that is.
+        run: RunId,
+        /// The event there.
+        version: Version,
+    },
+    /// It acts outside, and the fork may not.
+    Held {
+        /// What it would have done, in one line.
+        would: String,
+        /// The event of the origin whose output it was given; `None`: there is none, and its output is null.
+        version: Option<Version>,
+    },
 }
 
 /// How a child run ended.

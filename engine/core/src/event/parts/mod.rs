@@ -10,10 +10,11 @@ mod steps;
 mod tasks;
 mod timers;
 
-pub use attempts::{AttemptHolder, AttemptNotes, ChildEnd, LogSeal, StopReason};
+pub use attempts::{AttemptHolder, AttemptNotes, ChildEnd, LogSeal, SpareReason, StopReason};
 pub use budgets::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 pub use run::{
-    AdmissionEvidence, FailedResult, HaltScope, Origin, OriginKind, Parent, RunNumber, SlotKind, WantedSlot,
+    AdmissionEvidence, EffectLimits, FailedResult, HaltScope, Origin, OriginKind, Parent, RunNumber,
+    SlotKind, WantedSlot,
 };
 pub use search::{SearchNumber, SearchValue};
 pub use seen::{KeptVote, Seen, SeenKind, SeenPart};

@@ -77,6 +77,17 @@ pub struct Parent {
     pub id: AttemptId,
 }
 
+/// What of the work of a fork is not done as in any other run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectLimits {
+    /// Work that acts outside is not done, and notices are not sent.
+    pub held: bool,
+    /// Work with equal inputs ends as it did in the origin.
+    pub replays: bool,
+    /// The last version of the origin that stands in for work; the first is the one behind the fork's.
+    pub recorded_to: Version,
+}
+
 /// The run whose history this one began with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {

@@ -58,6 +58,7 @@ impl RunState {
     /// Ends an attempt wherever it stands: among the stopped, or as the current one of a unit.
     /// Gives the unit if the attempt was its current one, and why it had been stopped.
     pub(super) fn end_attempt(&mut self, id: &AttemptId) -> (Option<Key>, Option<StopReason>) {
+        self.facts.effects.end(id);
         // Unless its report was noted already.
         self.facts.workers.end(id, HoldEnd::Unreported);
         let stopped = self.facts.stops.remove(id);

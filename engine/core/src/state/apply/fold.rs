@@ -94,6 +94,7 @@ impl RunState {
                     };
                 }
             }
+            RunEvent::WorkSpared(event) => self.facts.effects.spare(event),
             RunEvent::UsageRecorded(event) => {
                 self.count_usage(event, self.now());
                 self.facts.usage.add(&event.usage);

@@ -58,6 +58,7 @@ impl RunState {
             graph.find(&path.step).is_some_and(|at| graph.continued().carried[at])
         });
         self.facts.account.go_on(&event.reset, event.origin.how == OriginKind::Fork);
+        self.facts.effects.begin(event.effects);
         self.facts.progress.clear();
         self.facts.workers = WorkerHolds::default();
         self.end_reminders(&budget_place().path, None);

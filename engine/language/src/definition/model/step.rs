@@ -68,6 +68,9 @@ pub struct Step {
     /// What follows when an attempt vanished; `None`: `retry` where idempotent, else `block`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_lost: Option<OnLost>,
+    /// Whether the work acts on what lies outside of the run, which a fork may not; `None` for the kind's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<bool>,
     /// What follows work and gates that passed.
     #[serde(default, skip_serializing_if = "Routes::is_empty")]
     pub on_success: Routes,

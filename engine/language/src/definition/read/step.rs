@@ -36,6 +36,7 @@ pub(super) const SHAPE: Shape = Shape {
         "retry",
         "idempotent",
         "on_lost",
+        "outside",
         "on_success",
         "on_fail",
         "on_signal",
@@ -324,6 +325,7 @@ impl PipelineReader<'_> {
             retry,
             idempotent: keys.get("idempotent").and_then(|node| self.bool(node, "`idempotent`")),
             on_lost,
+            outside: keys.get("outside").and_then(|node| self.bool(node, "`outside`")),
             on_success: keys
                 .get("on_success")
                 .map_or_else(Routes::default, |node| self.routes(node, RouteCause::Success)),
@@ -390,6 +392,7 @@ impl PipelineReader<'_> {
             ("retry", Code::NoEffect),
             ("idempotent", Code::NoEffect),
             ("on_lost", Code::NoEffect),
+            ("outside", Code::NoEffect),
             ("ask", Code::Combination),
             ("clean", Code::Combination),
             ("resources", Code::Combination),

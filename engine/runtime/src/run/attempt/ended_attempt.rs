@@ -8,7 +8,7 @@ use everfold_base::failure::Failure;
 use everfold_base::json::{JsonText, Value};
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
-use everfold_core::event::AttemptNotes;
+use everfold_core::event::{AttemptNotes, WorkSpared};
 use everfold_ports::RecordReceipt;
 
 /// How an attempt ended.
@@ -28,6 +28,8 @@ pub(crate) struct EndedAttempt {
     pub(crate) ask: Option<JsonText>,
     /// The pause that a service which the work called asks for.
     pub(crate) again_after: Option<Duration>,
+    /// Its work was not done, and why.
+    pub(crate) spared: Option<WorkSpared>,
     /// Is informed when this is recorded.
     pub(crate) receipt: Option<RecordReceipt>,
 }
@@ -45,6 +47,7 @@ impl EndedAttempt {
             search: BTreeMap::new(),
             ask: None,
             again_after: None,
+            spared: None,
             receipt: None,
         }
     }

@@ -17,6 +17,7 @@ use crate::scheduler::places::{Grant, Ticket};
 use crate::scheduler::queue::WorkNeeds;
 use crate::work::look::ApprovedWork;
 use everfold_base::id::AttemptId;
+use everfold_core::event::WorkSpared;
 use everfold_ports::{AttemptRequest, Executor, Traits};
 
 /// The attempts of a run that are not [absent](AttemptPhase::Absent).
@@ -51,6 +52,8 @@ pub(crate) struct PlannedAttempt {
     pub(crate) priority: i32,
     /// The approvals without which it does not start.
     pub(crate) approved: Vec<ApprovedWork>,
+    /// It is not done, and why; its executor gives what stands in for it.
+    pub(crate) spared: Option<WorkSpared>,
 }
 
 /// The task of an attempt in progress.

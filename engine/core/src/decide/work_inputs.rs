@@ -1,0 +1,147 @@
+//! What work is given, as one hash: by it a run finds work of its origin that was given the same.
+//!
+//! Law: what names the run itself counts as equal: its id, its short id, its workspace's path and branch.
+
+use serde_json::{Value as Json, json};
+
+use super::plan;
+use crate::state::{Key, RunState};
+use everfold_base::id::{AttemptId, StepPath};
+use everfold_base::json::{Hash, JsonText, Value};
+use everfold_language::definition::{ExecutorTask, Save, StepWorkspace, Work, WorkspaceSpec};
+use everfold_language::expr::{EvalError, Loaded};
+
+/// What work finds around it that its parameters do not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surroundings {
+    /// It looks at nothing.
+    Nothing,
+    /// The files of this commit.
+    Commit(Option<String>),
+    /// Files that no commit holds.
+    Files,
+}
+
+/// The hash of what an attempt is given: its parameters, and the input of the work where `reads_input` says of its kind and
+/// its parameters that it reads that. `None`: the attempt is not known.
+///
+/// # Errors
+/// [`EvalError::Needs`] where values must be loaded first.
+pub fn of_attempt(
+    state: &RunState,
+    id: &AttemptId,
+    reads_input: &dyn Fn(&str, &Value) -> bool,
+    loaded: &Loaded,
+) -> Result<Option<Hash>, EvalError> {
+    let Some(unit) = state.current(id).and_then(|key| state.unit_at(key)) else { return Ok(None) };
+    let document = unit.task.value(loaded)?;
+    let mut input = match reads_input(&unit.kind, &document["spec"]) {
+        true => plan::work_context(state, id, &document["spec"], loaded)?,
+        false => Value::Null,
+    };
+    if let Json::Object(fields) = &mut input {
+        for own in ["run", "round", "attempt"] {
+            fields.remove(own);
+        }
+    }
+    let session = state.session(&id.path);
+    Ok(Some(hash(state, &json!({"kind": unit.kind, "task": document, "input": input, "session": session}))))
+}
+
+/// The hash of what a probe is given. `None`: the gate is not the one that is judged.
+///
+/// # Errors
+/// [`EvalError::Needs`] where values must be loaded first.
+pub fn of_probe(
+    state: &RunState,
+    id: &AttemptId,
+    gate: &str,
+    loaded: &Loaded,
+) -> Result<Option<Hash>, EvalError> {
+    let Some(key) = state.current(id) else { return Ok(None) };
+    if super::gate::current(state, key.step).is_none_or(|current| current.id != gate) {
+        return Ok(None);
+    }
+    let judging = &state.facts.steps[key.step].judging;
+    let mut document = judging.task.value(loaded)?;
+    if let Json::Object(fresh) = &mut document["fresh"] {
+        // When the round began is no part of what it is about.
+        fresh.remove("at");
+    }
+    Ok(Some(hash(state, &json!({"kind": judging.kind, "task": document}))))
+}
+
+/// What the work of a step or item finds around it.
+#[must_use]
+pub fn surroundings(state: &RunState, path: &StepPath) -> Surroundings {
+    match state.key(path) {
+        Some(key) if leaves_files(state, key) || kind_of(state, key).is_none() => around(state, key),
+        Some(_) | None => Surroundings::Nothing,
+    }
+}
+
+/// What a probe of a step finds around it.
+#[must_use]
+pub fn surroundings_of_probe(state: &RunState, path: &StepPath) -> Surroundings {
+    state.key(path).map_or(Surroundings::Nothing, |key| around(state, key))
+}
+
+fn around(state: &RunState, key: Key) -> Surroundings {
+    let is_saved = match (&state.definition().workspace, state.shared_workspace()) {
+        (Some(WorkspaceSpec::Git(git)), _) => git.save != Save::None,
+        (_, Some(shared)) => shared.save != Save::None,
+        (Some(_) | None, None) => false,
+    };
+    match &state.graph.step(key.step).workspace {
+        StepWorkspace::Own => Surroundings::Commit(head(state)),
+        StepWorkspace::Run if is_saved => Surroundings::Commit(head(state)),
+        StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Dir(_) => Surroundings::Files,
+    }
+}
+
+/// The head of the run's worktree, as far as it is recorded.
+#[must_use]
+pub fn head(state: &RunState) -> Option<String> {
+    let begun = || state.workspace().and_then(|workspace| workspace.commit.clone());
+    state.commit().map(str::to_owned).or_else(begun)
+}
+
+/// Whether work that this run made itself may have left other files than the origin's.
+#[must_use]
+pub fn has_own_files(state: &RunState) -> bool {
+    state.made_here().filter_map(|path| state.key(path)).any(|key| leaves_files(state, key))
+}
+
+/// Whether the work of a step works on files: requests and runs do not, and functions only where there is a workspace.
+fn leaves_files(state: &RunState, key: Key) -> bool {
+    match kind_of(state, key) {
+        Some(ExecutorTask::COMMAND | ExecutorTask::AGENT) => true,
+        Some(ExecutorTask::FUNCTION) => state.definition().workspace.is_some(),
+        Some(_) | None => false,
+    }
+}
+
+fn kind_of(state: &RunState, key: Key) -> Option<&str> {
+    match &state.graph.step(key.step).work {
+        Some(Work::Task(task)) => Some(&task.kind),
+        Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_)) | None => None,
+    }
+}
+
+fn hash(state: &RunState, given: &Value) -> Hash {
+    let mut text = JsonText::new(given).as_str().to_owned();
+    let workspace = state.workspace();
+    let run = state.run().map(|run| (run.to_string(), run.short()));
+    let own = [
+        workspace.map(|workspace| (workspace.path.clone(), "\u{1}path")),
+        workspace.and_then(|workspace| workspace.branch.clone()).map(|branch| (branch, "\u{1}branch")),
+        run.as_ref().map(|(id, _)| (id.clone(), "\u{1}run")),
+        run.map(|(_, short)| (short, "\u{1}short")),
+    ];
+    for (name, stands_for) in own.into_iter().flatten().filter(|(name, _)| !name.is_empty()) {
+        if text.contains(&name) {
+            text = text.replace(&name, stands_for);
+        }
+    }
+    Hash::of(text.as_bytes())
+}

@@ -1,0 +1,149 @@
+//! What of a fork's work is not done, and which of it was not.
+//!
+//! Law: empty in every other run, and in a fork whose work is done as in any other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{EffectLimits, SpareReason, WorkSpared};
+use crate::state::RunState;
+use everfold_base::id::{AttemptId, RunId, StepPath, Version};
+
+/// What of a fork's work is not done, and which of it was not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EffectFacts {
+    /// As the fork was asked for.
+    limits: Option<EffectLimits>,
+    /// The newest attempt of a step or item that was spared, and the event that stood in for it.
+    spared: BTreeMap<StepPath, (AttemptId, Option<Version>)>,
+    /// Steps and items whose newest attempt was made by this run, where it answers others from a record.
+    made: BTreeSet<StepPath>,
+    /// The first attempts that were held back, each with what it would have done.
+    held: Vec<(AttemptId, String, Option<Version>)>,
+    /// How many were held back, and for how many a record stood in.
+    totals: (u32, u32),
+}
+
+/// So many attempts that were held back are listed.
+const LISTED_MAX: usize = 100;
+
+/// An attempt that was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldBack<'a> {
+    /// The attempt.
+    pub id: &'a AttemptId,
+    /// What it would have done, in one line.
+    pub would: &'a str,
+    /// The event of the origin whose output it was given.
+    pub version: Option<Version>,
+}
+
+/// What a fork takes from the record of its origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedSpan {
+    /// The origin.
+    pub run: RunId,
+    /// The last version that was copied.
+    pub from: Version,
+    /// The last version of the record.
+    pub to: Version,
+}
+
+/// What a gate judges, seen from the record of the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JudgedWork {
+    /// Work of the origin: it was copied.
+    Copied,
+    /// It was spared, and this event stood in for it.
+    Spared(Option<Version>),
+    /// This run made it.
+    Made,
+}
+
+impl EffectFacts {
+    pub(super) fn begin(&mut self, limits: Option<EffectLimits>) {
+        *self = Self { limits, ..Self::default() };
+    }
+
+    pub(super) fn spare(&mut self, event: &WorkSpared) {
+        let version = match &event.reason {
+            SpareReason::Recorded { version, .. } => {
+                self.totals.1 += 1;
+                Some(*version)
+            }
+            SpareReason::Held { would, version } => {
+                self.totals.0 += 1;
+                if self.held.len() < LISTED_MAX {
+                    self.held.push((event.id.clone(), would.clone(), *version));
+                }
+                *version
+            }
+        };
+        self.made.remove(&event.id.path);
+        self.spared.insert(event.id.path.clone(), (event.id.clone(), version));
+    }
+
+    /// An attempt has ended.
+    pub(super) fn end(&mut self, id: &AttemptId) {
+        if self.limits.is_some_and(|limits| limits.replays) && !self.is_spared(id) {
+            self.made.insert(id.path.clone());
+        }
+    }
+
+    pub(crate) fn is_spared(&self, id: &AttemptId) -> bool {
+        self.spared.get(&id.path).is_some_and(|(spared, _)| spared == id)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl RunState {
+    /// What of its work is not done; `None`: all is.
+    #[must_use]
+    pub fn effect_limits(&self) -> Option<EffectLimits> {
+        self.facts.effects.limits
+    }
+
+    /// The part of its origin's history that stands in for work; `None`: none does.
+    #[must_use]
+    pub fn recorded_span(&self) -> Option<RecordedSpan> {
+        let (limits, origin) = (self.facts.effects.limits?, self.origin()?);
+        Some(RecordedSpan { run: origin.run, from: origin.version, to: limits.recorded_to })
+    }
+
+    /// The event of the record that the newest spared attempt of a step or item took.
+    #[must_use]
+    pub fn last_taken(&self, path: &StepPath) -> Option<Version> {
+        self.facts.effects.spared.get(path).and_then(|(_, version)| *version)
+    }
+
+    /// The first attempts that were held back.
+    pub fn held_back(&self) -> impl Iterator<Item = HeldBack<'_>> {
+        let held = self.facts.effects.held.iter();
+        held.map(|(id, would, version)| HeldBack { id, would, version: *version })
+    }
+
+    /// How many attempts were held back, and for how many a record stood in.
+    #[must_use]
+    pub fn spared_totals(&self) -> (u32, u32) {
+        self.facts.effects.totals
+    }
+
+    /// Whose work a gate of this attempt judges.
+    #[must_use]
+    pub fn judged_work(&self, id: &AttemptId) -> JudgedWork {
+        match self.facts.effects.spared.get(&id.path) {
+            Some((spared, version)) if spared == id => JudgedWork::Spared(*version),
+            _other if self.facts.effects.made.contains(&id.path) => JudgedWork::Made,
+            _other => JudgedWork::Copied,
+        }
+    }
+
+    /// Steps and items whose newest attempt this run made itself, where it answers others from a record.
+    pub fn made_here(&self) -> impl Iterator<Item = &StepPath> {
+        self.facts.effects.made.iter()
+    }
+}

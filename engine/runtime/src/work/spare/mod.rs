@@ -1,0 +1,11 @@
+//! Work of a fork that is not done: what its origin recorded stands in for it, or it is held back because it acts outside.
+//!
+//! Law: whether work is spared follows from durable history alone, so that it is decided alike however often it is asked.
+
+mod executor;
+mod origin_record;
+mod read_record;
+mod rules;
+
+pub(crate) use executor::{SPARED_TRAITS, read_evidence};
+pub(crate) use rules::{EffectRules, SpareChoice, holds_back};

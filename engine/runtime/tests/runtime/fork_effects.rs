@@ -1,0 +1,257 @@
+//! L30: what a fork does outside, and what of its work the record of its origin stands in for.
+
+use std::sync::Arc;
+
+use everfold_base::actor::Actor;
+use everfold_base::id::{RunId, Version};
+use everfold_base::json::JsonText;
+use everfold_core::event::{OriginKind, RunEvent, SpareReason};
+use everfold_core::state::RunStatus;
+use everfold_language::definition::Definition;
+use everfold_runtime::ForkRequest;
+use serde_json::{Value, json};
+
+use crate::fixtures::fork_requests::again;
+use crate::fixtures::test_engine::{Rig, command, definition, function, request};
+
+/// The pieces of work that were begun in a run, in their order.
+fn begun(rig: &Rig, run: RunId) -> Vec<String> {
+    let order = rig.machine.order.lock().unwrap();
+    order.iter().filter(|id| id.run == run).map(|id| id.attempt.to_string()).collect()
+}
+
+/// The output of a run, behind which notices may stand.
+async fn output(rig: &Rig, run: RunId) -> Value {
+    let history = rig.history(run).await;
+    let output = history.into_iter().find_map(|event| match event {
+        RunEvent::RunSucceeded(event) => event.output.text().map(JsonText::value),
+        _other => None,
+    });
+    output.unwrap()
+}
+
+fn probes(rig: &Rig) -> usize {
+    rig.machine.probes.lock().unwrap().values().sum()
+}
+
+fn replaying(origin: RunId, at: u64) -> ForkRequest {
+    ForkRequest { at: Some(Version(at)), replay_effects: true, ..again(origin, OriginKind::Fork) }
+}
+
+fn held(origin: RunId, at: u64) -> ForkRequest {
+    ForkRequest { at: Some(Version(at)), live: false, ..again(origin, OriginKind::Fork) }
+}
+
+/// The work that was spared in a run, in its order.
+async fn spared(rig: &Rig, run: RunId) -> Vec<(String, SpareReason)> {
+    let history = rig.history(run).await;
+    let spared = history.into_iter().filter_map(|event| match event {
+        RunEvent::WorkSpared(event) => Some((event.id.to_string(), event.reason)),
+        _other => None,
+    });
+    spared.collect()
+}
+
+/// The versions at which a run can be forked: it had begun, and had not ended.
+async fn versions(rig: &Rig, run: RunId) -> std::ops::Range<u64> {
+    let history = rig.history(run).await;
+    let ends = |event: &RunEvent| {
+        matches!(event, RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_))
+    };
+    1..history.iter().position(ends).unwrap() as u64 + 1
+}
+
+/// Work of all kinds: large values, retries, items, gates that are asked again, reworks.
+fn eventful() -> Arc<Definition> {
+    let work =
+        |name: &str, with: Value| json!({"task": {"kind": "function", "spec": {"name": name, "with": with}}});
+    let gate = json!({"id": "g", "probe": {"task": {"kind": "command", "spec": {"argv": ["exit", "2"]}}},
+        "poll": {"every": "10s", "timeout": "10m"}});
+    let each = json!({"id": "each", "needs": ["big"], "foreach": {"items": "${['x', 'y', 'z']}"},
+        "work": work("ok", json!({"of": "${item}"}))});
+    let retried = json!({"id": "retried", "needs": ["each"], "retry": {"attempts": 2, "backoff_min": "1s", "backoff_max": "1s"},
+        "on_fail": [{"to": "next"}], "work": work("fail", json!({}))});
+    let judged = json!({"id": "judged", "needs": ["retried"], "work": work("slow", json!({"ms": 20})), "gates": [gate]});
+    definition(json!({
+        "name": "p", "output": "${steps.length.output}",
+        "steps": [function("big", &[], "big", json!({})), each, retried, judged, command("made", &["judged"], 50),
+            {"id": "length", "needs": ["big", "made"], "work": work("length", json!({}))}],
+        "on_finish": [function("tidy", &[], "ok", json!({}))],
+    }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_replays_effects_comes_to_the_same_end_from_every_version_and_does_no_work() {
+    let rig = Rig::new();
+    let origin = rig.start(&eventful()).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let (wanted, probed) = (output(&rig, origin).await, probes(&rig));
+    assert_eq!(wanted, json!(100_000));
+    for at in versions(&rig, origin).await {
+        let run = rig.engine.fork(replaying(origin, at)).await.unwrap().run;
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded, "from version {at}");
+        assert_eq!(output(&rig, run).await, wanted, "from version {at}");
+        assert_eq!(begun(&rig, run), Vec::<String>::new(), "from version {at}");
+        assert_eq!(probes(&rig), probed, "from version {at}");
+        rig.assert_replays(run).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_replays_effects_does_only_what_is_given_something_else() {
+    let pipeline = |middle: &str| {
+        let through = |id: &str, need: &str| {
+            json!({"id": id, "needs": [need], "work": {"task": {"kind": "function",
+                "spec": {"name": "searches", "with": {"got": format!("${{steps.{need}.output}}")}}}}})
+        };
+        definition(json!({"name": "p", "steps": [
+            function("a", &[], "ok", json!({})), function("b", &["a"], "slow", json!({"ms": middle.len()})),
+            through("after", "b"), through("beside", "a"), command("last", &["beside"], 5),
+        ]}))
+    };
+    let rig = Rig::new();
+    let origin = rig.start(&pipeline("x")).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let other = pipeline("xxxx");
+    let fork = ForkRequest { definition: Some(other), ..replaying(origin, 1) };
+    let run = rig.engine.fork(fork).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, run), ["b/1/1", "after/1/1"], "what follows from other work is other work");
+    let spared: Vec<String> = spared(&rig, run).await.into_iter().map(|(id, _)| id).collect();
+    assert_eq!(spared, ["a/1/1", "beside/1/1", "last/1/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_works_on_files_is_done_again_once_the_fork_has_changed_files_that_no_commit_holds() {
+    let pipeline = |ms: u64| {
+        definition(json!({"name": "p", "steps": [
+            command("changes", &[], ms), command("reads", &["changes"], 5), function("apart", &["reads"], "ok", json!({})),
+        ]}))
+    };
+    let rig = Rig::new();
+    let origin = rig.start(&pipeline(10)).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let fork = ForkRequest { definition: Some(pipeline(20)), ..replaying(origin, 1) };
+    let run = rig.engine.fork(fork).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, run), ["changes/1/1", "reads/1/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_policy_judges_the_evidence_that_was_recorded() {
+    let pipeline = |policy: &str| {
+        let probe = json!({"task": {"kind": "command", "spec": {"argv": ["exit", "1"]}}});
+        let gate = json!({"id": "g", "probe": probe, "policy": policy});
+        definition(json!({"name": "p", "steps": [
+            {"id": "a", "work": {"task": {"kind": "function", "spec": {"name": "ok", "with": {}}}}, "gates": [gate]},
+        ]}))
+    };
+    let rig = Rig::new();
+    let origin = rig.start(&pipeline("true")).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let probed = probes(&rig);
+    let fork = ForkRequest { definition: Some(pipeline("false")), ..replaying(origin, 1) };
+    let run = rig.engine.fork(fork).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Failed);
+    assert_eq!(probes(&rig), probed, "nothing was asked again");
+    let evidence = rig.history(run).await.into_iter().find_map(|event| match event {
+        RunEvent::GateEvaluated(event) => event.evidence.text().map(JsonText::value),
+        _other => None,
+    });
+    assert_eq!(evidence.unwrap()["recorded"]["run"], json!(origin), "it says whose evidence it is");
+}
+
+/// A step that acts outside behind one that does not; what it gives is the run's output.
+fn acting(name: &str) -> Arc<Definition> {
+    let acts = json!({"id": "acts", "needs": ["a"], "outside": true,
+        "work": {"task": {"kind": "function", "spec": {"name": name, "with": {"to": "${run.id}"}}}}});
+    let notice = json!({"id": "n", "events": ["RunSucceeded"], "function": "tell", "with": "done"});
+    definition(json!({"name": "p", "output": "${steps.acts.output}", "notify": [notice],
+        "steps": [function("a", &[], "ok", json!({})), acts]}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_holds_back_what_acts_outside_and_says_what_it_would_have_done() {
+    let rig = Rig::new();
+    let origin = rig.start(&acting("ok")).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    rig.until(origin, |event| matches!(event, RunEvent::NoticeSent(_))).await;
+    let heard = rig.machine.ears.ids().len();
+    let run = rig.engine.fork(held(origin, 1)).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, run), ["a/1/1"]);
+    assert_eq!(output(&rig, run).await, json!({"ok": true}), "what its origin was given stands in");
+    let spared = spared(&rig, run).await;
+    let [(id, SpareReason::Held { would, version: Some(_) })] = spared.as_slice() else {
+        panic!("{spared:?}")
+    };
+    assert_eq!((id.as_str(), would.as_str()), ("acts/1/1", format!("ok {{\"to\":\"{run}\"}}").as_str()));
+    rig.until(run, |event| matches!(event, RunEvent::NoticeSent(_))).await;
+    let told = rig.history(run).await.into_iter().find_map(|event| match event {
+        RunEvent::NoticeSent(event) => event.reason,
+        _other => None,
+    });
+    assert_eq!(told.as_deref(), Some("held back: this run is a fork that does not act outside"));
+    assert_eq!(rig.machine.ears.ids().len(), heard, "nobody was told");
+    rig.assert_replays(run).await;
+    // Retried, it is held back still: it goes on from what was never done.
+    let live = ForkRequest { at: Some(Version(1)), ..again(origin, OriginKind::Fork) };
+    let live = rig.engine.fork(live).await.unwrap().run;
+    assert_eq!(rig.end(live).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, live), ["a/1/1", "acts/1/1"], "a live one does it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_record_and_is_held_back_gives_null() {
+    let rig = Rig::new();
+    let origin = rig.start(&acting("fail")).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Failed);
+    let run = rig.engine.fork(held(origin, 1)).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(output(&rig, run).await, Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_from_a_run_that_may_not_act_outside_may_not_either() {
+    let rig = Rig::new();
+    let origin = rig.engine.start(request(&acting("ok"), json!({}))).await.unwrap().run;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let run = rig.engine.fork(held(origin, 1)).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let restarted = crate::fixtures::fork_requests::restart(run, "acts");
+    let restarted = rig.engine.fork(restarted).await.unwrap().run;
+    assert_eq!(rig.end(restarted).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, restarted), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_children_of_a_run_that_may_not_act_outside_may_not_either() {
+    let rig = Rig::new();
+    rig.engine.save_pipeline(&acting("ok"), None, Actor::User("ada".into())).await.unwrap();
+    let child =
+        json!({"id": "child", "work": {"task": {"kind": "run", "spec": {"pipeline": "p", "input": {}}}}});
+    let parent = definition(json!({"name": "q", "steps": [child]}));
+    let origin = rig.start(&parent).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let run = rig.engine.fork(held(origin, 1)).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    let child = rig.history(run).await.into_iter().find_map(|event| match event {
+        RunEvent::ChildStarted(event) => Some(event.child),
+        _other => None,
+    });
+    assert_eq!(begun(&rig, child.unwrap()), ["a/1/1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_replays_effects_goes_on_so_after_a_crash() {
+    let mut rig = Rig::new();
+    let origin = rig.start(&eventful()).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let run = rig.engine.fork(replaying(origin, 3)).await.unwrap().run;
+    rig.until(run, |event| matches!(event, RunEvent::TimerSet(_))).await;
+    rig.crash().await;
+    rig.recover().await;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, run), Vec::<String>::new());
+    rig.assert_replays(run).await;
+}
