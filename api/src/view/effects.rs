@@ -1,10 +1,8 @@
 //! What of a fork's work was not done.
 
-use everfold_engine::id::{AttemptId, Version};
+use everfold_engine::id::Version;
 use everfold_engine::state::RunState;
 use serde::{Deserialize, Serialize};
-
-use crate::schema;
 
 /// What of a run's work is not done, and was not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -24,9 +22,8 @@ pub struct EffectsView {
 /// An attempt that was held back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct HeldBackView {
-    /// The attempt.
-    #[schema(value_type = schema::AttemptIdSchema)]
-    pub id: AttemptId,
+    /// The attempt: `STEP/ROUND/ATTEMPT`.
+    pub id: String,
     /// What it would have done, in one line.
     pub would: String,
     /// The event of the origin whose output it was given; null: there is none, and its output is null.
@@ -41,7 +38,7 @@ pub(super) fn effects_view(state: &RunState) -> Option<EffectsView> {
         return None;
     }
     let held_back = state.held_back().map(|held| HeldBackView {
-        id: held.id.clone(),
+        id: held.id.to_string(),
         would: held.would.to_owned(),
         version: held.version,
     });
