@@ -71,11 +71,13 @@ pub fn of_probe(
     Ok(Some(hash(state, &json!({"kind": judging.kind, "task": document}))))
 }
 
-/// What the work of a step or item finds around it.
+/// What the work of a step or item finds around it, as it was scheduled.
 #[must_use]
 pub fn surroundings(state: &RunState, path: &StepPath) -> Surroundings {
     match state.key(path) {
-        Some(key) if leaves_files(state, key) || kind_of(state, key).is_none() => around(state, key),
+        Some(key) if leaves_files(state, key) || kind_of(state, key).is_none() => {
+            around(state, key, scheduled_head(state, state.scheduled_head(path)))
+        }
         Some(_) | None => Surroundings::Nothing,
     }
 }
@@ -83,27 +85,34 @@ pub fn surroundings(state: &RunState, path: &StepPath) -> Surroundings {
 /// What a probe of a step finds around it.
 #[must_use]
 pub fn surroundings_of_probe(state: &RunState, path: &StepPath) -> Surroundings {
-    state.key(path).map_or(Surroundings::Nothing, |key| around(state, key))
+    state.key(path).map_or(Surroundings::Nothing, |key| around(state, key, judged_head(state, path)))
 }
 
-fn around(state: &RunState, key: Key) -> Surroundings {
+fn around(state: &RunState, key: Key, head: Option<String>) -> Surroundings {
     let is_saved = match (&state.definition().workspace, state.shared_workspace()) {
         (Some(WorkspaceSpec::Git(git)), _) => git.save != Save::None,
         (_, Some(shared)) => shared.save != Save::None,
         (Some(_) | None, None) => false,
     };
     match &state.graph.step(key.step).workspace {
-        StepWorkspace::Own => Surroundings::Commit(head(state)),
-        StepWorkspace::Run if is_saved => Surroundings::Commit(head(state)),
+        StepWorkspace::Own => Surroundings::Commit(head),
+        StepWorkspace::Run if is_saved => Surroundings::Commit(head),
         StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Dir(_) => Surroundings::Files,
     }
 }
 
-/// The head of the run's worktree, as far as it is recorded.
+/// The head of the worktree when work was scheduled: what was recorded of it then, else where the worktree began.
 #[must_use]
-pub fn head(state: &RunState) -> Option<String> {
+pub fn scheduled_head(state: &RunState, then: Option<&str>) -> Option<String> {
     let begun = || state.workspace().and_then(|workspace| workspace.commit.clone());
-    state.commit().map(str::to_owned).or_else(begun)
+    then.map(str::to_owned).or_else(begun)
+}
+
+/// The head of the worktree that the work of a step left, for its gates.
+#[must_use]
+pub fn judged_head(state: &RunState, path: &StepPath) -> Option<String> {
+    let left = state.key(path).and_then(|key| state.facts.steps[key.step].commit.as_deref());
+    scheduled_head(state, left.or(state.commit()))
 }
 
 /// Whether work that this run made itself may have left other files than the origin's.

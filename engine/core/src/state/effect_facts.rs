@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{EffectLimits, SpareReason, WorkSpared};
 use crate::state::RunState;
+use crate::state::step::Stage;
 use everfold_base::id::{AttemptId, RunId, StepPath, Version};
 
 /// What of a fork's work is not done, and which of it was not.
@@ -19,6 +20,8 @@ pub(crate) struct EffectFacts {
     spared: BTreeMap<StepPath, (AttemptId, Option<Version>)>,
     /// Steps and items whose newest attempt was made by this run, where it answers others from a record.
     made: BTreeSet<StepPath>,
+    /// The head of the worktree when the newest attempt of a step or item was scheduled, where a record may stand in for it.
+    heads: BTreeMap<StepPath, String>,
     /// The first attempts that were held back, each with what it would have done.
     held: Vec<(AttemptId, String, Option<Version>)>,
     /// How many were held back, and for how many a record stood in.
@@ -84,6 +87,16 @@ impl EffectFacts {
         self.spared.insert(event.id.path.clone(), (event.id.clone(), version));
     }
 
+    /// An attempt is scheduled.
+    pub(super) fn schedule(&mut self, path: &StepPath, head: Option<&String>) {
+        if self.limits.is_some() {
+            match head {
+                Some(head) => drop(self.heads.insert(path.clone(), head.clone())),
+                None => drop(self.heads.remove(path)),
+            }
+        }
+    }
+
     /// An attempt has ended.
     pub(super) fn end(&mut self, id: &AttemptId) {
         if self.limits.is_some_and(|limits| limits.replays) && !self.is_spared(id) {
@@ -114,6 +127,13 @@ impl RunState {
         Some(RecordedSpan { run: origin.run, from: origin.version, to: limits.recorded_to })
     }
 
+    /// Whether the work of an attempt is recorded as begun.
+    #[must_use]
+    pub fn has_begun(&self, id: &AttemptId) -> bool {
+        let unit = self.current(id).and_then(|key| self.unit_at(key));
+        unit.is_some_and(|unit| unit.stage == Stage::Running)
+    }
+
     /// The event of the record that the newest spared attempt of a step or item took.
     #[must_use]
     pub fn last_taken(&self, path: &StepPath) -> Option<Version> {
@@ -130,6 +150,13 @@ impl RunState {
     #[must_use]
     pub fn spared_totals(&self) -> (u32, u32) {
         self.facts.effects.totals
+    }
+
+    /// The head of the worktree when the newest attempt of a step or item was scheduled; `None`: there was none yet, or
+    /// nothing stands in for work of this run.
+    #[must_use]
+    pub fn scheduled_head(&self, path: &StepPath) -> Option<&str> {
+        self.facts.effects.heads.get(path).map(String::as_str)
     }
 
     /// Whose work a gate of this attempt judges.

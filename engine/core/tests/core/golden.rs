@@ -207,7 +207,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 23] = [
+const WRITTEN: [(&str, Written); 25] = [
     ("delivery-10", delivery),
     ("cancelled-9", cancelled),
     ("budgets-9", golden_runs::budgets),
@@ -225,6 +225,8 @@ const WRITTEN: [(&str, Written); 23] = [
     ("counted-below-9", golden_runs::nested_and_numbered),
     ("reported-9", golden_runs::reported),
     ("searched-9", golden_runs::searched),
+    ("spared-9", golden_runs::spared),
+    ("spared-below-a-step-9", golden_runs::spared_below_a_step),
     ("interrupted-9", interrupted),
     ("sealed-9", golden_runs::sealed),
     ("began-2", golden_runs::began),

@@ -20,6 +20,7 @@ impl RunState {
     pub(super) fn begin_attempt(&mut self, key: Key, at: Timestamp) {
         let id = self.attempt_id(key);
         self.facts.progress.remove(&id.path);
+        self.facts.effects.schedule(&id.path, self.facts.commit.as_ref());
         let Some(unit) = self.unit_mut(key) else { return };
         unit.stage = Stage::Scheduled;
         unit.since = Some(at);

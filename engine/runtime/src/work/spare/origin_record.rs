@@ -35,8 +35,8 @@ pub(crate) struct RecordedEvidence {
 pub(crate) struct Given {
     /// `None`: that cannot be said.
     pub(crate) inputs: Option<Hash>,
-    /// The heads of the worktree from its schedule to its end.
-    pub(crate) heads: Vec<Option<String>>,
+    /// The head of the worktree when it was scheduled.
+    pub(crate) head: Option<String>,
 }
 
 /// What work or a probe of the fork is given.
@@ -61,7 +61,7 @@ impl Given {
     fn fits(&self, wanted: &Wanted) -> bool {
         let is_same_around = match &wanted.around {
             Surroundings::Nothing => true,
-            Surroundings::Commit(head) => self.heads.contains(head),
+            Surroundings::Commit(head) => self.head == *head,
             Surroundings::Files => !wanted.has_own_files,
         };
         is_same_around && self.inputs == Some(wanted.inputs)

@@ -26,10 +26,10 @@ struct Reading<'a> {
     shared: &'a Runtime,
     span: RecordedSpan,
     state: RunState,
-    /// The heads of the worktree, each with the version from which on it was that.
-    heads: Vec<(Version, Option<String>)>,
-    /// When the newest attempt of a step or item was scheduled.
-    scheduled: HashMap<StepPath, Version>,
+    /// The head of the worktree where the record begins.
+    head: Option<String>,
+    /// That when the newest attempt of a step or item was scheduled.
+    scheduled: HashMap<StepPath, Option<String>>,
     sessions: HashMap<AttemptId, BTreeMap<Option<String>, String>>,
     search: HashMap<AttemptId, BTreeMap<String, Value>>,
     /// Attempts that were told to end: their ends are none of their own.
@@ -41,12 +41,12 @@ struct Reading<'a> {
 pub(crate) async fn read_record(shared: &Runtime, span: RecordedSpan) -> Result<OriginRecord, LoadError> {
     let state = shared.loader().fold(span.run, Some(span.from)).await?.state;
     let record = OriginRecord { run: span.run, ends: HashMap::new(), evidence: HashMap::new() };
-    let heads = vec![(span.from, work_inputs::head(&state))];
+    let head = state.commit().map(str::to_owned);
     let mut reading = Reading {
         shared,
         span,
         state,
-        heads,
+        head,
         record,
         scheduled: HashMap::new(),
         sessions: HashMap::new(),
@@ -69,10 +69,6 @@ pub(crate) async fn read_record(shared: &Runtime, span: RecordedSpan) -> Result<
                 let what = "it does not fold".to_owned();
                 return Err(LoadError::Illegal { run: span.run, version, name, what });
             }
-            let head = work_inputs::head(&reading.state);
-            if reading.heads.last().is_none_or(|(_, known)| *known != head) {
-                reading.heads.push((envelope.header.version, head));
-            }
         }
     }
     Ok(reading.record)
@@ -82,8 +78,8 @@ impl Reading<'_> {
     /// Takes up an event, on the state before it.
     async fn note(&mut self, version: Version, event: &RunEvent) -> Result<(), LoadError> {
         match event {
-            RunEvent::StepScheduled(event) => drop(self.scheduled.insert(event.id.path.clone(), version)),
-            RunEvent::RetryScheduled(event) => drop(self.scheduled.insert(event.id.path.clone(), version)),
+            RunEvent::StepScheduled(event) => self.schedule(&event.id.path),
+            RunEvent::RetryScheduled(event) => self.schedule(&event.id.path),
             RunEvent::StopRequested(event) => self.stopped.extend(event.ids.iter().cloned()),
             RunEvent::UsageRecorded(event) => {
                 if let Some(session) = &event.usage.session {
@@ -113,14 +109,17 @@ impl Reading<'_> {
                 let (id, gate) = (event.id.clone(), event.gate.clone());
                 let inputs = self.hash(|state, loaded| work_inputs::of_probe(state, &id, &gate, loaded));
                 let inputs = inputs.await?;
-                let heads = vec![work_inputs::head(&self.state)];
-                let given = Given { inputs, heads };
+                let given = Given { inputs, head: work_inputs::judged_head(&self.state, &id.path) };
                 let place = self.record.evidence.entry((id.path.clone(), gate)).or_default();
                 place.push(RecordedEvidence { version, id, given });
             }
             _others => {}
         }
         Ok(())
+    }
+
+    fn schedule(&mut self, path: &StepPath) {
+        self.scheduled.insert(path.clone(), self.state.commit().map(str::to_owned));
     }
 
     /// An attempt ends.
@@ -137,13 +136,12 @@ impl Reading<'_> {
         };
         let inputs = self.hash(|state, loaded| work_inputs::of_attempt(state, id, &reads_input, loaded));
         let inputs = inputs.await?;
-        let since = self.scheduled.get(&id.path).copied().unwrap_or(self.span.from);
-        let before = self.heads.iter().rposition(|(from, _)| *from <= since).unwrap_or(0);
-        let heads = self.heads[before..].iter().map(|(_, head)| head.clone()).collect();
+        let then = self.scheduled.get(&id.path).unwrap_or(&self.head);
+        let head = work_inputs::scheduled_head(&self.state, then.as_deref());
         let end = RecordedEnd {
             version,
             id: id.clone(),
-            given: Given { inputs, heads },
+            given: Given { inputs, head },
             is_success,
             sessions: self.sessions.remove(id).unwrap_or_default(),
             search: self.search.remove(id).unwrap_or_default(),

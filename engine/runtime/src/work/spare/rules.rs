@@ -109,7 +109,8 @@ impl ShardCore {
             Some(limits) => limits.replays || (limits.held && is_outside),
             None => is_outside && state.parent().is_some(),
         };
-        if !may_be_spared {
+        // What has begun goes on, whatever would stand in for it by now.
+        if !may_be_spared || state.has_begun(id) {
             return SpareChoice::Done;
         }
         let Some(rules) = self.effect_rules(loaded, WantedBy::Attempt(id.clone())) else {
