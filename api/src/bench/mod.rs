@@ -11,6 +11,7 @@ mod machine;
 mod measure;
 mod notices;
 mod pages;
+mod questions;
 mod report;
 mod service;
 mod size;

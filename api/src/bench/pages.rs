@@ -6,7 +6,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::data_folder::Layout;
 use everfold_engine::time::Timestamp;
@@ -15,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::engine::BenchError;
 use super::load::percentile;
+use super::questions;
 use crate::access::Caller;
 use crate::node::HoldOptions;
 use crate::serve;
@@ -35,31 +35,6 @@ const ASKED: [(&str, &str); 10] = [
     ("page: a run", "/runs/@"),
     ("page: events of a run", "/runs/@/events"),
     ("page: the inbox", "/inbox"),
-];
-
-/// How often each query is asked.
-const QUERIES: u32 = 40;
-
-/// Queries: by a key, by an index, by a join of both, and over every row.
-const SQL: [(&str, &str); 5] = [
-    (
-        "sql: a run by its id",
-        "select * from runs where id = (select id from runs order by position desc limit 1)",
-    ),
-    (
-        "sql: the newest 50 of a status",
-        "select id, title from runs where status = 'succeeded' order by position desc limit 50",
-    ),
-    (
-        "sql: 50 runs of a label, joined",
-        "select r.id, r.title from labels l join runs r on r.id = l.run \
-         where l.key = 'team' and l.value = 't7' limit 50",
-    ),
-    ("sql: all runs counted by status", "select status, count(*) from runs group by status"),
-    (
-        "sql: all runs sorted by a field",
-        "select id, title, elapsed_ms from runs order by elapsed_ms desc limit 50",
-    ),
 ];
 
 /// What a page cost.
@@ -97,19 +72,7 @@ pub(super) async fn rendered(folder: &Path, begun: Timestamp) -> Result<Vec<Page
         spans.sort_unstable();
         costs.push(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes });
     }
-    for (name, sql) in SQL {
-        let (mut spans, mut bytes) = (Vec::with_capacity(QUERIES as usize), 0);
-        for _ in 0..QUERIES {
-            let body = serde_json::json!({ "sql": sql }).to_string();
-            let one = Stopwatch::start();
-            let request = Request::post("/api/v1/query").header("content-type", "application/json");
-            bytes = asked(guard.routes(), request.body(Body::from(body))?).await?;
-            spans.push(one.elapsed());
-        }
-        let first = spans.first().copied().unwrap_or_default();
-        spans.sort_unstable();
-        costs.push(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes });
-    }
+    costs.extend(questions::answered(&guard.routes()).await?);
     guard.release().await;
     Ok(costs)
 }
@@ -119,11 +82,11 @@ async fn page(routes: Router, path: &str) -> Result<usize, BenchError> {
     asked(routes, Request::get(path).body(Body::empty())?).await
 }
 
-async fn asked(routes: Router, mut request: Request) -> Result<usize, BenchError> {
+pub(super) async fn asked(routes: Router, mut request: Request) -> Result<usize, BenchError> {
     request.extensions_mut().insert(Caller::local("bench"));
     let path = request.uri().to_string();
     let answer = routes.oneshot(request).await?;
-    if answer.status() != StatusCode::OK {
+    if !answer.status().is_success() {
         return Err(format!("{path} answers {}", answer.status()).into());
     }
     Ok(answer.into_body().collect().await?.to_bytes().len())
