@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::data_folder::Layout;
@@ -82,12 +82,17 @@ async fn page(routes: Router, path: &str) -> Result<usize, BenchError> {
     asked(routes, Request::get(path).body(Body::empty())?).await
 }
 
-pub(super) async fn asked(routes: Router, mut request: Request) -> Result<usize, BenchError> {
+pub(super) async fn asked(routes: Router, request: Request) -> Result<usize, BenchError> {
+    answer(routes, request).await.map(|bytes| bytes.len())
+}
+
+/// Asks, and gives the answer.
+pub(super) async fn answer(routes: Router, mut request: Request) -> Result<Bytes, BenchError> {
     request.extensions_mut().insert(Caller::local("bench"));
     let path = request.uri().to_string();
     let answer = routes.oneshot(request).await?;
     if !answer.status().is_success() {
         return Err(format!("{path} answers {}", answer.status()).into());
     }
-    Ok(answer.into_body().collect().await?.to_bytes().len())
+    Ok(answer.into_body().collect().await?.to_bytes())
 }

@@ -12,13 +12,15 @@ use serde_json::{Value, json};
 
 use super::engine::BenchError;
 use super::load::percentile;
-use super::pages::{PageCost, asked};
+use super::pages::{PageCost, answer, asked};
 use crate::client::encode;
 
 /// How often each question is asked.
 const TIMES: u32 = 40;
 /// Runs of the load that go on at once.
 const IN_FLIGHT: usize = 16;
+/// Items of the long run.
+const ITEMS: usize = 3_000;
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -69,13 +71,13 @@ const QUESTIONS: [(&str, Question); 8] = [
 pub(super) async fn answered(routes: &Router) -> Result<Vec<PageCost>, BenchError> {
     let (mut alone, mut costs) = (Vec::with_capacity(QUESTIONS.len()), Vec::new());
     for (name, question) in QUESTIONS {
-        alone.push(cost(routes, name, question).await?);
+        alone.push(measured(routes, name, |_| question.request()).await?);
     }
     let is_over = AtomicBool::new(false);
     let asking = async {
         let mut beside = Vec::with_capacity(QUESTIONS.len());
         for (_, question) in QUESTIONS {
-            let one = cost(routes, "… beside a load", question).await;
+            let one = measured(routes, "… beside a load", |_| question.request()).await;
             if one.is_err() {
                 is_over.store(true, Ordering::Relaxed);
             }
@@ -89,14 +91,49 @@ pub(super) async fn answered(routes: &Router) -> Result<Vec<PageCost>, BenchErro
     for (alone, beside) in alone.into_iter().zip(beside?) {
         costs.extend([alone, beside]);
     }
+    costs.extend(of_history(routes).await?);
     Ok(costs)
 }
 
-async fn cost(routes: &Router, name: &'static str, question: Question) -> Result<PageCost, BenchError> {
+/// Asks what was: a long run at many of its versions, recorded verdicts under another policy, runs decided again.
+async fn of_history(routes: &Router) -> Result<Vec<PageCost>, BenchError> {
+    let items: Vec<usize> = (0..ITEMS).collect();
+    let each = json!({"id": "each", "function": "everfold.noop", "foreach": "${input}"});
+    let long = json!({"definition": {"name": "bench-long", "steps": [each]}, "input": items});
+    let long: Value = read(routes, post("/api/v1/runs?wait=60s", &long)?).await?;
+    let (id, versions) = (text(&long["id"])?, long["version"].as_u64().unwrap_or(1));
+    let version = |nth: u32| 1 + u64::from(nth) * versions.saturating_sub(1) / u64::from(TIMES);
+    let state = |nth: u32| get(&format!("/api/v1/runs/{id}/state?version={}", version(nth)));
+    let state = measured(routes, "state of a long run at a version", state).await?;
+    let newest: Value = read(routes, list(&[("pipeline", "bench-beside"), ("limit", "40")])?).await?;
+    let runs = newest["items"].as_array().into_iter().flatten().map(|run| text(&run["id"]));
+    let runs = runs.collect::<Result<Vec<String>, BenchError>>()?;
+    let replay = |nth: u32| get(&format!("/api/v1/runs/{}/replay", runs[nth as usize % runs.len()]));
+    let replay = measured(routes, "replay of a run of 10 steps", replay).await?;
+    let policy = json!({"gate": "g", "policy": "evidence.value == false", "limit": 1_000});
+    let backtest = |_: u32| post("/api/v1/audit/backtest", &policy);
+    let backtest = measured(routes, "backtest of 1,000 verdicts", backtest).await?;
+    Ok(vec![state, replay, backtest])
+}
+
+fn text(value: &Value) -> Result<String, BenchError> {
+    value.as_str().map(str::to_owned).ok_or_else(|| "an answer names no run".into())
+}
+
+async fn read(routes: &Router, request: Request) -> Result<Value, BenchError> {
+    Ok(serde_json::from_slice(&answer(routes.clone(), request).await?)?)
+}
+
+/// Asks so many times; the request is told which time it is.
+async fn measured(
+    routes: &Router,
+    name: &'static str,
+    request: impl Fn(u32) -> Result<Request, BenchError>,
+) -> Result<PageCost, BenchError> {
     let (mut spans, mut bytes) = (Vec::with_capacity(TIMES as usize), 0);
-    for _ in 0..TIMES {
+    for nth in 0..TIMES {
         let one = Stopwatch::start();
-        bytes = asked(routes.clone(), question.request()?).await?;
+        bytes = asked(routes.clone(), request(nth)?).await?;
         spans.push(one.elapsed());
     }
     let first = spans.first().copied().unwrap_or_default();
@@ -116,7 +153,11 @@ impl Question {
 
 fn list(asked: &[(&str, &str)]) -> Result<Request, BenchError> {
     let pairs: Vec<String> = asked.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
-    Ok(Request::get(format!("/api/v1/runs?{}", pairs.join("&"))).body(Body::empty())?)
+    get(&format!("/api/v1/runs?{}", pairs.join("&")))
+}
+
+fn get(path: &str) -> Result<Request, BenchError> {
+    Ok(Request::get(path).body(Body::empty())?)
 }
 
 fn post(path: &str, body: &Value) -> Result<Request, BenchError> {
@@ -130,7 +171,8 @@ async fn load(routes: &Router, is_over: &AtomicBool) -> Result<(), BenchError> {
         let needs: Vec<String> = nth.checked_sub(1).map(|before| format!("s{before}")).into_iter().collect();
         json!({"id": format!("s{nth}"), "function": "everfold.noop", "needs": needs})
     };
-    let steps: Vec<Value> = (0..10).map(step).collect();
+    let mut steps: Vec<Value> = (0..10).map(step).collect();
+    steps[9]["gates"] = json!([{"id": "g", "expression": "true"}]);
     let body = json!({"definition": {"name": "bench-beside", "steps": steps}, "input": {}});
     let one = || async {
         let begun = post("/api/v1/runs?wait=30s", &body)?;

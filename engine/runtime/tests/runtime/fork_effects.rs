@@ -97,6 +97,91 @@ async fn a_fork_that_replays_effects_comes_to_the_same_end_from_every_version_an
     }
 }
 
+/// A pipeline that follows from a number: steps of all kinds that need some of those before them.
+fn generated(seed: u64) -> Arc<Definition> {
+    let mut luck = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut below = |bound: u64| {
+        // Xorshift, after Marsaglia (2003).
+        luck ^= luck << 13;
+        luck ^= luck >> 7;
+        luck ^= luck << 17;
+        luck % bound
+    };
+    let mut steps: Vec<Value> = Vec::new();
+    for nth in 0..3 + below(4) {
+        let (name, with) = match below(6) {
+            0 => ("fail", json!({})),
+            1 => ("big", json!({})),
+            2 => ("slow", json!({"ms": below(2_000)})),
+            _ => ("ok", json!({"of": "${run.id}"})),
+        };
+        let work = match below(4) {
+            0 => json!({"task": {"kind": "command", "spec": {"argv": ["sleep", below(3_000).to_string()]}}}),
+            _ => json!({"task": {"kind": "function", "spec": {"name": name, "with": with}}}),
+        };
+        let needs: Vec<String> =
+            (0..nth).filter(|_| below(3) == 0).map(|before| format!("s{before}")).collect();
+        let mut step =
+            json!({"id": format!("s{nth}"), "needs": needs, "work": work, "on_fail": [{"to": "next"}]});
+        match below(5) {
+            0 => step["foreach"] = json!({"items": "${[1, 2, 3]}", "max_in_flight": 1 + below(3)}),
+            1 => step["retry"] = json!({"attempts": 3, "backoff_min": "1s", "backoff_max": "5s"}),
+            2 => {
+                let probe = json!({"task": {"kind": "command", "spec": {"argv": ["exit", (1 + below(3)).to_string()]}}});
+                step["gates"] =
+                    json!([{"id": "g", "probe": probe, "poll": {"every": "5s", "timeout": "1h"}}]);
+            }
+            3 if nth > 0 => {
+                // It is sent back twice, by what it gave.
+                let policy = "round > 2";
+                let gate = json!({"id": "g", "probe": {"expression": policy}, "on_fail": [{"to": {"rework": "s0"}, "max": {"times": 2}}]});
+                step["gates"] = json!([gate]);
+            }
+            _plain => {}
+        }
+        steps.push(step);
+    }
+    definition(json!({"name": "p", "steps": steps}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_of_any_run_at_any_version_goes_on_as_its_origin_did() {
+    for seed in 1..=24 {
+        let rig = Rig::new();
+        let origin = rig.start(&generated(seed)).await;
+        let ended = rig.end(origin).await;
+        let course = |history: Vec<RunEvent>| -> Vec<String> {
+            let ends = history.into_iter().filter_map(|event| match event {
+                RunEvent::StepSucceeded(event) => Some(format!("{} ended well", event.path)),
+                RunEvent::StepFailed(event) => Some(format!("{} failed", event.path)),
+                RunEvent::ReworkRequested(event) => Some(format!("sent back for the {}. time", event.used)),
+                _other => None,
+            });
+            let mut ends: Vec<String> = ends.collect();
+            // Steps beside each other end in any order.
+            ends.sort_unstable();
+            ends
+        };
+        let (wanted, probed) = (course(rig.history(origin).await), probes(&rig));
+        for at in versions(&rig, origin).await {
+            let place = format!("seed {seed}, from version {at}");
+            let run = rig.engine.fork(replaying(origin, at)).await.unwrap().run;
+            assert_eq!(rig.end(run).await, ended, "{place}");
+            assert_eq!(course(rig.history(run).await), wanted, "{place}");
+            assert_eq!(begun(&rig, run), Vec::<String>::new(), "{place}");
+            assert_eq!(probes(&rig), probed, "{place}");
+            rig.assert_replays(run).await;
+        }
+        // The same work does the same once more.
+        for at in versions(&rig, origin).await.step_by(7) {
+            let fork = ForkRequest { at: Some(Version(at)), ..again(origin, OriginKind::Fork) };
+            let run = rig.engine.fork(fork).await.unwrap().run;
+            assert_eq!(rig.end(run).await, ended, "seed {seed}, done again from version {at}");
+            assert_eq!(course(rig.history(run).await), wanted, "seed {seed}, done again from version {at}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fork_that_replays_effects_does_only_what_is_given_something_else() {
     let pipeline = |middle: &str| {
