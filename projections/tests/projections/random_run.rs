@@ -14,7 +14,8 @@ use everfold_core::effect::Effect;
 use everfold_core::event::{
     AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, DefinitionSaved, NoticeSent, ProbeFailed,
     QuestionAnswered, RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SearchSet, SearchValue,
-    SignalReceived, TimerFired, UnblockDecision, UsageRecorded, VoteCast, decode, encode,
+    SignalReceived, SpareReason, TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkSpared, decode,
+    encode,
 };
 use everfold_core::input::{Input, InputKind, Start, StartOptions};
 use everfold_core::pipeline_versions::{PipelineEvent, definition_stream};
@@ -266,6 +267,13 @@ impl RandomRun {
         self.tell(InputKind::SetSearch(set), Actor::Engine);
     }
 
+    /// The work of an attempt is not done.
+    fn spare(&mut self, id: AttemptId, which: usize) {
+        let version = Some(Version(which as u64 + 1));
+        let reason = SpareReason::Held { would: format!("POST /{which}"), version };
+        self.tell(InputKind::Spare(WorkSpared { id, reason }), Actor::Engine);
+    }
+
     /// An attempt reports what it used up.
     fn used(&mut self, id: AttemptId, which: usize) {
         let usage = Usage {
@@ -306,6 +314,9 @@ impl RandomRun {
             Effect::Attempt { id, .. } | Effect::Stop { id } => {
                 if how.is_multiple_of(2) {
                     self.search(id.clone(), usize::from(how) / 2);
+                }
+                if how.is_multiple_of(7) {
+                    self.spare(id.clone(), usize::from(how));
                 }
                 let result = match how % 4 {
                     0 => Err(Failure::new(FailureKind::Exit, "exit 1")),

@@ -54,6 +54,7 @@ pub async fn fork(store: &Arc<dyn EventStore>, origin: u64, number: u64) {
         entropy: 0,
         until_step: None,
         initiator: None,
+        effects: None,
     };
     let history = [started(origin), forked.into()];
     write(store.as_ref(), run(number), Timestamp(2_000), &history).await;
