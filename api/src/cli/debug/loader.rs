@@ -103,7 +103,7 @@ impl<'a> DebugLoader<'a> {
 }
 
 /// A fault in one line: what happened, and what to do.
-fn said(fault: &Fault) -> String {
+pub(super) fn said(fault: &Fault) -> String {
     match &fault.hint {
         Some(hint) => format!("{} [{}]: {hint}", fault.message, fault.code),
         None => format!("{} [{}]", fault.message, fault.code),
