@@ -11,6 +11,7 @@ mod keys;
 mod layout;
 mod loader;
 mod log_view;
+mod map;
 mod model;
 mod plain;
 mod popup;
@@ -22,6 +23,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod today;
 mod tree;
 mod verb;
 mod window;

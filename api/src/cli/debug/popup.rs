@@ -10,7 +10,7 @@ use super::confirm::ForkQuestion;
 use super::theme::DebugTheme;
 
 /// Keys and what they do.
-const KEYS: [(&str, &str); 20] = [
+const KEYS: [(&str, &str); 22] = [
     ("← →", "the event before, the next one"),
     ("Shift ← →, [ ]", "the decision before, the next one"),
     ("Home End", "the first version, the last one (it follows the run)"),
@@ -26,6 +26,8 @@ const KEYS: [(&str, &str); 20] = [
     ("w", "why the event happened"),
     ("e", "the event as a whole"),
     ("l", "the log of its attempt"),
+    ("m", "the map: the steps as they stood then"),
+    ("t", "what today's definition would decide here"),
     ("b", "set or clear the breakpoint before its step"),
     ("f", "fork from here, after a question"),
     ("Esc", "stop looking for an event, leave a question"),

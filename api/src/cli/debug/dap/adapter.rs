@@ -26,8 +26,10 @@ pub(super) struct DapOrigin {
     pub(super) routes: Rc<dyn RunRoutes>,
     /// The run of the command line.
     pub(super) run: String,
-    /// Folders in which the pipeline's file may lie, beside that of the run.
-    pub(super) folders: Vec<PathBuf>,
+    /// The folder in which the pipeline's file may lie.
+    pub(super) folder: Option<PathBuf>,
+    /// The run is of this machine: its own folder is one of those, too.
+    pub(super) is_here: bool,
 }
 
 /// The run that is stepped through.

@@ -55,10 +55,16 @@ impl PassedAttempts {
         }
         let is_newest = to == history.last() && !history.is_ended();
         let begun = self.begun.filter(|_| is_newest);
-        for (version, attempt) in self.ended.into_iter().chain(begun) {
-            if version <= to {
-                all.extend(printed(history, &attempt, LINES_MAX).await);
-            }
+        let attempts: Vec<(u64, LoggedAttempt)> =
+            self.ended.into_iter().chain(begun).filter(|(version, _)| *version <= to).collect();
+        if attempts.is_empty() {
+            return all;
+        }
+        // Without it logs of agents are shown as they were written.
+        let state = history.state(to).await.unwrap_or_default();
+        for (_, mut attempt) in attempts {
+            attempt.is_agent = is_of_agent(&state, &attempt);
+            all.extend(printed(history, &attempt, LINES_MAX).await);
         }
         all
     }
@@ -76,9 +82,19 @@ pub(super) fn attempt_of(event: &Value) -> Option<LoggedAttempt> {
         step,
         round: id["round"].as_u64()?,
         attempt: id["attempt"].as_u64()?,
-        // A line that is none of a conversation stays as it is.
-        is_agent: true,
+        // The event does not say it; the state does.
+        is_agent: false,
     })
+}
+
+/// Whether an attempt is an agent's: its log is a conversation.
+pub(super) fn is_of_agent(state: &Value, attempt: &LoggedAttempt) -> bool {
+    let steps = state["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_of = |step: &&Value| {
+        let id = step["id"].as_str().unwrap_or_default();
+        attempt.step.strip_prefix(id).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    steps.iter().find(is_of).is_some_and(|step| step["kind"] == "agent")
 }
 
 /// The last lines of an attempt's log; empty where it has none.

@@ -6,7 +6,7 @@ use everfold_pages::reasons;
 use serde_json::{Value, json};
 
 use super::adapter::DapAdapter;
-use super::attempt_output::{attempt_of, printed};
+use super::attempt_output::{attempt_of, is_of_agent, printed};
 use super::protocol::DapRefusal;
 use crate::cli::moments::{TypedMoment, moment};
 use crate::client::query;
@@ -93,15 +93,10 @@ impl DapAdapter {
     async fn go_to(&mut self, to: &str) -> Result<String, DapRefusal> {
         let run = self.run()?;
         let version = match moment("version or time", to)? {
-            TypedMoment::Number(version) => {
-                if version > run.history.last() {
-                    run.history.refresh().await?;
-                }
-                version
-            }
+            TypedMoment::Number(version) => version,
             TypedMoment::Time(at) => run.history.version_at(at.to_string()).await?,
         };
-        self.jump(version)?;
+        self.jump(version).await?;
         Ok(format!("v{version}"))
     }
 
@@ -124,8 +119,7 @@ impl DapAdapter {
                 if is_forward { Box::new(items.iter()) } else { Box::new(items.iter().rev()) };
             if let Some(hit) = nearest.find(|event| terms.fits(event)) {
                 let version = ShownEvent(hit).version();
-                run.history.refresh().await?;
-                self.jump(version)?;
+                self.jump(version).await?;
                 return Ok(format!("v{version}"));
             }
             let end = if is_forward { items.last() } else { items.first() };
@@ -151,8 +145,7 @@ impl DapAdapter {
         let answer = run.history.routes.get(run.history.path(&format!("/bisect{params}"))).await?;
         match answer["first"]["version"].as_u64().or(answer["first"]["event"]["version"].as_u64()) {
             Some(version) => {
-                run.history.refresh().await?;
-                self.jump(version)?;
+                self.jump(version).await?;
                 Ok(format!("v{version}"))
             }
             None => Err(DapRefusal::quiet(format!("`{expression}` is not true after any event"))),
@@ -177,7 +170,8 @@ impl DapAdapter {
         let run = self.run()?;
         let event = run.history.event(run.version).await?;
         let attempt = attempt_of(&event);
-        let attempt = attempt.ok_or_else(|| DapRefusal::quiet("this event is of no attempt"))?;
+        let mut attempt = attempt.ok_or_else(|| DapRefusal::quiet("this event is of no attempt"))?;
+        attempt.is_agent = is_of_agent(&*run.history.state(run.version).await?, &attempt);
         let output = printed(&run.history, &attempt, LOG_LINES).await;
         if output.is_empty() {
             return Err(DapRefusal::quiet(format!("{} printed nothing, or its log is gone", attempt.name())));

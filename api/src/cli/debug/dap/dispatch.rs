@@ -35,8 +35,8 @@ impl DapAdapter {
             "reverseContinue" => self.go(request, Stride::BackToPoint),
             "pause" => self.pause(),
             "gotoTargets" => self.goto_targets(request).await,
-            "goto" => self.goto(request),
-            "restartFrame" => self.restart_frame(request),
+            "goto" => self.goto(request).await,
+            "restartFrame" => self.restart_frame(request).await,
 
             "threads" => Ok(self.threads()),
             "stackTrace" => self.stack_trace(request).await,

@@ -73,35 +73,44 @@ impl DapAdapter {
             return Err(DapRefusal::quiet(format!("neither true nor false at v{version}: {why}")));
         }
         let is_true = !answer["first"].is_null();
+        if let Some(unknown) =
+            answer["unknown"].as_array().and_then(|names| names.first()).filter(|_| !is_true)
+        {
+            let text = |name: &str| unknown[name].as_str().unwrap_or_default();
+            let near =
+                unknown["near"].as_str().map(|near| format!(": did you mean {near}?")).unwrap_or_default();
+            return Err(DapRefusal::quiet(format!("the run has no {} {}{near}", text("kind"), text("name"))));
+        }
         Ok(json!({ "result": is_true.to_string(), "type": "bool", "variablesReference": 0 }))
     }
 
     /// Names below what is typed so far, and commands of the console.
     pub(super) async fn completions(&mut self, request: &DapRequest) -> Result<Value, DapRefusal> {
         let asked: CompletionsArguments = request.read()?;
-        let before = asked.column.saturating_sub(self.client.first_column());
-        let typed: String = asked.text.chars().take(before).collect();
+        // Columns count units of UTF-16, from where the client counts.
+        let first = self.client.first_column();
+        let before = asked.column.saturating_sub(first);
+        let typed: Vec<u16> = asked.text.encode_utf16().take(before).collect();
+        let typed = String::from_utf16_lossy(&typed);
         let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
         let start = typed
             .rfind(|c: char| !is_name(c))
             .map_or(0, |at| at + typed[at..].chars().next().map_or(0, char::len_utf8));
         let (parent, begun) = typed[start..].rsplit_once('.').unwrap_or(("", &typed[start..]));
+        let length = begun.encode_utf16().count();
+        let from = typed.encode_utf16().count() - length + first;
         let run = self.run()?;
         let version = run.frame_version(asked.frame_id)?;
         let state = ValuePart::state(run.history.state(version).await?);
         let names = state.find(parent).map(|part| part.names()).unwrap_or_default();
         let fitting = names.into_iter().filter(|name| name.starts_with(begun)).take(NAMES_MAX);
         let mut targets: Vec<Value> = fitting
-            .map(|name| {
-                json!({ "label": name, "type": "property", "length": begun.chars().count(),
-                "start": before.saturating_sub(begun.chars().count()) })
-            })
+            .map(|name| json!({ "label": name, "type": "property", "length": length, "start": from }))
             .collect();
         if start == 0 && parent.is_empty() {
             let commands = COMMANDS.iter().filter(|(name, _, _)| name.starts_with(begun));
             targets.extend(commands.map(|(name, _, does)| {
-                json!({ "label": name, "detail": does, "type": "keyword",
-                "start": 0, "length": begun.chars().count() })
+                json!({ "label": name, "detail": does, "type": "keyword", "start": first, "length": length })
             }));
         }
         Ok(json!({ "targets": targets }))

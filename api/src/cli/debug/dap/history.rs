@@ -89,7 +89,11 @@ impl RunHistory {
         let path = self.path(&format!("/events?from={from}&limit={limit}"));
         let mut page = self.routes.get(path).await?;
         match page["items"].take() {
-            Value::Array(items) => Ok(items.into_iter().map(Arc::new).collect()),
+            Value::Array(items) => {
+                let last = items.last().map(|event| ShownEvent(event).version());
+                self.last.set(self.last().max(last.unwrap_or_default()));
+                Ok(items.into_iter().map(Arc::new).collect())
+            }
             _other => Err(Fault::new(Code::Internal, "the owner's answer lists no events")),
         }
     }

@@ -37,9 +37,9 @@ impl DapAdapter {
         let routes = Rc::clone(&self.origin.routes);
         let view = routes.get(format!("/api/v1/runs/{}", encode(&named))).await?;
         let history = Rc::new(RunHistory::new(routes, &view));
-        let mut folders = self.origin.folders.clone();
-        // Where commands of a run of this machine work, its pipeline's file mostly lies.
-        folders.extend(view["cwd"].as_str().filter(|_| !folders.is_empty()).map(PathBuf::from));
+        // Where commands of a run work, its pipeline's file mostly lies; that of a server's run is on another machine.
+        let own = view["cwd"].as_str().filter(|_| self.origin.is_here).map(PathBuf::from);
+        let folders: Vec<PathBuf> = self.origin.folder.iter().cloned().chain(own).collect();
         let (text, said) = PipelineText::load(&history, &view, asked.file.as_deref(), &folders).await?;
         let entry = entry_of(&history, &asked, is_launch).await?;
         let field = |name: &str| view[name].as_str().map(plain).unwrap_or_default();

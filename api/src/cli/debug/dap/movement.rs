@@ -53,8 +53,12 @@ impl DapAdapter {
     }
 
     /// Goes to a version at once.
-    pub(super) fn jump(&mut self, version: u64) -> Result<(), DapRefusal> {
-        let last = self.run()?.history.last();
+    pub(super) async fn jump(&mut self, version: u64) -> Result<(), DapRefusal> {
+        let history = Rc::clone(&self.run()?.history);
+        if version > history.last() {
+            history.refresh().await?;
+        }
+        let last = history.last();
         if version == 0 || version > last {
             return Err(DapRefusal::new(format!(
                 "the run has no version {version}: they go from 1 to {last}"
@@ -93,17 +97,17 @@ impl DapAdapter {
         Ok(json!({ "targets": targets }))
     }
 
-    pub(super) fn goto(&mut self, request: &DapRequest) -> Result<Value, DapRefusal> {
+    pub(super) async fn goto(&mut self, request: &DapRequest) -> Result<Value, DapRefusal> {
         let GotoArguments { target_id } = request.read()?;
-        self.jump(target_id)?;
+        self.jump(target_id).await?;
         Ok(Value::Null)
     }
 
     /// Goes to the event of a frame.
-    pub(super) fn restart_frame(&mut self, request: &DapRequest) -> Result<Value, DapRefusal> {
+    pub(super) async fn restart_frame(&mut self, request: &DapRequest) -> Result<Value, DapRefusal> {
         let FrameArguments { frame_id } = request.read()?;
         let version = self.run()?.frame_version(Some(frame_id))?;
-        self.jump(version)?;
+        self.jump(version).await?;
         Ok(Value::Null)
     }
 

@@ -33,12 +33,10 @@ pub(in crate::cli::debug) async fn run(context: &CommandContext, run: String) ->
             "speaking the Debug Adapter Protocol on stdin and stdout: an editor starts this, see docs/reference/cli.md; Ctrl-C ends it",
         );
     }
-    // At a server the run's own folder is another machine's.
-    let is_here = context.client.place().is_some();
-    let here = std::env::current_dir().ok();
-    let folders = here.into_iter().filter(|_| is_here).collect();
     let routes = ClientRoutes::new(context.client.clone());
-    let adapter = DapAdapter::new(DapOrigin { routes, run, folders });
+    let is_here = context.client.place().is_some();
+    let folder = std::env::current_dir().ok();
+    let adapter = DapAdapter::new(DapOrigin { routes, run, folder, is_here });
     let spoken = speak(adapter, tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         spoken = spoken => spoken.map(|()| 0).map_err(|error| {

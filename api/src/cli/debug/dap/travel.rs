@@ -94,7 +94,7 @@ impl Travel {
             from => PointPlace::of(&*self.history.event(from).await?).map(|place| place.step),
         };
         let mut passed = PassedAttempts::default();
-        let (mut at, mut left) = (self.from, None);
+        let (mut at, mut left, mut waits) = (self.from, None, false);
         let mut size = if self.stride == Stride::Event { 1 } else { FIRST_PART };
         let mut arrival = 'way: loop {
             let items = self.next_part(at, size).await?;
@@ -104,15 +104,12 @@ impl Travel {
                 if self.history.last() > at {
                     continue;
                 }
-                let is_waiting =
-                    self.stride == Stride::ToPoint && at == self.from && !self.history.is_ended();
-                if !is_waiting {
+                // Who goes on from the newest event waits, until it stops somewhere or the run ends.
+                waits |= self.stride == Stride::ToPoint && at == self.from;
+                if !waits || self.history.is_ended() {
                     break self.at_end(at, left);
                 }
                 self.history.more().await?;
-                if self.history.last() == at {
-                    break self.at_end(at, left);
-                }
                 continue;
             }
             for event in items {
