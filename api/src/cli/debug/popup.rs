@@ -10,7 +10,7 @@ use super::confirm::ForkQuestion;
 use super::theme::DebugTheme;
 
 /// Keys and what they do.
-const KEYS: [(&str, &str); 22] = [
+const KEYS: [(&str, &str); 20] = [
     ("← →", "the event before, the next one"),
     ("Shift ← →, [ ]", "the decision before, the next one"),
     ("Home End", "the first version, the last one (it follows the run)"),
@@ -23,9 +23,7 @@ const KEYS: [(&str, &str); 22] = [
     ("↑ ↓ PgUp PgDn", "in the pane: events, rows, lines"),
     ("Enter", "fold or unfold a value of the state"),
     ("c C", "the next change of the state, the one before"),
-    ("w", "why the event happened"),
-    ("e", "the event as a whole"),
-    ("l", "the log of its attempt"),
+    ("w e l", "why it happened, the event as a whole, the log of its attempt"),
     ("m", "the map: the steps as they stood then"),
     ("t", "what today's definition would decide here"),
     ("b", "set or clear the breakpoint before its step"),

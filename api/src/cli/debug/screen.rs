@@ -251,7 +251,7 @@ fn keys_line(model: &DebugModel) -> &'static str {
             "? keys  q end  ↑↓ row  Enter fold  c change  ←→ event  Tab pane  w why  e event  l log  m map  t today  b break  f fork"
         }
         DebugPane::Side => {
-            "? keys  q end  ↑↓ scroll  w why  e event  l log  m map  t today  ←→ event  Tab pane  b break  f fork"
+            "? keys  q end  ↑↓ scroll  ←→ event  w why  e event  l log  m map  t today  Tab pane  b break  f fork"
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use everfold_pages::reasons;
+use everfold_pages::{EventSearch, reasons};
 use serde_json::{Value, json};
 
 use super::adapter::DapAdapter;
@@ -107,7 +107,7 @@ impl DapAdapter {
         if text.is_empty() {
             return Err(DapRefusal::quiet("nothing was searched for yet: /verdict=fail searches"));
         }
-        let terms = Self::search_terms(&text)?;
+        let terms = EventSearch::read(&text).map_err(DapRefusal::quiet)?;
         run.searched.clone_from(&text);
         let (mut at, mut searched) = (run.version, 0);
         while searched < SEARCHED_MAX {

@@ -1,6 +1,5 @@
 //! Expressions: a path into the state of a frame, else a condition that the server judges at its version.
 
-use everfold_pages::EventSearch;
 use serde_json::{Value, json};
 
 use super::adapter::DapAdapter;
@@ -114,11 +113,6 @@ impl DapAdapter {
             }));
         }
         Ok(json!({ "targets": targets }))
-    }
-
-    /// What is searched for, as the debugger reads it.
-    pub(super) fn search_terms(text: &str) -> Result<EventSearch, DapRefusal> {
-        EventSearch::read(text).map_err(DapRefusal::new)
     }
 }
 

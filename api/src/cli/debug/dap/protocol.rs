@@ -96,7 +96,7 @@ pub(super) fn response(seq: i64, request: &DapRequest, answer: &Result<Value, Da
     message
 }
 
-/// What the adapter can do.
+/// A filter of events, as the client lists it.
 #[derive(Debug, Clone, Serialize)]
 struct ExceptionFilter {
     filter: &'static str,

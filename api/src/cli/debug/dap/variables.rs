@@ -220,7 +220,8 @@ impl ValuePart {
             let rest = path.strip_prefix(key.as_str())?;
             match rest.as_bytes().first() {
                 None | Some(b'[') => child.find(rest),
-                Some(b'.') => child.find(&rest[1..]),
+                // A name must follow.
+                Some(b'.') if rest.len() > 1 => child.find(&rest[1..]),
                 Some(_other) => None,
             }
         })
