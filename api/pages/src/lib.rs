@@ -45,7 +45,7 @@ use axum::middleware;
 use axum::routing::get;
 use tower::ServiceExt as _;
 
-pub use debugger::{EventNature, EventSearch, FIELDS_APART, FIELDS_FIRST, reasons};
+pub use debugger::{EventNature, EventSearch, FIELDS_APART, FIELDS_FIRST, followed_from, reasons};
 pub use live_hub::{Change, ChangeSource};
 pub(crate) use pages::Pages;
 pub use rest::Rest;

@@ -26,6 +26,6 @@ mod today;
 mod tree;
 mod why;
 
-pub use reading::{EventNature, EventSearch, reasons};
+pub use reading::{EventNature, EventSearch, followed_from, reasons};
 pub(crate) use routes::routes;
 pub use state_fields::{FIELDS_APART, FIELDS_FIRST};

@@ -102,6 +102,19 @@ pub fn reasons(event: &Value, around: &[&Value], input: &Value) -> Vec<(String, 
     parts
 }
 
+/// The version of the event that one followed from: the input that was decided on, else what ordered that; none: it came by
+/// itself, or long after.
+///
+/// `around` are events before it, in order.
+#[must_use]
+pub fn followed_from(event: &Value, around: &[&Value]) -> Option<u64> {
+    let event = PastEvent::deserialize(event).ok()?;
+    let around: Vec<PastEvent> =
+        around.iter().filter_map(|event| PastEvent::deserialize(*event).ok()).collect();
+    let why = EventReasons::of(&event, &around, &Value::Null);
+    why.input.or(why.ordered).map(|link| link.version)
+}
+
 fn linked(link: &EventLink) -> String {
     format!("{}  {}", link.version, link.said)
 }
@@ -146,8 +159,23 @@ mod tests {
     }
 
     #[test]
+    fn an_event_follows_from_its_input_and_that_from_its_order() {
+        let id = json!({ "path": { "step": "build", "item": null }, "round": 1, "attempt": 1 });
+        let events = [
+            event(2, json!({ "type": "StepScheduled", "id": id })),
+            event(4, json!({ "type": "AttemptStarted", "id": id })),
+            event(6, json!({ "type": "AttemptFailed", "id": id })),
+            event(7, json!({ "type": "RunFailed" })),
+        ];
+        let around: Vec<&Value> = events.iter().collect();
+        let before = |at: usize| followed_from(&events[at], &around[..=at]);
+        assert_eq!([before(3), before(2), before(1), before(0)], [Some(6), Some(4), Some(2), None]);
+    }
+
+    #[test]
     fn an_answer_of_another_shape_is_no_event_and_no_panic() {
         assert!(reasons(&json!(7), &[], &Value::Null).is_empty());
+        assert_eq!(followed_from(&json!(7), &[]), None);
         assert_eq!(EventNature::of(&json!([])).step, None);
     }
 }

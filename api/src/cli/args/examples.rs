@@ -140,6 +140,7 @@ pub(super) const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
         &[
             ("everfold debug @", "keys: ? lists them, q ends"),
             ("everfold debug @ --plain", "where it stands, in lines"),
+            ("everfold debug --dap", "for the debugger of an editor"),
             ("everfold breakpoints @ deploy", ""),
             ("everfold resume @", ""),
         ],

@@ -15,12 +15,15 @@ pub(crate) struct RunRef {
 
 #[derive(Debug, Args)]
 pub(crate) struct DebugArgs {
-    /// The run
-    #[arg(value_name = "RUN", default_value = "@", value_parser = name())]
-    pub(crate) run: String,
+    /// The run; without it the newest one
+    #[arg(value_name = "RUN", value_parser = name())]
+    pub(crate) run: Option<String>,
     /// Print where it stands, its breakpoints and the step that comes next, as everywhere but on a terminal
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Speak the Debug Adapter Protocol on standard input and output, for an editor that steps through the history
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) dap: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! What each answer changes.
 
-use super::model::{DebugModel, NoticeTone, ShownCauses};
+use super::model::{DebugModel, NoticeTone, ShownCauses, ShownToday};
 use super::requests::{DebugAnswer, DebugRequest};
 use crate::text::plain;
 
@@ -25,6 +25,10 @@ pub(super) fn take(model: &mut DebugModel, answer: DebugAnswer) {
             model.answered(&DebugRequest::Causes { version });
             let lines = text.lines().map(plain).collect();
             model.causes = Some(ShownCauses { version, lines });
+        }
+        DebugAnswer::Today { version, lines } => {
+            model.answered(&DebugRequest::Today { version });
+            model.today = Some(ShownToday { version, lines });
         }
         DebugAnswer::LogRecord { attempt, record } => {
             if model.log.attempt.as_ref() == Some(&attempt) {
@@ -130,11 +134,15 @@ fn refused(model: &mut DebugModel, request: &DebugRequest, why: &str, is_away: b
     let is_awaited = model.answered(request);
     match request {
         DebugRequest::Events { .. } | DebugRequest::State { .. } => away(model, why),
-        DebugRequest::Causes { .. } if is_away => away(model, why),
+        DebugRequest::Causes { .. } | DebugRequest::Today { .. } if is_away => away(model, why),
         // The rest of the pane says enough.
         DebugRequest::Causes { version } => {
             let lines = vec![format!("  it cannot be told: {}", plain(why))];
             model.causes = Some(ShownCauses { version: *version, lines });
+        }
+        DebugRequest::Today { version } => {
+            let lines = vec!["It cannot be decided".to_owned(), format!("  {}", plain(why))];
+            model.today = Some(ShownToday { version: *version, lines });
         }
         _by_key if is_awaited => model.say(NoticeTone::Failed, why),
         _not_awaited => {}

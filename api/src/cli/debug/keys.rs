@@ -61,6 +61,10 @@ fn command(model: &mut DebugModel, key: KeyEvent) -> Vec<DebugRequest> {
         KeyCode::Char('w') => beside(model, SideContent::Why),
         KeyCode::Char('e') => beside(model, SideContent::Event),
         KeyCode::Char('l') => beside(model, SideContent::Log),
+        // The map goes as it came.
+        KeyCode::Char('m') if model.side == SideContent::Map => beside(model, SideContent::Why),
+        KeyCode::Char('m') => beside(model, SideContent::Map),
+        KeyCode::Char('t') => beside(model, SideContent::Today),
         KeyCode::Enter | KeyCode::Char(' ') if model.focus == DebugPane::State => model.tree.toggle(),
         KeyCode::Down | KeyCode::Char('j') => scroll(model, 1),
         KeyCode::Up | KeyCode::Char('k') => scroll(model, -1),

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::log_view::TAIL;
 use super::requests::{DebugAnswer, DebugRequest, EventGoal, LoggedAttempt, StatePair};
+use super::today::today_lines;
 use crate::body::start::ForkBody;
 use crate::body::steering::BreakpointsBody;
 use crate::body::why::RunWhy;
@@ -27,6 +28,7 @@ use crate::cli::lines::cause_text::cause_lines;
 use crate::cli::moments::{TypedMoment, moment, version_at};
 use crate::client::{Follow, FollowMessage, Followed, LogLines, encode, query};
 use crate::fault::{Code, Fault};
+use crate::node::Replay;
 use crate::view::{RunView, ShownEvent};
 
 /// States that are kept: stepping shows one of them again as the state before.
@@ -103,7 +105,7 @@ impl<'a> DebugLoader<'a> {
 }
 
 /// A fault in one line: what happened, and what to do.
-fn said(fault: &Fault) -> String {
+pub(super) fn said(fault: &Fault) -> String {
     match &fault.hint {
         Some(hint) => format!("{} [{}]: {hint}", fault.message, fault.code),
         None => format!("{} [{}]", fault.message, fault.code),
@@ -138,6 +140,12 @@ async fn answered(
             let mut lines = Vec::new();
             cause_lines(&why.causes, 1, why.at, None, &mut lines);
             DebugAnswer::Causes { version: *version, text: lines.join("\n") }
+        }
+        DebugRequest::Today { version } => {
+            let params =
+                query([("definition", Some("current".to_owned())), ("version", Some(version.to_string()))]);
+            let replay: Replay = context.client.get(&format!("{path}/replay{params}")).await?;
+            DebugAnswer::Today { version: *version, lines: today_lines(&replay) }
         }
         DebugRequest::Find { goal, from, is_forward } => {
             found(context, run, request, (goal, *from, *is_forward)).await?

@@ -2,14 +2,16 @@
 //!
 //! Law: a client of the routes as every verb is, with the keys of the pages' debugger. [`model`], [`tree`], [`window`],
 //! [`side`] and [`screen`] are pure: keys and answers change the model, the model names what to ask next, and the
-//! screen draws it. [`loader`] asks, [`terminal`] has the terminal and gives it back however the verb ends.
+//! screen draws it. [`dap`] is the same for editors. [`loader`] asks, [`terminal`] has the terminal and gives it back however the verb ends.
 
 mod answers;
 mod confirm;
+mod dap;
 mod keys;
 mod layout;
 mod loader;
 mod log_view;
+mod map;
 mod model;
 mod plain;
 mod popup;
@@ -21,6 +23,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod today;
 mod tree;
 mod verb;
 mod window;

@@ -65,6 +65,10 @@ pub(super) enum SideContent {
     Why,
     Event,
     Log,
+    /// The steps as they stood.
+    Map,
+    /// What today's definition would decide here.
+    Today,
 }
 
 /// What waits for an answer of the person.
@@ -103,6 +107,13 @@ pub(super) struct ShownCauses {
     pub(super) lines: Vec<String>,
 }
 
+/// What today's definition would decide, as the route gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ShownToday {
+    pub(super) version: u64,
+    pub(super) lines: Vec<String>,
+}
+
 /// How far the side pane is scrolled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct SideScroll {
@@ -120,6 +131,7 @@ pub(super) struct DebugModel {
     pub(super) window: EventWindow,
     pub(super) tree: StateTree,
     pub(super) causes: Option<ShownCauses>,
+    pub(super) today: Option<ShownToday>,
     pub(super) log: LogView,
     pub(super) focus: DebugPane,
     pub(super) side: SideContent,
@@ -148,6 +160,7 @@ impl DebugModel {
             window: EventWindow::default(),
             tree: StateTree::default(),
             causes: None,
+            today: None,
             log: LogView::default(),
             focus: DebugPane::Events,
             side: SideContent::Why,
@@ -227,6 +240,10 @@ impl DebugModel {
         let has_causes = self.causes.as_ref().is_some_and(|causes| causes.version == version);
         if self.side == SideContent::Why && has_state && !has_causes {
             wanted.push(DebugRequest::Causes { version });
+        }
+        let has_today = self.today.as_ref().is_some_and(|today| today.version == version);
+        if self.side == SideContent::Today && has_state && !has_today {
+            wanted.push(DebugRequest::Today { version });
         }
         if let Some(attempt) = self.attempt().filter(|_| self.side == SideContent::Log && has_state)
             && self.log.attempt.as_ref() != Some(&attempt)

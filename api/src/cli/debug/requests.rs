@@ -56,6 +56,8 @@ pub(super) enum DebugRequest {
     State { version: u64 },
     /// Why the run stood where it stood.
     Causes { version: u64 },
+    /// What today's definition would decide on the input of a version.
+    Today { version: u64 },
     /// The log of an attempt, followed.
     Log(LoggedAttempt),
     /// The nearest event, not counting `from` itself.
@@ -88,6 +90,10 @@ pub(super) enum DebugAnswer {
     Causes {
         version: u64,
         text: String,
+    },
+    Today {
+        version: u64,
+        lines: Vec<String>,
     },
     /// A record of the log that is followed.
     LogRecord {

@@ -193,6 +193,8 @@ fn side(frame: &mut Frame<'_>, model: &DebugModel, area: Rect, theme: DebugTheme
             Some(attempt) => format!("Log of {}", attempt.name()),
             None => "Log".to_owned(),
         },
+        SideContent::Map => format!("Map at {}", model.version),
+        SideContent::Today => format!("Today's definition at {}", model.version),
     };
     let block = pane(model, DebugPane::Side, title, theme);
     let inner = block.inner(area);
@@ -243,13 +245,13 @@ fn foot(frame: &mut Frame<'_>, model: &DebugModel, area: Rect, theme: DebugTheme
 fn keys_line(model: &DebugModel) -> &'static str {
     match model.focus {
         DebugPane::Events => {
-            "? keys  q end  ←→ event  ⇧←→ decision  s step  x failure  / search  g go to  w e l beside  Tab pane  c change  b break  f fork"
+            "? keys  q end  ←→ event  ⇧←→ decision  s step  x failure  / search  g go to  w e l m t beside  Tab pane  c change  b break  f fork"
         }
         DebugPane::State => {
-            "? keys  q end  ↑↓ row  Enter fold  c change  ←→ event  Tab pane  w why  e event  l log  b break  f fork"
+            "? keys  q end  ↑↓ row  Enter fold  c change  ←→ event  Tab pane  w why  e event  l log  m map  t today  b break  f fork"
         }
         DebugPane::Side => {
-            "? keys  q end  ↑↓ scroll  w why  e event  l log  ←→ event  Tab pane  b break  f fork"
+            "? keys  q end  ↑↓ scroll  ←→ event  w why  e event  l log  m map  t today  Tab pane  b break  f fork"
         }
     }
 }

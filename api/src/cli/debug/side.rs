@@ -1,9 +1,11 @@
-//! The text beside the state: why the event happened, the event as a whole, or the log of its attempt.
+//! The text beside the state: why the event happened, the event as a whole, the log of its attempt, the steps as they
+//! stood, or what today's definition would decide.
 
 use everfold_pages::reasons;
 use serde_json::Value;
 use textwrap::{Options, WordSplitter};
 
+use super::map::map_lines;
 use super::model::{DebugModel, SideContent};
 use crate::text::plain;
 
@@ -37,6 +39,8 @@ pub(super) fn side_lines(model: &DebugModel, width: usize) -> Vec<SideLine> {
         SideContent::Why => why(model, &mut lines),
         SideContent::Event => event(model, &mut lines),
         SideContent::Log => log(model, &mut lines),
+        SideContent::Map => map(model, &mut lines),
+        SideContent::Today => today(model, &mut lines),
     }
     lines.lines
 }
@@ -93,6 +97,24 @@ fn event(model: &DebugModel, lines: &mut SideText) {
     let left = text.lines().count().saturating_sub(LINES_MAX);
     if left > 0 {
         lines.push(SideTone::Aside, &format!("… {left} more lines: everfold events --json has them"));
+    }
+}
+
+fn map(model: &DebugModel, lines: &mut SideText) {
+    let Some(steps) = map_lines(model) else {
+        return lines.push(SideTone::Aside, "…");
+    };
+    for step in steps {
+        lines.push(if step.is_current { SideTone::Head } else { SideTone::Text }, &step.text);
+    }
+}
+
+fn today(model: &DebugModel, lines: &mut SideText) {
+    let Some(today) = model.today.as_ref().filter(|today| today.version == model.version) else {
+        return lines.push(SideTone::Aside, "it is decided again …");
+    };
+    for line in &today.lines {
+        lines.push(if line.starts_with(' ') { SideTone::Text } else { SideTone::Head }, line);
     }
 }
 

@@ -74,6 +74,11 @@ fn answered(request: DebugRequest) -> Option<DebugAnswer> {
         DebugRequest::Causes { version } => {
             DebugAnswer::Causes { version, text: "  step build waits for its next attempt".to_owned() }
         }
+        DebugRequest::Today { version } => {
+            let lines =
+                vec!["delivery@3 would decide otherwise here".to_owned(), "  the routes differ".to_owned()];
+            DebugAnswer::Today { version, lines }
+        }
         DebugRequest::Log(attempt) => {
             let record = json!({ "source": "stdout", "text": "cc: error\u{1b}[2J", "complete": true });
             DebugAnswer::LogRecord { attempt, record }
@@ -146,6 +151,30 @@ fn the_keys_are_told() {
     insta::assert_snapshot!(drawn(&model));
     press(&mut model, KeyCode::Char('x'));
     assert_eq!((model.prompt.as_ref(), model.version), (None, 3), "any key closes them and does no more");
+}
+
+#[test]
+fn the_map_shows_the_steps_as_they_stood() {
+    let mut model = at(4, 120, 12);
+    press(&mut model, KeyCode::Char('m'));
+    insta::assert_snapshot!(drawn(&model));
+    press(&mut model, KeyCode::Left);
+    assert!(drawn(&model).contains("▸▶ build  running 1.1"), "{}", drawn(&model));
+    press(&mut model, KeyCode::Char('m'));
+    assert_eq!(model.side, SideContent::Why, "the same key takes it away");
+}
+
+#[test]
+fn todays_definition_is_asked_at_each_version_that_is_shown() {
+    let mut model = at(4, 120, 12);
+    press(&mut model, KeyCode::Char('t'));
+    insta::assert_snapshot!(drawn(&model));
+    press(&mut model, KeyCode::Left);
+    assert_eq!(model.today.as_ref().map(|today| today.version), Some(3));
+    let why = "there is no pipeline delivery [EF0404]: save it".to_owned();
+    let request = DebugRequest::Today { version: 3 };
+    answers::take(&mut model, DebugAnswer::Refused { request, why, is_away: false });
+    assert!(drawn(&model).contains("It cannot be decided"), "{}", drawn(&model));
 }
 
 #[test]

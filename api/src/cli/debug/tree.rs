@@ -293,7 +293,7 @@ fn there(value: Option<&Value>) -> Option<&Value> {
 }
 
 /// The parts of a map, or of a list: by `id`, `gate` or `step` where each has one of its own, else by their place.
-fn parts(value: Option<&Value>) -> Vec<(String, &Value)> {
+pub(super) fn parts(value: Option<&Value>) -> Vec<(String, &Value)> {
     match value {
         Some(Value::Object(fields)) => fields.iter().map(|(key, value)| (key.clone(), value)).collect(),
         Some(Value::Array(items)) => {
@@ -314,7 +314,7 @@ fn parts(value: Option<&Value>) -> Vec<(String, &Value)> {
 }
 
 /// What is in a value, in a few words.
-fn summary(value: Option<&Value>) -> String {
+pub(super) fn summary(value: Option<&Value>) -> String {
     let count = |number: usize, thing: &str| crate::text::count(number as u64, thing);
     match value {
         Some(Value::Object(fields)) => {

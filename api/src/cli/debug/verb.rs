@@ -1,8 +1,8 @@
-//! Which of the two the verb does.
+//! Which of the three the verb does.
 
 use std::io::IsTerminal as _;
 
-use super::{plain, session};
+use super::{dap, plain, session};
 use crate::cli::args::DebugArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::output::is_terminal;
@@ -11,8 +11,12 @@ use crate::fault::Fault;
 use crate::view::RunView;
 
 pub(crate) async fn run(context: &CommandContext, args: DebugArgs) -> Result<u8, Fault> {
+    let named = args.run.unwrap_or_else(|| "@".to_owned());
+    if args.dap {
+        return dap::run(context, named).await;
+    }
     // Asked first: a run that there is not, and a store that is being opened, are told as by every verb.
-    let view: RunView = context.client.get(&format!("/api/v1/runs/{}", encode(&args.run))).await?;
+    let view: RunView = context.client.get(&format!("/api/v1/runs/{}", encode(&named))).await?;
     if args.plain || context.json || !has_screen() {
         return plain::print(context, &view);
     }

@@ -21,6 +21,7 @@ mod local_reader;
 mod local_writer;
 mod locals;
 mod model;
+mod outline;
 mod parse;
 mod pipeline_ref;
 mod place;
@@ -46,6 +47,7 @@ pub use files::{FileSource, NoFiles};
 pub use graph::Graph;
 pub use inline::is_inline;
 pub use model::*;
+pub use outline::{GateLines, StepLines, outline};
 pub use parse::{
     CheckedPipeline, ChildError, StoredDefinitionError, child, document_of, parse, schedule_of, settings_of,
     value_of,

@@ -7,6 +7,7 @@ mod child_runs_and_slots;
 mod codes;
 mod contexts;
 mod credentials;
+mod debug_adapter;
 mod dry_runs;
 mod engine_aborts;
 mod engine_access;
