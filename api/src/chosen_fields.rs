@@ -142,11 +142,17 @@ fn has_path(schema: &Value, whole: &Value, path: &[String], depth: usize) -> boo
         // A map under any names, or any value.
         None => {
             let further = &schema["additionalProperties"];
-            let says_nothing =
-                schema["type"].is_null() && schema["properties"].is_null() && parts(schema).next().is_none();
-            further.is_object() || further == &Value::Bool(true) || (says_nothing && schema["enum"].is_null())
+            let names_nothing = schema["properties"].is_null() && parts(schema).next().is_none();
+            let says_nothing = names_nothing && schema["type"].is_null() && schema["enum"].is_null();
+            let is_any_map = names_nothing && further.is_null() && may_be_map(&schema["type"]);
+            further.is_object() || further == &Value::Bool(true) || says_nothing || is_any_map
         }
     }
+}
+
+/// Whether a schema of this type is of maps, alone or beside null.
+fn may_be_map(kind: &Value) -> bool {
+    kind == "object" || kind.as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind == "object"))
 }
 
 fn names(schema: &Value, whole: &Value, depth: usize, found: &mut Vec<String>) {
@@ -236,8 +242,20 @@ mod tests {
             "id": { "type": "string" }, "labels": { "type": "object", "additionalProperties": { "type": "string" } },
             "failure": { "oneOf": [{ "type": "null" }, { "$ref": "#/components/schemas/Failure" }] },
             "awaits": { "type": "array", "items": { "type": "object", "properties": { "kind": { "type": "string" } } } },
+            "terms": { "type": "object", "description": "maps of which nothing more is said" }, "event": {},
+            "draft": { "type": ["object", "null"] },
         } });
-        for known in ["id", "labels.any.thing", "failure.code", "awaits.kind", "failure"] {
+        for known in [
+            "id",
+            "labels.any.thing",
+            "failure.code",
+            "awaits.kind",
+            "failure",
+            "terms.roles",
+            "terms.options.id",
+            "event.type",
+            "draft.text",
+        ] {
             assert_eq!(fields(known).check(&row, &whole), Ok(()), "{known}");
         }
         for (wrong, near) in [

@@ -14,6 +14,8 @@ use everfold_engine::definition::{
     self, ConfigSource, Definition, ExecutorTask, Member, Probe, Work, similar,
 };
 use everfold_engine::driver::Unknown;
+use everfold_engine::expr::Template;
+use everfold_workflows::notify;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -65,6 +67,37 @@ pub(crate) fn refuse_missing(name: &str, definition: &Definition, known: &[Strin
     Err(Fault::new(Code::NoResource, message)
         .errors(missing)
         .hint("[resources] in everfold.toml says how many there are of each"))
+}
+
+/// Refuses parameters of functions `notify.*` that could never be right: they would be found when something is to be told.
+///
+/// # Errors
+/// [`Code::BadPipeline`], with each of them.
+pub(crate) fn refuse_misfits(name: &str, definition: &Definition) -> Result<(), Fault> {
+    let steps = definition.steps.iter().chain(&definition.on_finish);
+    let of_steps = steps.filter_map(|step| match &step.work {
+        Some(Work::Task(task)) if task.kind == ExecutorTask::FUNCTION => {
+            let spec = task.spec.source();
+            let found = notify::misfits(spec["name"].as_str()?, spec.get("with"));
+            Some((format!("the step {}", step.id), found))
+        }
+        _other => None,
+    });
+    // What a fallback gives is there.
+    let of_notices = definition.notify.iter().filter(|notice| notice.fallback.is_none()).map(|notice| {
+        let with = notice.with.as_ref().map(Template::source);
+        (format!("the notice {}", notice.id), notify::misfits(&notice.function, with))
+    });
+    let errors: Vec<_> = of_steps
+        .chain(of_notices)
+        .flat_map(|(place, found)| found.into_iter().map(move |failure| (place.clone(), failure)))
+        .map(|(place, failure)| json!({ "place": place, "message": failure.message, "hint": failure.hint() }))
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{name}: {}", counted(errors.len(), "error"));
+    Err(Fault::new(Code::BadPipeline, message).errors(errors))
 }
 
 /// Refuses commands that the shell could not read; gives how many it was not asked about, for want of time.

@@ -39,14 +39,14 @@ async function addresses() {
   const task = encodeURIComponent((await everfold.rest("GET /inbox")).items[0].id);
   const run = `/runs/${ids.asked}`;
   return [
-    "/", "/?by=stage&pipeline=release", "/?started_after=bogus&status=failed", "/runs", "/runs?status=bogus&columns=run,labels", "/find?q=greet", "/nothing-is-here",
+    "/", "/?by=stage&pipeline=release", "/?started_after=bogus&status=failed", "/runs", "/runs?status=bogus&columns=run,labels,search", "/find?q=greet", "/nothing-is-here",
     run, `${run}?step=write`, `${run}/events`, `${run}/log?step=write&round=1&attempt=1`, `${run}/gates`,
     `${run}/artefacts`, `${run}/cost`, `${run}/children`, `${run}/definition`, `${run}/debug?version=5`,
     `${run}/compare?from=1&to=5`, `${run}/act/cancel`, `${run}/act/fork?version=3`, `${run}?at=2000-01-01T00:00:00Z`,
     `/runs/${ids.many}`, `/runs/${ids.agent}?step=develop`, `/runs/${ids.agent}/log?step=develop&round=1&attempt=1`,
     `/runs/${ids.stuck}`, `/runs/${ids.parent}/children`,
     "/inbox", `/inbox/${task}`, "/audit", "/audit?since=bogus&verdict=fail", `${run}/events?version=9999`, "/audit/backtest", "/pipelines", "/pipelines/release", "/pipelines/many", "/pipelines/greet/start",
-    "/schedules", "/hooks", "/spend", "/system",
+    "/schedules", "/hooks", "/insights", "/insights?since=bogus&at_least=1", "/spend", "/system",
   ];
 }
 

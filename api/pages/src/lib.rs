@@ -18,6 +18,7 @@ mod form;
 mod frame;
 mod html;
 mod inbox;
+mod insights;
 mod line_diff;
 mod live;
 mod live_hub;
@@ -84,6 +85,7 @@ fn router(rest: Rest, changes: ChangeSource) -> Router {
         .merge(pipelines::routes())
         .merge(start::routes())
         .merge(triggers::routes())
+        .merge(insights::routes())
         .merge(spend::routes())
         .merge(system::routes())
         .merge(orch::routes())

@@ -243,6 +243,7 @@ async fn check_here(settings: FolderSettings<'_>, pipeline: &str, as_json: bool)
             found.map_err(|fault| printed(fault, as_json))?;
         }
     }
+    preflight::refuse_misfits(&loaded.name, definition).map_err(|fault| printed(fault, as_json))?;
     let found = preflight::refuse_unreadable(&loaded.name, definition).await;
     let unread = found.map_err(|fault| printed(fault, as_json))?;
     let absent = preflight::absent(definition, &std::env::current_dir().unwrap_or_default());

@@ -1,10 +1,13 @@
 //! Deliveries of webhooks: services send them, signed; operators submit, read and repeat them, where `-` stands for any
 //! source.
+//!
+//! Law: before it posts anything, a sender may ask whether it may (HTTP 1.1 Web Hooks for Event Delivery 1.0.2). Nothing is
+//! granted but by `origins` of the source's settings, and a grant proves nothing: each delivery is judged by its signature.
 
 use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::By;
 use everfold_engine::id::Position;
@@ -22,6 +25,13 @@ use crate::access::Caller;
 use crate::body::hook::DeliverBody;
 use crate::fault::{Code, Fault};
 use crate::node::{CursorOf, DeliveryView, ReceivedDelivery, WriteReceipt};
+use crate::settings::RATE_WITHOUT_TOKEN;
+
+const ASKED_ORIGIN: &str = "webhook-request-origin";
+const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
+/// What a source takes.
+const METHODS: HeaderValue = HeaderValue::from_static("OPTIONS,POST");
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -139,14 +149,55 @@ pub(crate) async fn receive(
 }
 
 async fn take(app: &App, source: &str, request: Request) -> Result<ReceivedDelivery, Fault> {
-    let text = |value: &axum::http::HeaderValue| value.to_str().map(str::to_owned).ok();
     let headers = request.headers().iter();
     let headers =
-        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect();
+        headers.filter_map(|(name, value)| Some((name.as_str().to_owned(), text(name, value)?))).collect();
     // Before the body is read: a request without a signature is refused at once.
     app.expects(source, &headers)?;
     let Raw(body) = Raw::from_request(request, app).await?;
     app.receive(source, &headers, &body).await
+}
+
+/// The text of a header. One that is no visible ASCII is none, but an attribute of a CloudEvent: its reader takes UTF-8, and
+/// refuses it where other bytes came, which stand there as U+FFFD.
+fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
+    let plain = value.to_str().map(str::to_owned).ok();
+    let is_attribute = name.as_str().starts_with("ce-");
+    plain.or_else(|| is_attribute.then(|| String::from_utf8_lossy(value.as_bytes()).into_owned()))
+}
+
+/// `OPTIONS /hooks/{source}`: a sender of CloudEvents asks whether it may deliver. Answers 200 with `WebHook-Allowed-Origin` where the settings let the sender deliver; else 204 without it, as every other
+/// path answers `OPTIONS`.
+pub(crate) async fn handshake(
+    State(app): State<App>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let settings = app.source(&source)?;
+    let asked = headers.get(ASKED_ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
+    let granted = asked.and_then(|asked| settings.granted_origin(asked));
+    let granted = granted.and_then(|origin| HeaderValue::from_str(origin).ok());
+    let Some(granted) = granted else {
+        if let Some(asked) = asked {
+            // The sender shows to few people why it does not begin.
+            tracing::warn!(
+                source,
+                asked,
+                "a sender may not deliver: `origins` of the source does not name it"
+            );
+        }
+        return Ok((StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response());
+    };
+    let grant = [(header::ALLOW, METHODS), (ALLOWED_ORIGIN, granted), (ALLOWED_RATE, rate(&app, &source))];
+    Ok((StatusCode::OK, grant).into_response())
+}
+
+/// How many deliveries a minute are taken. What is rightly signed is not counted.
+fn rate(app: &App, source: &str) -> HeaderValue {
+    if app.is_signed_source(source) {
+        return HeaderValue::from_static("*");
+    }
+    HeaderValue::from(RATE_WITHOUT_TOKEN.saturating_mul(60))
 }
 
 /// `POST /hooks/{source}/deliveries`: a delivery by hand: 201 for a new one, 200 for one that had come before. The delivery's id

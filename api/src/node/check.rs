@@ -21,8 +21,8 @@ pub(crate) struct CheckNote {
 }
 
 impl Node {
-    /// Refuses what no run could do here: functions, profiles and resources that do not exist, commands that the shell
-    /// cannot read. Where `folder` is given, settings documents are searched there.
+    /// Refuses what no run could do here: functions, profiles and resources that do not exist, parameters that never fit,
+    /// commands that the shell cannot read. Where `folder` is given, settings documents are searched there.
     ///
     /// # Errors
     /// [`Code::NoFunction`], [`Code::NoResource`], [`Code::BadPipeline`], with every fault of the first kind found;
@@ -38,6 +38,7 @@ impl Node {
         preflight::refuse_unknown(name, &self.engine().unknown_work(definition))?;
         let known: Vec<String> = self.engine().line().resources.into_iter().map(|pool| pool.name).collect();
         preflight::refuse_missing(name, definition, &known)?;
+        preflight::refuse_misfits(name, definition)?;
         let unread = {
             // One shell at a time, however many checks wait; those of a caller behind one another.
             let Some(_turn) = self.turns.check.turn(who).await else {

@@ -11,6 +11,7 @@ use everfold_workflows::builtin;
 
 use super::handle::Node;
 use crate::fault::{Code, Fault};
+use crate::preflight;
 
 impl Node {
     /// The pipeline of a name: `NAME`, `NAME@N`, `NAME@HASH`.
@@ -57,6 +58,7 @@ impl Node {
         self.holds_no_credential(text, file, files)?;
         let definition = Arc::new(super::parsed(text, file, files)?.definition);
         self.reads_no_credential(file.unwrap_or("definition"), &definition)?;
+        preflight::refuse_misfits(&definition.name, &definition)?;
         let saved = self.engine().save_pipeline(&definition, Some(text.to_owned()), by).await?;
         Ok((definition, saved))
     }

@@ -62,7 +62,7 @@ impl Node {
     }
 
     /// The settings of a source. The fault names no other source: its reader may be any sender.
-    fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
+    pub(crate) fn source(&self, source: &str) -> Result<&HookSettings, Fault> {
         self.hooks.get(source).ok_or_else(|| {
             Fault::new(Code::NoSource, format!("there is no source “{source}”"))
                 .hint(format!("name it in everfold.toml: [hooks.{source}]"))

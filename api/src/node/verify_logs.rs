@@ -183,8 +183,10 @@ fn compared(folder: &Path, seal: &LogSeal) -> Compared {
 /// Where a log is not what was written.
 fn changed(change: &LogChange) -> String {
     match change {
-        LogChange::Line { line, bytes, further: 0 } if bytes.end - bytes.start <= 1 => {
-            format!("line {line} was emptied")
+        LogChange::Emptied { line, lines: 1, .. } => format!("line {line} was emptied"),
+        LogChange::Emptied { line, lines, bytes } => {
+            let last = line + lines - 1;
+            format!("lines {line} to {last} (bytes {} to {}) were emptied", bytes.start, bytes.end)
         }
         LogChange::Removed { line, lines: 1 } => {
             format!("line {line} was taken out; the others are as they were")
@@ -231,7 +233,15 @@ mod tests {
         for (change, said) in [
             (LogChange::Cut { line: 0, missing: 4 }, "it was emptied: it had 4 lines"),
             (LogChange::Cut { line: 3, missing: 1 }, "it ends after line 3: 1 line is missing"),
-            (LogChange::Line { line: 2, bytes: 11..12, further: 0 }, "line 2 was emptied"),
+            (LogChange::Emptied { line: 2, lines: 1, bytes: 11..12 }, "line 2 was emptied"),
+            (
+                LogChange::Emptied { line: 2, lines: 3, bytes: 11..47 },
+                "lines 2 to 4 (bytes 11 to 47) were emptied",
+            ),
+            (
+                LogChange::Line { line: 2, bytes: 11..12, further: 0 },
+                "line 2 (bytes 11 to 12) is not what was written",
+            ),
             (
                 LogChange::Line { line: 2, bytes: 11..15, further: 3 },
                 "line 2 (bytes 11 to 15) is not what was written, nor are 3 behind it",

@@ -9,13 +9,13 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::settings::ServeSettings;
+use crate::settings::{RATE_WITHOUT_TOKEN, ServeSettings};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 /// Requests of one address without a token, per second and at once.
-const STRANGER: (u32, u32) = (20, 100);
+const STRANGER: (u32, u32) = (RATE_WITHOUT_TOKEN, 100);
 /// Refused tokens of one address, per minute.
 const WRONG_TOKENS: u32 = 30;
 /// Requests between two cleanups of callers that are silent.

@@ -19,6 +19,7 @@ pub use host::{Host, HostPort, NoHost};
 pub use limits::{BreakerKinds, BreakerSettings, LimitSettings, RateSettings};
 pub use prices::PriceSettings;
 pub use proxies::{Proxies, ProxyError};
+pub(crate) use serve::RATE_WITHOUT_TOKEN;
 pub use serve::{ServeSettings, TlsFiles};
 pub use subscriptions::{SubscriptionSettings, TextList};
 pub use tracing::{GenAiConventions, TracingSettings};

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use super::host::HostPort;
 use super::proxies::Proxies;
 
+/// Requests per second of an address without a token, on average.
+pub(crate) const RATE_WITHOUT_TOKEN: u32 = 20;
+
 /// How the server listens, and what it lets through.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -13,6 +13,12 @@ use tower::ServiceExt as _;
 
 use crate::fixtures::in_memory::{Api, STEPS, read};
 
+/// Its gate passes each time.
+const PASSED: &str = "\
+name: passed
+steps:
+  - { id: build, function: everfold.noop, gates: [{ id: good, expression: 'true' }] }
+";
 const VERSION: &str = "2026-07-28";
 const TASKS: &str = "io.modelcontextprotocol/tasks";
 
@@ -134,6 +140,10 @@ async fn tools_answer_in_short_what_the_routes_answer() {
     let stats = agent.calls("stats", json!({ "by": "pipeline" })).await;
     assert_eq!(stats["grouped"]["groups"][0]["count"], 1);
     assert_eq!(agent.calls("spend", json!({ "run": run })).await["by"], "run");
+    let shows = agent.calls("insights", json!({ "only": "gates,cost", "pipeline": "steps" })).await;
+    let (_, insights) = api.get("/api/v1/insights?only=gates,cost&pipeline=steps").await;
+    assert_eq!((&shows["runs"], &shows["ended"]), (&json!(1), &json!(0)), "{shows}");
+    assert_eq!(shows["items"][1]["none"], insights["items"][1]["none"]);
     let pipelines = agent.calls("list_pipelines", json!({})).await;
     assert!(pipelines["items"].as_array().unwrap().iter().any(|it| it["name"] == "delivery"), "{pipelines}");
     let delivery = agent.calls("show_pipeline", json!({ "name": "delivery" })).await;
@@ -143,6 +153,39 @@ async fn tools_answer_in_short_what_the_routes_answer() {
         waited["next"].as_str().unwrap().contains("decide"),
         "it asks, so nothing is waited for: {waited}"
     );
+}
+
+#[tokio::test]
+async fn insights_say_in_short_what_the_rows_are_and_in_full_the_query_that_gives_them() {
+    let api = Api::new();
+    for _ in 0..3 {
+        api.started(json!({ "definition": PASSED }), "succeeded").await;
+    }
+    let agent = Agent::of(&api);
+    let short = agent.calls("insights", json!({})).await;
+    let names: Vec<&str> =
+        short["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["gates", "reworks", "flaky", "time", "cost"]);
+    let gates = &short["items"][0];
+    let columns: Vec<&str> =
+        gates["columns"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let at = |name: &str| columns.iter().position(|column| *column == name).unwrap();
+    assert_eq!(
+        (&gates["rows"][0][at("gate")], &gates["rows"][0][at("verdicts")]),
+        (&json!("good"), &json!(3))
+    );
+    assert!(
+        gates["about"].is_string() && gates.get("sql").is_none() && gates.get("none").is_none(),
+        "{gates}"
+    );
+    let reworks = &short["items"][1];
+    assert!(reworks["none"].is_string() && reworks.get("columns").is_none(), "{reworks}");
+
+    let full = agent.calls("insights", json!({ "only": "gates", "full": true })).await;
+    let asked = agent.calls("ask", json!({ "sql": full["items"][0]["sql"] })).await;
+    assert_eq!((&asked["rows"], &asked["columns"]), (&gates["rows"], &gates["columns"]));
+    let refused = agent.refused("insights", json!({ "only": "gatse" })).await;
+    assert!(refused["hint"].as_str().unwrap().contains("gates"), "{refused}");
 }
 
 #[tokio::test]

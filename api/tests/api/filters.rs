@@ -368,6 +368,24 @@ async fn fields_leave_the_rows_of_a_list_with_the_chosen_members_and_change_no_p
     );
 }
 
+/// Below maps of which the document says no members they were refused.
+#[tokio::test]
+async fn members_of_maps_under_any_names_are_chosen_by_their_paths() {
+    let api = Api::new();
+    let run = api.asking().await;
+    let (status, page) = api.get("/api/v1/inbox?fields=kind,terms.roles,terms.none").await;
+    let item = json!({ "kind": "approval", "terms": { "roles": [], "none": null } });
+    assert_eq!((status, &page["items"]), (200, &json!([item])), "{page}");
+    let (status, page) =
+        api.get(&format!("/api/v1/runs/{run}/events?fields=version,event.type&limit=1")).await;
+    let item = json!({ "version": 1, "event": { "type": "RunStarted" } });
+    assert_eq!((status, &page["items"]), (200, &json!([item])), "{page}");
+    for query in ["inbox?fields=terms.", "inbox?fields=title.x", "runs/@/events?fields=versoin.x"] {
+        let (status, problem) = api.get(&format!("/api/v1/{query}")).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0287")), "{query}: {problem}");
+    }
+}
+
 #[tokio::test]
 async fn a_field_that_no_row_of_a_list_has_is_refused_with_the_likely_one() {
     let api = five_runs().await;

@@ -50,6 +50,7 @@ mod stats;
 mod titles;
 mod tokens_and_roles;
 mod verification;
+mod webhook_handshake;
 mod why;
 
 use everfold_engine as engine;

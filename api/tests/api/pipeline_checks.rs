@@ -31,6 +31,42 @@ async fn row_48_a_check_by_text_or_by_name_refuses_what_a_check_of_a_file_refuse
     }
 }
 
+/// They were found when something was to be told.
+#[tokio::test]
+async fn parameters_of_notices_that_never_fit_are_refused_by_the_check_and_when_it_is_saved() {
+    let api = Api::new();
+    let told = "\
+name: told
+secrets: { HOOK: { env: HOOK } }
+notify:
+  - { id: team, events: [RunFailed], function: notify.slack, with: { ulr: '${secrets.HOOK}', blocks: 'x' } }
+  - { id: fine, events: [RunFailed], function: notify.http, with: { url: '${secrets.HOOK}', body: '${event}' } }
+steps:
+  - { id: tell, function: notify.telegram, with: { token: '${secrets.HOOK}', silent: 'yes' } }
+";
+    let (status, problem) = api.post("/api/v1/pipelines/check", json!({ "definition": told })).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("EF0213")), "{problem}");
+    let found: Vec<(&str, &str)> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| (error["place"].as_str().unwrap(), error["message"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("the step tell", "notify.telegram needs `with.chat`, a text or a number"),
+            ("the step tell", "`with.silent` of notify.telegram is true or false"),
+            ("the notice team", "notify.slack takes no `ulr`; did you mean `url`?"),
+            ("the notice team", "notify.slack needs `with.url`, a text"),
+            ("the notice team", "`with.blocks` of notify.slack is a list"),
+        ]
+    );
+    let body = json!({ "definition": told }).to_string();
+    let (status, refused) = read(api.send("PUT", "/api/v1/pipelines/told", &[], body).await).await;
+    assert_eq!((status, &refused["errors"]), (422, &problem["errors"]), "{refused}");
+}
+
 #[tokio::test]
 async fn row_48_a_check_looks_for_settings_documents_in_the_folder_of_a_local_caller_alone() {
     let api = Api::new();

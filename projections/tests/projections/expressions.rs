@@ -364,6 +364,12 @@ fn what_cannot_be_asked_is_refused_with_its_place_before_a_row_is_read() {
         ("elapsed > 60", "a duration and a whole number have no order; write duration("),
         ("duration > duration('1h')", "the name of a type and a duration have no order"),
         ("status == 3", "are never equal"),
+        // What a loop gives: names of a map are texts, items of a list are what that holds.
+        ("labels.exists(k, k == 5)", "a text and a whole number are never equal; write string(n)"),
+        ("search.exists(k, k > 5)", "a text and a whole number have no order"),
+        ("active_steps.all(s, s != 5)", "a text and a whole number are never equal"),
+        ("awaits.exists(a, a.kind == 5)", "a text and a whole number are never equal"),
+        ("awaits.exists(a, a.roles.exists(r, r == 5))", "a text and a whole number are never equal"),
         ("cost", "a filter is true or false, this is a number with a fraction"),
         ("started_at > now - duration('7 days')", "a value in it cannot be computed"),
         ("status = 'failed'", "line 1, column 8"),

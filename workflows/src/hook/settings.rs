@@ -30,6 +30,8 @@ pub struct HookSettings {
     pub name: Option<DeliveryPath>,
     /// Where the sender stands.
     pub sender: Option<DeliveryPath>,
+    /// Senders that may deliver when they ask for it first (`WebHook-Request-Origin`): host names, or `*` for all.
+    pub origins: Vec<String>,
 }
 
 /// How deliveries are read.
@@ -121,6 +123,9 @@ impl<'de> Deserialize<'de> for DeliveryPath {
     }
 }
 
+/// Every sender.
+const ANY_ORIGIN: &str = "*";
+
 /// The window of a signed time where the settings name none.
 const TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
@@ -138,6 +143,19 @@ impl HookSettings {
         given.unwrap_or(TOLERANCE)
     }
 
+    /// What a sender is answered that asks whether it may deliver; `None`: it may not.
+    #[must_use]
+    pub fn granted_origin<'a>(&self, asked: &'a str) -> Option<&'a str> {
+        let asked = asked.trim();
+        let is_any = self.origins.iter().any(|origin| origin == ANY_ORIGIN);
+        let is_named = self.origins.iter().any(|origin| origin.eq_ignore_ascii_case(asked));
+        match (is_any, is_named) {
+            (true, _) => Some(ANY_ORIGIN),
+            (false, true) => Some(asked),
+            (false, false) => None,
+        }
+    }
+
     /// Whether it can be used; relative paths count from `folder`.
     ///
     /// # Errors
@@ -148,6 +166,14 @@ impl HookSettings {
         }
         if let Some(text) = &self.tolerance {
             duration::parse(text).map_err(|error| format!("tolerance: {error}"))?;
+        }
+        let is_host = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '.' | '-');
+        let is_origin =
+            |origin: &&String| *origin == ANY_ORIGIN || (!origin.is_empty() && origin.chars().all(is_host));
+        if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(format!(
+                "origins: “{origin}” is no name of a host: write \"events.example.org\", or \"*\""
+            ));
         }
         if let Some(header) = &mut self.header {
             *header = header.to_ascii_lowercase();

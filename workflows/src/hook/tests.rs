@@ -171,12 +171,74 @@ fn what_is_no_event_is_refused_with_what_it_lacks() {
         ("application/cloudevents+json", event(json!({"id": 7})), "`id` is missing"),
         ("application/cloudevents+json", event(json!({"specversion": "0.3"})), "version 0.3"),
         ("application/json", json!({"id": "1"}), "`specversion` is missing"),
+        (
+            "application/json",
+            event(json!({"data": 1, "data_base64": "AAE="})),
+            "both `data` and `data_base64`",
+        ),
+        ("application/json", event(json!({"data_base64": "AAE"})), "`data_base64` is no Base64"),
+        ("application/json", event(json!({"data_base64": "not base64!"})), "`data_base64` is no Base64"),
+        ("application/json", event(json!({"data_base64": 7})), "`data_base64` is no Base64"),
+        (
+            "application/json",
+            event(json!({"time": "yesterday"})),
+            "`time`: “yesterday” is no time of RFC 3339",
+        ),
+        ("application/json", event(json!({"time": "2026-11-20"})), "`time`: “2026-11-20”"),
+        ("application/json", event(json!({"time": "20261120T090000Z"})), "no time of RFC 3339"),
+        ("application/json", event(json!({"time": "2026-11-20T09:00:00"})), "no time of RFC 3339"),
+        ("application/json", event(json!({"teamName": "blue"})), "`teamName`: names are lower-case letters"),
+        ("application/json", event(json!({"team_name": "blue"})), "`team_name`: names are"),
+        ("application/json", event(json!({"tags": ["a"]})), "`tags` is a list"),
+        ("application/json", event(json!({"place": {"x": 1}})), "`place` is an object"),
+        ("application/json", event(json!({"part": 0.5})), "`part` is 0.5"),
+        ("application/json", event(json!({"size": 2_147_483_648_u64})), "`size` is 2147483648"),
     ] {
         let settings = settings("reader = \"cloudevents\"");
         let read = read(&settings, &headers(&[("content-type", kind)]), body.to_string().as_bytes(), None);
         let error = read.unwrap_err().to_string();
         assert!(error.contains("cloudevents") && error.contains(why), "{body}: {error}");
     }
+}
+
+#[test]
+fn attributes_in_headers_are_text_that_is_known_or_refused_with_the_header_named() {
+    let settings = settings("reader = \"cloudevents\"");
+    let sent = |name: &str, value: &str| {
+        let pairs =
+            [("ce-specversion", "1.0"), ("ce-id", "1"), ("ce-source", "/s"), ("ce-type", "t"), (name, value)];
+        read(&settings, &headers(&pairs), b"{}", None).map_err(|error| error.to_string())
+    };
+    for (value, text) in
+        [("gr%C3%B6%C3%9Fe", "größe"), ("größe", "größe"), ("100%", "100%"), ("a%2525", "a%25")]
+    {
+        let read = sent("ce-subject", value).unwrap();
+        assert_eq!(read.about.value()["attributes"]["subject"], text, "{value}");
+    }
+    for (name, value, why) in [
+        ("ce-subject", "gr%F6%DFe", "the header `ce-subject` is no UTF-8"),
+        ("ce-subject", "gr\u{fffd}e", "the header `ce-subject` is no UTF-8"),
+        ("ce-time", "soon", "`time`: “soon” is no time of RFC 3339"),
+        ("ce-team-name", "blue", "`team-name`: names are lower-case letters"),
+        ("ce-", "blue", "names are lower-case letters"),
+        ("ce-data", "{}", "no attribute is called `data`"),
+    ] {
+        let error = sent(name, value).unwrap_err();
+        assert!(error.contains(why), "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_attribute_or_data_that_is_null_is_not_there() {
+    let event = json!({
+        "specversion": "1.0", "id": "1", "source": "/s", "type": "t", "subject": null, "time": null, "done": true,
+        "at": -2_147_483_648_i64, "data": null, "data_base64": "AAE=",
+    });
+    let read = of("cloudevents", &[], event);
+    assert_eq!(read.body.value(), json!({"data_base64": "AAE="}));
+    let attributes = read.about.value()["attributes"].clone();
+    assert_eq!((&attributes["done"], &attributes["at"]), (&json!(true), &json!(-2_147_483_648_i64)));
+    assert!(attributes.get("subject").is_none() && attributes.get("time").is_none(), "{attributes}");
 }
 
 #[test]

@@ -21,8 +21,10 @@ mod slack;
 mod telegram;
 #[cfg(test)]
 mod tests;
+mod written;
 
 pub(crate) use functions::{declare, functions};
 pub use functions::{names, to};
 pub(crate) use notifier::FunctionNotifier;
 pub use settings::{MailSettings, MailTls};
+pub use written::misfits;

@@ -70,25 +70,9 @@ impl ReservedOutput {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a map of model, input_tokens, cached_tokens, output_tokens, cost and session"
-)]
-struct UsageEntry {
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    input_tokens: u64,
-    #[serde(default)]
-    cached_tokens: u64,
-    #[serde(default)]
-    output_tokens: u64,
-    #[serde(default)]
-    cost: Option<Value>,
-    #[serde(default)]
-    session: Option<String>,
-}
+/// The fields of an entry of `usage`.
+const USAGE_FIELDS: [&str; 6] =
+    ["model", "input_tokens", "cached_tokens", "output_tokens", "cost", "session"];
 
 /// The result file, read.
 #[derive(Debug, Default)]
@@ -160,27 +144,49 @@ fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
 
 /// Reads an entry; `at` says which one of a list.
 fn usage(entry: &Value, at: &str) -> Result<Usage, Failure> {
-    let entry = UsageEntry::deserialize(entry)
-        .map_err(|error| invalid(format!("`everfold.usage{at}` in the result file: {error}")))?;
-    let cost_micros = match &entry.cost {
-        None | Some(Value::Null) => 0,
+    let wrong =
+        |field: &str, what: String| invalid(format!("`everfold.usage{at}{field}` in the result file{what}"));
+    let Value::Object(fields) = entry else {
+        let fields = USAGE_FIELDS.join(", ");
+        return Err(wrong("", format!(" is {entry}: it is a map of {fields}, or a list of such maps")));
+    };
+    if let Some(unknown) = fields.keys().find(|name| !USAGE_FIELDS.contains(&name.as_str())) {
+        let fields = USAGE_FIELDS.join(", ");
+        return Err(wrong("", format!(": unknown field `{unknown}`; it has {fields}")));
+    }
+    let there = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    let text = |name: &str| match there(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(wrong(&format!(".{name}"), format!(" is {other}, not a text"))),
+    };
+    let tokens = |name: &str| match there(name).map(|value| (value.as_u64(), value)) {
+        None => Ok(0),
+        Some((Some(tokens), _)) => Ok(tokens),
+        Some((None, other)) => {
+            Err(wrong(&format!(".{name}"), format!(" is {other}, not a whole number of 0 or more")))
+        }
+    };
+    let cost_micros = match there("cost") {
+        None => 0,
         Some(cost) => {
             let dollars = match cost {
                 Value::String(text) => text.trim_end_matches("USD").trim().parse::<f64>().ok(),
                 other => other.as_f64(),
             };
-            cost_micros(dollars.filter(|dollars| *dollars >= 0.0 && *dollars < 1e9).ok_or_else(|| {
-                invalid(format!("`everfold.usage{at}.cost` is {cost}, not an amount of US dollars"))
-            })?)
+            let dollars = dollars.filter(|dollars| *dollars >= 0.0 && *dollars < 1e9);
+            cost_micros(
+                dollars.ok_or_else(|| wrong(".cost", format!(" is {cost}, not an amount of US dollars")))?,
+            )
         }
     };
     Ok(Usage {
-        model: entry.model.clone(),
-        input_tokens: entry.input_tokens,
-        cached_tokens: entry.cached_tokens,
-        output_tokens: entry.output_tokens,
+        model: text("model")?,
+        input_tokens: tokens("input_tokens")?,
+        cached_tokens: tokens("cached_tokens")?,
+        output_tokens: tokens("output_tokens")?,
         cost_micros,
-        session: entry.session.clone(),
+        session: text("session")?,
     })
 }
 
@@ -338,7 +344,22 @@ mod tests {
                 r#"{"everfold": {"usage": {"input": 5}}}"#,
                 "`everfold.usage` in the result file: unknown field `input`",
             ),
-            (r#"{"everfold": {"usage": [{"cost": 1}, 5]}}"#, "`everfold.usage[1]` in the result file"),
+            (
+                r#"{"everfold": {"usage": [{"cost": 1}, 5]}}"#,
+                "`everfold.usage[1]` in the result file is 5: it is a map of",
+            ),
+            (
+                r#"{"everfold": {"usage": {"input_tokens": "5"}}}"#,
+                "`everfold.usage.input_tokens` in the result file is \"5\", not a whole number of 0 or more",
+            ),
+            (
+                r#"{"everfold": {"usage": [{"output_tokens": -1.5}]}}"#,
+                "`everfold.usage[0].output_tokens` in the result file is -1.5, not a whole number",
+            ),
+            (
+                r#"{"everfold": {"usage": {"model": 4}}}"#,
+                "`everfold.usage.model` in the result file is 4, not a text",
+            ),
         ] {
             std::fs::write(&path, text).unwrap();
             let failure = read_result(&path).unwrap().unwrap_err();

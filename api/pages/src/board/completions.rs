@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use super::filter::label;
 use super::row::RunRow;
 use super::steps::PipelineSteps;
 
 /// The most completions of one kind in the filter's field.
 const COMPLETIONS_MAX: usize = 60;
 
-/// What the filter's field offers: statuses, pipelines, steps, and the labels and roles of the runs that are shown.
+/// What the filter's field offers: statuses, pipelines, steps, and the labels, search attributes and roles of the runs
+/// that are shown.
 pub(crate) fn completions<'a>(
     pipelines: &[PipelineSteps],
     runs: impl Iterator<Item = &'a RunRow>,
@@ -18,11 +20,13 @@ pub(crate) fn completions<'a>(
             .map(|status| format!("status:{status}"))
             .to_vec();
     all.extend(["started:-1h", "started:-1d", "started:today", "started:-7d"].map(str::to_owned));
-    let escaped = |text: &str| text.replace('\\', r"\\").replace(',', r"\,").replace(':', r"\:");
-    let (mut labels, mut roles) = (BTreeSet::new(), BTreeSet::new());
+    let (mut labels, mut roles, mut searched) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for run in runs {
         let of_run = run.labels.iter().filter(|(key, value)| key.len() + value.len() < 80);
-        labels.extend(of_run.map(|(key, value)| format!("label:{}:{}", escaped(key), escaped(value))));
+        labels.extend(of_run.map(|(key, value)| format!("label:{}", label(key, value))));
+        let expressions = run.search_attributes().into_iter().flat_map(|attribute| attribute.values);
+        let short = expressions.map(|value| value.expression).filter(|text| text.len() < 80);
+        searched.extend(short.map(|expression| format!("filter:{expression}")));
         roles.extend(
             run.awaits.iter().flat_map(|awaited| &awaited.roles).map(|role| format!("awaiting:{role}")),
         );
@@ -30,6 +34,7 @@ pub(crate) fn completions<'a>(
     all.extend(pipelines.iter().take(COMPLETIONS_MAX).map(|pipeline| format!("pipeline:{}", pipeline.name)));
     all.extend(roles.into_iter().take(COMPLETIONS_MAX));
     all.extend(labels.into_iter().take(COMPLETIONS_MAX));
+    all.extend(searched.into_iter().take(COMPLETIONS_MAX));
     let steps: BTreeSet<String> = pipelines
         .iter()
         .flat_map(|pipeline| &pipeline.steps)

@@ -109,6 +109,10 @@ fn value(run: &RunRow, column: &str) -> String {
         "labels" => {
             run.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("; ")
         }
+        "search" => {
+            let of_run = run.search_attributes();
+            of_run.iter().map(|it| format!("{}={}", it.name, it.text())).collect::<Vec<_>>().join("; ")
+        }
         "tokens" => (run.usage.input_tokens + run.usage.output_tokens).to_string(),
         "number" => run.number.map(|number| number.to_string()).unwrap_or_default(),
         "parent" => run.parent.as_ref().map(|parent| parent.short_id.clone()).unwrap_or_default(),

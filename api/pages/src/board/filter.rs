@@ -8,10 +8,22 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::moment::{WrittenMoment, shortest};
+use crate::visible::visible;
 
 /// The names of the filters, as `GET /runs` has them.
-pub(crate) const NAMES: [&str; 10] =
-    ["q", "pipeline", "status", "label", "awaiting", "step", "started_after", "number", "parent", "top"];
+pub(crate) const NAMES: [&str; 11] = [
+    "q",
+    "pipeline",
+    "status",
+    "label",
+    "awaiting",
+    "step",
+    "started_after",
+    "number",
+    "parent",
+    "top",
+    "filter",
+];
 
 /// The statuses of runs, in the order of their columns: first those that wait for people.
 pub(crate) const STATUSES: [&str; 9] =
@@ -44,6 +56,14 @@ impl RunFilter {
         filter
     }
 
+    /// Labels, each with the table of the runs that have it.
+    pub(crate) fn label_tables(labels: &BTreeMap<String, String>) -> Vec<(String, String)> {
+        let table = |key: &str, value: &str| Self::default().with("label", &label(key, value));
+        let text = |key: &str, value: &str| visible(&format!("{key}={value}")).into_owned();
+        let all = labels.iter();
+        all.map(|(key, value)| (text(key, value), table(key, value).address("/runs", &[]))).collect()
+    }
+
     /// Whether every run is shown.
     pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty()
@@ -54,7 +74,7 @@ impl RunFilter {
         self.values.get(name).map(String::as_str)
     }
 
-    /// The filter with one more part: labels and statuses come together, others replace what was there.
+    /// The filter with one more part: labels, statuses and expressions come together, others replace what was there.
     fn add(&mut self, name: &'static str, value: &str) {
         let value = value.trim();
         if value.is_empty() {
@@ -66,6 +86,8 @@ impl RunFilter {
                 known.push(',');
                 known.push_str(value);
             }
+            ("filter", Some(known)) if known == value => {}
+            ("filter", Some(known)) => *known = format!("({known}) && ({value})"),
             ("q", Some(known)) => {
                 known.push(' ');
                 known.push_str(value);
@@ -84,9 +106,14 @@ impl RunFilter {
         changed
     }
 
-    /// The filter with what a viewer typed into the field: `status:failed`, `label:team:blue`, or words.
+    /// The filter with what a viewer typed into the field: `status:failed`, `label:team:blue`, `search.amount > 100`, or
+    /// words.
     pub(crate) fn typed(&self, text: &str) -> Self {
         let mut changed = self.clone();
+        if text.trim_start().starts_with("search.") {
+            changed.add("filter", text);
+            return changed;
+        }
         let (name, value) = text.split_once(':').unwrap_or(("q", text));
         let name = match name.trim() {
             "started" => "started_after",
@@ -94,7 +121,7 @@ impl RunFilter {
             name => name,
         };
         match NAMES.iter().find(|known| **known == name) {
-            Some(known @ &("label" | "status" | "q")) => changed.add(known, value),
+            Some(known @ &("label" | "status" | "q" | "filter")) => changed.add(known, value),
             Some(known) => changed = changed.with(known, value),
             None => changed.add("q", text),
         }
@@ -182,6 +209,12 @@ fn word(name: &str) -> &str {
     }
 }
 
+/// A label as the filter takes it.
+pub(super) fn label(key: &str, value: &str) -> String {
+    let escaped = |text: &str| text.replace('\\', r"\\").replace(',', r"\,").replace(':', r"\:");
+    format!("{}:{}", escaped(key), escaped(value))
+}
+
 /// The parts between commas that have no `\` before them.
 fn split(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
@@ -216,6 +249,13 @@ mod tests {
         let texts: Vec<String> = filter.chips().into_iter().map(|chip| chip.text).collect();
         assert_eq!(texts, ["label: team=blue", "text: roman 1", "status: failed", "status: blocked"]);
         assert_eq!(filter.chips()[2].without.get("status"), Some("blocked"));
+    }
+
+    #[test]
+    fn expressions_hold_together_and_stand_in_one_chip() {
+        let filter = RunFilter::default().typed("search.amount > 100").typed("filter:labels.team == 'blue'");
+        assert_eq!(filter.get("filter"), Some("(search.amount > 100) && (labels.team == 'blue')"));
+        assert_eq!(filter.typed("search.due > timestamp('2026-12-01T00:00:00Z')").chips().len(), 1);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::filter::RunFilter;
+use super::search::RunAttribute;
 use crate::frame::Who;
 
 /// A run in a list.
@@ -24,6 +27,7 @@ pub(crate) struct RunRow {
     pub(crate) failure: Option<RowFailure>,
     pub(crate) note: Option<String>,
     pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) search: BTreeMap<String, Value>,
     pub(crate) awaits: Vec<Awaited>,
     pub(crate) ended_at: Option<String>,
     pub(crate) usage: RowUsage,
@@ -92,6 +96,25 @@ pub(crate) struct RunList {
     pub(crate) items: Vec<RunRow>,
     pub(crate) next_cursor: Option<String>,
     pub(crate) sort: Option<SortedRows>,
+    pub(crate) filter: Option<FilteredRows>,
+}
+
+/// How an expression found the runs of a list.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FilteredRows {
+    /// Looking ended at its bound: the next part goes on there.
+    more: bool,
+    undecided: Option<UndecidedRuns>,
+}
+
+/// Runs of which an expression is neither true nor false.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct UndecidedRuns {
+    pub(crate) rows: u64,
+    /// Why, of the first.
+    pub(crate) why: String,
 }
 
 /// How many rows were sorted by a field.
@@ -107,9 +130,29 @@ impl RunList {
     pub(crate) fn sorted_newest(&self) -> Option<u64> {
         self.sort.filter(|sorted| !sorted.complete).map(|sorted| sorted.looked_at)
     }
+
+    /// Whether an expression was not asked of every run, and the next part goes on.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.next_cursor.is_some() && self.filter.as_ref().is_some_and(|found| found.more)
+    }
+
+    /// The runs of which the expression is neither true nor false.
+    pub(crate) fn undecided(&self) -> Option<UndecidedRuns> {
+        self.filter.as_ref().and_then(|found| found.undecided.clone())
+    }
 }
 
 impl RunRow {
+    /// Its search attributes.
+    pub(crate) fn search_attributes(&self) -> Vec<RunAttribute> {
+        RunAttribute::all(&self.search)
+    }
+
+    /// Its labels, each with the table of the runs that have it, too.
+    pub(crate) fn labels(&self) -> Vec<(String, String)> {
+        RunFilter::label_tables(&self.labels)
+    }
+
     /// The title, or the pipeline's name with its number.
     pub(crate) fn name(&self) -> String {
         match (&self.title, self.number) {

@@ -10,7 +10,7 @@ use super::completions::completions;
 use super::filter::RunFilter;
 use super::query::BoardQuery;
 use super::refused::{RefusedPart, UsedFilter, is_refusal, reason};
-use super::row::{RunList, RunRow};
+use super::row::{RunList, RunRow, UndecidedRuns};
 use super::steps::pipelines;
 use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::visible::visible;
 
 /// The columns that there are, with their heads; the first nine are shown unless the address says others.
-pub(crate) const COLUMNS: [(&str, &str); 19] = [
+pub(crate) const COLUMNS: [(&str, &str); 20] = [
     ("run", "Run"),
     ("status", "Status"),
     ("title", "Title"),
@@ -34,6 +34,7 @@ pub(crate) const COLUMNS: [(&str, &str); 19] = [
     ("moved", "In this state"),
     ("by", "Started by"),
     ("labels", "Labels"),
+    ("search", "Search attributes"),
     ("tokens", "Tokens"),
     ("number", "Number"),
     ("parent", "Parent"),
@@ -240,6 +241,10 @@ struct TablePage {
     next: Option<String>,
     /// How many runs are sorted, where there may be more that fit.
     sorted_newest: Option<u64>,
+    /// Whether runs may fit that were not looked at yet.
+    goes_on: bool,
+    /// Runs that are left out because the expression cannot be decided of them.
+    undecided: Option<UndecidedRuns>,
     completions: Vec<String>,
     /// The end of what still goes on: now, or the shown moment.
     now: String,
@@ -261,13 +266,25 @@ pub(crate) async fn table(visit: Visit, RawQuery(raw): RawQuery) -> Result<Respo
     query.cursor = query.cursor.filter(|_| sort_refused.is_none());
     query.base.filter = used.kept.clone();
     let refused = used.refused();
-    let sorted_newest = list.sorted_newest();
+    let (sorted_newest, goes_on, undecided) = (list.sorted_newest(), list.goes_on(), list.undecided());
     let next =
         list.next_cursor.map(|cursor| query.address_of("/runs", &query.base.filter, &query.sort, &cursor));
     let completions = completions(&pipelines, list.items.iter());
     let now = visit.then.clone().unwrap_or_else(|| jiff::Timestamp::now().to_string());
     let rows = list.items;
-    let page = TablePage { frame, query, rows, next, sorted_newest, completions, now, refused, sort_refused };
+    let page = TablePage {
+        frame,
+        query,
+        rows,
+        next,
+        sorted_newest,
+        goes_on,
+        undecided,
+        completions,
+        now,
+        refused,
+        sort_refused,
+    };
     Ok(Html(page).into_response())
 }
 

@@ -4,7 +4,7 @@
 pub(crate) type KnownPlace = (&'static str, &'static str, &'static str);
 
 /// The pages.
-pub(crate) const PLACES: [KnownPlace; 13] = [
+pub(crate) const PLACES: [KnownPlace; 14] = [
     ("Board", "/", "home columns status now"),
     ("Board by stage", "/?by=stage", "columns steps"),
     ("Tasks by stage", "/orch", "orch work items delivery columns"),
@@ -16,6 +16,7 @@ pub(crate) const PLACES: [KnownPlace; 13] = [
     ("Schedules", "/schedules", "cron times triggers"),
     ("Hooks", "/hooks", "deliveries webhooks triggers"),
     ("Audit", "/audit", "gates verdicts decisions evidence policy"),
+    ("Insights", "/insights", "flaky gates reworks time cost history improve"),
     ("Spend", "/spend", "cost budget tokens money usage"),
     ("System", "/system", "workers limits breakers tokens store health notices projections"),
 ];

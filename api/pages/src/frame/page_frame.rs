@@ -14,6 +14,8 @@ pub enum NavPlace {
     Pipelines,
     /// `/audit`
     Audit,
+    /// `/insights`
+    Insights,
     /// `/spend`
     Spend,
     /// `/system`
@@ -187,7 +189,7 @@ impl Frame {
             ("inbox", ..) => "inbox",
             ("audit", ..) => "audit",
             ("pipelines" | "start" | "schedules" | "hooks", ..) => "pipelines",
-            ("spend" | "system", ..) => "system",
+            ("spend" | "system" | "insights", ..) => "system",
             _ => "board",
         }
     }

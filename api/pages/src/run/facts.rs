@@ -23,8 +23,6 @@ pub(crate) struct RunFacts {
     #[serde(default)]
     pub(crate) number: Option<u64>,
     #[serde(default)]
-    pub(crate) labels: BTreeMap<String, String>,
-    #[serde(default)]
     pub(crate) input: Value,
     #[serde(default)]
     pub(crate) output: Value,

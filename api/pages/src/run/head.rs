@@ -1,12 +1,16 @@
 //! The head of every page of a run: its headline and its tabs.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::below::{BelowRun, asked_below};
 use super::facts::{RunFacts, StepFacts};
 use super::next::{NextAct, acts, further, log_path, to_decide, with_distinct_labels};
 use super::waits::{Wait, waits};
+use crate::board::{RunAttribute, RunFilter};
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::problem::Problem;
 use crate::words;
@@ -104,6 +108,11 @@ fn seen_field(name: &str, value: &Value) -> Value {
     }
 }
 
+/// A field of a run; its default where it is not there.
+fn read<T: DeserializeOwned + Default>(view: &Value, name: &str) -> T {
+    view.get(name).and_then(|value| T::deserialize(value).ok()).unwrap_or_default()
+}
+
 /// A step that goes on now.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Running {
@@ -158,6 +167,17 @@ impl RunHead {
     /// The title, or the pipeline's name where there is none.
     pub(crate) fn title(&self) -> &str {
         self.facts.name()
+    }
+
+    /// Its labels, each with the table of the runs that have it, too.
+    pub(crate) fn labels(&self) -> Vec<(String, String)> {
+        let labels: BTreeMap<String, String> = read(&self.view, "labels");
+        RunFilter::label_tables(&labels)
+    }
+
+    /// Its search attributes, with their values as they are: what the facts have is for readers alone.
+    pub(crate) fn search_attributes(&self) -> Vec<RunAttribute> {
+        RunAttribute::all(&read(&self.view, "search"))
     }
 
     /// The address of a tab.

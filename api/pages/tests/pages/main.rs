@@ -3,5 +3,7 @@
 
 mod audit;
 mod fixed_routes;
+mod insights;
 mod orch;
 mod refusals;
+mod search;

@@ -186,6 +186,11 @@ fn none_fits(view: &RunView, step: &str, id: &str) -> Fault {
                 if step == id { "is made of items".to_owned() } else { "has no such attempt".to_owned() };
             (what, format!("name an item: {id}.0 to {id}.{last}"))
         }
+        // It will not begin, whether the run goes on or not.
+        Some(of) if of.round == 0 && of.status == StepStatus::Skipped => (
+            "did not run: it was passed over".to_owned(),
+            format!("`everfold why {} {id}` says by which values", view.short_id),
+        ),
         Some(of) if of.round == 0 && view.status.is_ended() => ("never began".to_owned(), show),
         Some(of) if of.round == 0 => {
             ("has not begun".to_owned(), format!("`everfold watch {}` follows the run", view.short_id))

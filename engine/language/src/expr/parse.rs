@@ -20,6 +20,8 @@ use super::error::ExprError;
 use super::functions;
 use super::token::{accept_question_dot, locate, locate_call, syntax_error};
 
+/// The part of a path that stands for the items of a list.
+pub const ITEM: &str = "[]";
 /// Longest expression in bytes.
 pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
 const NODES_MAX: usize = 2_000;

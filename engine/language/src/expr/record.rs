@@ -13,14 +13,11 @@ use cel::{ExecutionError, FunctionContext};
 
 use super::bounds::{RANGE, bounded};
 use super::error::ExprError;
-use super::parse::{CompiledExpr, Expr, FieldChain, chain_of};
+use super::parse::{CompiledExpr, Expr, FieldChain, ITEM, chain_of};
 use super::types::{Lookup, Type, type_of};
 
 /// What `x.field` becomes: null where `x` has no such field.
 pub(super) const FIELD: &str = "@field";
-
-/// The part of a path that stands for the items of a list.
-pub const ITEM: &str = "[]";
 
 impl Expr {
     /// Compiles a text over a record whose fields have these types.

@@ -84,10 +84,22 @@ fn times_and_durations_are_types() {
         ("duration('1h') + x", Type::Any),
         ("type(x) == string", Type::Bool),
         ("at == null", Type::Bool),
+        // Names of maps are texts; those of a literal may be numbers, and what is not known may be anything.
+        ("labels.exists(k, k == 'team')", Type::Bool),
+        ("{1: 'a'}.exists(k, k == 1)", Type::Bool),
+        ("x.exists(k, k == 5)", Type::Bool),
     ] {
         assert_eq!(infer(text), Ok(of), "{text}");
     }
-    for text in ["at > '2026'", "at + at", "took > 3", "duration > took", "at - 5", "took + 'x'"] {
+    for text in [
+        "at > '2026'",
+        "at + at",
+        "took > 3",
+        "duration > took",
+        "at - 5",
+        "took + 'x'",
+        "labels.all(k, k != 5)",
+    ] {
         assert!(infer(text).is_err(), "{text}");
     }
 }

@@ -5,7 +5,7 @@
 
 use cel::common::ast::{CallExpr, Expr as Node, IdedExpr, LiteralValue, operators};
 
-use super::parse::{Expr, TYPES, chain_of};
+use super::parse::{Expr, ITEM, TYPES, chain_of};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,13 +86,22 @@ impl Expr {
 
 /// The type of a part of an expression, where it has one; names that loops give may be anything.
 pub(super) fn type_of(node: &IdedExpr, bound: &[String], lookup: &Lookup<'_>) -> Type {
-    let bound = bound.iter().map(|name| (name.clone(), Type::Any)).collect();
+    let bound =
+        bound.iter().map(|name| BoundName { name: name.clone(), of: Type::Any, list: None }).collect();
     Inference { lookup, bound }.of(node).unwrap_or(Type::Any)
 }
 
 struct Inference<'a> {
     lookup: &'a Lookup<'a>,
-    bound: Vec<(String, Type)>,
+    bound: Vec<BoundName>,
+}
+
+/// A name that a loop gives.
+struct BoundName {
+    name: String,
+    of: Type,
+    /// The list that it is an item of.
+    list: Option<Vec<String>>,
 }
 
 fn problem<T>(message: impl Into<String>, hint: Option<&str>) -> Result<T, TypeProblem> {
@@ -101,13 +110,16 @@ fn problem<T>(message: impl Into<String>, hint: Option<&str>) -> Result<T, TypeP
 
 impl Inference<'_> {
     fn of(&mut self, node: &IdedExpr) -> Result<Type, TypeProblem> {
-        let bound: Vec<String> = self.bound.iter().map(|(name, _)| name.clone()).collect();
+        let bound: Vec<String> = self.bound.iter().map(|bound| bound.name.clone()).collect();
         if let Some(chain) = chain_of(node, &bound) {
             return Ok(match chain {
                 chain if chain.tested => Type::Bool,
                 chain if chain.guarded_from.is_some() => Type::Any,
                 chain => (self.lookup)(&chain.path),
             });
+        }
+        if let Some(of) = self.field_of_item(node) {
+            return Ok(of);
         }
         match &node.expr {
             Node::Literal(literal) => Ok(match literal {
@@ -119,9 +131,9 @@ impl Inference<'_> {
                 LiteralValue::Bytes(_) | LiteralValue::UInt(_) => Type::Any,
             }),
             Node::Ident(name) => {
-                let found = self.bound.iter().rev().find(|(bound, _)| bound == name);
+                let found = self.bound.iter().rev().find(|bound| bound.name == *name);
                 Ok(match found {
-                    Some((_, bound)) => *bound,
+                    Some(bound) => bound.of,
                     None if TYPES.contains(&name.as_str()) => Type::Kind,
                     None => Type::Any,
                 })
@@ -141,11 +153,13 @@ impl Inference<'_> {
                 problem(format!("{} has no field “{}”", operand.words(), select.field), None)
             }
             Node::Comprehension(comprehension) => {
-                self.of(&comprehension.iter_range)?;
+                let range = self.of(&comprehension.iter_range)?;
                 let start = self.of(&comprehension.accu_init)?;
+                let item = self.item(&comprehension.iter_range, range, &comprehension.iter_var);
                 let depth = self.bound.len();
-                self.bound.push((comprehension.accu_var.clone(), start));
-                self.bound.push((comprehension.iter_var.clone(), Type::Any));
+                let name = comprehension.accu_var.clone();
+                self.bound.push(BoundName { name, of: start, list: None });
+                self.bound.push(item);
                 self.of(&comprehension.loop_step)?;
                 let result = self.of(&comprehension.result)?;
                 self.bound.truncate(depth);
@@ -154,6 +168,47 @@ impl Inference<'_> {
             Node::Call(call) => self.call(call),
             Node::Struct(_) | Node::Unspecified => Ok(Type::Any),
         }
+    }
+
+    /// The name that a loop gives to each item of what it goes over.
+    fn item(&self, range: &IdedExpr, of: Type, name: &str) -> BoundName {
+        let item = |of, list| BoundName { name: name.to_owned(), of, list };
+        let range = match &range.expr {
+            Node::Call(call) if call.func_name == super::bounds::RANGE => call.args.first(),
+            _bare => Some(range),
+        };
+        match (of, range.and_then(|range| self.path(range))) {
+            // The names in a map that is no literal are texts.
+            (Type::Map, Some(_)) => item(Type::Text, None),
+            (Type::List, Some(list)) => {
+                let path: Vec<String> = list.iter().cloned().chain([ITEM.to_owned()]).collect();
+                item((self.lookup)(&path), Some(list))
+            }
+            _unknown => item(Type::Any, None),
+        }
+    }
+
+    /// The path of a field, also of an item's; `None`: it is something else, or may not be there.
+    fn path(&self, node: &IdedExpr) -> Option<Vec<String>> {
+        let mut chain = chain_of(node, &[]).filter(|chain| !chain.tested && chain.guarded_from.is_none())?;
+        match self.bound.iter().rev().find(|bound| bound.name == chain.path[0]) {
+            None => Some(chain.path),
+            Some(bound) => {
+                let list = bound.list.as_ref()?;
+                Some(list.iter().cloned().chain([ITEM.to_owned()]).chain(chain.path.drain(1..)).collect())
+            }
+        }
+    }
+
+    /// The type of a field of an item, where it is known what list that is of.
+    fn field_of_item(&self, node: &IdedExpr) -> Option<Type> {
+        let chain = chain_of(node, &[]).filter(|chain| chain.path.len() > 1)?;
+        self.bound.iter().rev().find(|bound| bound.name == chain.path[0])?.list.as_ref()?;
+        Some(match self.path(node) {
+            Some(path) => (self.lookup)(&path),
+            None if chain.tested => Type::Bool,
+            None => Type::Any,
+        })
     }
 
     fn call(&mut self, call: &CallExpr) -> Result<Type, TypeProblem> {

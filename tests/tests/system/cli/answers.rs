@@ -76,7 +76,7 @@ fn l23_each_decision_on_a_blocked_step_leads_where_it_says() {
 fn logs_say_why_a_step_has_none() {
     let scratch = Scratch::new();
     let many = "  - id: many\n    foreach: { in: [1, 2, 3], as: n }\n    command: echo item ${n}\n";
-    let rest = "  - { id: silent, command: 'true' }\n  - { id: fails, command: exit 1 }\n  - { id: later, command: 'true' }\n";
+    let rest = "  - { id: off, command: 'true', when: 'steps.ok.round > 3' }\n  - { id: silent, command: 'true' }\n  - { id: fails, command: exit 1 }\n  - { id: later, command: 'true' }\n";
     scratch
         .write("p.yaml", &format!("name: p\nsteps:\n{many}  - {{ id: ok, wait: {{ for: 1ms }} }}\n{rest}"));
     said(&scratch.run(&["run", "./p.yaml"]), 1, &[]);
@@ -85,6 +85,13 @@ fn logs_say_why_a_step_has_none() {
     said(&scratch.run(&["logs", "@", "many.7"]), 3, &["no such attempt", "many.0 to many.2"]);
     said(&scratch.run(&["logs", "@", "ok"]), 3, &["starts no process"]);
     said(&scratch.run(&["logs", "@", "later"]), 3, &["never began", "everfold show"]);
+    said(
+        &scratch.run(&["logs", "@", "off"]),
+        3,
+        &["did not run: it was passed over", "everfold why", " off`"],
+    );
+    let values = "its `when` was false: steps.ok.round > 3, where steps.ok.round was 1";
+    said(&scratch.run(&["why", "@", "off"]), 0, &["off was passed over", values]);
     let silent = scratch.run(&["logs", "@", "silent"]);
     assert_eq!((silent.code, silent.out.as_str()), (0, ""), "it printed nothing: {silent:?}");
     // What printed something and has no log any more was damaged.

@@ -35,7 +35,7 @@ pub enum LogCheck {
 /// Where a log differs from what was sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogChange {
-    /// In a line, and in so many of those behind it.
+    /// In a line, and in so many of those behind it, those among them that are not there any more.
     Line {
         /// Its number, from 1.
         line: u64,
@@ -43,6 +43,15 @@ pub enum LogChange {
         bytes: Range<u64>,
         /// How many lines behind it differ too.
         further: u64,
+    },
+    /// Nothing is left where lines stood: no bytes, or zero bytes alone. All other lines are as they were.
+    Emptied {
+        /// The number of the first of them, from 1.
+        line: u64,
+        /// How many.
+        lines: u64,
+        /// What stands there in the file as it is now.
+        bytes: Range<u64>,
     },
     /// Lines were taken out, and all that stand behind them are as they were.
     Removed {
@@ -95,8 +104,8 @@ pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSea
         .open(&index)
         .ok()
         .map(BufWriter::new);
-    let walked = walk(file, |_, digest| {
-        if writer.as_mut().is_some_and(|writer| writer.write_all(&digest).is_err()) {
+    let walked = walk(file, |line| {
+        if writer.as_mut().is_some_and(|writer| writer.write_all(&line.digest).is_err()) {
             writer = None;
         }
     })?;
@@ -119,9 +128,9 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
         Err(error) => return Err(error),
     };
     let mut index = open_index(log, seal.lines);
-    let mut differs: Option<(u64, Range<u64>, u64)> = None;
+    let mut differs: Option<(u64, WalkedLine, u64)> = None;
     let mut number = 0;
-    let walked = walk(file, |bytes, digest| {
+    let walked = walk(file, |line| {
         number += 1;
         if number > seal.lines {
             return;
@@ -130,10 +139,10 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
         let Some(reader) = index.as_mut() else { return };
         if reader.read_exact(&mut sealed).is_err() {
             index = None;
-        } else if sealed != digest {
+        } else if sealed != line.digest {
             match &mut differs {
                 Some((_, _, further)) => *further += 1,
-                None => differs = Some((number, bytes, 0)),
+                None => differs = Some((number, line, 0)),
             }
         }
     })?;
@@ -147,13 +156,29 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
     }
     Ok(LogCheck::Changed(match differs {
         _ if index.is_none() => LogChange::Somewhere,
-        // What is left of the line at which the log was cut off differs as well.
-        Some((line, _, 0))
-            if line == walked.lines && walked.bytes < seal.bytes && walked.lines < seal.lines =>
+        Some((number, line, 0))
+            if line.is_blank && (number == walked.lines || walked.lines == seal.lines) =>
         {
-            LogChange::Cut { line: line - 1, missing: seal.lines + 1 - line }
+            // What stands behind the last line that there is was there, too.
+            let lines = if number == walked.lines { seal.lines + 1 - number } else { 1 };
+            LogChange::Emptied { line: number, lines, bytes: line.bytes }
         }
-        Some((line, bytes, further)) => LogChange::Line { line, bytes, further },
+        // What is left of the line at which the log was cut off differs as well. It is without its end, and behind lines that
+        // are as they were: other bytes in the place of the log are no rest of it.
+        Some((number, line, 0))
+            if number == walked.lines
+                && number > 1
+                && !line.is_ended
+                && walked.bytes < seal.bytes
+                && walked.lines < seal.lines =>
+        {
+            LogChange::Cut { line: number - 1, missing: seal.lines + 1 - number }
+        }
+        // Lines that are not there any more differ, too.
+        Some((number, line, further)) => {
+            let gone = seal.lines.saturating_sub(walked.lines);
+            LogChange::Line { line: number, bytes: line.bytes, further: further + gone }
+        }
         None if walked.lines < seal.lines => {
             LogChange::Cut { line: walked.lines, missing: seal.lines - walked.lines }
         }
@@ -173,11 +198,11 @@ fn moved(log: &Path, seal: &LogSeal, line: u64, lines: u64) -> std::io::Result<O
     };
     index.seek(SeekFrom::Start((line - 1 + removed) * DIGEST_BYTES as u64))?;
     let (mut number, mut is_same) = (0, true);
-    walk(file, |_, digest| {
+    walk(file, |read| {
         number += 1;
         if is_same && number >= line + added {
             let mut sealed = Digest::default();
-            is_same = index.read_exact(&mut sealed).is_ok() && sealed == digest;
+            is_same = index.read_exact(&mut sealed).is_ok() && sealed == read.digest;
         }
     })?;
     let change = match removed {
@@ -205,10 +230,21 @@ struct Walked {
     bytes: u64,
 }
 
-/// Gives each line with its bytes, the line feed among them; what stands behind the last line feed is a line too.
-fn walk(mut file: File, mut line: impl FnMut(Range<u64>, Digest)) -> std::io::Result<Walked> {
+/// A line of a log.
+struct WalkedLine {
+    /// Its bytes, the line feed among them.
+    bytes: Range<u64>,
+    digest: Digest,
+    /// Whether it ends with a line feed.
+    is_ended: bool,
+    /// Whether nothing is in it but zero bytes and the line feed.
+    is_blank: bool,
+}
+
+/// Gives each line; what stands behind the last line feed is a line too.
+fn walk(mut file: File, mut line: impl FnMut(WalkedLine)) -> std::io::Result<Walked> {
     let (mut whole, mut of_line) = (blake3::Hasher::new(), blake3::Hasher::new());
-    let (mut lines, mut from, mut at) = (0, 0, 0);
+    let (mut lines, mut from, mut at, mut is_blank) = (0, 0, 0, true);
     let mut buffer = vec![0; PIECE_BYTES];
     loop {
         let count = match file.read(&mut buffer) {
@@ -221,17 +257,18 @@ fn walk(mut file: File, mut line: impl FnMut(Range<u64>, Digest)) -> std::io::Re
         for piece in buffer[..count].split_inclusive(|byte| *byte == b'\n') {
             of_line.update(piece);
             at += piece.len() as u64;
+            is_blank &= piece.iter().all(|byte| matches!(byte, 0 | b'\n'));
             if piece.ends_with(b"\n") {
                 lines += 1;
-                line(from..at, digest(&of_line));
+                line(WalkedLine { bytes: from..at, digest: digest(&of_line), is_ended: true, is_blank });
                 of_line.reset();
-                from = at;
+                (from, is_blank) = (at, true);
             }
         }
     }
     if from < at {
         lines += 1;
-        line(from..at, digest(&of_line));
+        line(WalkedLine { bytes: from..at, digest: digest(&of_line), is_ended: false, is_blank });
     }
     Ok(Walked { hash: Hash(*whole.finalize().as_bytes()), lines, bytes: at })
 }
@@ -320,15 +357,44 @@ mod tests {
             (&[4], LogChange::Cut { line: 3, missing: 1 }),
             (&[1, 2, 3, 4], LogChange::Cut { line: 0, missing: 4 }),
             // In two places: what can be said is where it begins.
-            (&[1, 3], LogChange::Line { line: 1, bytes: 0..11, further: 1 }),
+            (&[1, 3], LogChange::Line { line: 1, bytes: 0..11, further: 3 }),
         ] {
             assert_eq!(changed(&log, &seal, without(gone).as_bytes()), change, "{gone:?}");
         }
         let added = TEXT.replace("1002", "1001 O new\n1002");
         assert_eq!(changed(&log, &seal, added.as_bytes()), LogChange::Added { line: 3, lines: 1 });
         let emptied = TEXT.replace("1001 E two", "");
-        let change = LogChange::Line { line: 2, bytes: 11..12, further: 0 };
+        let change = LogChange::Emptied { line: 2, lines: 1, bytes: 11..12 };
         assert_eq!(changed(&log, &seal, emptied.as_bytes()), change);
+    }
+
+    /// What stood there was called emptied.
+    #[test]
+    fn other_bytes_over_a_part_of_a_log_are_told_from_a_part_that_was_emptied() {
+        let (_home, log, seal) = sealed();
+        let over = |range: Range<usize>, byte: u8| {
+            let mut bytes = TEXT.as_bytes().to_vec();
+            bytes[range].fill(byte);
+            bytes
+        };
+        for (text, change) in [
+            // Without a line feed two lines are one.
+            (over(13..30, 0xa7), LogChange::Line { line: 2, bytes: 11..35, further: 2 }),
+            // With line feeds there are more of them.
+            (over(13..30, b'\n'), LogChange::Line { line: 2, bytes: 11..14, further: 2 }),
+            (over(0..47, 0xa7), LogChange::Line { line: 1, bytes: 0..47, further: 3 }),
+            // Fewer bytes in the place of all of it.
+            (vec![0xa7; 20], LogChange::Line { line: 1, bytes: 0..20, further: 3 }),
+            (b"x\n".to_vec(), LogChange::Line { line: 1, bytes: 0..2, further: 3 }),
+            (b"1000 O one\nx\n".to_vec(), LogChange::Line { line: 2, bytes: 11..13, further: 2 }),
+            (over(0..47, 0), LogChange::Emptied { line: 1, lines: 4, bytes: 0..47 }),
+            (over(11..21, 0), LogChange::Emptied { line: 2, lines: 1, bytes: 11..22 }),
+            (over(34..47, 0), LogChange::Line { line: 3, bytes: 22..47, further: 1 }),
+            (over(35..47, 0), LogChange::Emptied { line: 4, lines: 1, bytes: 35..47 }),
+            (Vec::new(), LogChange::Cut { line: 0, missing: 4 }),
+        ] {
+            assert_eq!(changed(&log, &seal, &text), change, "{}", text.escape_ascii());
+        }
     }
 
     #[test]

@@ -1,0 +1,64 @@
+//! The page.
+
+use askama::Template;
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::choice::InsightsChoice;
+use super::table::InsightTable;
+use crate::board::pipelines;
+use crate::frame::{Frame, NavPlace, Visit};
+use crate::html::Html;
+use crate::problem::Problem;
+
+/// What the route answers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+struct InsightsFacts {
+    position: u64,
+    runs: u64,
+    ended: u64,
+    items: Vec<InsightTable>,
+}
+
+#[derive(Template)]
+#[template(path = "insights/insights.html")]
+struct InsightsPage {
+    frame: Frame,
+    choice: InsightsChoice,
+    facts: InsightsFacts,
+    pipelines: Vec<String>,
+    /// Why there are no insights.
+    problem: Option<Problem>,
+    /// The field that cannot be used, and why; the insights are those of the others.
+    refused: Option<(&'static str, String)>,
+}
+
+impl InsightsPage {
+    /// Whether a field is the one that cannot be used.
+    fn is_refused(&self, name: &str) -> bool {
+        self.refused.as_ref().is_some_and(|(refused, _)| *refused == name)
+    }
+}
+
+/// `GET /insights`. The queries may take long: the page is fetched when somebody asks for it, not when something changes.
+pub(super) async fn insights(
+    visit: Visit,
+    Query(choice): Query<InsightsChoice>,
+) -> Result<Response, Problem> {
+    let (route, refused) = choice.route(&visit);
+    let (answer, known) = tokio::join!(visit.rest.get::<InsightsFacts>(&route), pipelines(&visit));
+    let (facts, problem) = match answer {
+        Ok(facts) => (facts, None),
+        Err(problem) if problem.is_unknown_caller() => return Err(problem),
+        Err(problem) => (InsightsFacts::default(), Some(problem)),
+    };
+    let mut frame = visit.frame("Insights", NavPlace::Insights);
+    frame.live = false;
+    let status = problem.as_ref().map_or(StatusCode::OK, Problem::status);
+    let pipelines = known.into_iter().map(|pipeline| pipeline.name).collect();
+    let page = InsightsPage { frame, choice, facts, pipelines, problem, refused };
+    Ok((status, Html(page)).into_response())
+}
