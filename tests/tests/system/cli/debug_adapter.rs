@@ -178,11 +178,12 @@ fn an_editor_steps_through_the_history_of_a_run_in_a_folder_and_at_a_server() {
         assert!(frame.contains("AttemptSucceeded build 1.1"), "{frame}");
 
         let status = json!({ "expression": "steps.build.status", "context": "watch" });
-        let before = editor.asks("evaluate", status.clone())["result"].clone();
+        assert_eq!(editor.asks("evaluate", status)["result"], "\"gating\"");
         let found = editor.asks("evaluate", json!({ "expression": "/verdict=fail", "context": "repl" }));
         let (reason, frame, _) = editor.stands();
         assert!(reason == "goto" && frame.contains("GateEvaluated build"), "{found} {frame}");
-        assert_ne!(editor.asks("evaluate", status)["result"], before);
+        let verdict = json!({ "expression": "steps.build.gates.tests.verdict", "context": "watch" });
+        assert_eq!(editor.asks("evaluate", verdict)["result"], "\"fail\"");
         let blocked =
             editor.asks("evaluate", json!({ "expression": "steps.build.round > 5", "context": "watch" }));
         assert_eq!(blocked["result"], "false");

@@ -34,7 +34,7 @@ pub(super) struct ClientRoutes {
 }
 
 impl ClientRoutes {
-    pub(super) fn new(client: Client) -> Rc<dyn RunRoutes> {
+    pub(super) fn shared(client: Client) -> Rc<dyn RunRoutes> {
         Rc::new(Self { client })
     }
 }

@@ -33,7 +33,7 @@ pub(in crate::cli::debug) async fn run(context: &CommandContext, run: String) ->
             "speaking the Debug Adapter Protocol on stdin and stdout: an editor starts this, see docs/reference/cli.md; Ctrl-C ends it",
         );
     }
-    let routes = ClientRoutes::new(context.client.clone());
+    let routes = ClientRoutes::shared(context.client.clone());
     let is_here = context.client.place().is_some();
     let folder = std::env::current_dir().ok();
     let adapter = DapAdapter::new(DapOrigin { routes, run, folder, is_here });
