@@ -91,7 +91,7 @@ pub(crate) fn refuse_misfits(name: &str, definition: &Definition) -> Result<(), 
     let errors: Vec<_> = of_steps
         .chain(of_notices)
         .flat_map(|(place, found)| found.into_iter().map(move |failure| (place.clone(), failure)))
-        .map(|(place, failure)| json!({ "place": place, "message": failure.message, "hint": failure.hint() }))
+        .map(|(place, failure)| json!({ "message": format!("{place}: {}", failure.message), "hint": failure.hint() }))
         .collect();
     if errors.is_empty() {
         return Ok(());

@@ -12,6 +12,9 @@ use crate::frame::{Visit, with_query};
 /// What the route takes at most for `runs` and `at_least`.
 const MAX: u32 = 10_000;
 
+/// A field of the address, and what is said of it.
+type FieldSays = (&'static str, String);
+
 /// The fields of the address; what is empty is as the route has it.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -30,7 +33,7 @@ impl InsightsChoice {
     }
 
     /// The route of REST, and the first field that cannot be used, with the reason.
-    pub(super) fn route(&self, visit: &Visit) -> (String, Option<(&'static str, String)>) {
+    pub(super) fn route(&self, visit: &Visit) -> (String, Option<FieldSays>) {
         let now = visit.then.as_deref().and_then(|then| then.parse().ok()).unwrap_or_else(Timestamp::now);
         let (pairs, refused) = self.pairs(now);
         let path =
@@ -39,7 +42,7 @@ impl InsightsChoice {
     }
 
     /// The parameters of the route, and the first field that cannot be used.
-    fn pairs(&self, now: Timestamp) -> (Vec<(&'static str, String)>, Option<(&'static str, String)>) {
+    fn pairs(&self, now: Timestamp) -> (Vec<FieldSays>, Option<FieldSays>) {
         let (mut pairs, mut refused) = (Vec::new(), None);
         let fields = [
             ("pipeline", &self.pipeline, Ok(self.pipeline.trim().to_owned())),

@@ -176,7 +176,7 @@ mod tests {
             "columns": [{ "name": "pipeline" }, { "name": "queue_ms" }, { "name": "machine_ms" }, { "name": "runs" }, { "name": "percent" }],
             "rows": [["delivery", 0, 61_000, 1_200, 12.5]],
         }));
-        assert_eq!(texts(&time), ["delivery", "0 ms", "1 m 1 s", "1\u{202f}200", "12.5 %"]);
+        assert_eq!(texts(&time), ["delivery", "0 ms", "1 m 01 s", "1\u{202f}200", "12.5 %"]);
         let row = time.cells().remove(0);
         assert_eq!((row[0].link.as_deref(), row[4].part), (Some("/pipelines/delivery"), Some(13)));
         assert_eq!(time.heads()[1], ("In queues".to_owned(), true));
