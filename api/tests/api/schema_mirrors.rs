@@ -25,8 +25,8 @@ use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{Role, Token};
 use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 use everfold_projections::{
-    AttemptFailure, AttemptRow, AttemptRowEnd, AwaitedAction, AwaitedActionKind, Decision, DecisionKind,
-    GroupBy, ModelStatus, ModelStop, Remark, Task, TaskKind,
+    AttemptFailure, AttemptRow, AttemptRowEnd, AttemptSpared, AwaitedAction, AwaitedActionKind, Decision,
+    DecisionKind, GroupBy, ModelStatus, ModelStop, Remark, Task, TaskKind,
 };
 use everfold_workflows::remote::{
     AttemptName, HeartbeatReply, HeldView, Job, RemoteView, ReportedFailure, ReportedFailureKind, WorkerView,
@@ -300,6 +300,8 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
     let end =
         AttemptRowEnd { at: AT, failure: Some(failure), commit: Some("4f0c".to_owned()), log: Some(log) };
     same_fields("AttemptEnd", &end);
+    let spared = AttemptSpared { why: "held", would: Some(text()), version: Some(Version::FIRST) };
+    same_fields("AttemptSpared", &spared);
     same_fields(
         "AttemptRow",
         AttemptRow {
@@ -309,6 +311,7 @@ fn every_mirror_of_the_read_models_has_the_fields_of_its_type() {
             kind: text(),
             scheduled_at: AT,
             started_at: None,
+            spared: Some(spared),
             end: Some(end),
         },
     );
