@@ -109,8 +109,8 @@ impl ShardCore {
             Some(limits) => limits.replays || (limits.held && is_outside),
             None => is_outside && state.parent().is_some(),
         };
-        // What has begun goes on, whatever would stand in for it by now.
-        if !may_be_spared || state.has_begun(id) {
+        // What has begun goes on, whatever would stand in for it by now. People are shown what is there.
+        if !may_be_spared || state.has_begun(id) || kind == ExecutorTask::LOOK {
             return SpareChoice::Done;
         }
         let Some(rules) = self.effect_rules(loaded, WantedBy::Attempt(id.clone())) else {
