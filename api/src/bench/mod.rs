@@ -5,6 +5,7 @@
 //!
 //! Called by the command line.
 
+mod asking;
 mod engine;
 mod load;
 mod machine;

@@ -1,21 +1,18 @@
 //! The pages of the browser, rendered over a folder with many runs.
 
 use std::path::Path;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::Request;
 use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::data_folder::Layout;
 use everfold_engine::time::Timestamp;
-use http_body_util::BodyExt as _;
-use tower::ServiceExt as _;
 
+use super::asking::{PageCost, asked};
 use super::engine::BenchError;
 use super::load::percentile;
 use super::questions;
-use crate::access::Caller;
 use crate::node::HoldOptions;
 use crate::serve;
 
@@ -36,16 +33,6 @@ const ASKED: [(&str, &str); 10] = [
     ("page: events of a run", "/runs/@/events"),
     ("page: the inbox", "/inbox"),
 ];
-
-/// What a page cost.
-pub(super) struct PageCost {
-    pub(super) name: &'static str,
-    pub(super) first: Duration,
-    pub(super) p50: Duration,
-    pub(super) p99: Duration,
-    /// Of the page, not compressed.
-    pub(super) bytes: usize,
-}
 
 /// Asks for each page, as the owner of the folder does; the folder's runs went on from `begun` until now.
 ///
@@ -80,19 +67,4 @@ pub(super) async fn rendered(folder: &Path, begun: Timestamp) -> Result<Vec<Page
 /// Asks for a page to its last byte; resolves with its length.
 async fn page(routes: Router, path: &str) -> Result<usize, BenchError> {
     asked(routes, Request::get(path).body(Body::empty())?).await
-}
-
-pub(super) async fn asked(routes: Router, request: Request) -> Result<usize, BenchError> {
-    answer(routes, request).await.map(|bytes| bytes.len())
-}
-
-/// Asks, and gives the answer.
-pub(super) async fn answer(routes: Router, mut request: Request) -> Result<Bytes, BenchError> {
-    request.extensions_mut().insert(Caller::local("bench"));
-    let path = request.uri().to_string();
-    let answer = routes.oneshot(request).await?;
-    if !answer.status().is_success() {
-        return Err(format!("{path} answers {}", answer.status()).into());
-    }
-    Ok(answer.into_body().collect().await?.to_bytes())
 }

@@ -10,9 +10,9 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
+use super::asking::{PageCost, answer, asked};
 use super::engine::BenchError;
 use super::load::percentile;
-use super::pages::{PageCost, answer, asked};
 use crate::client::encode;
 
 /// How often each question is asked.
@@ -24,7 +24,7 @@ const ITEMS: usize = 3_000;
 
 /// What is asked.
 #[derive(Clone, Copy)]
-enum Question {
+enum AskedRows {
     /// A list of runs by an expression.
     Filter(&'static str),
     /// The same, in another order.
@@ -33,37 +33,37 @@ enum Question {
 }
 
 /// By a key, by an index, and over every row.
-const QUESTIONS: [(&str, Question); 8] = [
+const QUESTIONS: [(&str, AskedRows); 8] = [
     (
         "list: an expression that an index answers",
-        Question::Filter("status == 'succeeded' && labels.team == 't7'"),
+        AskedRows::Filter("status == 'succeeded' && labels.team == 't7'"),
     ),
     (
         "list: an expression over every row",
-        Question::Filter("elapsed_ms > 99999999 || title == 'no run says this'"),
+        AskedRows::Filter("elapsed_ms > 99999999 || title == 'no run says this'"),
     ),
-    ("list: sorted by a field", Question::Sorted("elapsed_ms >= 0", "-elapsed")),
+    ("list: sorted by a field", AskedRows::Sorted("elapsed_ms >= 0", "-elapsed")),
     (
         "sql: a run by its id",
-        Question::Sql("select * from runs where id = (select id from runs order by position desc limit 1)"),
+        AskedRows::Sql("select * from runs where id = (select id from runs order by position desc limit 1)"),
     ),
     (
         "sql: the newest 50 of a status",
-        Question::Sql(
+        AskedRows::Sql(
             "select id, title from runs where status = 'succeeded' order by position desc limit 50",
         ),
     ),
     (
         "sql: 50 runs of a label, joined",
-        Question::Sql(
+        AskedRows::Sql(
             "select r.id, r.title from labels l join runs r on r.id = l.run \
              where l.key = 'team' and l.value = 't7' limit 50",
         ),
     ),
-    ("sql: all runs counted by status", Question::Sql("select status, count(*) from runs group by status")),
+    ("sql: all runs counted by status", AskedRows::Sql("select status, count(*) from runs group by status")),
     (
         "sql: all runs sorted by a field",
-        Question::Sql("select id, title, elapsed_ms from runs order by elapsed_ms desc limit 50"),
+        AskedRows::Sql("select id, title, elapsed_ms from runs order by elapsed_ms desc limit 50"),
     ),
 ];
 
@@ -141,7 +141,7 @@ async fn measured(
     Ok(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes })
 }
 
-impl Question {
+impl AskedRows {
     fn request(self) -> Result<Request, BenchError> {
         Ok(match self {
             Self::Filter(filter) => list(&[("filter", filter)])?,

@@ -13,6 +13,7 @@ use everfold_engine::driver::By;
 use everfold_engine::id::Position;
 use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::written;
 use super::app::App;
@@ -166,9 +167,14 @@ fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
     plain.or_else(|| is_attribute.then(|| String::from_utf8_lossy(value.as_bytes()).into_owned()))
 }
 
+/// The handshake of webhooks: no operation of this API, but of the protocol in which deliveries come.
+pub(crate) fn handshakes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().route("/hooks/{source}", axum::routing::options(handshake))
+}
+
 /// `OPTIONS /hooks/{source}`: a sender of CloudEvents asks whether it may deliver. Answers 200 with `WebHook-Allowed-Origin` where the settings let the sender deliver; else 204 without it, as every other
 /// path answers `OPTIONS`.
-pub(crate) async fn handshake(
+async fn handshake(
     State(app): State<App>,
     Path(source): Path<String>,
     headers: HeaderMap,

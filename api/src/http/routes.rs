@@ -156,7 +156,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(pipeline_stats::stats))
         .routes(routes!(hooks::list))
         .routes(routes!(hooks::receive))
-        .route("/hooks/{source}", axum::routing::options(hooks::handshake))
+        .merge(hooks::handshakes())
         .routes(routes!(hooks::of_source, hooks::deliver))
         .routes(routes!(hooks::get))
         .routes(routes!(hooks::redeliver))

@@ -147,6 +147,7 @@ fn generated(seed: u64) -> Arc<Definition> {
 #[tokio::test(start_paused = true)]
 async fn a_fork_of_any_run_at_any_version_goes_on_as_its_origin_did() {
     for seed in 1..=24 {
+        println!("seed {seed}");
         let rig = Rig::new();
         let origin = rig.start(&generated(seed)).await;
         let ended = rig.end(origin).await;
@@ -165,6 +166,7 @@ async fn a_fork_of_any_run_at_any_version_goes_on_as_its_origin_did() {
         let (wanted, probed) = (course(rig.history(origin).await), probes(&rig));
         for at in versions(&rig, origin).await {
             let place = format!("seed {seed}, from version {at}");
+            println!("{place}");
             let run = rig.engine.fork(replaying(origin, at)).await.unwrap().run;
             assert_eq!(rig.end(run).await, ended, "{place}");
             assert_eq!(course(rig.history(run).await), wanted, "{place}");

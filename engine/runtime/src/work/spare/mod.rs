@@ -2,10 +2,12 @@
 //!
 //! Law: whether work is spared follows from durable history alone, so that it is decided alike however often it is asked.
 
+mod effect_rules;
 mod executor;
 mod origin_record;
 mod read_record;
 mod rules;
 
+pub(crate) use effect_rules::{EffectRules, holds_back};
 pub(crate) use executor::{SPARED_TRAITS, read_evidence};
-pub(crate) use rules::{EffectRules, SpareChoice, holds_back};
+pub(crate) use rules::SpareChoice;

@@ -22,7 +22,7 @@ const PAGE: usize = 1_000;
 const NEEDS_MAX: usize = 64;
 
 /// What is known while the history is read.
-struct Reading<'a> {
+struct RecordReading<'a> {
     shared: &'a Runtime,
     span: RecordedSpan,
     state: RunState,
@@ -42,7 +42,7 @@ pub(crate) async fn read_record(shared: &Runtime, span: RecordedSpan) -> Result<
     let state = shared.loader().fold(span.run, Some(span.from)).await?.state;
     let record = OriginRecord { run: span.run, ends: HashMap::new(), evidence: HashMap::new() };
     let head = state.commit().map(str::to_owned);
-    let mut reading = Reading {
+    let mut reading = RecordReading {
         shared,
         span,
         state,
@@ -74,7 +74,7 @@ pub(crate) async fn read_record(shared: &Runtime, span: RecordedSpan) -> Result<
     Ok(reading.record)
 }
 
-impl Reading<'_> {
+impl RecordReading<'_> {
     /// Takes up an event, on the state before it.
     async fn note(&mut self, version: Version, event: &RunEvent) -> Result<(), LoadError> {
         match event {

@@ -2,34 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::error::{LoadError, QueryError};
-use crate::limits::DEPTH_MAX;
+use crate::error::LoadError;
 use crate::run::loaded_run::LoadedRun;
-use crate::runtime::Runtime;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::{JobDone, WantedBy};
+use crate::work::spare::effect_rules::EffectRules;
 use crate::work::spare::executor::SparedWork;
-use crate::work::spare::origin_record::{OriginRecord, Wanted};
-use crate::work::spare::read_record::read_record;
+use crate::work::spare::origin_record::Wanted;
 use everfold_base::id::{AttemptId, RunId, Version};
 use everfold_base::json::{Hash, Value};
 use everfold_base::text::one_line;
 use everfold_core::decide::work_inputs;
-use everfold_core::event::{EffectLimits, Parent, SpareReason, WorkSpared};
-use everfold_core::state::{JudgedWork, RecordedSpan, RunState};
+use everfold_core::event::{SpareReason, WorkSpared};
+use everfold_core::state::{JudgedWork, RunState};
 use everfold_language::definition::ExecutorTask;
 use everfold_language::expr::{EvalError, Loaded};
 use everfold_ports::Executor;
 
 /// The longest line that says what work would have done.
 const WOULD_CHARS_MAX: usize = 500;
-
-/// What is known of a run whose work may not all be done.
-pub(crate) struct EffectRules {
-    /// Work that acts outside is held back.
-    is_held: bool,
-    record: Option<OriginRecord>,
-}
 
 /// What becomes of an attempt.
 pub(crate) enum SpareChoice {
@@ -39,58 +30,6 @@ pub(crate) enum SpareChoice {
     Spared(WorkSpared, Arc<dyn Executor>),
     /// What decides that is being read.
     Later,
-}
-
-impl EffectRules {
-    /// Reads what is to be known of a run.
-    pub(crate) async fn read(
-        shared: &Runtime,
-        limits: Option<EffectLimits>,
-        parent: Option<Parent>,
-        span: Option<RecordedSpan>,
-    ) -> Result<Self, LoadError> {
-        let is_held = match limits {
-            Some(limits) => limits.held,
-            None => is_held_above(shared, parent).await?,
-        };
-        let record = match span {
-            Some(span) => Some(read_record(shared, span).await?),
-            None => None,
-        };
-        Ok(Self { is_held, record })
-    }
-}
-
-/// Whether what a run does outside is held back.
-pub(crate) async fn holds_back(shared: &Runtime, state: &RunState) -> Result<bool, LoadError> {
-    match state.effect_limits() {
-        Some(limits) => Ok(limits.held),
-        None => is_held_above(shared, state.parent().cloned()).await,
-    }
-}
-
-/// Whether a run that led to this one by starting others holds back what acts outside.
-async fn is_held_above(shared: &Runtime, mut parent: Option<Parent>) -> Result<bool, LoadError> {
-    for _ in 0..DEPTH_MAX {
-        let Some(above) = parent else { return Ok(false) };
-        let look = |state: &RunState| (state.effect_limits(), state.parent().cloned());
-        match shared.with_state(above.run, look).await {
-            Ok((Some(limits), _)) => return Ok(limits.held),
-            Ok((None, next)) => parent = next,
-            Err(QueryError::NotFound(_)) => return Ok(false),
-            Err(QueryError::ShuttingDown) => return std::future::pending().await,
-            Err(error) => {
-                let what = error.to_string();
-                return Err(LoadError::Value {
-                    run: above.run,
-                    version: Version::FIRST,
-                    what,
-                    is_short: true,
-                });
-            }
-        }
-    }
-    Ok(false)
 }
 
 impl ShardCore {
