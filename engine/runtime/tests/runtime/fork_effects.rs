@@ -134,7 +134,7 @@ fn generated(seed: u64) -> Arc<Definition> {
             3 if nth > 0 => {
                 // It is sent back twice, by what it gave.
                 let policy = "round > 2";
-                let gate = json!({"id": "g", "probe": {"expression": policy}, "on_fail": [{"to": {"rework": "s0"}, "max": {"times": 2}}]});
+                let gate = json!({"id": "g", "probe": {"expression": policy}, "on_fail": [{"to": {"rework": format!("s{nth}")}, "max": {"times": 2}}]});
                 step["gates"] = json!([gate]);
             }
             _plain => {}
