@@ -133,7 +133,7 @@ fn generated(seed: u64) -> Arc<Definition> {
             }
             3 if nth > 0 => {
                 // It is sent back twice, by what it gave.
-                let policy = "round > 2";
+                let policy = format!("steps.s{nth}.round > 2");
                 let gate = json!({"id": "g", "probe": {"expression": policy}, "on_fail": [{"to": {"rework": format!("s{nth}")}, "max": {"times": 2}}]});
                 step["gates"] = json!([gate]);
             }
