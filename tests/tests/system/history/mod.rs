@@ -89,6 +89,7 @@ fn cleaned(value: &Value, hidden: &[(&str, &str)]) -> Option<Value> {
         "definition",
         "run",
         "version",
+        "recorded_to",
         "signal",
         "policy_hash",
         "evaluator",
