@@ -1,6 +1,7 @@
 //! What work is given, as one hash: by it a run finds work of its origin that was given the same.
 //!
-//! Law: what names the run itself counts as equal: its id, its short id, its workspace's path and branch.
+//! Law: what names the run itself, or the run that it goes on from, counts as equal: ids, short ids, branches; a worktree's
+//! path has the id.
 
 use serde_json::{Value as Json, json};
 
@@ -139,15 +140,17 @@ fn kind_of(state: &RunState, key: Key) -> Option<&str> {
 
 fn hash(state: &RunState, given: &Value) -> Hash {
     let mut text = JsonText::new(given).as_str().to_owned();
-    let workspace = state.workspace();
-    let run = state.run().map(|run| (run.to_string(), run.short()));
-    let own = [
-        workspace.map(|workspace| (workspace.path.clone(), "\u{1}path")),
-        workspace.and_then(|workspace| workspace.branch.clone()).map(|branch| (branch, "\u{1}branch")),
-        run.as_ref().map(|(id, _)| (id.clone(), "\u{1}run")),
-        run.map(|(_, short)| (short, "\u{1}short")),
+    let forked = state.facts.started.as_ref().and_then(|started| started.forked.as_ref());
+    let branches = [
+        state.workspace().and_then(|it| it.branch.as_ref()),
+        forked.and_then(|forked| forked.branch.as_ref()),
     ];
-    for (name, stands_for) in own.into_iter().flatten().filter(|(name, _)| !name.is_empty()) {
+    // What was rendered before the fork names its origin.
+    let runs = [state.run(), forked.map(|forked| forked.origin.run), state.root()];
+    let named = branches.into_iter().flatten().map(|branch| (branch.clone(), "\u{1}branch"));
+    let named = named.chain(runs.into_iter().flatten().map(|run| (run.to_string(), "\u{1}run")));
+    let named = named.chain(runs.into_iter().flatten().map(|run| (run.short(), "\u{1}short")));
+    for (name, stands_for) in named.filter(|(name, _)| !name.is_empty()) {
         if text.contains(&name) {
             text = text.replace(&name, stands_for);
         }
