@@ -67,7 +67,7 @@ pub(crate) struct RunFacts {
     pub(crate) origin: Option<OriginFacts>,
     /// What of a fork's work is not done.
     #[serde(default)]
-    pub(crate) effects: Option<EffectFacts>,
+    pub(crate) effects: Option<RunEffects>,
     #[serde(default)]
     pub(crate) in_line: Vec<WaitingFacts>,
     #[serde(default)]
@@ -396,7 +396,7 @@ mod tests {
 /// What of a fork's work was not done.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub(crate) struct EffectFacts {
+pub(crate) struct RunEffects {
     pub(crate) held: bool,
     pub(crate) held_back: Vec<HeldFacts>,
     pub(crate) held_back_total: usize,

@@ -96,9 +96,11 @@ fn around(state: &RunState, key: Key, head: Option<String>) -> Surroundings {
         (Some(_) | None, None) => false,
     };
     match &state.graph.step(key.step).workspace {
-        StepWorkspace::Own => Surroundings::Commit(head),
+        StepWorkspace::Own if state.definition().workspace.is_some() => Surroundings::Commit(head),
         StepWorkspace::Run if is_saved => Surroundings::Commit(head),
-        StepWorkspace::Run | StepWorkspace::None | StepWorkspace::Dir(_) => Surroundings::Files,
+        StepWorkspace::Run | StepWorkspace::Own | StepWorkspace::None | StepWorkspace::Dir(_) => {
+            Surroundings::Files
+        }
     }
 }
 
@@ -145,11 +147,11 @@ fn hash(state: &RunState, given: &Value) -> Hash {
         state.workspace().and_then(|it| it.branch.as_ref()),
         forked.and_then(|forked| forked.branch.as_ref()),
     ];
-    // What was rendered before the fork names its origin.
+    // What was rendered before the fork names its origin. No text of JSON holds the characters that stand for the names.
     let runs = [state.run(), forked.map(|forked| forked.origin.run), state.root()];
-    let named = branches.into_iter().flatten().map(|branch| (branch.clone(), "\u{1}branch"));
-    let named = named.chain(runs.into_iter().flatten().map(|run| (run.to_string(), "\u{1}run")));
-    let named = named.chain(runs.into_iter().flatten().map(|run| (run.short(), "\u{1}short")));
+    let named = branches.into_iter().flatten().map(|branch| (branch.clone(), "\u{1}"));
+    let named = named.chain(runs.into_iter().flatten().map(|run| (run.to_string(), "\u{2}")));
+    let named = named.chain(runs.into_iter().flatten().map(|run| (run.short(), "\u{3}")));
     for (name, stands_for) in named.filter(|(name, _)| !name.is_empty()) {
         if text.contains(&name) {
             text = text.replace(&name, stands_for);

@@ -16,7 +16,8 @@ pub(crate) struct EffectFacts {
     pub(super) limits: Option<EffectLimits>,
     /// The newest attempt of a step or item that was spared, and the event that stood in for it.
     pub(super) spared: BTreeMap<StepPath, (AttemptId, Option<Version>)>,
-    /// Steps and items whose newest attempt was made by this run, where it answers others from a record.
+    /// Steps and items of which this run made an attempt itself, where a record stands in for others: what they did to files
+    /// stays, whatever is spared later.
     pub(super) made: BTreeSet<StepPath>,
     /// The head of the worktree when the newest attempt of a step or item was scheduled, where a record may stand in for it.
     pub(super) heads: BTreeMap<StepPath, String>,
@@ -48,7 +49,6 @@ impl EffectFacts {
                 *version
             }
         };
-        self.made.remove(&event.id.path);
         self.spared.insert(event.id.path.clone(), (event.id.clone(), version));
     }
 

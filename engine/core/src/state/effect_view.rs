@@ -94,7 +94,7 @@ impl RunState {
         }
     }
 
-    /// Steps and items whose newest attempt this run made itself, where it answers others from a record.
+    /// Steps and items of which this run made an attempt itself, where a record stands in for others.
     pub fn made_here(&self) -> impl Iterator<Item = &StepPath> {
         self.facts.effects.made.iter()
     }

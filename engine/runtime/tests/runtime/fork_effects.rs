@@ -342,3 +342,25 @@ async fn a_fork_that_replays_effects_goes_on_so_after_a_crash() {
     assert_eq!(begun(&rig, run), Vec::<String>::new());
     rig.assert_replays(run).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn files_that_a_fork_changed_stay_changed_when_a_later_round_of_the_step_is_spared() {
+    // The first round of `changes` is another one in the fork, the second is given the same.
+    let pipeline = |first: u64| {
+        let argv = json!(["sleep", format!("${{step.round == 1 ? {first} : 7}}")]);
+        let gate = json!({"id": "again", "probe": {"expression": "steps.changes.round > 1"}, "on_fail": [{"to": {"rework": "changes"}, "max": {"times": 2}}]});
+        let changes = json!({"id": "changes", "work": {"task": {"kind": "command", "spec": {"argv": argv}}}, "gates": [gate]});
+        definition(json!({"name": "p", "steps": [changes, command("reads", &["changes"], 5)]}))
+    };
+    let rig = Rig::new();
+    let origin = rig.start(&pipeline(10)).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    let fork = ForkRequest { definition: Some(pipeline(20)), ..replaying(origin, 1) };
+    let run = rig.engine.fork(fork).await.unwrap().run;
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert_eq!(
+        begun(&rig, run),
+        ["changes/1/1", "changes/2/1", "reads/1/1"],
+        "each works on the fork's own files"
+    );
+}

@@ -12,7 +12,7 @@ pub(crate) struct RecordedEnd {
     /// The event that says so.
     pub(crate) version: Version,
     pub(crate) id: AttemptId,
-    pub(crate) given: Given,
+    pub(crate) given: GivenThen,
     pub(crate) is_success: bool,
     /// The newest session of each model that it used.
     pub(crate) sessions: BTreeMap<Option<String>, String>,
@@ -27,12 +27,12 @@ pub(crate) struct RecordedEvidence {
     pub(crate) version: Version,
     /// The attempt that was judged.
     pub(crate) id: AttemptId,
-    pub(crate) given: Given,
+    pub(crate) given: GivenThen,
 }
 
 /// What work or a probe was given.
 #[derive(Debug, Clone)]
-pub(crate) struct Given {
+pub(crate) struct GivenThen {
     /// `None`: that cannot be said.
     pub(crate) inputs: Option<Hash>,
     /// The head of the worktree when it was scheduled.
@@ -40,7 +40,7 @@ pub(crate) struct Given {
 }
 
 /// What work or a probe of the fork is given.
-pub(crate) struct Wanted {
+pub(crate) struct GivenNow {
     pub(crate) inputs: Hash,
     pub(crate) around: Surroundings,
     /// Work of the fork's own may have changed files that no commit holds.
@@ -57,8 +57,8 @@ pub(crate) struct OriginRecord {
     pub(crate) evidence: HashMap<(StepPath, String), Vec<RecordedEvidence>>,
 }
 
-impl Given {
-    fn fits(&self, wanted: &Wanted) -> bool {
+impl GivenThen {
+    fn fits(&self, wanted: &GivenNow) -> bool {
         let is_same_around = match &wanted.around {
             Surroundings::Nothing => true,
             Surroundings::Commit(head) => self.head == *head,
@@ -74,7 +74,7 @@ impl OriginRecord {
         &self,
         path: &StepPath,
         taken: Option<Version>,
-        wanted: &Wanted,
+        wanted: &GivenNow,
     ) -> Option<&RecordedEnd> {
         let ends = self.ends.get(path)?;
         ends.iter().find(|end| taken.is_none_or(|taken| end.version > taken) && end.given.fits(wanted))
@@ -92,7 +92,7 @@ impl OriginRecord {
 
     /// The last evidence for a gate of an attempt, where the probe was given the same: of one that is asked again and
     /// again, what it came to.
-    pub(crate) fn evidence_of(&self, judged: &AttemptId, gate: &str, wanted: &Wanted) -> Option<Version> {
+    pub(crate) fn evidence_of(&self, judged: &AttemptId, gate: &str, wanted: &GivenNow) -> Option<Version> {
         let known = self.evidence.get(&(judged.path.clone(), gate.to_owned()))?;
         let known = known.iter().rev().find(|known| known.id == *judged && known.given.fits(wanted));
         known.map(|known| known.version)

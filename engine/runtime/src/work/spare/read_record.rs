@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::error::LoadError;
 use crate::load::{decode, meta};
 use crate::runtime::Runtime;
-use crate::work::spare::origin_record::{Given, OriginRecord, RecordedEnd, RecordedEvidence};
+use crate::work::spare::origin_record::{GivenThen, OriginRecord, RecordedEnd, RecordedEvidence};
 use everfold_base::envelope::StreamId;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, StepPath, Version};
@@ -109,7 +109,7 @@ impl RecordReading<'_> {
                 let (id, gate) = (event.id.clone(), event.gate.clone());
                 let inputs = self.hash(|state, loaded| work_inputs::of_probe(state, &id, &gate, loaded));
                 let inputs = inputs.await?;
-                let given = Given { inputs, head: work_inputs::judged_head(&self.state, &id.path) };
+                let given = GivenThen { inputs, head: work_inputs::judged_head(&self.state, &id.path) };
                 let place = self.record.evidence.entry((id.path.clone(), gate)).or_default();
                 place.push(RecordedEvidence { version, id, given });
             }
@@ -141,7 +141,7 @@ impl RecordReading<'_> {
         let end = RecordedEnd {
             version,
             id: id.clone(),
-            given: Given { inputs, head },
+            given: GivenThen { inputs, head },
             is_success,
             sessions: self.sessions.remove(id).unwrap_or_default(),
             search: self.search.remove(id).unwrap_or_default(),

@@ -8,7 +8,7 @@ use crate::shard::core::ShardCore;
 use crate::shard::job_done::{JobDone, WantedBy};
 use crate::work::spare::effect_rules::EffectRules;
 use crate::work::spare::executor::SparedWork;
-use crate::work::spare::origin_record::Wanted;
+use crate::work::spare::origin_record::GivenNow;
 use everfold_base::id::{AttemptId, RunId, Version};
 use everfold_base::json::{Hash, Value};
 use everfold_base::text::one_line;
@@ -66,7 +66,7 @@ impl ShardCore {
         let Some(state) = &loaded.state else { return SpareChoice::Done };
         let recorded = rules.record.as_ref().zip(inputs).and_then(|(record, inputs)| {
             let around = work_inputs::surroundings(state, &id.path);
-            let wanted = Wanted { inputs, around, has_own_files: work_inputs::has_own_files(state) };
+            let wanted = GivenNow { inputs, around, has_own_files: work_inputs::has_own_files(state) };
             record.end_of(&id.path, state.last_taken(&id.path), &wanted)
         });
         let origin = rules.record.as_ref().map_or(loaded.run, |record| record.run);
@@ -112,7 +112,7 @@ impl ShardCore {
             JudgedWork::Made => None,
         };
         let around = work_inputs::surroundings_of_probe(state, &id.path);
-        let wanted = Wanted { inputs, around, has_own_files: work_inputs::has_own_files(state) };
+        let wanted = GivenNow { inputs, around, has_own_files: work_inputs::has_own_files(state) };
         let version = of_origin.and_then(|of_origin| record.evidence_of(of_origin, gate, &wanted));
         Ok(version.map(|version| (record.run, version)))
     }
