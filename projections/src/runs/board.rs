@@ -78,7 +78,7 @@ impl RunsView<'_> {
     /// The read model cannot be read.
     pub fn board(&self, group_by: GroupBy, at: Option<Position>, cards: usize) -> Result<Board, FoldError> {
         let visible = self.visible_at(at)?;
-        let mut filling = match at {
+        let mut filling = match visible.at {
             Some(_) => self.lived(&visible, group_by)?,
             None => self.living(&visible, group_by, cards)?,
         };

@@ -456,6 +456,20 @@ proptest! {
     }
 }
 
+/// Drawn positions hit the end of a log hardly ever, where the indexes of now answer.
+#[test]
+fn as_of_each_position_of_a_short_log_its_last_one_too_equals_a_rebuild_stopped_there() {
+    let (_, log) = log(&[(0, 0, 0)], 7);
+    let whole = folded(&log);
+    for at in 0..=log.len() {
+        let stopped = folded(&log[..at]);
+        let past = everything(&whole, Some(Position(at as u64)));
+        for (past, then) in past.into_iter().zip(everything(&stopped, None)) {
+            assert_eq!(past, then, "at {at}");
+        }
+    }
+}
+
 #[test]
 fn lists_are_newest_first_and_cut_by_a_cursor() {
     let log: Vec<Arc<Envelope>> = (0..5)
