@@ -39,7 +39,9 @@ pub(crate) const ROUNDS: u16 = 1 << 12;
 fn readers(event: &RunEvent) -> u16 {
     match event {
         RunEvent::RunStarted(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES,
-        RunEvent::RunForked(_) => ROW_START | INBOX | PIPELINES | SPEND | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::RunForked(_) => {
+            ROW_START | INBOX | PIPELINES | SPEND | TIMELINE | STAGES | STEP_COUNTS | ROUNDS
+        }
         RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
         RunEvent::AttemptStarted(_) => TIMELINE | STEP_FIGURES | STAGES,
         RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES | ROUNDS,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use everfold_base::envelope::{Envelope, flag};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{Attempt, AttemptId, Round, Version};
+use everfold_base::id::{Attempt, AttemptId, Round, StepPath, Version};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{self, LogSeal, RunEvent, ScheduledWork, SpareReason};
 use serde::Serialize;
@@ -102,11 +102,12 @@ impl AttemptFailure {
 #[must_use]
 pub fn attempts(events: &[Envelope]) -> Vec<AttemptRow> {
     let mut rows = Rows::default();
-    let own = events.iter().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
-    for envelope in own {
+    for envelope in events {
         let header = &envelope.header;
-        if let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) {
-            rows.apply(&event, header.recorded_at);
+        let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { continue };
+        match header.flags & flag::COPIED {
+            0 => rows.apply(&event, header.recorded_at),
+            _copied => rows.copied(&event),
         }
     }
     rows.rows
@@ -116,6 +117,10 @@ pub fn attempts(events: &[Envelope]) -> Vec<AttemptRow> {
 struct Rows {
     rows: Vec<AttemptRow>,
     open: HashMap<AttemptId, usize>,
+    /// The executors of what a fork copied.
+    kinds: HashMap<StepPath, String>,
+    /// When the run became a fork: what was in progress goes on then, with an attempt that no event schedules.
+    forked_at: Option<Timestamp>,
 }
 
 impl Rows {
@@ -133,7 +138,26 @@ impl Rows {
         });
     }
 
+    /// An event of another run.
+    fn copied(&mut self, event: &RunEvent) {
+        if let RunEvent::StepScheduled(event) = event
+            && let ScheduledWork::Task(task) = &event.work
+        {
+            self.kinds.insert(event.id.path.clone(), task.kind.clone());
+        }
+    }
+
+    /// The row of an attempt that goes on.
+    fn row(&mut self, id: &AttemptId) -> Option<&mut AttemptRow> {
+        if let Some(at) = self.forked_at.filter(|_| !self.open.contains_key(id)) {
+            let kind = self.kinds.get(&id.path).cloned().unwrap_or_default();
+            self.schedule(id, &kind, at);
+        }
+        self.open.get(id).and_then(|at| self.rows.get_mut(*at))
+    }
+
     fn end(&mut self, id: &AttemptId, end: AttemptRowEnd) {
+        self.row(id);
         if let Some(row) = self.open.remove(id).and_then(|at| self.rows.get_mut(at)) {
             row.end = Some(end);
         }
@@ -141,6 +165,7 @@ impl Rows {
 
     fn apply(&mut self, event: &RunEvent, at: Timestamp) {
         match event {
+            RunEvent::RunForked(_) => self.forked_at = Some(at),
             RunEvent::StepScheduled(event) => {
                 if let ScheduledWork::Task(task) = &event.work {
                     self.schedule(&event.id, &task.kind, at);
@@ -151,13 +176,13 @@ impl Rows {
                 self.schedule(&event.id, kind, event.at);
             }
             RunEvent::AttemptStarted(event) => {
-                if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
+                if let Some(row) = self.row(&event.id) {
                     // The event comes later than the work, as late as the next engine where one ended meanwhile.
                     row.started_at = Some(event.began_at.unwrap_or(at).clamp(row.scheduled_at.min(at), at));
                 }
             }
             RunEvent::WorkSpared(event) => {
-                if let Some(row) = self.open.get(&event.id).and_then(|at| self.rows.get_mut(*at)) {
+                if let Some(row) = self.row(&event.id) {
                     row.spared = Some(AttemptSpared::of(&event.reason));
                 }
             }
@@ -189,7 +214,8 @@ impl Rows {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
     use everfold_base::json::{JsonText, Payload};
-    use everfold_core::event::{AttemptStarted, ScheduledTask, StepScheduled};
+    use everfold_core::event::{AttemptLost, AttemptStarted, ScheduledTask, StepScheduled, WorkSpared};
+    use everfold_language::words::OnLost;
     use serde_json::json;
 
     use super::*;
@@ -205,6 +231,28 @@ mod tests {
         let started = AttemptStarted { id, began_at: began_at.map(Timestamp), holder: None };
         rows.apply(&started.into(), Timestamp(900));
         rows.rows[0].started_at
+    }
+
+    #[test]
+    fn what_a_fork_goes_on_with_has_a_row_though_no_event_of_it_schedules_it() {
+        let id: AttemptId = "build/1/2".parse().unwrap();
+        let task = Payload::Inline(JsonText::new(&json!({})));
+        let task = ScheduledTask { kind: "command".to_owned(), task, timeout_ms: None, grace_ms: 0 };
+        let first = AttemptId { attempt: Attempt(1), ..id.clone() };
+        let mut rows = Rows::default();
+        rows.copied(&StepScheduled { id: first, work: ScheduledWork::Task(task) }.into());
+        rows.forked_at = Some(Timestamp(500));
+        let reason = SpareReason::Held { would: "POST /".to_owned(), version: None };
+        rows.apply(&WorkSpared { id: id.clone(), reason }.into(), Timestamp(600));
+        let lost = AttemptLost { id, reason: "gone".to_owned(), fallback: OnLost::Block };
+        rows.apply(&lost.into(), Timestamp(700));
+        let [row] = rows.rows.as_slice() else { panic!("{:?}", rows.rows) };
+        assert_eq!(
+            (row.attempt, row.kind.as_str(), row.scheduled_at),
+            (Attempt(2), "command", Timestamp(500))
+        );
+        assert_eq!(row.spared.as_ref().map(|spared| spared.why), Some("held"));
+        assert_eq!(row.end.as_ref().map(|end| end.at), Some(Timestamp(700)));
     }
 
     #[test]

@@ -124,7 +124,7 @@ async fn read(routes: &Router, request: Request) -> Result<Value, BenchError> {
     Ok(serde_json::from_slice(&answer(routes.clone(), request).await?)?)
 }
 
-/// Asks so many times; the request is told which time it is.
+/// Measures [`TIMES`] requests; `request` is given the index of each.
 async fn measured(
     routes: &Router,
     name: &'static str,

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_engine::budgets::room;
-use everfold_engine::envelope::{Envelope, StreamId, flag};
+use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
 use everfold_engine::event::{self, RunEvent};
+use everfold_engine::hooks::HookEvent;
 use everfold_engine::id::{InputId, Position, RunId, Version};
 use everfold_engine::json::Hash;
+use everfold_engine::schedules::ScheduleEvent;
 use everfold_engine::state::{EventMeta, RunState, effects};
 use everfold_engine::store::{EventStore as _, MemoryStore};
 use everfold_projections::Models;
@@ -26,6 +28,10 @@ pub async fn history(store: &MemoryStore, run: RunId) -> Result<Vec<(Envelope, R
     envelopes.into_iter().map(decode).collect()
 }
 
+fn said(event: Result<impl std::fmt::Debug, impl std::fmt::Display>) -> String {
+    event.map_or_else(|error| error.to_string(), |event| format!("{event:?}"))
+}
+
 /// The whole log, a line per event.
 pub async fn log(store: &MemoryStore) -> String {
     let log = store.read_all(Position::FIRST, usize::MAX).await.unwrap();
@@ -33,12 +39,13 @@ pub async fn log(store: &MemoryStore) -> String {
         let header = &envelope.header;
         let stream = header.stream.to_string();
         let name = stream.get(stream.len().saturating_sub(12)..).unwrap_or(&stream);
-        let said = match header.stream.as_run() {
-            Some(_) => match event::decode(header.kind, header.schema, &envelope.payload) {
-                Ok(event) => format!("{event:?}"),
-                Err(error) => error.to_string(),
-            },
-            None => format!("kind {}", header.kind),
+        let said = match header.stream.kind {
+            StreamKind::Run => said(event::decode(header.kind, header.schema, &envelope.payload)),
+            StreamKind::Hook => said(HookEvent::decode(header.kind, header.schema, &envelope.payload)),
+            StreamKind::Schedule => {
+                said(ScheduleEvent::decode(header.kind, header.schema, &envelope.payload))
+            }
+            StreamKind::Key | StreamKind::Engine | StreamKind::Budget => format!("kind {}", header.kind),
         };
         let said: String = said.chars().take(200).collect();
         let copied = if header.flags & flag::COPIED != 0 { " copied" } else { "" };

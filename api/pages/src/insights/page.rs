@@ -43,7 +43,7 @@ impl InsightsPage {
     }
 }
 
-/// `GET /insights`. The queries may take long: the page is fetched when somebody asks for it, not when something changes.
+/// `GET /insights`. Its queries scan many runs, so the page does not reload on events.
 pub(super) async fn insights(
     visit: Visit,
     Query(choice): Query<InsightsChoice>,

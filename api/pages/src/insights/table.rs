@@ -35,11 +35,11 @@ pub(super) struct InsightCell {
     /// The head of its column.
     pub(super) head: String,
     pub(super) text: String,
-    /// Where more of it is told.
+    /// The page of the value.
     pub(super) link: Option<String>,
-    /// The time that it is.
+    /// The value as a time (RFC 3339).
     pub(super) time: Option<String>,
-    /// The part of a whole that it is, in percent.
+    /// The share that the value states, in percent (0 to 100).
     pub(super) part: Option<u64>,
     pub(super) is_number: bool,
 }
@@ -117,7 +117,7 @@ impl InsightTable {
         cell
     }
 
-    /// Where more is told of a value.
+    /// The page of a value: a run, a step or a filtered list.
     fn link(&self, name: &str, value: &str, row: &[Value]) -> Option<String> {
         let of_pipeline = |path: &str| match self.text(row, "pipeline") {
             Some(pipeline) => with_query(path, "pipeline", pipeline),

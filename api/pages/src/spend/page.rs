@@ -28,7 +28,7 @@ struct SpendGroups {
 #[derive(Debug, Clone)]
 struct GroupRow {
     name: String,
-    /// Where more of it is told.
+    /// The page of the group.
     link: Option<String>,
     facts: SpendGroup,
     /// Its part of the whole, in tenths of a percent.

@@ -47,7 +47,7 @@ async fn each_insight_is_a_table_with_its_query_and_says_what_no_rows_mean() {
     ] {
         assert!(page.contains(words), "{words}: {page}");
     }
-    // What has no rows has no table, and the page is fetched anew only when somebody asks for it.
+    // A query without rows has no table; the page does not reload on events.
     assert_eq!(page.matches("<table>").count(), 1, "{page}");
     assert!(!page.contains("data-live"), "{page}");
 }

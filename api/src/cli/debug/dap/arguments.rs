@@ -44,7 +44,7 @@ pub(super) struct DapConfiguration {
     pub(super) version: Option<u64>,
     /// The moment that it begins at: as `debug` takes it after `g`.
     pub(super) at: Option<String>,
-    /// Whether it stands still there; without it, it does.
+    /// Whether the session stops at that version; default true.
     pub(super) stop_on_entry: Option<bool>,
     /// The file of the pipeline.
     pub(super) file: Option<String>,

@@ -1,5 +1,4 @@
-//! A canonical document as a text that a person reads: what a run is pinned to, where nobody kept the text that it was
-//! written as.
+//! Renders a canonical definition as YAML: the source of a run whose pipeline was saved without its text.
 
 use serde_json::Value;
 

@@ -43,7 +43,7 @@ impl DapAdapter {
         })
     }
 
-    /// Stops on the way; where it stands still already, nothing happens.
+    /// `pause`: stops a movement that is under way; without one, changes nothing.
     pub(super) fn pause(&mut self) -> Result<Value, DapRefusal> {
         self.run()?;
         if let Some(under_way) = self.under_way.take() {

@@ -159,8 +159,9 @@ impl TriggerSender<'_> {
         recorded: Option<SignalReceived>,
     ) -> Result<SignalReply, EngineStopped> {
         let null = || Payload::Inline(JsonText::null());
+        let name = signal;
         let signal = recorded.unwrap_or_else(|| SignalReceived {
-            name: signal.to_owned(),
+            name: name.to_owned(),
             payload: null(),
             delivery: None,
         });
@@ -169,8 +170,11 @@ impl TriggerSender<'_> {
             match self.shared.with_state(run, move |state| why_not_taken(state, &signal, &by)).await {
                 Ok(why) => return Ok(SignalReply::NotTaken(why)),
                 Err(QueryError::ShuttingDown) => return Err(EngineStopped),
-                Err(QueryError::NotFound(_) | QueryError::SetAside { .. }) => {
-                    return Ok(SignalReply::Taken(SignalTiming::Now));
+                // What it led to stands in its history; only the reason is in the state.
+                Err(error @ (QueryError::NotFound(_) | QueryError::SetAside { .. })) => {
+                    return Ok(SignalReply::NotTaken(format!(
+                        "nothing took “{name}”; why cannot be read: {error}"
+                    )));
                 }
                 Err(error) => self.wait_for_store(&error.to_string()).await?,
             }
