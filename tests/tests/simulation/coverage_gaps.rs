@@ -209,7 +209,7 @@ const RARE_OF_RUN: &[Row] = &[
     },
     Row {
         statuses: &["paused"],
-        events: &["WorkspacePrepared", "ProbeFailed", "FundsRequested"],
+        events: &["WorkspacePrepared", "ProbeFailed", "FundsRequested", "WorkSpared"],
         why: "a user pauses the run within the moment that this takes",
     },
     Row {
