@@ -31,8 +31,10 @@ pub(super) async fn answer(routes: Router, mut request: Request) -> Result<Bytes
     request.extensions_mut().insert(Caller::local("bench"));
     let path = request.uri().to_string();
     let answer = routes.oneshot(request).await?;
-    if !answer.status().is_success() {
-        return Err(format!("{path} answers {}", answer.status()).into());
+    let status = answer.status();
+    let body = answer.into_body().collect().await?.to_bytes();
+    if !status.is_success() {
+        return Err(format!("{path} answers {status}: {}", String::from_utf8_lossy(&body)).into());
     }
-    Ok(answer.into_body().collect().await?.to_bytes())
+    Ok(body)
 }

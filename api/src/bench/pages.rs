@@ -12,7 +12,7 @@ use everfold_engine::time::Timestamp;
 use super::asking::{PageCost, asked};
 use super::engine::BenchError;
 use super::load::percentile;
-use super::questions;
+use super::questions::{self, QuestionLoad};
 use crate::node::HoldOptions;
 use crate::serve;
 
@@ -59,7 +59,7 @@ pub(super) async fn rendered(folder: &Path, begun: Timestamp) -> Result<Vec<Page
         spans.sort_unstable();
         costs.push(PageCost { name, first, p50: percentile(&spans, 50), p99: percentile(&spans, 99), bytes });
     }
-    costs.extend(questions::answered(&guard.routes()).await?);
+    costs.extend(questions::answered(&guard.routes(), QuestionLoad::MEASURED).await?);
     guard.release().await;
     Ok(costs)
 }

@@ -15,12 +15,22 @@ use super::engine::BenchError;
 use super::load::percentile;
 use crate::client::encode;
 
-/// How often each question is asked.
-const TIMES: u32 = 40;
 /// Runs of the load that go on at once.
 const IN_FLIGHT: usize = 16;
-/// Items of the long run.
-const ITEMS: usize = 3_000;
+
+/// How much is asked.
+#[derive(Clone, Copy)]
+pub(super) struct QuestionLoad {
+    /// How often each question is asked.
+    times: u32,
+    /// Items of the long run.
+    items: usize,
+}
+
+impl QuestionLoad {
+    /// What figures are taken of.
+    pub(super) const MEASURED: Self = Self { times: 40, items: 3_000 };
+}
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -40,9 +50,9 @@ const QUESTIONS: [(&str, AskedRows); 8] = [
     ),
     (
         "list: an expression over every row",
-        AskedRows::Filter("elapsed_ms > 99999999 || title == 'no run says this'"),
+        AskedRows::Filter("elapsed > duration('9999h') || title == 'no run says this'"),
     ),
-    ("list: sorted by a field", AskedRows::Sorted("elapsed_ms >= 0", "-elapsed")),
+    ("list: sorted by a field", AskedRows::Sorted("elapsed >= duration('0s')", "-elapsed")),
     (
         "sql: a run by its id",
         AskedRows::Sql("select * from runs where id = (select id from runs order by position desc limit 1)"),
@@ -68,16 +78,16 @@ const QUESTIONS: [(&str, AskedRows); 8] = [
 ];
 
 /// Asks each question alone, then beside runs of ten steps that go on at full speed.
-pub(super) async fn answered(routes: &Router) -> Result<Vec<PageCost>, BenchError> {
+pub(super) async fn answered(routes: &Router, size: QuestionLoad) -> Result<Vec<PageCost>, BenchError> {
     let (mut alone, mut costs) = (Vec::with_capacity(QUESTIONS.len()), Vec::new());
     for (name, question) in QUESTIONS {
-        alone.push(measured(routes, name, |_| question.request()).await?);
+        alone.push(measured(routes, size.times, name, |_| question.request()).await?);
     }
     let is_over = AtomicBool::new(false);
     let asking = async {
         let mut beside = Vec::with_capacity(QUESTIONS.len());
         for (_, question) in QUESTIONS {
-            let one = measured(routes, "… beside a load", |_| question.request()).await;
+            let one = measured(routes, size.times, "… beside a load", |_| question.request()).await;
             if one.is_err() {
                 is_over.store(true, Ordering::Relaxed);
             }
@@ -91,28 +101,28 @@ pub(super) async fn answered(routes: &Router) -> Result<Vec<PageCost>, BenchErro
     for (alone, beside) in alone.into_iter().zip(beside?) {
         costs.extend([alone, beside]);
     }
-    costs.extend(of_history(routes).await?);
+    costs.extend(of_history(routes, size).await?);
     Ok(costs)
 }
 
 /// Asks what was: a long run at many of its versions, recorded verdicts under another policy, runs decided again.
-async fn of_history(routes: &Router) -> Result<Vec<PageCost>, BenchError> {
-    let items: Vec<usize> = (0..ITEMS).collect();
-    let each = json!({"id": "each", "function": "everfold.noop", "foreach": "${input}"});
+async fn of_history(routes: &Router, size: QuestionLoad) -> Result<Vec<PageCost>, BenchError> {
+    let items: Vec<usize> = (0..size.items).collect();
+    let each = json!({"id": "each", "function": "everfold.noop", "foreach": {"in": "${input}"}});
     let long = json!({"definition": {"name": "bench-long", "steps": [each]}, "input": items});
     let long: Value = read(routes, post("/api/v1/runs?wait=60s", &long)?).await?;
     let (id, versions) = (text(&long["id"])?, long["version"].as_u64().unwrap_or(1));
-    let version = |nth: u32| 1 + u64::from(nth) * versions.saturating_sub(1) / u64::from(TIMES);
+    let version = |nth: u32| 1 + u64::from(nth) * versions.saturating_sub(1) / u64::from(size.times);
     let state = |nth: u32| get(&format!("/api/v1/runs/{id}/state?version={}", version(nth)));
-    let state = measured(routes, "state of a long run at a version", state).await?;
+    let state = measured(routes, size.times, "state of a long run at a version", state).await?;
     let newest: Value = read(routes, list(&[("pipeline", "bench-beside"), ("limit", "40")])?).await?;
     let runs = newest["items"].as_array().into_iter().flatten().map(|run| text(&run["id"]));
     let runs = runs.collect::<Result<Vec<String>, BenchError>>()?;
     let replay = |nth: u32| get(&format!("/api/v1/runs/{}/replay", runs[nth as usize % runs.len()]));
-    let replay = measured(routes, "replay of a run of 10 steps", replay).await?;
+    let replay = measured(routes, size.times, "replay of a run of 10 steps", replay).await?;
     let policy = json!({"gate": "g", "policy": "evidence.value == false", "limit": 1_000});
     let backtest = |_: u32| post("/api/v1/audit/backtest", &policy);
-    let backtest = measured(routes, "backtest of 1,000 verdicts", backtest).await?;
+    let backtest = measured(routes, size.times, "backtest of 1,000 verdicts", backtest).await?;
     Ok(vec![state, replay, backtest])
 }
 
@@ -124,14 +134,15 @@ async fn read(routes: &Router, request: Request) -> Result<Value, BenchError> {
     Ok(serde_json::from_slice(&answer(routes.clone(), request).await?)?)
 }
 
-/// Measures [`TIMES`] requests; `request` is given the index of each.
+/// Measures `times` requests; `request` is given the index of each.
 async fn measured(
     routes: &Router,
+    times: u32,
     name: &'static str,
     request: impl Fn(u32) -> Result<Request, BenchError>,
 ) -> Result<PageCost, BenchError> {
-    let (mut spans, mut bytes) = (Vec::with_capacity(TIMES as usize), 0);
-    for nth in 0..TIMES {
+    let (mut spans, mut bytes) = (Vec::with_capacity(times as usize), 0);
+    for nth in 0..times {
         let one = Stopwatch::start();
         bytes = asked(routes.clone(), request(nth)?).await?;
         spans.push(one.elapsed());
@@ -186,4 +197,24 @@ async fn load(routes: &Router, is_over: &AtomicBool) -> Result<(), BenchError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use everfold_engine::data_folder::Layout;
+
+    use super::*;
+    use crate::node::HoldOptions;
+    use crate::serve::hold;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_question_of_the_bench_is_one_that_the_routes_answer() {
+        let folder = tempfile::tempdir().unwrap();
+        let guard = hold(Layout::new(folder.path()), HoldOptions::default()).await.unwrap();
+        let size = QuestionLoad { times: 2, items: 20 };
+        let costs = answered(&guard.routes(), size).await.unwrap();
+        assert_eq!(costs.len(), 2 * QUESTIONS.len() + 3);
+        assert!(costs.iter().all(|cost| cost.bytes > 0 && cost.p99 >= cost.p50));
+        guard.release().await;
+    }
 }
