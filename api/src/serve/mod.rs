@@ -5,7 +5,8 @@
 //! a session says who calls; nothing else in a request does.
 //!
 //! [`hold`] opens a folder and serves its socket; [`Server::start`] listens on an address. A request over TCP passes
-//! `connections.rs` (the bound on connections), with TLS `first_bytes.rs`, `early_refusals.rs`, then `authenticate.rs`, which asks `peers.rs`
+//! `connections.rs` (the bound on connections), with TLS `first_bytes.rs`, `early_refusals.rs`, `unread_bodies.rs`, then
+//! `authenticate.rs`, which asks `peers.rs`
 //! (proxies), `hosts.rs` (names and pages), `rate.rs`, and `bodies.rs` (bounds on unknown callers).
 
 mod authenticate;
@@ -25,6 +26,7 @@ mod peers;
 mod rate;
 mod server;
 mod socket;
+mod unread_bodies;
 mod write_through;
 
 pub use listen_place::ListenPlace;

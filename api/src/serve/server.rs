@@ -24,6 +24,7 @@ use super::early_refusals::Explaining;
 use super::first_bytes::First;
 use super::hosts::Hosts;
 use super::listen_place::ListenPlace;
+use super::unread_bodies;
 
 use crate::fault::{Code, Fault};
 use crate::http::BodyWithin;
@@ -82,6 +83,7 @@ impl Server {
         let gate = authenticate::RequestGate::new(owner, settings, hosts);
         let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
         let routes = routes.layer(middleware::from_fn(crate::http::with_request_id));
+        let routes = routes.layer(middleware::from_fn(unread_bodies::read_or_said));
         let routes = routes.layer(Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))));
         let head = Duration::from_secs(settings.head_seconds.max(1));
         let door = Door(Connections::new(settings.connections as usize, settings.tls.is_none()));

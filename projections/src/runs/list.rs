@@ -13,6 +13,7 @@ use super::fold::{self, ENDS, RunsHead};
 use super::index_terms;
 use super::row::RunRow;
 use super::row_history::{HistoryEntry, RowHistory};
+use super::row_reader::RowReader;
 use super::row_state::{RowState, STATUSES};
 use super::run_filter::RunFilter;
 use crate::filter::{Judged, RowScan, ScanReport};
@@ -63,6 +64,7 @@ pub struct RunCounts {
 pub struct RunsView<'a> {
     pub(super) snapshot: ReadSnapshot<'a>,
     head: RunsHead,
+    rows: RowReader,
 }
 
 /// The rows that were visible at a position.
@@ -87,7 +89,7 @@ pub(super) struct WantedRows {
 impl<'a> RunsView<'a> {
     pub(crate) fn new(snapshot: ReadSnapshot<'a>) -> Result<Self, FoldError> {
         let head = fold::head(&snapshot)?;
-        Ok(Self { snapshot, head })
+        Ok(Self { snapshot, head, rows: RowReader::default() })
     }
 
     /// How many runs there are.
@@ -162,7 +164,7 @@ impl<'a> RunsView<'a> {
     }
 
     fn id(&self, number: u32) -> Result<Option<RunId>, FoldError> {
-        Ok(fold::read(&self.snapshot, number)?.map(|record| record.fixed.id))
+        Ok(self.rows.read(&self.snapshot, number)?.map(|record| record.fixed.id))
     }
 
     fn ids(&self, numbers: Vec<u32>) -> Result<Vec<RunId>, FoldError> {
@@ -246,7 +248,7 @@ impl<'a> RunsView<'a> {
 
     /// A row by its number; of a past position, as it was then.
     pub(super) fn row(&self, number: u32, at: Option<Position>) -> Result<Option<RunRow>, FoldError> {
-        let Some(record) = fold::read(&self.snapshot, number)? else { return Ok(None) };
+        let Some(record) = self.rows.read(&self.snapshot, number)? else { return Ok(None) };
         let Some(position) = at.filter(|at| *at < record.row_since()) else {
             return Ok(Some(record.into_row()));
         };

@@ -27,6 +27,7 @@ mod row;
 mod row_history;
 mod row_json;
 mod row_part;
+mod row_reader;
 mod row_state;
 mod run_filter;
 mod sorted;

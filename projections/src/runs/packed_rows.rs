@@ -6,6 +6,7 @@
 //! does while its run goes on and where it is long. What a kill leaves behind a checkpoint is beyond its count,
 //! or stands under its own key as it was; folded again it comes out the same.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::id_map::IdMap;
@@ -89,14 +90,35 @@ impl RowPacker {
     }
 }
 
+/// The block of a row.
+pub(super) fn block_of(number: u32) -> u32 {
+    number / ROWS
+}
+
+/// The rows of a block.
+pub(super) fn numbers_of(block: u32) -> std::ops::Range<u32> {
+    let first = block.saturating_mul(ROWS);
+    first..first.saturating_add(ROWS)
+}
+
+/// A block as it is stored.
+pub(super) fn stored(keys: &dyn KeyReader, block: u32) -> Result<Option<Cow<'_, [u8]>>, StorageError> {
+    keys.get(&key(block))
+}
+
+/// A row of its block; empty where it is not there.
+pub(super) fn row_of(block: &[u8], number: u32) -> &[u8] {
+    row_in(block, (number % ROWS) as usize)
+}
+
 /// Reads a row that the storage has packed.
 pub(super) fn read<T>(
     keys: &dyn KeyReader,
     number: u32,
     read: impl FnOnce(&[u8]) -> T,
 ) -> Result<Option<T>, StorageError> {
-    let Some(bytes) = keys.get(&key(number / ROWS))? else { return Ok(None) };
-    let row = row_in(&bytes, (number % ROWS) as usize);
+    let Some(bytes) = stored(keys, block_of(number))? else { return Ok(None) };
+    let row = row_of(&bytes, number);
     Ok((!row.is_empty()).then(|| read(row)))
 }
 
