@@ -4,16 +4,15 @@
 //! Law: before it posts anything, a sender may ask whether it may (HTTP 1.1 Web Hooks for Event Delivery 1.0.2). Nothing is
 //! granted but by `origins` of the source's settings, and a grant proves nothing: each delivery is judged by its signature.
 
-use axum::Json;
 use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
 use everfold_engine::actor::Actor;
 use everfold_engine::driver::By;
 use everfold_engine::id::Position;
 use everfold_engine::store::DedupKeep;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
 
 use super::answer::written;
 use super::app::App;
@@ -168,8 +167,8 @@ fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
 }
 
 /// The handshake of webhooks: no operation of this API, but of the protocol in which deliveries come.
-pub(crate) fn handshakes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().route("/hooks/{source}", axum::routing::options(handshake))
+pub(crate) fn handshakes() -> Router<App> {
+    Router::new().route("/hooks/{source}", axum::routing::options(handshake))
 }
 
 /// `OPTIONS /hooks/{source}`: a sender of CloudEvents asks whether it may deliver. Answers 200 with `WebHook-Allowed-Origin` where the settings let the sender deliver; else 204 without it, as every other

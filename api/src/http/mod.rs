@@ -56,6 +56,7 @@ mod read_turns;
 mod relative_names;
 mod rerun;
 mod role_check;
+mod route_set;
 mod routes;
 mod runs;
 mod schedules;

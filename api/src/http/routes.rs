@@ -11,11 +11,11 @@ use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove};
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::chosen_rows::chosen;
 use super::document::{DocumentText, Uncompressed, document_of, page};
+use super::route_set::{RouteSet, with_routes};
 use super::{
     access, artefacts, attempts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control,
     diff, events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp,
@@ -61,12 +61,11 @@ fn compressible() -> impl Predicate {
 
 /// The routes of REST over one node.
 fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router {
-    let (routes, _document) = routes().split_for_parts();
-    routes
+    routes::<Router<App>>()
         .fallback(role_check::no_route)
         .method_not_allowed_fallback(role_check::no_method)
         .layer(middleware::from_fn(|request: Request, next: middleware::Next| {
-            chosen(document(), request, next)
+            chosen(document, request, next)
         }))
         .layer(middleware::from_fn_with_state(Arc::clone(&node), role_check::checked))
         .layer(middleware::from_fn_with_state(Arc::clone(node.metrics()), count))
@@ -81,123 +80,125 @@ fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router
         .with_state(node)
 }
 
-/// Every route there is. `routes!` adds a route together with its part of the document, so that no route lacks one.
-pub(super) fn routes() -> OpenApiRouter<App> {
-    let api = OpenApiRouter::new()
-        .routes(routes!(runs::list, runs::create))
-        .routes(routes!(bulk::order))
-        .routes(routes!(runs::get))
-        .routes(routes!(control::drive))
-        .routes(routes!(control::cancel))
-        .routes(routes!(control::abandon))
-        .routes(routes!(control::pause))
-        .routes(routes!(control::interrupt))
-        .routes(routes!(control::resume))
-        .routes(routes!(control::unblock))
-        .routes(routes!(control::recheck))
-        .routes(routes!(rerun::retry))
-        .routes(routes!(rerun::restart))
-        .routes(routes!(rerun::fork))
-        .routes(routes!(control::note))
-        .routes(routes!(signals::signal))
-        .routes(routes!(signals::breakpoints))
-        .routes(routes!(spend::budget, spend::raise))
-        .routes(routes!(spend::spend))
-        .routes(routes!(limited_runs::list))
-        .routes(routes!(signals::signal_all))
-        .routes(routes!(signals::engine))
-        .routes(routes!(signals::pause))
-        .routes(routes!(signals::resume))
-        .routes(routes!(limits::limits))
-        .routes(routes!(limits::reset))
-        .routes(routes!(events::list))
-        .routes(routes!(export::all))
-        .routes(routes!(events::stream))
-        .routes(routes!(state::at))
-        .routes(routes!(diff::diff))
-        .routes(routes!(diff::runs))
-        .routes(routes!(queries::lineage))
-        .routes(routes!(bisect::of_run))
-        .routes(routes!(bisect::of_runs))
-        .routes(routes!(why::of_run))
-        .routes(routes!(why::of_folder))
-        .routes(routes!(queries::schema, queries::query))
-        .routes(routes!(queries::insights))
-        .routes(routes!(state::definition))
-        .routes(routes!(graphs::of_run))
-        .routes(routes!(state::timeline))
-        .routes(routes!(attempts::list))
-        .routes(routes!(audit::of_run))
-        .routes(routes!(state::replay, state::replay_by))
-        .routes(routes!(logs::log))
-        .routes(routes!(artefacts::list))
-        .routes(routes!(artefacts::bytes))
-        .routes(routes!(stream::all))
-        .routes(routes!(audit::decisions))
-        .routes(routes!(audit::gates))
-        .routes(routes!(backtest::backtest))
-        .routes(routes!(board::board))
-        .routes(routes!(stats::stats))
-        .routes(routes!(orch::tasks))
-        .routes(routes!(orch::task))
-        .routes(routes!(orch::queue))
-        .routes(routes!(orch::review))
-        .routes(routes!(orch::costs))
-        .routes(routes!(moments::get))
-        .routes(routes!(projections::list))
-        .routes(routes!(projections::rebuild))
-        .routes(routes!(inbox::list))
-        .routes(routes!(inbox::decide))
-        .routes(routes!(pipelines::list))
-        .routes(routes!(pipelines::check))
-        .routes(routes!(pipelines::get, pipelines::save))
-        .routes(routes!(graphs::of_pipeline))
-        .routes(routes!(pipelines::versions))
-        .routes(routes!(pipeline_stats::stats))
-        .routes(routes!(hooks::list))
-        .routes(routes!(hooks::receive))
-        .merge(hooks::handshakes())
-        .routes(routes!(hooks::of_source, hooks::deliver))
-        .routes(routes!(hooks::get))
-        .routes(routes!(hooks::redeliver))
-        .routes(routes!(notices::list))
-        .routes(routes!(notices::retry))
-        .routes(routes!(notices::drop))
-        .routes(routes!(notices::subscriptions))
-        .routes(routes!(notices::test))
-        .routes(routes!(schedules::list, schedules::add))
-        .routes(routes!(schedules::get, schedules::update, schedules::remove))
-        .routes(routes!(schedules::pause))
-        .routes(routes!(schedules::resume))
-        .routes(routes!(schedules::trigger))
-        .routes(routes!(budgets::list))
-        .routes(routes!(budgets::set, budgets::unset))
-        .routes(routes!(store::info))
-        .routes(routes!(store::verify))
-        .routes(routes!(store::adopt))
-        .routes(routes!(workers::list))
-        .routes(routes!(workers::poll))
-        .routes(routes!(workers::heartbeat))
-        .routes(routes!(workers::complete))
-        .routes(routes!(workers::fail))
-        .routes(routes!(worker_reports::reports))
-        .routes(routes!(access::list, access::create))
-        .routes(routes!(access::revoke))
-        .routes(routes!(access::whoami, access::login, access::logout))
-        .routes(routes!(access::link));
-    OpenApiRouter::new()
-        .nest("/api/v1", api)
-        .routes(routes!(health::healthz))
-        .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
-        .routes(routes!(page::page))
-        .routes(routes!(page::file))
-        .routes(routes!(page::json))
+/// Every route there is, each with its part of the document, so that no route lacks one.
+pub(super) fn routes<S: RouteSet>() -> S {
+    let api = with_routes!(S::default() =>
+        runs::list, runs::create;
+        bulk::order;
+        runs::get;
+        control::drive;
+        control::cancel;
+        control::abandon;
+        control::pause;
+        control::interrupt;
+        control::resume;
+        control::unblock;
+        control::recheck;
+        rerun::retry;
+        rerun::restart;
+        rerun::fork;
+        control::note;
+        signals::signal;
+        signals::breakpoints;
+        spend::budget, spend::raise;
+        spend::spend;
+        limited_runs::list;
+        signals::signal_all;
+        signals::engine;
+        signals::pause;
+        signals::resume;
+        limits::limits;
+        limits::reset;
+        events::list;
+        export::all;
+        events::stream;
+        state::at;
+        diff::diff;
+        diff::runs;
+        queries::lineage;
+        bisect::of_run;
+        bisect::of_runs;
+        why::of_run;
+        why::of_folder;
+        queries::schema, queries::query;
+        queries::insights;
+        state::definition;
+        graphs::of_run;
+        state::timeline;
+        attempts::list;
+        audit::of_run;
+        state::replay, state::replay_by;
+        logs::log;
+        artefacts::list;
+        artefacts::bytes;
+        stream::all;
+        audit::decisions;
+        audit::gates;
+        backtest::backtest;
+        board::board;
+        stats::stats;
+        orch::tasks;
+        orch::task;
+        orch::queue;
+        orch::review;
+        orch::costs;
+        moments::get;
+        projections::list;
+        projections::rebuild;
+        inbox::list;
+        inbox::decide;
+        pipelines::list;
+        pipelines::check;
+        pipelines::get, pipelines::save;
+        graphs::of_pipeline;
+        pipelines::versions;
+        pipeline_stats::stats;
+        hooks::list;
+        hooks::receive;
+        hooks::of_source, hooks::deliver;
+        hooks::get;
+        hooks::redeliver;
+        notices::list;
+        notices::retry;
+        notices::drop;
+        notices::subscriptions;
+        notices::test;
+        schedules::list, schedules::add;
+        schedules::get, schedules::update, schedules::remove;
+        schedules::pause;
+        schedules::resume;
+        schedules::trigger;
+        budgets::list;
+        budgets::set, budgets::unset;
+        store::info;
+        store::verify;
+        store::adopt;
+        workers::list;
+        workers::poll;
+        workers::heartbeat;
+        workers::complete;
+        workers::fail;
+        worker_reports::reports;
+        access::list, access::create;
+        access::revoke;
+        access::whoami, access::login, access::logout;
+        access::link;
+    );
+    let api = api.beside(hooks::handshakes());
+    with_routes!(S::default().below("/api/v1", api) =>
+        health::healthz;
+        health::readyz;
+        health::metrics;
+        page::page;
+        page::file;
+        page::json;
+    )
 }
 
 /// The document of every route.
 pub fn document() -> &'static Value {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document_of(routes().into_openapi()));
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| document_of(routes::<OpenApiRouter<App>>().into_openapi()));
     &DOCUMENT
 }
 

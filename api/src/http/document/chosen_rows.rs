@@ -19,7 +19,13 @@ use crate::fault::{Code, Fault};
 const FIELDS: &str = "fields";
 
 /// Takes `fields` out of the query of a list, and the other members out of the rows of its answer.
-pub(in crate::http) async fn chosen(document: &Value, mut request: Request, next: Next) -> Response {
+///
+/// The document is made only where it is asked for them.
+pub(in crate::http) async fn chosen(
+    document: fn() -> &'static Value,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let asked = match taken(document, &request) {
         Ok(Some(asked)) => asked,
         Ok(None) => return next.run(request).await,
@@ -52,13 +58,14 @@ async fn cut(response: Response, fields: &ChosenFields) -> Result<Response, Faul
 }
 
 /// The fields that a request of a list chooses, and its place without them.
-fn taken(whole: &Value, request: &Request) -> Result<Option<(ChosenFields, Uri)>, Fault> {
+fn taken(document: fn() -> &'static Value, request: &Request) -> Result<Option<(ChosenFields, Uri)>, Fault> {
     let (uri, query) = (request.uri(), request.uri().query().unwrap_or_default());
     let of_fields = |part: &&str| part.split('=').next() == Some(FIELDS);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if !is_read || are_lines(request.headers()) || !query.split('&').any(|part| of_fields(&part)) {
         return Ok(None);
     }
+    let whole = document();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(row) = route.and_then(|route| row_of(&whole["paths"][route]["get"], whole)) else {
         return Ok(None);
