@@ -210,6 +210,36 @@ impl RoundsOfRun {
         }
     }
 
+    /// An item that succeeds has no event of its own beside the end of its work.
+    fn item_succeeded(&mut self, id: &AttemptId, end: RoundEnd) {
+        if id.path.item.is_some()
+            && let Some(row) = self.known(id)
+        {
+            row.end = Some(end);
+        }
+    }
+
+    /// Drops the rounds of steps that begin anew in a fork: they count from one again.
+    fn forget(&mut self, reset: &[StepId]) {
+        if reset.is_empty() {
+            return;
+        }
+        let is_kept = |path: &StepPath| !reset.contains(&path.step);
+        let mut at: Vec<(usize, (StepPath, Round))> =
+            self.places.drain().map(|(key, place)| (place, key)).collect();
+        at.sort_unstable_by_key(|(place, _)| *place);
+        let rows = std::mem::take(&mut self.rows);
+        self.newest.clear();
+        for (row, (_, (path, round))) in rows.into_iter().zip(at).filter(|(_, (_, (path, _)))| is_kept(path))
+        {
+            let place = self.rows.len();
+            self.newest.insert(path.clone(), place);
+            self.places.insert((path, round), place);
+            self.rows.push(row);
+        }
+        self.expanded.retain(|step| !reset.contains(step));
+    }
+
     fn failed(&mut self, id: &AttemptId, failure: Failure) {
         if let Some(row) = self.known(id) {
             row.failure = Some(failure);
@@ -219,7 +249,8 @@ impl RoundsOfRun {
     fn apply(&mut self, event: &RunEvent, version: Version, at: Timestamp) {
         let end = |kind| RoundEnd { kind, version, at };
         match event {
-            RunEvent::RunForked(_) => {
+            RunEvent::RunForked(event) => {
+                self.forget(&event.reset);
                 if let Some(last) = self.last_at {
                     self.forks.push((version, at.since(last)));
                 }
@@ -245,15 +276,19 @@ impl RoundsOfRun {
                     row.attempts.push(version);
                 }
             }
-            RunEvent::AttemptSucceeded(event) => self.output(&event.id, event.output.hash(), version),
+            RunEvent::AttemptSucceeded(event) => {
+                self.output(&event.id, event.output.hash(), version);
+                self.item_succeeded(&event.id, end(RoundEndKind::Succeeded));
+            }
             RunEvent::AttemptFailed(event) => self.failed(&event.id, event.failure.clone()),
             RunEvent::AttemptLost(event) => {
                 self.failed(&event.id, Failure::new(FailureKind::Lost, event.reason.clone()));
             }
             RunEvent::ChildFinished(event) => {
                 self.output(&event.id, event.output.hash(), version);
-                if let Some(failure) = &event.failure {
-                    self.failed(&event.id, failure.clone());
+                match &event.failure {
+                    Some(failure) => self.failed(&event.id, failure.clone()),
+                    None => self.item_succeeded(&event.id, end(RoundEndKind::Succeeded)),
                 }
             }
             RunEvent::ApprovalDecided(event) => {

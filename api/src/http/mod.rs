@@ -56,7 +56,6 @@ mod read_turns;
 mod relative_names;
 mod rerun;
 mod role_check;
-mod route_set;
 mod routes;
 mod runs;
 mod schedules;

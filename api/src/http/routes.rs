@@ -14,8 +14,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::chosen_rows::chosen;
+use super::document::route_set::{RouteSet, with_routes};
 use super::document::{DocumentText, Uncompressed, document_of, page};
-use super::route_set::{RouteSet, with_routes};
 use super::{
     access, artefacts, attempts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control,
     diff, events, export, graphs, health, hooks, inbox, layers, limited_runs, limits, live, logs, mcp,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use everfold_engine::definition::{ExecutorTask, Step, StepWorkspace, Work};
 use everfold_engine::driver::LiveRun;
 use everfold_engine::expr::Loaded;
-use everfold_engine::id::{Attempt, AttemptId, RunId, StepPath};
+use everfold_engine::id::{AttemptId, RunId, StepPath};
 use everfold_engine::json::Value;
 use everfold_engine::policy::Verdict;
 use everfold_engine::progress::{ProgressItem, WorkProgress};
@@ -212,7 +212,7 @@ pub(super) fn step_view(
         tolerated,
         note: facts.unit.note.clone(),
         code: facts.unit.code.clone(),
-        child: child_of(state, step, facts),
+        child: state.started_by(step, facts),
         usage: usage_view(state.usage_of(&step.id)),
         model: agent_in_flight(step, facts)
             .and_then(|task| task.value(&Loaded::default()).ok())
@@ -261,17 +261,6 @@ fn progress_view(progress: &WorkProgress) -> ProgressView {
         items: progress.items.iter().map(item).collect(),
         note: progress.note.clone(),
     }
-}
-
-/// The run that a step's current attempt started.
-fn child_of(state: &RunState, step: &Step, facts: &StepState) -> Option<RunId> {
-    let is_run = matches!(&step.work, Some(Work::Task(task)) if task.kind == ExecutorTask::RUN);
-    let began = matches!(facts.unit.stage, Stage::Running | Stage::Ended(_)) || facts.phase.is_ended();
-    if !is_run || facts.items.is_some() || facts.unit.attempt == Attempt::ZERO || !began {
-        return None;
-    }
-    let id = AttemptId { path: StepPath::step(&step.id), round: facts.round, attempt: facts.unit.attempt };
-    state.run().map(|run| run.child(&id))
 }
 
 /// What a step does, in one word.

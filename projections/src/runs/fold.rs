@@ -375,8 +375,8 @@ impl Projection for RunsModel {
 
     fn settle(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
         for number in self.unsettled.drain(..) {
-            // One that ended since is packed.
-            if let Some(cached) = self.cached.get_mut(&number) {
+            // One that ended since is packed; one that was changed behind its end is named twice.
+            if let Some(cached) = self.cached.get_mut(&number).filter(|cached| cached.unsettled) {
                 (cached.unsettled, cached.placement) = (false, RowPlacement::Own);
                 batch.put_through(&record_key(number), std::mem::take(&mut cached.row));
             }

@@ -490,3 +490,44 @@ fn lists_are_newest_first_and_cut_by_a_cursor() {
     assert_eq!(models.runs().unwrap().nth_newest(1).unwrap(), Some(RandomRun::begin(3).run));
     assert_eq!(models.runs().unwrap().with_short("dead", 10).unwrap().len(), 5);
 }
+
+/// The row of a run is packed among others at its end. What came behind the end between two checkpoints was dropped by the
+/// second, where the run had been shown before its end.
+#[test]
+fn what_comes_behind_the_end_of_a_run_is_kept_by_checkpoints() {
+    for (shown_before, checkpoint_before) in [(true, false), (true, true), (false, false)] {
+        let mut run = RandomRun::begin(0);
+        let mut log: Vec<Arc<Envelope>> = vec![Arc::new(RandomRun::definition_saved())];
+        let mut models = Models::in_memory().unwrap();
+        let mut tell = |models: &mut Models, run: &RandomRun| {
+            let begun = log.len();
+            for event in &run.events[begun - 1..] {
+                let position = Position(log.len() as u64 + 1);
+                log.push(Arc::new(Envelope { position, ..event.clone() }));
+            }
+            let from = if begun == 1 { 0 } else { begun };
+            apply(models, &log[from..]);
+        };
+        if shown_before {
+            tell(&mut models, &run);
+        }
+        if checkpoint_before {
+            models.checkpoint().unwrap();
+        }
+        run.cancel();
+        tell(&mut models, &run);
+        assert!(run.state.is_ended());
+        run.note();
+        tell(&mut models, &run);
+        let version = |models: &Models| {
+            let rows = models.runs().unwrap().list(&RunFilter::default(), RunOrder::Newest, None, 9, None);
+            rows.unwrap().items.iter().map(|row| row.version).collect::<Vec<_>>()
+        };
+        let seen = version(&models);
+        assert_eq!(seen.len(), 1);
+        models.checkpoint().unwrap();
+        assert_eq!(version(&models), seen, "{shown_before} {checkpoint_before}");
+        let models = models.reopened().unwrap();
+        assert_eq!(version(&models), seen, "{shown_before} {checkpoint_before}");
+    }
+}

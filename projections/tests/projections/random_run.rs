@@ -12,10 +12,10 @@ use everfold_core::artefact::Usage;
 use everfold_core::decide::{Decision, Loaded, decide};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, DefinitionSaved, NoticeSent, ProbeFailed,
-    QuestionAnswered, RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SearchSet, SearchValue,
-    SignalReceived, SpareReason, TimerFired, UnblockDecision, UsageRecorded, VoteCast, WorkSpared, decode,
-    encode,
+    AnswerSaved, AttemptNotes, AttemptStarted, CancelRequested, DefinitionSaved, NoteAdded, NoticeSent,
+    ProbeFailed, QuestionAnswered, RecheckRequested, RunAdmitted, RunEvent, RunPaused, RunResumed, SearchSet,
+    SearchValue, SignalReceived, SpareReason, TimerFired, UnblockDecision, UsageRecorded, VoteCast,
+    WorkSpared, decode, encode,
 };
 use everfold_core::input::{Input, InputKind, Start, StartOptions};
 use everfold_core::pipeline_versions::{PipelineEvent, definition_stream};
@@ -159,6 +159,16 @@ impl RandomRun {
         }
     }
 
+    /// Somebody cancels it. What works must end before it does.
+    pub fn cancel(&mut self) {
+        self.tell(InputKind::Cancel(CancelRequested { reason: None }), Actor::User("ada".into()));
+    }
+
+    /// Somebody leaves a note.
+    pub fn note(&mut self) {
+        self.tell(InputKind::Note(NoteAdded { text: "late".into() }), Actor::User("ada".into()));
+    }
+
     /// Lets something happen that can happen now.
     pub fn step(&mut self, which: usize, how: u8) {
         let open = effects(&self.state);
@@ -239,7 +249,9 @@ impl RandomRun {
                     user,
                 );
             }
-            4 if how > 250 => self.tell(InputKind::Cancel(CancelRequested { reason: None }), user),
+            4 if how.is_multiple_of(2) => {
+                self.tell(InputKind::Cancel(CancelRequested { reason: None }), user)
+            }
             4 => self.tell(InputKind::Pause(RunPaused { reason: None, interrupt: false }), user),
             _ => {
                 let open = effects(&self.state);
@@ -250,6 +262,8 @@ impl RandomRun {
                 match working.filter(|_| !which.is_multiple_of(4)) {
                     Some(id) if which.is_multiple_of(2) => self.search(id, which),
                     Some(id) => self.used(id, which),
+                    // What comes behind the end changes the row of an ended run.
+                    None if self.state.is_ended() => self.note(),
                     None => self.tell(InputKind::Resume(RunResumed { reason: None, prompt: None }), user),
                 }
             }

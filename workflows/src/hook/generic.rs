@@ -5,7 +5,8 @@ use everfold_base::json::Value;
 
 use super::content::{DeliveryContent, Headers, first, header};
 
-const IDS: [&str; 5] = ["x-delivery-id", "webhook-id", "everfold-notice", "idempotency-key", "x-request-id"];
+/// `X-Request-Id` is none of them: proxies, and the server itself, give each request another.
+const IDS: [&str; 4] = ["x-delivery-id", "webhook-id", "everfold-notice", "idempotency-key"];
 
 pub(super) fn read(headers: &Headers, body: &Value) -> DeliveryContent {
     DeliveryContent {

@@ -585,3 +585,13 @@ fn o105_o109_the_project_the_issue_and_its_texts_are_read() {
     let project = of_plane("project", body("project", &json!({"id": "p1", "name": "ORCH"})));
     assert_eq!(project["issue"], Value::Null, "its own id is none of an issue");
 }
+
+#[test]
+fn what_a_proxy_calls_a_request_is_no_name_of_a_delivery() {
+    let body = json!({ "same": 2 });
+    let (one, other) = (
+        of("generic", &[("x-request-id", "r1")], body.clone()),
+        of("generic", &[("x-request-id", "r2")], body),
+    );
+    assert_eq!(one.id, other.id, "each try has another");
+}

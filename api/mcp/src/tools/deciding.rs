@@ -190,7 +190,7 @@ async fn found(call: &ToolCall, task: &str) -> Result<InboxItem, RestProblem> {
         cursor = page["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() {
             return Err(RestProblem::stale(format!("nothing is asked by the name {task} any more"))
-                .hint("list_inbox has what is open"));
+                .hint("list_inbox has what is open; where this was sent before, show_run says whether it was decided"));
         }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) async fn run(context: &CommandContext, args: SqlArgs) -> Result<u8, F
     match args.format {
         RowsForm::Table => context.out.line(rows_table(&answer, columns())),
         RowsForm::Ndjson => {
+            refuse_one_name(&answer)?;
             for row in &answer.rows {
                 context.out.json_line(&named(&answer, row))?;
             }
@@ -55,7 +56,19 @@ fn from_stdin() -> Result<String, Fault> {
     Ok(text)
 }
 
-/// A row under the names of its columns; of two with one name the last counts.
+/// Refuses columns of one name: a map would hold the last of them alone.
+fn refuse_one_name(answer: &QueryAnswer) -> Result<(), Fault> {
+    let mut names: Vec<&str> = answer.columns.iter().map(|column| column.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(Fault::new(Code::Invalid, format!("two columns are called “{}”", pair[0])).hint(
+            "name one of them otherwise: `select a.id as first, b.id as second`; or take --format csv",
+        )),
+    }
+}
+
+/// A row under the names of its columns.
 fn named(answer: &QueryAnswer, row: &[Value]) -> Value {
     let names = answer.columns.iter().map(|column| column.name.clone());
     names.zip(row.iter().cloned()).collect::<Map<_, _>>().into()
@@ -151,6 +164,14 @@ mod tests {
             "truncated": null, "position": 7, "now": "2026-11-20T09:00:00.000Z", "reads": [],
         }))
         .unwrap()
+    }
+
+    #[test]
+    fn lines_of_two_columns_with_one_name_are_refused() {
+        assert!(refuse_one_name(&answer()).is_ok());
+        let mut twice = answer();
+        twice.columns[2].name = "title".to_owned();
+        assert_eq!(refuse_one_name(&twice).unwrap_err().message, "two columns are called “title”");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod openapi;
 mod operation;
 pub(super) mod page;
 mod part;
+pub(super) mod route_set;
 #[cfg(test)]
 mod tests;
 mod uncompressed;

@@ -98,12 +98,14 @@ pub(super) fn vote(
     };
     let (vote, by) = (ballot.vote, draft.meta.actor.to_string());
     if let Some(decision) = approval.decision {
-        // The same again changes nothing.
-        return if decision == vote {
-            Ok(Ok(()))
-        } else {
-            Err(Refusal::Decided { path: path.clone(), decision })
-        };
+        if decision != vote {
+            return Err(Refusal::Decided { path: path.clone(), decision });
+        }
+        // The same again changes nothing. Who has no voice is told so all the same.
+        if !approval.votes.contains_key(&by) {
+            check_ballot(draft, path, approval, ballot, &by)?;
+        }
+        return Ok(Ok(()));
     }
     check_ballot(draft, path, approval, ballot, &by)?;
     let shown = draft.state.seen(id);

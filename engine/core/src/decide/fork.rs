@@ -9,10 +9,11 @@ use super::fork_check::misfits;
 use super::refusal::Refusal;
 use super::reminders;
 use super::start::INPUT_BYTES_MAX;
-use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SlotKind, WantedSlot};
+use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SearchSet, SlotKind, WantedSlot};
 use crate::input::Fork;
+use crate::search::SearchChanges;
 use crate::state::{Phase, RunOutcome, RunState};
-use everfold_base::id::StepId;
+use everfold_base::id::{StepId, Version};
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{Graph, OnTaken};
 
@@ -58,6 +59,8 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         slots.insert(0, identity);
     }
     let budgets = beginning.budgets()?;
+    // The copied history may end between the start and what the start recorded beside it.
+    let search = if state.version() == Version::FIRST { beginning.search()? } else { SearchChanges::new() };
     let waits = !slots.is_empty() || fork.origin.how != OriginKind::Fork || admits;
     let input = draft.payload(JsonText::new(beginning.input()));
     let config = fork.config.clone().map(|config| draft.payload(config));
@@ -77,6 +80,9 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     });
     if let Some(step) = &fork.until_step {
         breakpoint::set(draft, std::slice::from_ref(step))?;
+    }
+    if !search.is_empty() {
+        draft.record(SearchSet { id: None, values: search });
     }
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });

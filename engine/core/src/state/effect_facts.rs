@@ -1,15 +1,15 @@
-//! What of a fork's work is not done, and which of it was not.
+//! What of a fork's work is not done, which of it was not, and what its origin did.
 //!
-//! Law: empty in every other run, and in a fork whose work is done as in any other.
+//! Law: empty in every other run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{EffectLimits, SpareReason, WorkSpared};
-use everfold_base::id::{AttemptId, StepPath, Version};
+use everfold_base::id::{AttemptId, RunId, StepPath, Version};
 
-/// What of a fork's work is not done, and which of it was not.
+/// What of a fork's work is not done, which of it was not, and the runs that its origin started.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EffectFacts {
     /// As the fork was asked for.
@@ -25,14 +25,20 @@ pub(crate) struct EffectFacts {
     pub(super) held: Vec<(AttemptId, String, Option<Version>)>,
     /// How many were held back, and for how many a record stood in.
     pub(super) totals: (u32, u32),
+    /// The runs that copied attempts of steps started: they bear the names that the run gave them which started them.
+    pub(super) children: BTreeMap<StepPath, (AttemptId, RunId)>,
 }
 
 /// So many attempts that were held back are listed.
 const LISTED_MAX: usize = 100;
 
 impl EffectFacts {
-    pub(super) fn begin(&mut self, limits: Option<EffectLimits>) {
-        *self = Self { limits, ..Self::default() };
+    pub(super) fn begin(
+        &mut self,
+        limits: Option<EffectLimits>,
+        children: BTreeMap<StepPath, (AttemptId, RunId)>,
+    ) {
+        *self = Self { limits, children, ..Self::default() };
     }
 
     pub(super) fn spare(&mut self, event: &WorkSpared) {

@@ -123,8 +123,7 @@ fn at_work(explainer: &Explainer<'_>, key: Key, id: &AttemptId, unit: &Unit) -> 
     let state = explainer.state;
     let is_run =
         matches!(&state.graph.step(key.step).work, Some(Work::Task(task)) if task.kind == ExecutorTask::RUN);
-    let (kind, subject, sentence) = if let (true, Some(run)) = (is_run, state.run()) {
-        let child = run.child(id);
+    let (kind, subject, sentence) = if let (true, Some(child)) = (is_run, state.child_of(id)) {
         let sentence = format!("{} waits for the run {} that it started", id.path, child.short());
         (CauseKind::Child, CauseSubject { run: Some(child), ..subject(id) }, sentence)
     } else if let Some(hold) = state.worker_hold(id).filter(|hold| hold.end.is_none()) {

@@ -182,3 +182,23 @@ fn l12_a_route_that_a_person_used_without_limit_keeps_its_limit_for_what_follows
     fire(&mut world, TimerKind::Expiry);
     assert_eq!(world.state.status(), RunStatus::Blocked);
 }
+
+#[test]
+fn l20_who_has_no_voice_is_refused_also_by_what_is_decided() {
+    let mut world = run(json!([
+        approval("ask", json!({"roles": ["product"]})),
+        approval("then", json!({"needs": ["ask"]}))
+    ]));
+    let voice = |roles: &[&str]| match vote("ask/1/1", Vote::Approve) {
+        InputKind::Vote(vote) => {
+            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            InputKind::Vote(everfold_core::event::VoteCast { roles, ..vote })
+        }
+        other => panic!("{other:?}"),
+    };
+    let open = world.by("eve", voice(&[])).expect_err("she has no voice");
+    world.by("ada", voice(&["product"])).expect("taken");
+    assert_eq!(world.by("eve", voice(&[])), Err(open), "as while it was open");
+    assert!(world.by("ada", voice(&["product"])).expect("no news").is_empty());
+    assert!(world.by("bob", voice(&["product"])).expect("no news").is_empty());
+}

@@ -489,3 +489,61 @@ async fn l30_copied_facts_cause_no_notice() {
     let forked = own.iter().position(|envelope| envelope.header.flags & flag::COPIED == 0).unwrap() as u64;
     assert!(queued.len() == 1 && queued[0] > forked, "only of what it did itself: {queued:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn l25_a_fork_names_the_runs_that_its_origin_started() {
+    let rig = Rig::new();
+    let saved = definition(json!({"name": "kid", "steps": [function("a", &[], "ok", json!({}))]}));
+    rig.engine.save_pipeline(&saved, None, everfold_base::actor::Actor::User("ada".into())).await.unwrap();
+    let kid = json!({"id": "kid", "work": {"task": {"kind": "run", "spec": {"pipeline": "kid"}}}});
+    let definition = definition(json!({"name": "p", "steps": [kid, command("b", &["kid"], 20)]}));
+    let origin = rig.start(&definition).await;
+    rig.end(origin).await;
+    let child_of = async |run: RunId| {
+        let look = |state: &everfold_core::state::RunState| {
+            let (step, facts) = state.step(&"kid".into()).unwrap();
+            state.started_by(step, facts).unwrap()
+        };
+        rig.engine.with_state(run, look).await.unwrap()
+    };
+    let own = child_of(origin).await;
+    assert_eq!(rig.status(own).await, RunStatus::Succeeded);
+    let names = rig.names(origin).await;
+    let finished = names.iter().position(|name| *name == "ChildFinished").unwrap();
+    let request = |how, at: Option<usize>| ForkRequest {
+        at: at.map(|at| Version(at as u64 + 1)),
+        from_step: (how == OriginKind::Restart).then(|| "kid".into()),
+        ..again(origin, how)
+    };
+    let fork = rig.engine.fork(request(OriginKind::Fork, Some(finished))).await.unwrap().run;
+    rig.end(fork).await;
+    assert_eq!(child_of(fork).await, own, "the fork started none");
+    let anew = rig.engine.fork(request(OriginKind::Fork, Some(finished - 1))).await.unwrap().run;
+    rig.end(anew).await;
+    let restarted = rig.engine.fork(request(OriginKind::Restart, None)).await.unwrap().run;
+    rig.end(restarted).await;
+    for run in [anew, restarted] {
+        assert_ne!(child_of(run).await, own);
+        assert_eq!(rig.status(child_of(run).await).await, RunStatus::Succeeded);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d11_a_fork_of_the_first_event_is_found_by_what_its_origin_was_found_by() {
+    let rig = Rig::new();
+    let search = json!({"amount": {"type": "number", "value": 300}});
+    let definition = definition(json!({"name": "p", "search": search, "steps": [command("a", &[], 20)]}));
+    let origin = rig.start(&definition).await;
+    rig.end(origin).await;
+    let found_by =
+        async |run: RunId| rig.engine.with_state(run, |state| state.search().clone()).await.unwrap();
+    let own = found_by(origin).await;
+    assert_eq!(own.len(), 1);
+    for at in 1..=3 {
+        let fork = ForkRequest { at: Some(Version(at)), ..again(origin, OriginKind::Fork) };
+        let fork = rig.engine.fork(fork).await.unwrap().run;
+        rig.end(fork).await;
+        assert_eq!(found_by(fork).await, own, "at {at}");
+        rig.assert_replays(fork).await;
+    }
+}

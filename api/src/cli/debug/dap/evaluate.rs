@@ -48,7 +48,8 @@ impl DapAdapter {
                 Ok(json!({ "result": whole, "variablesReference": 0 }))
             }
             Some(part) => Ok(run.references.shown(part, "result")),
-            None if is_hover => Err(DapRefusal::quiet(format!("the state has no {text}"))),
+            // Under the pointer a single name is a word of the text more often than an expression.
+            None if is_hover && is_name(text) => Err(DapRefusal::quiet(format!("the state has no {text}"))),
             None => self.judged(text, version).await,
         }
     }
@@ -91,9 +92,8 @@ impl DapAdapter {
         let before = asked.column.saturating_sub(first);
         let typed: Vec<u16> = asked.text.encode_utf16().take(before).collect();
         let typed = String::from_utf16_lossy(&typed);
-        let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
         let start = typed
-            .rfind(|c: char| !is_name(c))
+            .rfind(|c: char| !is_of_name(c))
             .map_or(0, |at| at + typed[at..].chars().next().map_or(0, char::len_utf8));
         let (parent, begun) = typed[start..].rsplit_once('.').unwrap_or(("", &typed[start..]));
         let length = begun.encode_utf16().count();
@@ -120,4 +120,13 @@ impl DapAdapter {
 fn bare(text: &str) -> &str {
     let inner = text.strip_prefix("${").and_then(|text| text.strip_suffix('}'));
     inner.unwrap_or(text).trim()
+}
+
+/// Whether a text is a name, or a path of names.
+fn is_name(text: &str) -> bool {
+    text.chars().all(is_of_name)
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']')
 }

@@ -18,7 +18,8 @@ use crate::fault::Fault;
 
 /// The reference by which the text is asked for where it is no file.
 const REFERENCE: i64 = 1;
-/// Files of a folder that are looked at, and the largest of them.
+/// Entries of a folder that are looked at, files among them that are read, and the largest of these.
+const ENTRIES_MAX: usize = 20_000;
 const FILES_MAX: usize = 200;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -175,11 +176,13 @@ fn hash_of(path: &Path, text: &str) -> Option<String> {
 
 /// The file in a folder that holds a definition.
 fn found_in(folder: &Path, name: &str, hash: &str) -> Option<(PathBuf, String)> {
-    let entries = std::fs::read_dir(folder).ok()?.flatten().take(FILES_MAX);
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
     let mut paths: Vec<PathBuf> = entries
+        .take(ENTRIES_MAX)
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|end| end == "yaml" || end == "yml" || end == "json"))
         .filter(|path| std::fs::metadata(path).is_ok_and(|it| it.is_file() && it.len() <= FILE_BYTES_MAX))
+        .take(FILES_MAX)
         .collect();
     paths.sort();
     paths.into_iter().find_map(|path| {

@@ -17,6 +17,9 @@ use everfold_language::expr::Template;
 impl RunState {
     pub(super) fn run_forked(&mut self, event: &RunForked, meta: &EventMeta, copied_at: Timestamp) {
         self.forget_notices();
+        let mut children = self.started_runs();
+        // A step that begins anew counts its attempts anew.
+        children.retain(|path, _| !event.reset.contains(&path.step));
         let named = self.next.take().filter(|(hash, _)| *hash == event.definition).map(|(_, next)| next);
         let is_other = |next: &Graph| next.definition.hash() != self.graph.definition.hash();
         if let Some(next) = named.filter(is_other) {
@@ -58,7 +61,7 @@ impl RunState {
             graph.find(&path.step).is_some_and(|at| graph.continued().carried[at])
         });
         self.facts.account.go_on(&event.reset, event.origin.how == OriginKind::Fork);
-        self.facts.effects.begin(event.effects);
+        self.facts.effects.begin(event.effects, children);
         self.facts.progress.clear();
         self.facts.workers = WorkerHolds::default();
         self.end_reminders(&budget_place().path, None);

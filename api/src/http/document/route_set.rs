@@ -7,10 +7,10 @@ use axum::Router;
 use axum::routing::MethodRouter;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::app::App;
+use crate::http::app::App;
 
 /// What a list of routes is made into.
-pub(super) trait RouteSet: Default {
+pub(in crate::http) trait RouteSet: Default {
     /// Adds the handlers of a path: `served` gives the path with them, `described` their part of the document, too.
     fn with(
         self,
@@ -89,4 +89,4 @@ macro_rules! with_routes {
     };
 }
 
-pub(super) use with_routes;
+pub(in crate::http) use with_routes;
