@@ -99,7 +99,12 @@ pub(crate) async fn run(context: &CommandContext, args: ServeArgs) -> Result<u8,
     // Streams end by themselves once the owner says that it closes.
     owner.begin_closing();
     server.stop().await;
-    Ok(0)
+    if owner.still_owns_folder().await {
+        return Ok(0);
+    }
+    let folder = owner.layout().root().display().to_string();
+    Err(Fault::new(Code::NotOurs, format!("{folder} was removed, moved or replaced while it was served"))
+        .hint("the next start opens what lies there now"))
 }
 
 /// Takes the folder, from an owner in the background, too.

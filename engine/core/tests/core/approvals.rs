@@ -185,10 +185,9 @@ fn l12_a_route_that_a_person_used_without_limit_keeps_its_limit_for_what_follows
 
 #[test]
 fn l20_who_has_no_voice_is_refused_also_by_what_is_decided() {
-    let mut world = run(json!([
-        approval("ask", json!({"roles": ["product"]})),
-        approval("then", json!({"needs": ["ask"]}))
-    ]));
+    let mut then = approval("then", json!({}));
+    then["needs"] = json!(["ask"]);
+    let mut world = run(json!([approval("ask", json!({"roles": ["product"]})), then]));
     let voice = |roles: &[&str]| match vote("ask/1/1", Vote::Approve) {
         InputKind::Vote(vote) => {
             let roles = roles.iter().map(|role| (*role).to_owned()).collect();
