@@ -21,7 +21,7 @@ use super::journal::salvage::SalvageItem;
 use super::journal::segment::{SegmentSizes, Segments};
 use super::journal::tail::{JournalTail, Owner};
 use super::journal::writer::{GroupError, JournalWriter};
-use super::journal::{format, prepare, salvage, writer};
+use super::journal::{compress, format, prepare, salvage, writer};
 use super::lock;
 use super::lock::FolderLock;
 use super::manifest;
@@ -47,6 +47,11 @@ pub enum RepairStep {
         /// Behind the last byte.
         to: u64,
     },
+    /// A compressed segment whose blocks are whole, and whose lengths of them are not, is written anew from them.
+    RewriteSegment {
+        /// The segment.
+        file: PathBuf,
+    },
     /// The journal is written anew from what is whole in it and what the index holds; the old one is
     /// kept under another name.
     RewriteJournal {
@@ -64,6 +69,9 @@ impl fmt::Display for RepairStep {
         match self {
             Self::CutTail { file, from, to } => {
                 write!(f, "overwrite bytes {from} to {to} of {} with zeros", file.display())
+            }
+            Self::RewriteSegment { file } => {
+                write!(f, "write {} anew from what is read in it: it lacks nothing", file.display())
             }
             Self::RewriteJournal { kept_as, from_index } => {
                 write!(f, "write the journal anew, with positions ")?;
@@ -165,6 +173,9 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
                 let file = SystemFiles.open(file, FileAccess::Write).map_err(failed)?;
                 torn.overwrite(file.as_ref()).map_err(failed)?;
             }
+            RepairStep::RewriteSegment { file } => {
+                compress::rewrite(&SystemFiles, file).map_err(failed)?;
+            }
             RepairStep::RewriteJournal { kept_as, .. } => rewrite(folder, options, &looked, kept_as, &lock)?,
             RepairStep::RebuildIndex => {
                 // The manifest first: an index that is gone half-way is not believed.
@@ -211,6 +222,13 @@ fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findin
                 }
             }
             SalvageItem::Lost(damage) => plan.damage.push(damage),
+            SalvageItem::Lengths { damage, is_readable } => {
+                let step = RepairStep::RewriteSegment { file: damage.file.clone() };
+                if is_readable && !plan.steps.contains(&step) {
+                    plan.steps.push(step);
+                }
+                plan.damage.push(damage);
+            }
             SalvageItem::Padding(torn) => {
                 plan.damage.push(torn.between_groups());
                 plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });

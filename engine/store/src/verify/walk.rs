@@ -71,7 +71,9 @@ impl<'a> Verification<'a> {
         let mut shown = Position::ZERO;
         let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
             match found {
-                SalvageItem::Lost(damage) => self.report.fault(VerifyFault::Journal(damage)),
+                SalvageItem::Lost(damage) | SalvageItem::Lengths { damage, .. } => {
+                    self.report.fault(VerifyFault::Journal(damage));
+                }
                 SalvageItem::Padding(torn) => {
                     self.report.fault(VerifyFault::Journal(torn.between_groups()));
                 }
