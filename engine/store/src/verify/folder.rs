@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::index_copy::IndexCopy;
 use super::index_source::IndexSource;
 use super::meaning::Meaning;
 use super::report::{VerifyFault, VerifyReport};
@@ -11,6 +10,7 @@ use super::walk::Verification;
 use crate::blob::BlobStore;
 use crate::error::OpenError;
 use crate::files::FileAccess;
+use crate::index_copy::IndexCopy;
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;

@@ -180,6 +180,10 @@ impl Files for FaultFiles {
         })
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.call(Call::Rename(one.into(), other.into()), || SystemFiles.exchange(one, other))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         if !path.exists() {
             return SystemFiles.remove(path);

@@ -3,6 +3,7 @@
 //! never silently less.
 
 mod every_region;
+mod interrupted_repair;
 mod lengths;
 mod repair;
 mod sample;

@@ -1,17 +1,19 @@
 //! A copy of a closed index, to be looked at: opening sled changes its files, and a damaged one most of all.
+//!
+//! Called by verification and repair.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::paths::{index_folder, remove_folder};
+use crate::paths::{copied_index_folder, index_folder, remove_folder};
 use crate::sled::{Index, IndexError};
 use everfold_system::clock;
 
 /// A copy of a closed index, gone when dropped.
-pub(super) struct IndexCopy {
-    pub(super) index: Arc<Index>,
+pub(crate) struct IndexCopy {
+    pub(crate) index: Arc<Index>,
     folder: PathBuf,
 }
 
@@ -20,8 +22,8 @@ impl IndexCopy {
     ///
     /// # Errors
     /// A full disk says nothing of the index; else why it cannot be copied or opened.
-    pub(super) fn make(folder: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
-        let mut copy = folder.join("sled.verify.tmp");
+    pub(crate) fn make(folder: &Path, cache_bytes: u64) -> Result<Self, IndexError> {
+        let mut copy = copied_index_folder(folder);
         let mut made = remove_folder(&copy).and_then(|()| fs::create_dir(&copy));
         if made.as_ref().is_err_and(is_forbidden) {
             copy = std::env::temp_dir().join(format!("everfold-verify-{:016x}", clock::draw_u64()));
@@ -34,7 +36,7 @@ impl IndexCopy {
         match opened {
             Ok(index) => Ok(Self { index: Arc::new(index), folder: copy }),
             Err(error) => {
-                // Named .tmp: what stays is removed by the next verification.
+                // What stays is removed by the next verification, and by the next start.
                 let _unimportant = remove_folder(&copy);
                 Err(error)
             }
