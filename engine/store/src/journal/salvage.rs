@@ -27,6 +27,8 @@ pub(crate) enum SalvageItem<'a> {
     Padding(TornTail),
     /// Bytes of a write that was never acknowledged, at the journal's end.
     Unfinished(TornTail),
+    /// Bytes behind the end of a sealed segment that are not the zeros that were written; no event is concerned.
+    Behind(TornTail),
     /// One of the two copies of the lengths of a compressed segment's blocks is not what was written. Whether the segment
     /// can be read as a whole all the same: then no event is concerned.
     Lengths {
@@ -162,6 +164,13 @@ impl SalvageWalk<'_> {
                         }
                     }
                 }
+            }
+        }
+        // Behind an end that was given up after a failed sync anything may stand.
+        if next.is_some_and(|next| !next.previous_abandoned) {
+            let rest = recover::Rest::look(self.files, &path, header, end, length).map_err(unreadable)?;
+            if let Some(to) = rest.last_nonzero {
+                (self.visit)(SalvageItem::Behind(TornTail { path, from: end, to }))?;
             }
         }
         Ok(())

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use super::steps::{RepairError, RepairPlan, RepairStep};
 use crate::error::{OpenError, ReadError};
-use crate::index_copy::IndexCopy;
+use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
 use crate::journal::salvage::SalvageItem;
 use crate::manifest;
 use crate::manifest::{IndexState, Manifest};
 use crate::options::SledOptions;
-use crate::paths::{JOURNAL_FOLDER, copied_index_folder, index_folder, journal_folder};
+use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
 use crate::rebuild_index;
 use crate::record;
 use everfold_base::envelope::StreamId;
@@ -58,6 +58,8 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
                 plan.damage.push(torn.between_groups());
                 plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
             }
+            // They concern nothing: compression leaves them out.
+            SalvageItem::Behind(_) => {}
             SalvageItem::Unfinished(torn) => {
                 plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
             }
@@ -121,11 +123,11 @@ fn copied(folder: &Path, options: &SledOptions) -> Result<Option<IndexCopy>, Rep
     if !path.exists() {
         return Ok(None);
     }
-    match IndexCopy::make(folder, options.cache_bytes) {
+    match IndexCopy::make(options.files.as_ref(), folder, options.cache_bytes) {
         Ok(copy) => Ok(Some(copy)),
         // That says nothing of the index, which may hold what the journal lost.
-        Err(error) if error.is_full() => Err(OpenError::Full { path: copied_index_folder(folder) }.into()),
-        Err(_) => Ok(None),
+        Err(NotCopied::Io { folder, source }) => Err(OpenError::from_io(folder, source).into()),
+        Err(NotCopied::Unreadable(_)) => Ok(None),
     }
 }
 

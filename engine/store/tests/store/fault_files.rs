@@ -195,6 +195,9 @@ impl Files for FaultFiles {
     }
 
     fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        if self.state().no_space {
+            return Err(no_space());
+        }
         self.call(Call::MakeFolder(path.into()), || SystemFiles.make_folder(path, mode))
     }
 
