@@ -212,7 +212,8 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
                 let hint = match &other {
                     RepairError::Step { .. } => "put that right and repeat the command: it goes on from there",
                     RepairError::Unfinished { .. } => {
-                        "nothing is lost: the next start builds the index and goes on; where it takes the folder for a copy, `everfold store adopt` lets it act"
+                        "nothing is lost: the next start builds the index and goes on; where it takes the folder for a \
+                         copy, `everfold store adopt` lets it act"
                     }
                     RepairError::Write(_) => "the store is as it was; put that right and repeat the command",
                     _ => "the store is as it was; restore a copy that holds what is missing",

@@ -47,6 +47,7 @@ pub fn verify_folder(
     };
     if let Some(manifest) = &known
         && let IndexState::Closed { files } = manifest.index
+        && index_folder(folder).exists()
         && !rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == files)
     {
         report.fault(VerifyFault::Index { what: "its files are not what they were at the close".into() });
