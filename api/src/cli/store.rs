@@ -208,8 +208,18 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
                 .hint(format!(
                     "the store is as it was; {program} store repair --from-sled says what can be restored"
                 )),
-            other => Fault::new(Code::Damaged, other.to_string())
-                .hint("the store is as it was; restore a copy that holds what is missing"),
+            other => {
+                let hint = match &other {
+                    RepairError::Step { .. } => "put that right and repeat the command: it goes on from there",
+                    RepairError::Unfinished { .. } => {
+                        "nothing is lost: the next start builds the index and goes on; where it takes the folder for a \
+                         copy, `everfold store adopt` lets it act"
+                    }
+                    RepairError::Write(_) => "the store is as it was; put that right and repeat the command",
+                    _ => "the store is as it was; restore a copy that holds what is missing",
+                };
+                Fault::new(Code::Damaged, other.to_string()).hint(hint)
+            }
         })
     })
     .await?;

@@ -21,6 +21,11 @@ pub(crate) enum LogForm {
 
 /// What says where a line comes from, in this order.
 const PLACE: [&str; 8] = ["request", "run", "step", "round", "attempt", "gate", "notice", "subscription"];
+/// What the bridge from the crate `log`, by which sled writes, says of a line's place in a library's source: it means nothing to
+/// who reads lines here, and names folders of the machine that built the program.
+const SOURCE: [&str; 3] = ["log.file", "log.line", "log.module_path"];
+/// Where such a line comes from.
+const LIBRARY: &str = "log.target";
 /// The longest text in a line, in bytes: a service may answer with a whole page.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
@@ -31,6 +36,9 @@ pub(super) struct Fields(pub(super) Map<String, Value>);
 impl Fields {
     /// Adds a field; the innermost of a name counts. A run goes by its short id.
     pub(super) fn put(&mut self, name: &str, value: Value) {
+        if SOURCE.contains(&name) {
+            return;
+        }
         let value = match (name, &value) {
             ("run", Value::String(text)) => {
                 text.parse::<RunId>().map_or_else(|_| value.clone(), |run| json!(run.short()))
@@ -43,6 +51,11 @@ impl Fields {
 
     fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
+    }
+
+    /// The library that wrote the line, where it came by the crate `log`.
+    pub(super) fn take_library(&mut self) -> Option<String> {
+        self.take(LIBRARY).map(|library| plain(&library))
     }
 }
 

@@ -86,9 +86,11 @@ where
         }
         event.record(&mut fields);
         let (at, meta) = (clock::now().to_string(), event.metadata());
+        let library = fields.take_library();
+        let target = library.as_deref().unwrap_or_else(|| meta.target());
         let line = match self.form {
             LogForm::Text => form::text(&at, *meta.level(), fields),
-            LogForm::Json => form::json(&at, *meta.level(), meta.target(), fields),
+            LogForm::Json => form::json(&at, *meta.level(), target, fields),
         };
         // The reader of the lines may be gone; that must not end anything.
         let _gone = self.writer.make_writer().write_all(line.as_bytes());
@@ -143,5 +145,29 @@ mod tests {
         ] {
             assert_eq!(line[name], value, "{text}");
         }
+    }
+
+    #[test]
+    fn a_line_of_a_library_names_no_place_in_its_source() {
+        let paper = Paper::default();
+        for form in [LogForm::Text, LogForm::Json] {
+            let writer = paper.clone();
+            let lines = Lines::new(form, move || writer.clone());
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+                tracing::error!(
+                    log.target = "sled::pagecache",
+                    log.module_path = "sled::pagecache::segment",
+                    log.file = "/root/.cargo/registry/src/sled/src/pagecache/segment.rs",
+                    log.line = 17,
+                    "a segment was not readable"
+                );
+            });
+        }
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let [words, json] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert!(words.ends_with("ERROR  a segment was not readable"), "{words}");
+        let json: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(json["target"], json!("sled::pagecache"));
+        assert!(!text.contains("/root") && !text.contains("log."), "{text}");
     }
 }

@@ -28,6 +28,29 @@ pub trait Files: Send + Sync + 'static {
     /// Gives a file another name, in the place of a file that had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives each of two files or folders the other's name, at one moment where the file system can.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::fs::{CWD, RenameFlags, renameat_with};
+            use rustix::io::Errno;
+            match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                done => return Ok(done?),
+            }
+        }
+        let between = beside(one);
+        self.rename(one, &between)?;
+        let exchanged = self.rename(other, one).and_then(|()| self.rename(&between, other));
+        if exchanged.is_err() {
+            if !other.exists() {
+                self.rename(one, other)?;
+            }
+            self.rename(&between, one)?;
+        }
+        exchanged
+    }
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -23,6 +23,7 @@ mod error;
 mod event_store;
 pub mod files;
 mod follower;
+mod index_copy;
 mod index_record;
 mod index_writer;
 pub mod info;

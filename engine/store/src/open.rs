@@ -23,7 +23,7 @@ use super::lock::FolderLock;
 use super::manifest;
 use super::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
 use super::options::SledOptions;
-use super::paths::{INDEX_FOLDER, JOURNAL_FOLDER, new_index_folder};
+use super::paths::{INDEX_FOLDER, JOURNAL_FOLDER, copied_index_folder, new_index_folder, remove_folder};
 use super::rebuild_index;
 use super::report::{IndexOpened, OpenReport};
 use super::sled::Index;
@@ -85,6 +85,11 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
         Some(Ok(manifest)) => (Some(manifest), None),
         Some(Err(what)) => (None, Some(what)),
     };
+    // What a verification that was killed left: it takes as much room as the index.
+    let copy = copied_index_folder(folder);
+    if let Err(error) = remove_folder(&copy) {
+        warnings.push(format!("{} is not needed and could not be removed: {error}", copy.display()));
+    }
     let journal = folder.join(JOURNAL_FOLDER);
     if known.as_ref().is_none_or(|manifest| !matches!(manifest.index, IndexState::Closed { .. })) {
         sync_last_segment(files, &journal)?;

@@ -24,6 +24,11 @@ pub(crate) fn new_index_folder(folder: &Path) -> PathBuf {
     folder.join("sled.tmp")
 }
 
+/// Where a verification or a repair copies the index of a data folder to, for as long as it looks at it.
+pub(crate) fn copied_index_folder(folder: &Path) -> PathBuf {
+    folder.join("sled.verify.tmp")
+}
+
 /// Removes a folder that may not be there.
 pub(crate) fn remove_folder(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {

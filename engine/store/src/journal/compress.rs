@@ -3,21 +3,24 @@
 //! Law: a segment is replaced only by a file that was read back and says the same, by a rename; one that cannot be read
 //! as a whole stays as it is, and so does the first one, by which the folder knows itself.
 //!
-//! A thread of the store does the work, one segment at a time; the journal's writer adds to the list on which it waits.
+//! A thread of the store does the work, one segment at a time; the journal's writer adds to the list on which it waits. Repair
+//! calls `rewrite`.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::block_layout::BLOCK_BYTES;
 use super::compressed;
-use super::compressed::{BLOCK_BYTES, CompressedBytes};
-use super::format::SEGMENT_HEADER;
+use super::compressed::CompressedBytes;
+use super::format::{SEGMENT_HEADER, SegmentHeader};
 use super::reader::GroupWalk;
 use super::segment::{Segment, Segments};
 use crate::disk_reserve;
 use crate::error::ReadError;
 use crate::files::{FileAccess, Files, StoreFile};
 use crate::lock::{FolderLock, OwnershipLost};
+use everfold_system::folder::above;
 
 /// The name of a file that is being compressed; whatever has it at start is removed.
 const COMPRESSING_NAME: &str = "compressing.tmp";
@@ -124,7 +127,56 @@ impl SegmentCompressor {
     /// Writes the compressed file and compares it to the segment, durably.
     fn write(&self, segment: &Segment, end: u64, path: &Path) -> Result<(), NotCompressed> {
         let source = self.files.open(&segment.path, FileAccess::Read)?;
-        let target = self.files.create(path)?;
+        let source = SourceSegment { file: source.as_ref(), header: &segment.header, end };
+        source.write(self.files.as_ref(), path, &|| self.refuse_closed())
+    }
+}
+
+/// Writes a compressed segment anew, in a folder that no process has open: each block of it can be read, and the lengths of the
+/// blocks are not what was written.
+///
+/// # Errors
+/// Those of the operating system, and where what was written is not what was read; then the segment is as it was.
+pub(crate) fn rewrite(files: &dyn Files, segment: &Path) -> io::Result<()> {
+    let source = compressed::open(files, segment)?;
+    let mut header = [0; SEGMENT_HEADER];
+    let read = source.read_at(&mut header, 0)?;
+    let damaged = |_| io::Error::new(io::ErrorKind::InvalidData, "its header is not what was written");
+    let header = SegmentHeader::decode(&header[..read]).map_err(damaged)?;
+    let end = source.length()?;
+    let folder = above(segment);
+    let path = folder.join(COMPRESSING_NAME);
+    match files.remove(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = SourceSegment { file: source.as_ref(), header: &header, end }
+        .write(files, &path, &|| Ok(()))
+        .map_err(io::Error::other)
+        .and_then(|()| files.rename(&path, segment));
+    if let Err(error) = written {
+        let _unimportant = files.remove(&path);
+        return Err(error);
+    }
+    files.sync_folder(folder)
+}
+
+/// A segment whose bytes are to be compressed.
+struct SourceSegment<'a> {
+    file: &'a dyn StoreFile,
+    header: &'a SegmentHeader,
+    end: u64,
+}
+
+impl SourceSegment<'_> {
+    /// Writes the compressed file and compares it to the segment, durably. `proceed` is asked at each block.
+    fn write(
+        &self,
+        files: &dyn Files,
+        path: &Path,
+        proceed: &dyn Fn() -> Result<(), NotCompressed>,
+    ) -> Result<(), NotCompressed> {
+        let target = files.create(path)?;
         let mut compressed = CompressedBytes::new()?;
         let mut offset = 0;
         let mut put = |bytes: &[u8]| -> io::Result<()> {
@@ -133,21 +185,21 @@ impl SegmentCompressor {
             offset += bytes.len() as u64;
             if offset / SYNC_BYTES != before / SYNC_BYTES { target.sync() } else { Ok(()) }
         };
-        put(&CompressedBytes::header(&segment.header))?;
-        each_block(source.as_ref(), end, &mut |_, bytes| {
-            self.refuse_closed()?;
+        put(&CompressedBytes::header(self.header))?;
+        each_block(self.file, self.end, &mut |_, bytes| {
+            proceed()?;
             Ok(put(&compressed.block(bytes)?)?)
         })?;
-        put(&compressed.ending(end))?;
+        put(&compressed.ending(self.end))?;
         target.sync()?;
         target.forget_cached()?;
-        let written = compressed::open(self.files.as_ref(), path)?;
-        if written.length()? != end {
+        let written = compressed::open(files, path)?;
+        if written.length()? != self.end {
             return Err(NotCompressed::Differs);
         }
         let mut again = vec![0; BLOCK_BYTES];
-        each_block(source.as_ref(), end, &mut |at, bytes| {
-            self.refuse_closed()?;
+        each_block(self.file, self.end, &mut |at, bytes| {
+            proceed()?;
             let read = written.read_at(&mut again[..bytes.len()], at)?;
             if again[..read] == *bytes { Ok(()) } else { Err(NotCompressed::Differs) }
         })

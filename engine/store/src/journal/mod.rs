@@ -5,10 +5,11 @@
 //!
 //! `format` knows the bytes, `segment` the list of files, `reader` walks groups, `recover` opens a
 //! journal, `salvage` walks a damaged one, `tail` says where it ends, `writer` extends it, `prepare` makes the next segment before it is needed,
-//! `compress` compresses those that have a successor, and `compressed` reads them.
+//! `compress` compresses those that have a successor, `compressed` reads them, and `block_layout` finds their blocks.
 //!
 //! Called by the store's writer thread, by readers of the whole log, by recovery and verification.
 
+mod block_layout;
 pub(crate) mod compress;
 pub(crate) mod compressed;
 pub(crate) mod format;

@@ -65,6 +65,30 @@ impl TornTail {
         Damage { file: self.path.clone(), offset: self.from, what, positions: None }
     }
 
+    /// The same bytes as what is left where acknowledged groups are missing.
+    pub(crate) fn of_what_is_missing(&self) -> String {
+        let Self { path, from, to } = self;
+        format!("{} ends in no whole group: bytes {from} to {to} are left of what is missing", path.display())
+    }
+
+    /// The same bytes as damage behind the end at which a store was closed.
+    pub(crate) fn behind_close(&self) -> Damage {
+        let what = format!(
+            "bytes {} to {} stand behind the end at which the store was closed; `store repair` overwrites them with zeros",
+            self.from, self.to
+        );
+        Damage { file: self.path.clone(), offset: self.from, what, positions: None }
+    }
+
+    /// The same bytes as what stands behind the end of a sealed segment, where nothing is read.
+    pub(crate) fn behind_segment(&self) -> String {
+        let Self { path, from, to } = self;
+        format!(
+            "{}: bytes {from} to {to}, behind the segment's end, are not the zeros that were written; no event is concerned",
+            path.display()
+        )
+    }
+
     /// Overwrites the remains with zeros, durably.
     pub(crate) fn overwrite(&self, file: &dyn StoreFile) -> io::Result<()> {
         const CHUNK: u64 = 64 * 1024;

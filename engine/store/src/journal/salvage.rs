@@ -27,6 +27,14 @@ pub(crate) enum SalvageItem<'a> {
     Padding(TornTail),
     /// Bytes of a write that was never acknowledged, at the journal's end.
     Unfinished(TornTail),
+    /// Bytes behind the end of a sealed segment that are not the zeros that were written; no event is concerned.
+    Behind(TornTail),
+    /// One of the two copies of the lengths of a compressed segment's blocks is not what was written. Whether the segment
+    /// can be read as a whole all the same: then no event is concerned.
+    Lengths {
+        damage: Damage,
+        is_readable: bool,
+    },
 }
 
 /// Visits all groups of a journal up to the position `last`; gives the position behind them.
@@ -120,6 +128,7 @@ impl SalvageWalk<'_> {
         }
         let length = compressed::open(self.files, &path).and_then(|file| file.length()).map_err(failed)?;
         let end = next.map_or(length, |next| next.previous_end);
+        self.lengths(&path, next.map(|next| next.previous_end))?;
         let segment = Arc::new(Segment::new(self.folder, *header, end, None));
         let mut groups = GroupWalk::open(self.files, &segment)?;
         (self.next, self.crc) = (header.first_position, Some(header.previous_crc));
@@ -156,6 +165,33 @@ impl SalvageWalk<'_> {
                     }
                 }
             }
+        }
+        // Behind an end that was given up after a failed sync anything may stand.
+        if next.is_some_and(|next| !next.previous_abandoned) {
+            let rest = recover::Rest::look(self.files, &path, header, end, length).map_err(unreadable)?;
+            if let Some(to) = rest.last_nonzero {
+                (self.visit)(SalvageItem::Behind(TornTail { path, from: end, to }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names damage to the lengths of a compressed segment's blocks, which stand twice: one of the two may fail, but not
+    /// without a word, since the other is all that is left then.
+    fn lengths(&mut self, path: &Path, end: Option<u64>) -> Result<(), ReadError> {
+        let found = compressed::damaged_lengths(self.files, path, end)
+            .map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        let Some(found) = found else { return Ok(()) };
+        let is_readable = found.is_readable;
+        let kept = if is_readable {
+            "; everything in the segment can be read, and `store repair` writes it anew"
+        } else {
+            ""
+        };
+        for (offset, what) in found.places {
+            let damage =
+                Damage { file: path.to_owned(), offset, what: format!("{what}{kept}"), positions: None };
+            (self.visit)(SalvageItem::Lengths { damage, is_readable })?;
         }
         Ok(())
     }

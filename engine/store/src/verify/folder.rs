@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::index_copy::IndexCopy;
 use super::index_source::IndexSource;
 use super::meaning::Meaning;
 use super::report::{VerifyFault, VerifyReport};
@@ -11,6 +10,7 @@ use super::walk::Verification;
 use crate::blob::BlobStore;
 use crate::error::OpenError;
 use crate::files::FileAccess;
+use crate::index_copy::{IndexCopy, NotCopied};
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
@@ -47,22 +47,35 @@ pub fn verify_folder(
     };
     if let Some(manifest) = &known
         && let IndexState::Closed { files } = manifest.index
+        && index_folder(folder).exists()
         && !rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == files)
     {
         report.fault(VerifyFault::Index { what: "its files are not what they were at the close".into() });
     }
     let is_to_come = known.as_ref().is_some_and(|manifest| matches!(manifest.index, IndexState::Building))
         && !index_folder(folder).exists();
+    let is_missing = !is_to_come && !index_folder(folder).exists();
+    if is_missing {
+        let what = "it is missing; the next start builds it again from the journal".into();
+        report.fault(VerifyFault::Index { what });
+    }
     // On a copy: opening sled changes its files, and a damaged one most of all.
-    let copied = (!is_to_come).then(|| IndexCopy::make(folder, options.cache_bytes));
+    let copied = (!is_to_come && !is_missing)
+        .then(|| IndexCopy::make(options.files.as_ref(), folder, options.cache_bytes));
     let index = match &copied {
+        None if is_missing => None,
         None => {
             report.notes.push("there is no index, as after a repair: the next start builds it".into());
             None
         }
         Some(Ok(copy)) => Some(Arc::clone(&copy.index)),
-        Some(Err(error)) if error.is_full() => {
-            return Err(OpenError::Full { path: index_folder(folder) });
+        // The journal is looked at all the same, and counts.
+        Some(Err(error @ NotCopied::Io { .. })) => {
+            let what = format!(
+                "{error}; it was not compared with the journal: make that possible and verify once more"
+            );
+            report.fault(VerifyFault::Index { what });
+            None
         }
         Some(Err(error)) => {
             report.fault(VerifyFault::Index { what: error.to_string() });
@@ -85,13 +98,15 @@ pub fn verify_folder(
     let mut verification = Verification::new(report, meaning, index, options, last);
     let end = verification.journal(&journal, store).map_err(|error| OpenError::from_read(folder, error))?;
     let durable = known.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position);
-    for (position, what) in
-        [(durable, "the store's description says that they were durable"), (indexed, "the index holds them")]
-    {
-        if position >= end {
-            verification.report.fault(VerifyFault::Missing { first: end, last: position, what: what.into() });
-        }
-    }
+    let is_closed = known.as_ref().is_some_and(|known| matches!(known.index, IndexState::Closed { .. }));
+    verification.end_at(
+        end,
+        &[
+            (durable, "the store's description says that they were durable"),
+            (indexed, "the index holds them"),
+        ],
+        is_closed,
+    );
     // An index of a killed store is behind, and brought up at the next start.
     verification.index_to(if indexed < end { Some(indexed) } else { None });
     verification.blobs(&BlobStore::with_files(folder, options.files.clone()));

@@ -6,7 +6,6 @@
 //! Called by `everfold store verify`, on a closed folder or beside a running store.
 
 mod folder;
-mod index_copy;
 mod index_source;
 mod meaning;
 mod open_store;

@@ -38,7 +38,8 @@ impl SledStore {
         let store = core.manifest().store_id();
         let report = VerifyReport::default();
         let mut verification = Verification::new(report, meaning, index, &options, last);
-        verification.journal(&journal_folder(&core.folder), Some(store))?;
+        let end = verification.journal(&journal_folder(&core.folder), Some(store))?;
+        verification.end_at(end, &[(last, "they were acknowledged")], false);
         verification.index_to(Some(last));
         verification.blobs(&BlobStore::with_files(&core.folder, core.files.clone()));
         Ok(verification.report)

@@ -14,6 +14,7 @@ use crate::append::Appended;
 use crate::blob::{BlobError, BlobStore};
 use crate::error::{Damage, ReadError};
 use crate::index_record::{DedupRecord, HeadRecord};
+use crate::journal::recover::TornTail;
 use crate::journal::salvage::SalvageItem;
 use crate::journal::{format, salvage};
 use crate::options::SledOptions;
@@ -37,6 +38,8 @@ pub(super) struct Verification<'a> {
     batches: u64,
     named_blobs: HashSet<(RunId, Hash)>,
     indexed: Position,
+    /// What stands behind the last whole group, where that is something.
+    unfinished: Option<TornTail>,
 }
 
 impl<'a> Verification<'a> {
@@ -59,6 +62,7 @@ impl<'a> Verification<'a> {
             batches: 0,
             named_blobs: HashSet::new(),
             indexed,
+            unfinished: None,
         }
     }
 
@@ -71,11 +75,14 @@ impl<'a> Verification<'a> {
         let mut shown = Position::ZERO;
         let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
             match found {
-                SalvageItem::Lost(damage) => self.report.fault(VerifyFault::Journal(damage)),
+                SalvageItem::Lost(damage) | SalvageItem::Lengths { damage, .. } => {
+                    self.report.fault(VerifyFault::Journal(damage));
+                }
                 SalvageItem::Padding(torn) => {
                     self.report.fault(VerifyFault::Journal(torn.between_groups()));
                 }
-                SalvageItem::Unfinished(torn) => self.report.notes.push(torn.to_string()),
+                SalvageItem::Behind(torn) => self.report.notes.push(torn.behind_segment()),
+                SalvageItem::Unfinished(torn) => self.unfinished = Some(torn),
                 SalvageItem::Group(group, place) => {
                     self.report.groups += 1;
                     let mut first = group.first_position;
@@ -111,6 +118,25 @@ impl<'a> Verification<'a> {
         // What follows is short beside it.
         progress(Progress::Verify { done: end.max(known), of: end.max(known) });
         Ok(end)
+    }
+
+    /// Compares the end of the journal with how far it is known to have gone, and says what stands behind that end: it was never
+    /// acknowledged only where nothing knows of more. `is_closed`: the store was closed in order, which leaves nothing there.
+    pub(super) fn end_at(&mut self, end: Position, known: &[(Position, &str)], is_closed: bool) {
+        let mut is_cut = false;
+        for (position, what) in known {
+            if *position >= end {
+                is_cut = true;
+                let what = (*what).to_owned();
+                self.report.fault(VerifyFault::Missing { first: end, last: *position, what });
+            }
+        }
+        match self.unfinished.take() {
+            None => {}
+            Some(torn) if is_cut => self.report.notes.push(torn.of_what_is_missing()),
+            Some(torn) if is_closed => self.report.fault(VerifyFault::Journal(torn.behind_close())),
+            Some(torn) => self.report.notes.push(torn.to_string()),
+        }
     }
 
     /// One append of the journal.

@@ -180,6 +180,10 @@ impl Files for FaultFiles {
         })
     }
 
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        self.call(Call::Rename(one.into(), other.into()), || SystemFiles.exchange(one, other))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         if !path.exists() {
             return SystemFiles.remove(path);
@@ -191,6 +195,9 @@ impl Files for FaultFiles {
     }
 
     fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        if self.state().no_space {
+            return Err(no_space());
+        }
         self.call(Call::MakeFolder(path.into()), || SystemFiles.make_folder(path, mode))
     }
 

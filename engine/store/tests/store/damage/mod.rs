@@ -3,6 +3,8 @@
 //! never silently less.
 
 mod every_region;
+mod interrupted_repair;
+mod lengths;
 mod repair;
 mod sample;
 mod verify;

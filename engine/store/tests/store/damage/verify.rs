@@ -186,3 +186,96 @@ fn what_bytes_mean_is_asked_of_the_caller() {
     assert!(faults[1].contains("run/b") && faults[1].contains("is not the fold"));
     assert!(faults[2].contains("is missing"));
 }
+
+#[test]
+fn without_room_for_a_copy_of_the_index_the_journal_is_verified_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let files = FaultFiles::default();
+    files.set_no_space(true);
+    let options = SledOptions { files: std::sync::Arc::new(files), ..SledOptions::default() };
+    let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
+    assert_eq!((report.events, report.streams, report.blobs), (31, 4, 1));
+    let [VerifyFault::Index { what }] = report.faults.as_slice() else { panic!("{:?}", report.faults) };
+    assert!(what.contains("sled.verify.tmp") && what.contains("not compared"), "{what}");
+    assert!(verify(&folder).is_sound());
+}
+
+#[test]
+fn a_start_removes_the_copy_that_a_killed_verification_left() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let left = folder.join("sled.verify.tmp");
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("db"), "half").unwrap();
+    SledStore::open(&folder, SledOptions::default()).unwrap();
+    assert!(!left.exists());
+}
+
+/// The first segment, and where its groups start.
+fn first_segment(folder: &Path) -> (std::path::PathBuf, Vec<u8>, Vec<usize>) {
+    let segment = folder.join("journal/0000000001.segment");
+    let bytes = fs::read(&segment).unwrap();
+    let groups = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    (segment, bytes, groups)
+}
+
+#[test]
+fn what_is_left_of_acknowledged_groups_is_not_called_unacknowledged() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let (segment, bytes, groups) = first_segment(&folder);
+    fs::write(&segment, &bytes[..groups[6] + 90]).unwrap();
+    let report = verify(&folder);
+    let missing = report.faults.iter().filter(|fault| matches!(fault, VerifyFault::Missing { .. })).count();
+    assert_eq!(missing, 2, "the description and the index: {:?}", report.faults);
+    assert!(!report.notes.iter().any(|note| note.contains("acknowledged")), "{:?}", report.notes);
+    assert!(report.notes.iter().any(|note| note.contains("left of what is missing")), "{:?}", report.notes);
+}
+
+#[test]
+fn bytes_behind_the_end_of_a_closed_store_are_a_fault_as_they_are_to_a_start() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    sample::make(&folder);
+    let (segment, mut bytes, _) = first_segment(&folder);
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[used + 64..used + 80].fill(9);
+    fs::write(&segment, bytes).unwrap();
+    SledStore::open(&folder, SledOptions::default()).map(drop).unwrap_err();
+    let report = verify(&folder);
+    let [VerifyFault::Journal(damage)] = report.faults.as_slice() else { panic!("{:?}", report.faults) };
+    assert!(damage.file == segment && damage.what.contains("closed"), "{damage}");
+}
+
+#[test]
+fn bytes_behind_the_end_of_a_sealed_segment_are_noted() {
+    let folder = TempDir::new().unwrap();
+    let options = SledOptions {
+        segments: everfold_store::SegmentSizes { first: 16_384, later: 32_768 },
+        compress_from: u64::MAX,
+        ..SledOptions::default()
+    };
+    run(async {
+        let store = SledStore::open(folder.path(), options).unwrap();
+        let mut writer = Writer::run("a");
+        for _ in 0..40 {
+            store.append(writer.append(&[&[7; 1_500]])).await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
+    assert_eq!(verify(folder.path()).notes, Vec::<String>::new());
+    let (segment, mut bytes, _) = first_segment(folder.path());
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let at = bytes.len() - 3;
+    assert!(end + 64 < at, "there are zeros behind the end");
+    bytes[at] = 1;
+    fs::write(&segment, bytes).unwrap();
+    let report = verify(folder.path());
+    assert_eq!(report.faults, []);
+    let [note] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
+    assert!(note.contains("0000000001.segment") && note.contains(&format!("to {}", at + 1)), "{note}");
+}

@@ -1,0 +1,189 @@
+//! Does what a plan says.
+//!
+//! Law: the journal is exchanged only for one that is whole; until then a failure leaves the store as it was, and from then
+//! on the error names what was done.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::look::{Findings, look};
+use super::rewritten_journal::RewrittenJournal;
+use super::steps::{RepairError, RepairPlan, RepairStep};
+use crate::files::{FileAccess, Files};
+use crate::journal::recover::TornTail;
+use crate::journal::salvage::SalvageItem;
+use crate::journal::{compress, format, salvage};
+use crate::lock;
+use crate::lock::FolderLock;
+use crate::manifest;
+use crate::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
+use crate::options::SledOptions;
+use crate::paths::{index_folder, journal_folder, remove_folder};
+use crate::record;
+use everfold_base::id::Position;
+
+/// Says what a repair would do. `from_index`: whether the journal's losses may be filled from the
+/// index.
+///
+/// # Errors
+/// [`RepairError::Open`] where the folder is in use, newer or not readable.
+pub fn plan(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
+    let _lock = FolderLock::look(folder)?;
+    lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
+    Ok(look(folder, options, from_index)?.plan)
+}
+
+/// Does what [`plan`] says.
+///
+/// # Errors
+/// [`RepairError`]; but for [`RepairError::Step`] and [`RepairError::Unfinished`] the store is as it was.
+pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
+    let files = options.files.as_ref();
+    let lock = FolderLock::take(folder, || Ok(()))?;
+    lock::refuse_written(files, folder, FileAccess::Read)?;
+    let lock = Arc::new(lock);
+    let looked = look(folder, options, from_index)?;
+    if let Some(&(first, last)) = looked.plan.lost.first() {
+        return Err(match from_index {
+            true => RepairError::Lost { first, last },
+            false => RepairError::NotInJournal { first, last },
+        });
+    }
+    // The one that was exchanged, once it was.
+    let mut exchanged = None;
+    for step in &looked.plan.steps {
+        let done = match step {
+            RepairStep::CutTail { file, from, to } => {
+                let torn = TornTail { path: file.clone(), from: *from, to: *to };
+                files.open(file, FileAccess::Write).and_then(|file| torn.overwrite(file.as_ref()))
+            }
+            RepairStep::RewriteSegment { file } => compress::rewrite(files, file),
+            RepairStep::RewriteJournal { kept_as, .. } => {
+                rewrite(folder, options, &looked, kept_as.as_deref(), &lock)?;
+                exchanged = Some(kept_as);
+                Ok(())
+            }
+            RepairStep::RebuildIndex => throw_index_away(files, folder),
+        };
+        done.map_err(|error| match exchanged {
+            Some(kept_as) => RepairError::Unfinished { kept_as: kept_as.clone(), why: error.to_string() },
+            None => RepairError::Step { step: Box::new(step.clone()), why: error.to_string() },
+        })?;
+    }
+    Ok(looked.plan)
+}
+
+/// Removes the index; the next start builds it.
+fn throw_index_away(files: &dyn Files, folder: &Path) -> io::Result<()> {
+    // The manifest first: an index that is gone half-way is not believed.
+    if let Ok(Some(Ok(mut manifest))) = manifest::read_known(folder) {
+        manifest.note_identity(FolderIdentity::of(folder)?);
+        manifest.index = IndexState::Building;
+        manifest::write(files, folder, &manifest)?;
+    }
+    remove_folder(&index_folder(folder))?;
+    files.sync_folder(folder)
+}
+
+/// Writes the new journal beside the old one and exchanges them.
+fn rewrite(
+    folder: &Path,
+    options: &SledOptions,
+    looked: &Findings,
+    kept_as: Option<&Path>,
+    lock: &Arc<FolderLock>,
+) -> Result<(), RepairError> {
+    let failed = |error: io::Error| RepairError::Write(error.to_string());
+    let files = options.files.as_ref();
+    let beside = folder.join("journal.tmp");
+    let mut manifest =
+        looked.manifest.clone().ok_or_else(|| RepairError::Write("store.json is not readable".into()))?;
+    remove_folder(&beside).map_err(failed)?;
+    files.create_folder(&beside).map_err(failed)?;
+    let put = write_beside(folder, &beside, options, looked, lock).and_then(|end| {
+        // A copy stays one when it is repaired.
+        manifest.note_identity(FolderIdentity::of(folder).map_err(failed)?);
+        manifest.index = IndexState::Building;
+        // Of the two journals, whichever is there: the place of the end is another one in each.
+        manifest.journal = JournalEnd { position: end, ..JournalEnd::EMPTY };
+        manifest::write(files, folder, &manifest).map_err(failed)?;
+        put_in_place(files, &beside, &journal_folder(folder), kept_as).map_err(failed)
+    });
+    if let Err(error) = put {
+        // It would keep the room that others need.
+        let _unimportant = remove_folder(&beside);
+        return Err(error);
+    }
+    // The manifest names the journal's files, which are others now.
+    let noted = files.sync_folder(folder).and_then(|()| manifest::write(files, folder, &manifest));
+    noted.map_err(|error| RepairError::Unfinished {
+        kept_as: kept_as.map(Path::to_owned),
+        why: error.to_string(),
+    })?;
+    let end = manifest.journal.position;
+    tracing::info!(%end, "the journal is written anew");
+    Ok(())
+}
+
+/// Writes the new journal from what is whole in the old one and what the index holds; gives its last position.
+fn write_beside(
+    folder: &Path,
+    beside: &Path,
+    options: &SledOptions,
+    looked: &Findings,
+    lock: &Arc<FolderLock>,
+) -> Result<Position, RepairError> {
+    let owner = looked.manifest.as_ref().map(Manifest::owner);
+    let owner = owner.ok_or_else(|| RepairError::Write("store.json is not readable".into()))?;
+    let mut target = RewrittenJournal::new(&options.files, beside, owner, lock)?;
+    let mut indexed = looked.indexed.iter().peekable();
+    let mut fill = |target: &mut RewrittenJournal, until: Position| -> Result<(), RepairError> {
+        while let Some((&position, (stream, version))) = indexed.next_if(|(position, _)| **position < until) {
+            let unproven = || RepairError::Unproven { stream: stream.clone(), version: *version };
+            let index = looked.index.as_ref().map(|copy| &copy.index).ok_or_else(unproven)?;
+            let (place, bytes) = index.batch(stream, *version).ok().flatten().ok_or_else(unproven)?;
+            if !target.put(&bytes, position, place.committed_at)? {
+                return Err(unproven());
+            }
+        }
+        Ok(())
+    };
+    let store = looked.manifest.as_ref().map(|manifest| manifest.store_id());
+    let mut outcome = Ok(());
+    let last = Position(u64::MAX - 1);
+    salvage::walk(options.files.as_ref(), &journal_folder(folder), store, last, &mut |found| {
+        let SalvageItem::Group(group, place) = found else { return Ok(()) };
+        let mut copy = || -> Result<(), RepairError> {
+            fill(&mut target, group.first_position)?;
+            let mut position = group.first_position;
+            for record in format::records(place.body) {
+                let unreadable = |what: String| RepairError::Write(what);
+                let bytes = record.map_err(unreadable)?;
+                let (head, _) = record::decode_outline(bytes).map_err(unreadable)?;
+                let (stream, version) = (head.stream.clone(), head.first_version);
+                if !target.put(bytes, position, group.committed_at)? {
+                    return Err(RepairError::Unproven { stream, version });
+                }
+                position = Position(position.0 + u64::from(head.count));
+            }
+            Ok(())
+        };
+        if outcome.is_ok() {
+            outcome = copy();
+        }
+        Ok(())
+    })?;
+    outcome?;
+    fill(&mut target, Position(u64::MAX))?;
+    Ok(target.end())
+}
+
+/// Gives the new journal its name, and the old one, if there is one, its other name, at one moment.
+fn put_in_place(files: &dyn Files, beside: &Path, journal: &Path, kept_as: Option<&Path>) -> io::Result<()> {
+    let Some(kept_as) = kept_as else { return files.rename(beside, journal) };
+    files.rename(beside, kept_as)?;
+    files.exchange(kept_as, journal).inspect_err(|_| {
+        let _unimportant = remove_folder(kept_as);
+    })
+}

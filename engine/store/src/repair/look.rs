@@ -1,0 +1,176 @@
+//! Looks a folder through for what a repair would do.
+//!
+//! Law: changes nothing: the index is looked at in a copy, since opening sled changes its files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::steps::{RepairError, RepairPlan, RepairStep};
+use crate::error::{OpenError, ReadError};
+use crate::index_copy::{IndexCopy, NotCopied};
+use crate::journal::salvage;
+use crate::journal::salvage::SalvageItem;
+use crate::manifest;
+use crate::manifest::{IndexState, Manifest};
+use crate::options::SledOptions;
+use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
+use crate::rebuild_index;
+use crate::record;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{Position, Version};
+
+/// What was found.
+pub(super) struct Findings {
+    pub(super) plan: RepairPlan,
+    pub(super) manifest: Option<Manifest>,
+    /// Batches that only the index holds.
+    pub(super) indexed: BTreeMap<Position, (StreamId, Version)>,
+    /// The index, where it was asked.
+    pub(super) index: Option<IndexCopy>,
+}
+
+/// Looks a folder through.
+pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
+    let manifest = manifest::read_known(folder)?.and_then(Result::ok);
+    let store = manifest.as_ref().map(|manifest| manifest.store_id());
+    let journal = journal_folder(folder);
+    let mut plan = RepairPlan::default();
+    let mut whole: Vec<(Position, Position)> = Vec::new();
+    let last = Position(u64::MAX - 1);
+    salvage::walk(options.files.as_ref(), &journal, store, last, &mut |found| {
+        match found {
+            SalvageItem::Group(group, _) => {
+                let (first, next) = (group.first_position, group.next_position());
+                match whole.last_mut() {
+                    Some((_, end)) if end.next() == first => *end = Position(next.0 - 1),
+                    _ => whole.push((first, Position(next.0 - 1))),
+                }
+            }
+            SalvageItem::Lost(damage) => plan.damage.push(damage),
+            SalvageItem::Lengths { damage, is_readable } => {
+                let step = RepairStep::RewriteSegment { file: damage.file.clone() };
+                if is_readable && !plan.steps.contains(&step) {
+                    plan.steps.push(step);
+                }
+                plan.damage.push(damage);
+            }
+            SalvageItem::Padding(torn) => {
+                plan.damage.push(torn.between_groups());
+                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
+            }
+            // They concern nothing: compression leaves them out.
+            SalvageItem::Behind(_) => {}
+            SalvageItem::Unfinished(torn) => {
+                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
+            }
+        }
+        Ok(())
+    })?;
+    let mut indexed = BTreeMap::new();
+    let mut end = whole.last().map_or(Position::ZERO, |(_, last)| *last);
+    end = end.max(manifest.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position));
+    // What was closed in order is no further than the manifest says.
+    let mut index = if is_as_closed(folder, manifest.as_ref()) { None } else { copied(folder, options)? };
+    if let Some(copy) = &index {
+        end = end.max(copy.index.held());
+    }
+    let gaps = gaps(&whole, end);
+    if gaps.is_empty() {
+        return Ok(Findings { plan, manifest, indexed, index: None });
+    }
+    if from_index && index.is_none() {
+        index = copied(folder, options)?;
+    }
+    let readable = index.as_ref().map(|copy| copy.index.as_ref()).filter(|index| index.is_readable());
+    if let (true, Some(index)) = (from_index, readable) {
+        index
+            .each_place(&mut |position, stream, version| {
+                if gaps.iter().any(|(first, last)| (first..=last).contains(&&position)) {
+                    indexed.insert(position, (stream, version));
+                }
+            })
+            .map_err(ReadError::from)?;
+        // A batch covers more than its first position.
+        let mut filled = Vec::new();
+        for (position, (stream, version)) in &indexed {
+            let Ok(Some((_, bytes))) = index.batch(stream, *version) else { continue };
+            if let Ok((head, _)) = record::decode_outline(&bytes) {
+                filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
+            }
+        }
+        plan.lost = gaps_within(&gaps, &filled);
+        if plan.lost.is_empty() {
+            plan.steps.clear();
+            let kept_as = journal.exists().then(|| unused(folder));
+            plan.steps.push(RepairStep::RewriteJournal { kept_as, from_index: gaps });
+            plan.steps.push(RepairStep::RebuildIndex);
+        }
+    } else {
+        plan.lost = gaps;
+    }
+    Ok(Findings { plan, manifest, indexed, index })
+}
+
+/// Whether the index has the files that it was closed with.
+fn is_as_closed(folder: &Path, manifest: Option<&Manifest>) -> bool {
+    let Some(IndexState::Closed { files }) = manifest.map(|manifest| &manifest.index) else { return false };
+    rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == *files)
+}
+
+/// A copy of the index; `None` where there is none, or none that can be opened.
+fn copied(folder: &Path, options: &SledOptions) -> Result<Option<IndexCopy>, RepairError> {
+    let path = index_folder(folder);
+    if !path.exists() {
+        return Ok(None);
+    }
+    match IndexCopy::make(options.files.as_ref(), folder, options.cache_bytes) {
+        Ok(copy) => Ok(Some(copy)),
+        // That says nothing of the index, which may hold what the journal lost.
+        Err(NotCopied::Io { folder, source }) => Err(OpenError::from_io(folder, source).into()),
+        Err(NotCopied::Unreadable(_)) => Ok(None),
+    }
+}
+
+/// The positions from 1 to `end` that are in no range; the ranges are in order.
+fn gaps(whole: &[(Position, Position)], end: Position) -> Vec<(Position, Position)> {
+    let mut gaps = Vec::new();
+    let mut next = Position::FIRST;
+    for (first, last) in whole {
+        if *first > next {
+            gaps.push((next, Position(first.0 - 1)));
+        }
+        next = next.max(last.next());
+    }
+    if next <= end {
+        gaps.push((next, end));
+    }
+    gaps
+}
+
+fn gaps_within(
+    wanted: &[(Position, Position)],
+    filled: &[(Position, Position)],
+) -> Vec<(Position, Position)> {
+    wanted
+        .iter()
+        .flat_map(|(first, last)| {
+            let inside: Vec<_> =
+                filled.iter().filter(|(from, to)| to >= first && from <= last).copied().collect();
+            gaps(&inside, *last)
+                .into_iter()
+                .filter(move |(_, to)| to >= first)
+                .map(move |(from, to)| (from.max(*first), to))
+        })
+        .collect()
+}
+
+fn unused(folder: &Path) -> PathBuf {
+    let mut number = 1;
+    loop {
+        let name = folder.join(format!("{}.damaged-{number}", JOURNAL_FOLDER));
+        if !name.exists() {
+            return name;
+        }
+        number += 1;
+    }
+}

@@ -1,0 +1,140 @@
+//! What a repair would do, and why one was not done.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Damage, OpenError, ReadError};
+use crate::paths::INDEX_FOLDER;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{Position, Version};
+
+/// One thing that a repair does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RepairStep {
+    /// The unfinished write at the journal's end is overwritten with zeros, as every start does.
+    CutTail {
+        /// The segment.
+        file: PathBuf,
+        /// The first byte.
+        from: u64,
+        /// Behind the last byte.
+        to: u64,
+    },
+    /// A compressed segment whose blocks are whole, and whose lengths of them are not, is written anew from them.
+    RewriteSegment {
+        /// The segment.
+        file: PathBuf,
+    },
+    /// The journal is written anew from what is whole in it and what the index holds; the old one is
+    /// kept under another name.
+    RewriteJournal {
+        /// Where the old one is kept; there is none where its folder is missing.
+        kept_as: Option<PathBuf>,
+        /// Positions that come from the index, as ranges.
+        from_index: Vec<(Position, Position)>,
+    },
+    /// The index is thrown away; the next start builds it from the journal.
+    RebuildIndex,
+}
+
+impl fmt::Display for RepairStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CutTail { file, from, to } => {
+                write!(f, "overwrite bytes {from} to {to} of {} with zeros", file.display())
+            }
+            Self::RewriteSegment { file } => {
+                write!(f, "write {} anew from what is read in it: it lacks nothing", file.display())
+            }
+            Self::RewriteJournal { kept_as, from_index } => {
+                write!(f, "write the journal anew, with positions ")?;
+                for (index, (first, last)) in from_index.iter().enumerate() {
+                    write!(f, "{}{first} to {last}", if index == 0 { "" } else { ", " })?;
+                }
+                write!(f, " from the index")?;
+                match kept_as {
+                    Some(kept_as) => write!(f, ", and keep the old one as {}", kept_as.display()),
+                    None => Ok(()),
+                }
+            }
+            Self::RebuildIndex => write!(f, "throw the index away; the next start builds it again"),
+        }
+    }
+}
+
+/// What a repair would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RepairPlan {
+    /// The steps in their order; none where nothing need be done.
+    pub steps: Vec<RepairStep>,
+    /// What is wrong with the journal.
+    pub damage: Vec<Damage>,
+    /// Positions that the journal does not hold, nor, where it was asked, the index. While there are any, nothing can be
+    /// done here: a backup may have them.
+    pub lost: Vec<(Position, Position)>,
+}
+
+/// Why a repair was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepairError {
+    /// The folder could not be looked through.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Neither journal nor index holds these positions.
+    #[error("positions {first} to {last} are in neither journal nor index; restore a backup")]
+    Lost {
+        /// The first one.
+        first: Position,
+        /// The last one.
+        last: Position,
+    },
+    /// The journal does not hold these positions, and the index was not asked.
+    #[error("positions {first} to {last} are not in the journal; the index may hold them")]
+    NotInJournal {
+        /// The first one.
+        first: Position,
+        /// The last one.
+        last: Position,
+    },
+    /// What the index holds does not follow the stream's chain.
+    #[error("the index's batch of {stream} from version {version} does not follow the stream's history")]
+    Unproven {
+        /// The stream.
+        stream: StreamId,
+        /// The batch.
+        version: Version,
+    },
+    /// The new journal could not be written; the old one is where it was.
+    #[error("the new journal could not be written: {0}")]
+    Write(String),
+    /// A step failed; those before it were done, and the same repair once more goes on from there.
+    #[error("could not {step}: {why}")]
+    Step {
+        /// The step.
+        step: Box<RepairStep>,
+        /// What happened.
+        why: String,
+    },
+    /// The new journal is in its place, and what comes behind that failed. Nothing is lost: the next start does the rest.
+    #[error("the new journal is in its place{}; then: {why}", kept(.kept_as.as_deref()))]
+    Unfinished {
+        /// Where the old one is kept, if there was one.
+        kept_as: Option<PathBuf>,
+        /// What happened.
+        why: String,
+    },
+}
+
+impl From<ReadError> for RepairError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Full => Self::Write("the disk is full".into()),
+            other => Self::Open(OpenError::from_read(Path::new(INDEX_FOLDER), other)),
+        }
+    }
+}
+
+fn kept(kept_as: Option<&Path>) -> String {
+    kept_as.map_or_else(String::new, |path| format!(", and the old one is kept as {}", path.display()))
+}
