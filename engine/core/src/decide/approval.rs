@@ -101,7 +101,7 @@ pub(super) fn vote(
         if decision != vote {
             return Err(Refusal::Decided { path: path.clone(), decision });
         }
-        // The same again changes nothing. Who has no voice is told so all the same.
+        // A repeated vote records nothing; the terms of the approval still refuse a voter without a voice.
         if !approval.votes.contains_key(&by) {
             check_ballot(draft, path, approval, ballot, &by)?;
         }
