@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use everfold_system::{folder, regular};
 use serde::{Deserialize, Serialize};
@@ -196,13 +197,13 @@ pub struct SystemFiles;
 impl Files for SystemFiles {
     fn create(&self, path: &Path) -> io::Result<Box<dyn StoreFile>> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(Box::new(SystemFile(file)))
+        Ok(Box::new(SystemFile::new(file)))
     }
 
     fn open(&self, path: &Path, access: FileAccess) -> io::Result<Box<dyn StoreFile>> {
         let mut options = regular::options();
         let file = regular::open_with(options.read(true).write(access == FileAccess::Write), path)?;
-        Ok(Box::new(SystemFile(file)))
+        Ok(Box::new(SystemFile::new(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -223,17 +224,34 @@ impl Files for SystemFiles {
     }
 }
 
-struct SystemFile(fs::File);
+struct SystemFile {
+    file: fs::File,
+    is_locked: AtomicBool,
+}
+
+impl SystemFile {
+    fn new(file: fs::File) -> Self {
+        Self { file, is_locked: AtomicBool::new(false) }
+    }
+}
+
+impl Drop for SystemFile {
+    fn drop(&mut self) {
+        if *self.is_locked.get_mut() {
+            unlock(&self.file);
+        }
+    }
+}
 
 impl StoreFile for SystemFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
         while done < bytes.len() {
-            match self.0.read_at(&mut bytes[done..], offset + done as u64) {
+            match self.file.read_at(&mut bytes[done..], offset + done as u64) {
                 Ok(0) => break,
                 Ok(read) => done += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -244,36 +262,67 @@ impl StoreFile for SystemFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn forget_cached(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed)?;
+        rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?;
         Ok(())
     }
 
     fn length(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn id(&self) -> io::Result<FileId> {
-        Ok(FileId::new(&self.0.metadata()?))
+        Ok(FileId::new(&self.file.metadata()?))
     }
 
     fn lock(&self) -> io::Result<bool> {
-        lock(&self.0)
+        let is_taken = lock(&self.file)?;
+        self.is_locked.fetch_or(is_taken, Ordering::Relaxed);
+        Ok(is_taken)
     }
 }
 
 /// Takes the `flock` of an open file or folder; `false` where another process has it. Where the file system locks no
 /// such handle (NFS wants one that may write), that is no refusal: the other locks decide.
-pub(crate) fn lock(file: &fs::File) -> io::Result<bool> {
+fn lock(file: &fs::File) -> io::Result<bool> {
     use rustix::fs::FlockOperation;
     use rustix::io::Errno;
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) | Err(Errno::BADF | Errno::OPNOTSUPP) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Lets go of a file's `flock` now: closing the file does that only when each program that is being started meanwhile
+/// has closed its copy of it.
+fn unlock(file: &fs::File) {
+    // Nothing can be done where it fails, and the close follows.
+    let _unimportant = rustix::fs::flock(file, rustix::fs::FlockOperation::Unlock);
+}
+
+/// An open file or folder with its `flock`, which is let go of with it.
+#[derive(Debug)]
+pub(crate) struct LockedFile(fs::File);
+
+impl LockedFile {
+    /// Takes the lock; nothing where another process has it.
+    pub(crate) fn take(file: fs::File) -> io::Result<Option<Self>> {
+        Ok(lock(&file)?.then(|| Self(file)))
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &fs::File {
+        &self.0
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        unlock(&self.0);
     }
 }

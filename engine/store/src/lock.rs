@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::OpenError;
-use super::files;
-use super::files::{FileAccess, FileId, Files};
+use super::files::{FileAccess, FileId, Files, LockedFile};
 use super::journal::{recover, segment};
 use super::paths::journal_folder;
 use everfold_base::data_folder::Layout;
@@ -49,10 +48,10 @@ pub(crate) struct FolderLock {
 #[derive(Debug)]
 struct HeldLocks {
     /// Held for its lock.
-    _root: File,
+    _root: LockedFile,
     root: FileId,
     /// Held for its lock; none where the folder may only be read.
-    file: Option<(File, FileId)>,
+    file: Option<(LockedFile, FileId)>,
 }
 
 impl FolderLock {
@@ -65,11 +64,9 @@ impl FolderLock {
         look()?;
         let path = folder.join(FILE_NAME);
         let failed = |source| OpenError::from_io(path.clone(), source);
-        let mut file = open_file(&path).map_err(|error| failed(explain(folder, error)))?;
-        if !files::lock(&file).map_err(failed)? {
-            return Err(in_use(folder));
-        }
-        match sign(&mut file) {
+        let file = open_file(&path).map_err(|error| failed(explain(folder, error)))?;
+        let file = LockedFile::take(file).map_err(failed)?.ok_or_else(|| in_use(folder))?;
+        match sign(&file) {
             // On a full disk the lock holds all the same.
             Err(error) if !is_disk_full(&error) => return Err(failed(error)),
             _ => {}
@@ -86,9 +83,7 @@ impl FolderLock {
         let failed = |source| OpenError::from_io(path.clone(), source);
         let file = match regular::open(&path) {
             Ok(file) => {
-                if !files::lock(&file).map_err(failed)? {
-                    return Err(in_use(folder));
-                }
+                let file = LockedFile::take(file).map_err(failed)?.ok_or_else(|| in_use(folder))?;
                 let id = id_of(&file).map_err(failed)?;
                 Some((file, id))
             }
@@ -171,18 +166,16 @@ fn names(path: &Path, id: &FileId) -> Result<(), OwnershipLost> {
     }
 }
 
-fn take_root(folder: &Path) -> Result<(File, FileId), OpenError> {
+fn take_root(folder: &Path) -> Result<(LockedFile, FileId), OpenError> {
     let failed = |source| OpenError::from_io(folder.to_owned(), source);
     let root = File::open(folder).map_err(|error| failed(explain(folder, error)))?;
-    if !files::lock(&root).map_err(failed)? {
-        return Err(in_use(folder));
-    }
+    let root = LockedFile::take(root).map_err(failed)?.ok_or_else(|| in_use(folder))?;
     let id = id_of(&root).map_err(failed)?;
     Ok((root, id))
 }
 
-fn id_of(file: &File) -> io::Result<FileId> {
-    Ok(FileId::new(&file.metadata()?))
+fn id_of(locked: &LockedFile) -> io::Result<FileId> {
+    Ok(FileId::new(&locked.file().metadata()?))
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -191,18 +184,16 @@ fn open_file(path: &Path) -> io::Result<File> {
 }
 
 /// Writes who has it.
-fn sign(file: &mut File) -> io::Result<()> {
+fn sign(locked: &LockedFile) -> io::Result<()> {
+    let mut file = locked.file();
     file.set_len(0)?;
     file.rewind()?;
     writeln!(file, "{}", std::process::id())
 }
 
-fn taken_again(path: &Path) -> io::Result<Option<(File, FileId)>> {
-    let mut file = open_file(path)?;
-    if !files::lock(&file)? {
-        return Ok(None);
-    }
-    sign(&mut file)?;
+fn taken_again(path: &Path) -> io::Result<Option<(LockedFile, FileId)>> {
+    let Some(file) = LockedFile::take(open_file(path)?)? else { return Ok(None) };
+    sign(&file)?;
     let id = id_of(&file)?;
     Ok(Some((file, id)))
 }

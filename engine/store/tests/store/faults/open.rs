@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use everfold_base::id::{Position, Version};
+use everfold_store::verify::{NoMeaning, verify_folder};
 use everfold_store::{
     AppendError, EventStore, IndexOpened, OpenError, SledOptions, SledStore, Writability, would_be_new,
 };
@@ -326,6 +329,28 @@ fn a_folder_that_another_process_has_is_in_use_whatever_it_holds() {
         other => panic!("{other:?}"),
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is made in it");
+}
+
+/// A program that is being started has every open file of the process for a moment, and its locks with them.
+#[test]
+fn a_folder_that_was_let_go_of_is_free_at_once_though_programs_are_started_meanwhile() {
+    let folder = TempDir::new().unwrap();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let tried: Result<(), OpenError> = (0..100).try_for_each(|_| {
+            drop(SledStore::open(folder.path(), SledOptions::default())?);
+            verify_folder(folder.path(), &SledOptions::default(), &mut NoMeaning).map(|_| ())
+        });
+        is_over.store(true, Ordering::Relaxed);
+        tried.unwrap();
+    });
 }
 
 #[test]
