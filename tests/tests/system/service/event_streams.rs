@@ -218,33 +218,40 @@ fn a_reader_that_takes_nothing_is_left_behind_with_the_place_to_go_on_and_no_oth
         }
         assert_eq!(streams_open(&mut client).await, 2);
         let text = "x".repeat(60_000);
-        let mut former = 0;
-        for n in 0..400 {
-            let position = note(&mut client, &run, &text, &format!("note-{n}")).await;
-            assert!(position > former, "writes go on");
-            former = position;
-        }
-        let dropped = async {
-            while streams_open(&mut client).await > 0 {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+        let mut writer = place.client();
+        let written = async {
+            let mut former = 0;
+            for n in 0..400 {
+                let position = note(&mut writer, &run, &text, &format!("note-{n}")).await;
+                assert!(position > former, "writes go on");
+                former = position;
             }
         };
-        tokio::time::timeout(PATIENCE, dropped).await.expect("those who take nothing are dropped");
-        // Both read again at once: the server closes a connection that goes on taking nothing.
-        let mut ended = Vec::new();
-        for (path, mut events) in idle {
-            let mut seen = Vec::new();
-            let end = loop {
-                let event = events.next().await.expect("an end is said");
-                match event.name.as_str() {
-                    "event" => seen.push(Seen::of(&event)),
-                    "ready" => {}
-                    _end => break event,
+        // Both read again as soon as they are dropped, however long the writing takes: the server closes a connection that
+        // goes on taking nothing.
+        let read_on = async {
+            let dropped = async {
+                while streams_open(&mut client).await > 0 {
+                    tokio::time::sleep(Duration::from_millis(250)).await;
                 }
             };
-            assert!(events.next().await.is_none(), "nothing comes behind the end");
-            ended.push((path, seen, end));
-        }
+            tokio::time::timeout(PATIENCE, dropped).await.expect("those who take nothing are dropped");
+            let to_the_end = idle.into_iter().map(async |(path, mut events)| {
+                let mut seen = Vec::new();
+                let end = loop {
+                    let event = events.next().await.expect("an end is said");
+                    match event.name.as_str() {
+                        "event" => seen.push(Seen::of(&event)),
+                        "ready" => {}
+                        _end => break event,
+                    }
+                };
+                assert!(events.next().await.is_none(), "nothing comes behind the end");
+                (path, seen, end)
+            });
+            futures::future::join_all(to_the_end).await
+        };
+        let ((), ended) = tokio::join!(written, read_on);
         let listed = listed(&mut client, &run).await;
         for (path, mut seen, end) in ended {
             let counted = if path == of_run { "version" } else { "position" };
