@@ -57,7 +57,7 @@ pub use runs::{
     AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, GroupedRuns, GroupingError, LookReport,
     RUN_FIELDS, RUN_STATUSES, RowFailure, RowParent, RowState, RowStepCounts, RowUsage, RunCounts,
     RunExpression, RunFields, RunFigures, RunFilter, RunGroup, RunGrouping, RunOrder, RunPage, RunRow,
-    RunSort, RunsModel, RunsView, SortError, SortedRuns, StepCounts,
+    RunScan, RunSort, RunsModel, RunsView, SortError, SortedRuns, StepCounts, StoredRow, StoredValue,
 };
 pub use spend::{SpendBy, SpendFilter, SpendLineRow, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{

@@ -1,19 +1,16 @@
 //! Rows as bytes: bincode 1.3 with short numbers. A read model's schema number stands for the form.
 
-use bincode::Options as _;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+
+use bincode::{ErrorKind, Options as _};
+use serde::de::Visitor;
+use serde::{Deserialize, Serialize};
 
 use crate::projection::FoldError;
 
-/// The longest row that is read.
-const BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// What is allocated for a row at first; most rows are shorter.
 const ROOM_BYTES: usize = 256;
-
-fn options() -> impl bincode::Options {
-    bincode::DefaultOptions::new().with_limit(BYTES_MAX).allow_trailing_bytes()
-}
 
 /// Writes a value behind what is there.
 pub(crate) fn write(bytes: &mut Vec<u8>, value: &impl Serialize) -> Result<(), FoldError> {
@@ -34,9 +31,54 @@ pub(crate) fn encode_in(room: usize, value: &impl Serialize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// Reads a value, and moves behind it.
-pub(crate) fn read<T: DeserializeOwned>(bytes: &mut &[u8]) -> Result<T, FoldError> {
-    options().deserialize_from(bytes).map_err(|error| FoldError::Row(error.to_string()))
+/// Reads a value, which may borrow its texts, and moves behind it.
+pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, FoldError> {
+    let options = bincode::DefaultOptions::new();
+    let value = options.deserialize_from_custom_seed(PhantomData, RowBytes(bytes));
+    value.map_err(|error| FoldError::Row(error.to_string()))
+}
+
+/// The bytes that are left of a row. No length that they name makes room for more than they have.
+struct RowBytes<'left, 'a>(&'left mut &'a [u8]);
+
+impl<'a> RowBytes<'_, 'a> {
+    fn take(&mut self, length: usize) -> bincode::Result<&'a [u8]> {
+        let (taken, left) = self.0.split_at_checked(length).ok_or_else(|| ErrorKind::Io(cut_row()))?;
+        *self.0 = left;
+        Ok(taken)
+    }
+}
+
+impl Read for RowBytes<'_, '_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.0.read(room)
+    }
+
+    fn read_exact(&mut self, room: &mut [u8]) -> io::Result<()> {
+        let (taken, left) = self.0.split_at_checked(room.len()).ok_or_else(cut_row)?;
+        room.copy_from_slice(taken);
+        *self.0 = left;
+        Ok(())
+    }
+}
+
+impl<'a> bincode::BincodeRead<'a> for RowBytes<'_, 'a> {
+    fn forward_read_str<V: Visitor<'a>>(&mut self, length: usize, visitor: V) -> bincode::Result<V::Value> {
+        let text = std::str::from_utf8(self.take(length)?).map_err(ErrorKind::InvalidUtf8Encoding)?;
+        visitor.visit_borrowed_str(text)
+    }
+
+    fn get_byte_buffer(&mut self, length: usize) -> bincode::Result<Vec<u8>> {
+        Ok(self.take(length)?.to_vec())
+    }
+
+    fn forward_read_bytes<V: Visitor<'a>>(&mut self, length: usize, visitor: V) -> bincode::Result<V::Value> {
+        visitor.visit_borrowed_bytes(self.take(length)?)
+    }
+}
+
+fn cut_row() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early")
 }
 
 /// Seven bits to a byte, the lowest first.

@@ -64,7 +64,7 @@ pub struct RunCounts {
 pub struct RunsView<'a> {
     pub(super) snapshot: ReadSnapshot<'a>,
     head: RunsHead,
-    rows: RowReader,
+    pub(super) rows: RowReader,
 }
 
 /// The rows that were visible at a position.

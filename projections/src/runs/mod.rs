@@ -8,7 +8,8 @@
 //! [`step_counts`] among it, and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
 //! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries: [`run_filter`]
 //! says which runs are wanted, by simple conditions and by an expression over [`fields`], of which [`plan`] takes what indexes answer. [`sorted`] lists them in the order of
-//! a field, [`grouped`] sums them up by fields; both [`look`] at so many rows at most.
+//! a field, [`grouped`] sums them up by fields; both [`look`] at so many rows at most. [`scan`] goes through all of them as they are
+//! stored ([`stored_row`]), for whoever asks little of many.
 
 mod activity;
 mod awaited_action;
@@ -30,9 +31,11 @@ mod row_part;
 mod row_reader;
 mod row_state;
 mod run_filter;
+mod scan;
 mod sorted;
 mod step_counts;
 mod stops;
+mod stored_row;
 mod windows;
 
 pub use awaited_action::{AwaitedAction, AwaitedActionKind};
@@ -45,5 +48,7 @@ pub use look::LookReport;
 pub use row::{RowStepCounts, RunRow};
 pub use row_state::{RowFailure, RowParent, RowState, RowUsage, STATUSES as RUN_STATUSES};
 pub use run_filter::{RunExpression, RunFilter};
+pub use scan::RunScan;
 pub use sorted::{RunSort, SortError, SortedRuns};
 pub use step_counts::StepCounts;
+pub use stored_row::{StoredRow, StoredValue};

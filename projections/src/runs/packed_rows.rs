@@ -8,9 +8,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use crate::id_map::IdMap;
-use crate::snapshot::KeyReader;
+use crate::snapshot::{KeyReader, ReadSnapshot};
 use crate::storage::{StorageError, StorageValue};
 use crate::write_batch::WriteBatch;
 
@@ -34,14 +36,23 @@ fn key(block: u32) -> [u8; 5] {
     [b'R', a, b, c, d]
 }
 
-/// A row of a value; empty where it is not there.
-fn row_in(bytes: &[u8], row: usize) -> &[u8] {
+fn block_number(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(1..)?.try_into().ok()?))
+}
+
+/// Where a row of a value is; empty where it is not there.
+fn range_in(bytes: &[u8], row: usize) -> Range<usize> {
     let length = |row: usize| match bytes.get(row * 2..row * 2 + 2) {
         Some(pair) => usize::from(u16::from_le_bytes([pair[0], pair[1]])),
         None => 0,
     };
     let from = LENGTHS + (0..row).map(length).sum::<usize>();
-    bytes.get(from..from + length(row)).unwrap_or_default()
+    let to = from + length(row);
+    if to <= bytes.len() { from..to } else { 0..0 }
+}
+
+fn row_in(bytes: &[u8], row: usize) -> &[u8] {
+    &bytes[range_in(bytes, row)]
 }
 
 impl RowPacker {
@@ -95,10 +106,9 @@ pub(super) fn block_of(number: u32) -> u32 {
     number / ROWS
 }
 
-/// The rows of a block.
-pub(super) fn numbers_of(block: u32) -> std::ops::Range<u32> {
-    let first = block.saturating_mul(ROWS);
-    first..first.saturating_add(ROWS)
+/// The rows of blocks.
+pub(super) fn numbers_of(blocks: &Range<u32>) -> Range<u32> {
+    blocks.start.saturating_mul(ROWS)..blocks.end.saturating_mul(ROWS)
 }
 
 /// A block as it is stored.
@@ -106,9 +116,18 @@ pub(super) fn stored(keys: &dyn KeyReader, block: u32) -> Result<Option<Cow<'_, 
     keys.get(&key(block))
 }
 
-/// A row of its block; empty where it is not there.
-pub(super) fn row_of(block: &[u8], number: u32) -> &[u8] {
-    row_in(block, (number % ROWS) as usize)
+/// Blocks as they are stored, in their order; those that are there.
+pub(super) fn stored_between(
+    snapshot: &ReadSnapshot<'_>,
+    blocks: Range<u32>,
+) -> Result<Vec<(u32, StorageValue)>, StorageError> {
+    let pairs = snapshot.scan(&key(blocks.start), &key(blocks.end), false, blocks.len())?;
+    Ok(pairs.into_iter().filter_map(|(key, block)| Some((block_number(&key)?, Arc::new(block)))).collect())
+}
+
+/// Where a row of its block is; empty where it is not there.
+pub(super) fn range_of(block: &[u8], number: u32) -> Range<usize> {
+    range_in(block, (number % ROWS) as usize)
 }
 
 /// Reads a row that the storage has packed.
@@ -118,7 +137,7 @@ pub(super) fn read<T>(
     read: impl FnOnce(&[u8]) -> T,
 ) -> Result<Option<T>, StorageError> {
     let Some(bytes) = stored(keys, block_of(number))? else { return Ok(None) };
-    let row = row_of(&bytes, number);
+    let row = row_in(&bytes, (number % ROWS) as usize);
     Ok((!row.is_empty()).then(|| read(row)))
 }
 

@@ -24,14 +24,15 @@ use crate::row_codec;
 /// What a row takes beside its history, for most runs.
 const BESIDE_HISTORY_BYTES: usize = 224;
 
-/// A run's row, what it is folded with, and its history.
+/// A run's row, what it is folded with, and its history. It is stored as it stands here, and begins as
+/// [`RowHead`](super::stored_row::RowHead) reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RowRecord {
     pub(super) fixed: RowIdentity,
-    pub(super) shown: RowState,
     version: Version,
     updated_at: Timestamp,
     since: Position,
+    pub(super) shown: RowState,
     activity: Activity,
     /// Its note says who had it cancelled, and why.
     cancelled: bool,
@@ -69,10 +70,10 @@ impl RowRecord {
         let shown = RowState { labels: Arc::new(event.labels.clone()), ..RowState::default() };
         let mut record = Self {
             fixed,
-            shown,
             version: Version::ZERO,
             updated_at: context.recorded_at,
             since: fact.position,
+            shown,
             activity: Activity::default(),
             cancelled: false,
             indexed: IndexedTerms::default(),

@@ -75,22 +75,22 @@ pub struct RowStepCounts {
 }
 
 impl RowStepCounts {
-    fn of(total: u32, counts: &StepCounts) -> Option<Self> {
+    pub(super) fn of(total: u32, counts: &StepCounts) -> Option<Self> {
         let StepCounts { open, succeeded, failed, skipped, cancelled } = *counts;
         let pending = total.saturating_sub(counts.begun());
         (total > 0).then_some(Self { total, pending, open, succeeded, failed, skipped, cancelled })
     }
 }
 
-/// What never changes of a run once it is to be seen.
+/// What never changes of a run once it is to be seen; its texts may be borrowed of a stored row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct RowIdentity {
+pub(super) struct RowIdentity<T = String> {
     pub(super) id: RunId,
-    pub(super) pipeline: String,
+    pub(super) pipeline: T,
     pub(super) number: Option<u64>,
-    pub(super) title: Option<String>,
-    pub(super) started_by: String,
-    pub(super) initiator: Option<String>,
+    pub(super) title: Option<T>,
+    pub(super) started_by: T,
+    pub(super) initiator: Option<T>,
     pub(super) started_at: Timestamp,
     pub(super) position: Position,
     pub(super) parent: Option<RowParent>,

@@ -16,13 +16,19 @@ use super::step_counts::StepCounts;
 /// How the reason begins of a run that a breakpoint has paused.
 pub(super) const AT_BREAKPOINT: &str = "a breakpoint before ";
 
-/// What changes of a run while it lives.
+/// What changes of a run while it lives. It is stored as it stands here: what is asked for most comes first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RowState {
     /// What it is doing.
     pub status: RunStatus,
     /// Since when it has been doing that at these steps.
     pub moved_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// What it used up.
+    pub usage: RowUsage,
+    /// How many of its steps are how far.
+    pub step_counts: StepCounts,
     /// The steps that something goes on in, or that wait for people.
     pub steps: Vec<StepId>,
     /// How it failed.
@@ -35,14 +41,8 @@ pub struct RowState {
     pub search: Arc<BTreeMap<String, SearchValue>>,
     /// The people that it waits for.
     pub awaits: Vec<AwaitedAction>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
-    /// What it used up.
-    pub usage: RowUsage,
     /// How far its work said last that it is.
     pub progress: Option<RowProgress>,
-    /// How many of its steps are how far.
-    pub step_counts: StepCounts,
 }
 
 /// Every status, in the order of boards.
@@ -105,16 +105,16 @@ impl Default for RowState {
         Self {
             status: RunStatus::Running,
             moved_at: Timestamp(0),
+            ended_at: None,
+            usage: RowUsage::default(),
+            step_counts: StepCounts::default(),
             steps: Vec::new(),
             failure: None,
             paused: None,
             labels: Arc::default(),
             search: Arc::default(),
             awaits: Vec::new(),
-            ended_at: None,
-            usage: RowUsage::default(),
             progress: None,
-            step_counts: StepCounts::default(),
         }
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
+use everfold_core::event::Origin;
 use everfold_core::state::RunStatus;
 
 use super::fields::RunFields;
 use super::index_terms;
 use super::plan::RunPlan;
 use super::row::{RowIdentity, RunRow};
+use super::row_state::RowParent;
 use crate::filter::{Judged, ROWS_MAX, RowFilter, RowScan};
 use crate::index::predicate::Predicate;
 use crate::snapshot::ReadSnapshot;
@@ -127,25 +129,70 @@ impl RunFilter {
 
     /// Whether a row fits, but for the expression.
     pub(super) fn fits(&self, row: &RunRow) -> bool {
+        let head = FilteredHead {
+            status: row.shown.status,
+            pipeline: &row.pipeline,
+            number: row.number,
+            started_at: row.started_at,
+            parent: row.parent.as_ref(),
+            origin: row.origin.as_ref(),
+        };
+        self.fits_head(&head) && self.fits_rest(row)
+    }
+
+    /// Whether it asks for nothing but what the head of a row has.
+    pub(super) fn is_of_head(&self) -> bool {
+        self.labels.is_empty()
+            && self.search.is_none()
+            && self.step.is_none()
+            && self.awaiting.is_none()
+            && self.words.is_empty()
+            && self.asked.is_none()
+    }
+
+    /// Whether the head of a row fits.
+    pub(super) fn fits_head(&self, head: &FilteredHead<'_>) -> bool {
+        (self.status.is_empty() || self.status.contains(&head.status))
+            && self.pipeline.as_ref().is_none_or(|pipeline| pipeline == head.pipeline)
+            && self.number.is_none_or(|number| head.number == Some(number))
+            && self.started_after.is_none_or(|after| head.started_at > after)
+            && self.parent.is_none_or(|run| head.parent.is_some_and(|parent| parent.run == run))
+            && self.top.is_none_or(|run| head.parent.is_some_and(|parent| parent.top == run))
+            && self.origin.is_none_or(|run| head.origin.is_some_and(|origin| origin.run == run))
+    }
+
+    /// Whether the rest of a row fits, but for the expression.
+    pub(super) fn fits_rest(&self, row: &RunRow) -> bool {
         let shown = &row.shown;
         let has_label = |(key, value): &(String, Option<String>)| {
             shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
         };
-        (self.status.is_empty() || self.status.contains(&shown.status))
-            && self.pipeline.as_ref().is_none_or(|pipeline| *pipeline == row.pipeline)
-            && self.number.is_none_or(|number| row.number == Some(number))
-            && self.labels.iter().all(has_label)
+        self.labels.iter().all(has_label)
             && self.search.as_ref().is_none_or(|name| shown.search.contains_key(name))
-            && self.parent.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.run == run))
-            && self.top.is_none_or(|run| row.parent.as_ref().is_some_and(|parent| parent.top == run))
-            && self.origin.is_none_or(|run| row.origin.as_ref().is_some_and(|origin| origin.run == run))
-            && self.started_after.is_none_or(|after| row.started_at > after)
             && self.step.as_ref().is_none_or(|step| shown.steps.iter().any(|other| other.as_str() == step))
             && self.awaiting.as_ref().is_none_or(|role| {
                 shown.awaits.iter().any(|awaits| awaits.roles.is_empty() || awaits.roles.contains(role))
             })
-            && self.words.iter().all(|word| index_terms::mentions(&row.fixed(), shown, word))
+            && (self.words.is_empty() || {
+                let fixed = row.fixed();
+                self.words.iter().all(|word| index_terms::mentions(&fixed, shown, word))
+            })
     }
+
+    /// Whether the expression is true of a row, where one is asked.
+    pub(super) fn is_true_of(&self, row: &RunRow) -> bool {
+        self.asked.as_ref().is_none_or(|asked| asked.judge(row) == Judged::Fits)
+    }
+}
+
+/// What the head of a row has of what a filter asks for.
+pub(super) struct FilteredHead<'a> {
+    pub(super) status: RunStatus,
+    pub(super) pipeline: &'a str,
+    pub(super) number: Option<u64>,
+    pub(super) started_at: Timestamp,
+    pub(super) parent: Option<&'a RowParent>,
+    pub(super) origin: Option<&'a Origin>,
 }
 
 impl RunRow {

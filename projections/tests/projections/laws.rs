@@ -24,7 +24,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-fn apply(models: &mut Models, events: &[Arc<Envelope>]) {
+pub(crate) fn apply(models: &mut Models, events: &[Arc<Envelope>]) {
     // No store is read: there are no forks among these.
     block_on(models.apply(events.to_vec(), &MemoryStore::default())).unwrap();
     assert_eq!(models.stopped(), None);
@@ -77,7 +77,7 @@ fn step_counts(state: &RunState) -> RowStepCounts {
     counts
 }
 
-fn filters() -> Vec<RunFilter> {
+pub(crate) fn filters() -> Vec<RunFilter> {
     let words = |words: &[&str]| RunFilter {
         words: words.iter().map(|word| (*word).to_owned()).collect(),
         ..RunFilter::default()

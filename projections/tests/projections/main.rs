@@ -14,6 +14,7 @@ mod kill;
 mod laws;
 mod random_run;
 mod read_side;
+mod scans;
 mod sorted;
 mod stages;
 mod synthetic_runs;

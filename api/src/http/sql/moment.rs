@@ -1,12 +1,13 @@
 //! What all tables of a query share: the node, the position that is asked for, and the way from SQLite's thread to the
 //! node's runtime.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::time::Timestamp;
+use everfold_projections::StoredRow;
 use tokio::runtime::Handle;
 
 use crate::fault::{Code, Fault};
@@ -25,6 +26,8 @@ pub(in crate::http) struct QueryMoment {
     is_past: bool,
     /// The runs that their owner cannot go on with, and why; of now.
     pub(super) set_aside: BTreeMap<RunId, String>,
+    /// The rows of the runs that a table was read of last: of tables that are joined they are wanted next, one by one.
+    last: Mutex<HashMap<RunId, StoredRow>>,
 }
 
 impl QueryMoment {
@@ -36,12 +39,23 @@ impl QueryMoment {
             now,
             is_past: at.is_some(),
             set_aside: app.set_aside().into_iter().collect(),
+            last: Mutex::default(),
         })
     }
 
     /// Waits on the thread of the query.
     pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// Keeps the rows that a table was read of, in the place of those before.
+    pub(super) fn keep(&self, rows: HashMap<RunId, StoredRow>) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+    }
+
+    /// The row of a run, if it is kept.
+    pub(super) fn kept(&self, run: RunId) -> Option<StoredRow> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).get(&run).cloned()
     }
 
     /// Refuses a table that is of now where a moment of the past is asked for.

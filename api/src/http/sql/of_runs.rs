@@ -8,13 +8,13 @@ use std::sync::Arc;
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::RunId;
-use everfold_projections::{RunFilter, StepsOfRun, attempts as attempts_of};
+use everfold_projections::{RunFilter, StepsOfRun, StoredRow, attempts as attempts_of};
 use serde_json::{Value, json};
 
 use super::columns::{ATTEMPTS, SIGNALS, STEP_TIMES, STEPS};
 use super::moment::QueryMoment;
 use super::row_table::{Conditions, PartReader, RowTable, json_rows};
-use super::runs::listed;
+use super::runs::{kept, unreadable};
 use super::table_text::TableText;
 use crate::fault::Fault;
 use crate::view::RunView;
@@ -128,7 +128,10 @@ impl WantedRuns {
             }
             let Some(more) = &mut self.more else { return Ok(None) };
             match more(RUNS)? {
-                Some(rows) => self.ready = rows.iter().map(|row| row.id).collect::<Vec<_>>().into_iter(),
+                Some(rows) => {
+                    let runs = rows.iter().map(StoredRow::id).collect::<Result<Vec<_>, _>>();
+                    self.ready = runs.map_err(unreadable)?.into_iter();
+                }
                 None => self.more = None,
             }
         }
@@ -143,8 +146,6 @@ pub(super) fn wanted(moment: &Arc<QueryMoment>, asked: &Conditions<'_>) -> Resul
     }
     Ok(match asked.runs("run") {
         Some(runs) => WantedRuns { ready: runs.into_iter(), more: None },
-        None => {
-            WantedRuns { ready: Vec::new().into_iter(), more: Some(listed(moment, RunFilter::default())) }
-        }
+        None => WantedRuns { ready: Vec::new().into_iter(), more: Some(kept(moment, RunFilter::default())) },
     })
 }

@@ -14,18 +14,35 @@ use everfold_sql::{
 };
 use serde_json::Value;
 
-use super::table_text::TableText;
+use super::table_text::{ColumnText, TableText};
 use crate::fault::{Code, Fault};
 
 /// Rows of the first part; each has four times as many as the one before.
 const PART: usize = 64;
-/// Rows of a part at most.
+/// Rows of a part at most, where nothing else is said.
 const PART_MAX: usize = 2_000;
 
 /// A row.
-pub(super) type TableRow = Box<dyn FilterRow>;
+pub(super) trait TableRow {
+    /// The value of a column.
+    fn cell(&self, column: &ColumnText) -> Result<SqlCell<'_>, SourceError>;
+}
+
+impl<R: FilterRow> TableRow for R {
+    fn cell(&self, column: &ColumnText) -> Result<SqlCell<'_>, SourceError> {
+        let (root, rest) =
+            column.path.split_once('.').map_or((column.path, None), |(root, rest)| (root, Some(rest)));
+        let value = self.field(root);
+        let value = match rest {
+            Some(rest) => rest.split('.').try_fold(&value, |value, part| value.get(part)).cloned(),
+            None => Some(value),
+        };
+        Ok(cell(value.unwrap_or_default(), column.of))
+    }
+}
+
 /// Reads the next part, of about so many rows; none: there is no more.
-pub(super) type PartReader = Box<dyn FnMut(usize) -> Result<Option<Vec<TableRow>>, Fault>>;
+pub(super) type PartReader = Box<dyn FnMut(usize) -> Result<Option<Vec<Box<dyn TableRow>>>, Fault>>;
 /// Begins to read the rows that conditions leave.
 pub(super) type PartsOpener = Box<dyn Fn(&Conditions<'_>) -> Result<PartReader, Fault> + Send + Sync>;
 
@@ -34,6 +51,7 @@ pub(super) struct RowTable {
     text: &'static TableText,
     columns: Arc<[SqlColumn]>,
     descends_by: Option<usize>,
+    part_max: usize,
     open: PartsOpener,
 }
 
@@ -41,12 +59,17 @@ impl RowTable {
     /// A table whose rows come in any order.
     pub(super) fn new(text: &'static TableText, open: PartsOpener) -> Self {
         let columns = text.columns.iter().map(|column| column.column()).collect();
-        Self { text, columns, descends_by: None, open }
+        Self { text, columns, descends_by: None, part_max: PART_MAX, open }
     }
 
     /// The same whose rows come in the descending order of a column.
     pub(super) fn descending(self, column: &str) -> Self {
         Self { descends_by: Some(self.text.place(column)), ..self }
+    }
+
+    /// The same that is read in parts of so many rows at most.
+    pub(super) fn in_parts_of(self, part_max: usize) -> Self {
+        Self { part_max, ..self }
     }
 }
 
@@ -75,6 +98,7 @@ impl SqlTable for RowTable {
             part: Vec::new().into_iter(),
             row: None,
             size: PART,
+            size_max: self.part_max,
         }))
     }
 }
@@ -159,10 +183,11 @@ struct PartRows {
     text: &'static TableText,
     /// None: there are no more parts.
     next: Option<PartReader>,
-    part: std::vec::IntoIter<TableRow>,
-    row: Option<TableRow>,
+    part: std::vec::IntoIter<Box<dyn TableRow>>,
+    row: Option<Box<dyn TableRow>>,
     /// Rows of the next part.
     size: usize,
+    size_max: usize,
 }
 
 impl SqlRows for PartRows {
@@ -177,7 +202,7 @@ impl SqlRows for PartRows {
                 Some(rows) => self.part = rows.into_iter(),
                 None => self.next = None,
             }
-            self.size = (self.size * 4).min(PART_MAX);
+            self.size = (self.size * 4).min(self.size_max);
         }
     }
 
@@ -188,14 +213,7 @@ impl SqlRows for PartRows {
         if column.lookup == ColumnLookup::Argument {
             return Ok(SqlCell::Null);
         }
-        let (root, rest) =
-            column.path.split_once('.').map_or((column.path, None), |(root, rest)| (root, Some(rest)));
-        let value = row.field(root);
-        let value = match rest {
-            Some(rest) => rest.split('.').try_fold(&value, |value, part| value.get(part)).cloned(),
-            None => Some(value),
-        };
-        Ok(cell(value.unwrap_or_default(), column.of))
+        row.cell(column)
     }
 }
 
@@ -224,8 +242,8 @@ fn cell(value: Value, of: SqlType) -> SqlCell<'static> {
 }
 
 /// The rows of a part from things that have a JSON.
-pub(super) fn json_rows<T: serde::Serialize>(items: Vec<T>) -> Result<Vec<TableRow>, Fault> {
-    let row = |item: T| -> Result<TableRow, Fault> {
+pub(super) fn json_rows<T: serde::Serialize>(items: Vec<T>) -> Result<Vec<Box<dyn TableRow>>, Fault> {
+    let row = |item: T| -> Result<Box<dyn TableRow>, Fault> {
         let json = serde_json::to_value(item)
             .map_err(|error| Fault::new(Code::Internal, format!("a row has no JSON: {error}")))?;
         Ok(Box::new(crate::http::list_scan::JsonRow(json)))

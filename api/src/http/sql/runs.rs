@@ -1,26 +1,30 @@
 //! The tables `runs`, `labels` and `search`.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{RUN_STATUSES, RunFilter, RunOrder, RunRow};
-use everfold_sql::SqlValue;
+use everfold_projections::{
+    FoldError, Projection as _, RUN_STATUSES, ReadSideError, RunFields, RunFilter, RunsModel, StoredRow,
+    StoredValue,
+};
+use everfold_sql::{SourceError, SqlCell, SqlValue};
 use serde_json::json;
 
 use super::columns::{LABELS, RUNS, SEARCH};
 use super::moment::QueryMoment;
 use super::row_table::{Conditions, PartReader, RowTable, TableRow, json_rows, nothing};
+use super::table_text::ColumnText;
 use crate::fault::Fault;
+
+/// Rows of runs of a part at most: they are small as they are stored.
+const PART_MAX: usize = 5_000;
 
 /// Every run.
 pub(super) fn runs(moment: Arc<QueryMoment>) -> RowTable {
     let open = move |asked: &Conditions<'_>| {
         let moment = Arc::clone(&moment);
-        let row = move |moment: &QueryMoment, row: RunRow| -> TableRow {
-            let set_aside = moment.set_aside.get(&row.id).cloned();
-            Box::new(row.into_fields(moment.now, set_aside))
-        };
         let mut parts = match asked.runs("id") {
             Some(ids) => named(&moment, ids),
             None => match filter(asked) {
@@ -29,11 +33,49 @@ pub(super) fn runs(moment: Arc<QueryMoment>) -> RowTable {
             },
         };
         Ok(Box::new(move |size| {
-            let rows = parts(size)?;
-            Ok(rows.map(|rows| rows.into_iter().map(|one| row(&moment, one)).collect()))
+            let row = |row| -> Box<dyn TableRow> {
+                Box::new(RunTableRow { row, moment: Arc::clone(&moment), whole: OnceCell::new() })
+            };
+            Ok(parts(size)?.map(|rows| rows.into_iter().map(row).collect()))
         }) as PartReader)
     };
-    RowTable::new(&RUNS, Box::new(open)).descending("position")
+    RowTable::new(&RUNS, Box::new(open)).descending("position").in_parts_of(PART_MAX)
+}
+
+/// A run as a row, read as far as its columns are asked for.
+struct RunTableRow {
+    row: StoredRow,
+    moment: Arc<QueryMoment>,
+    /// All of it, once a column was asked for that only the whole row has.
+    whole: OnceCell<RunFields<'static>>,
+}
+
+impl RunTableRow {
+    fn whole(&self) -> Result<&RunFields<'static>, FoldError> {
+        if let Some(whole) = self.whole.get() {
+            return Ok(whole);
+        }
+        let row = Arc::unwrap_or_clone(self.row.whole()?);
+        let set_aside = self.moment.set_aside.get(&row.id).cloned();
+        Ok(self.whole.get_or_init(|| row.into_fields(self.moment.now, set_aside)))
+    }
+}
+
+impl TableRow for RunTableRow {
+    fn cell(&self, column: &ColumnText) -> Result<SqlCell<'_>, SourceError> {
+        Ok(match self.row.value(column.path, self.moment.now)? {
+            Some(StoredValue::Absent) => SqlCell::Null,
+            Some(StoredValue::Whole(number)) => match i64::try_from(number) {
+                Ok(number) => SqlCell::Integer(number),
+                // Beyond what SQLite's whole numbers hold.
+                Err(_) => SqlCell::Real(number as f64),
+            },
+            Some(StoredValue::Number(number)) => SqlCell::Real(number),
+            Some(StoredValue::Text(text)) => SqlCell::Text(text),
+            Some(StoredValue::Time(time)) => SqlCell::Text(time.to_string().into()),
+            None => return self.whole()?.cell(column),
+        })
+    }
 }
 
 /// Every label of every run.
@@ -45,12 +87,13 @@ pub(super) fn labels(moment: Arc<QueryMoment>) -> RowTable {
         let labels = key.iter().map(|key| (key.clone(), value.clone())).collect();
         let mut parts = match asked.runs("run") {
             Some(ids) => named(&moment, ids),
-            None => listed(&moment, RunFilter { labels, ..RunFilter::default() }),
+            None => kept(&moment, RunFilter { labels, ..RunFilter::default() }),
         };
         Ok(Box::new(move |size| {
             let Some(rows) = parts(size)? else { return Ok(None) };
             let mut labels = Vec::new();
             for row in rows {
+                let row = row.whole().map_err(unreadable)?;
                 for (name, value) in row.shown.labels.iter() {
                     if key.as_ref().is_none_or(|key| key == name) {
                         labels.push(json!({ "run": row.id, "key": name, "value": value }));
@@ -70,12 +113,13 @@ pub(super) fn search(moment: Arc<QueryMoment>) -> RowTable {
         let name = asked.text("name").map(str::to_owned);
         let mut parts = match asked.runs("run") {
             Some(ids) => named(&moment, ids),
-            None => listed(&moment, RunFilter { search: name.clone(), ..RunFilter::default() }),
+            None => kept(&moment, RunFilter { search: name.clone(), ..RunFilter::default() }),
         };
         Ok(Box::new(move |size| {
             let Some(rows) = parts(size)? else { return Ok(None) };
             let mut attributes = Vec::new();
             for row in rows {
+                let row = row.whole().map_err(unreadable)?;
                 let wanted =
                     row.shown.search.iter().filter(|(of, _)| name.as_ref().is_none_or(|name| name == *of));
                 for (name, value) in wanted {
@@ -94,7 +138,7 @@ pub(super) fn search(moment: Arc<QueryMoment>) -> RowTable {
 }
 
 /// Reads rows of runs in parts.
-pub(super) type RunParts = Box<dyn FnMut(usize) -> Result<Option<Vec<RunRow>>, Fault>>;
+pub(super) type RunParts = Box<dyn FnMut(usize) -> Result<Option<Vec<StoredRow>>, Fault>>;
 
 /// These runs, as far as they had begun.
 fn named(moment: &Arc<QueryMoment>, mut ids: Vec<RunId>) -> RunParts {
@@ -106,34 +150,43 @@ fn named(moment: &Arc<QueryMoment>, mut ids: Vec<RunId>) -> RunParts {
             return Ok(None);
         }
         let (ids, at) = (std::mem::take(&mut ids), moment.position);
-        let rows = moment.app.runs(Some(at), move |view| {
-            let mut rows = Vec::new();
-            for run in ids {
-                // A row as of a position before the run began is none.
-                rows.extend(view.get(run, Some(at))?.filter(|row| row.position <= at));
-            }
-            // As all rows of the table come: the newest first.
-            rows.sort_by_key(|row| std::cmp::Reverse(row.position));
-            Ok(rows)
-        });
-        moment.wait(rows).map(Some)
+        if let [run] = ids.as_slice()
+            && let Some(row) = moment.kept(*run)
+        {
+            return Ok(Some(vec![row]));
+        }
+        moment.wait(moment.app.runs(Some(at), move |view| view.stored(&ids, at))).map(Some)
     })
 }
 
 /// The runs that a filter leaves, newest first.
-pub(super) fn listed(moment: &Arc<QueryMoment>, filter: RunFilter) -> RunParts {
+fn listed(moment: &Arc<QueryMoment>, filter: RunFilter) -> RunParts {
     let (moment, mut cursor, mut is_over) = (Arc::clone(moment), None, false);
     Box::new(move |size| {
         if is_over {
             return Ok(None);
         }
         let (filter, from, at) = (filter.clone(), cursor, moment.position);
-        let page =
-            moment.app.runs(Some(at), move |view| view.list(&filter, RunOrder::Newest, from, size, Some(at)));
-        let page = moment.wait(page)?;
-        (cursor, is_over) = (page.next, page.next.is_none());
-        Ok(Some(page.items))
+        let part = moment.app.runs(Some(at), move |view| view.scan(&filter, from, size, at));
+        let part = moment.wait(part)?;
+        (cursor, is_over) = (part.next, part.next.is_none());
+        Ok(Some(part.rows))
     })
+}
+
+/// The same for a table of what runs have, with which the table of runs is joined.
+pub(super) fn kept(moment: &Arc<QueryMoment>, filter: RunFilter) -> RunParts {
+    let (moment, mut parts) = (Arc::clone(moment), listed(moment, filter));
+    Box::new(move |size| {
+        let rows = parts(size)?;
+        let named = rows.iter().flatten().map(|row| Ok((row.id()?, row.clone())));
+        moment.keep(named.collect::<Result<_, _>>().map_err(unreadable)?);
+        Ok(rows)
+    })
+}
+
+pub(super) fn unreadable(source: FoldError) -> Fault {
+    ReadSideError::Fold { name: RunsModel::NAME, source }.into()
 }
 
 /// What the indexes answer of the conditions; none: no run fits.
