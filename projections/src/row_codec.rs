@@ -34,14 +34,14 @@ pub(crate) fn encode_in(room: usize, value: &impl Serialize) -> Result<Vec<u8>, 
 /// Reads a value, which may borrow its texts, and moves behind it.
 pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, FoldError> {
     let options = bincode::DefaultOptions::new();
-    let value = options.deserialize_from_custom_seed(PhantomData, RowBytes(bytes));
+    let value = options.deserialize_from_custom_seed(PhantomData, RowInput(bytes));
     value.map_err(|error| FoldError::Row(error.to_string()))
 }
 
 /// The bytes that are left of a row. No length that they name makes room for more than they have.
-struct RowBytes<'left, 'a>(&'left mut &'a [u8]);
+struct RowInput<'left, 'a>(&'left mut &'a [u8]);
 
-impl<'a> RowBytes<'_, 'a> {
+impl<'a> RowInput<'_, 'a> {
     fn take(&mut self, length: usize) -> bincode::Result<&'a [u8]> {
         let (taken, left) = self.0.split_at_checked(length).ok_or_else(|| ErrorKind::Io(cut_row()))?;
         *self.0 = left;
@@ -49,7 +49,7 @@ impl<'a> RowBytes<'_, 'a> {
     }
 }
 
-impl Read for RowBytes<'_, '_> {
+impl Read for RowInput<'_, '_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         self.0.read(room)
     }
@@ -62,7 +62,7 @@ impl Read for RowBytes<'_, '_> {
     }
 }
 
-impl<'a> bincode::BincodeRead<'a> for RowBytes<'_, 'a> {
+impl<'a> bincode::BincodeRead<'a> for RowInput<'_, 'a> {
     fn forward_read_str<V: Visitor<'a>>(&mut self, length: usize, visitor: V) -> bincode::Result<V::Value> {
         let text = std::str::from_utf8(self.take(length)?).map_err(ErrorKind::InvalidUtf8Encoding)?;
         visitor.visit_borrowed_str(text)
