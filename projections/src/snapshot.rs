@@ -147,7 +147,10 @@ impl ReadSnapshot<'_> {
                     }
                 }
             }
-            let pairs = merged.into_iter().map(|(key, value)| (key[4..].to_vec(), value));
+            let pairs = merged.into_iter().map(|(mut key, value)| {
+                key.drain(..self.prefix.len());
+                (key, value)
+            });
             if reverse {
                 found.extend(pairs.rev());
                 to = low;

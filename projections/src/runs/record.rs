@@ -28,10 +28,10 @@ const BESIDE_HISTORY_BYTES: usize = 224;
 /// [`RowHead`](super::stored_row::RowHead) reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RowRecord {
-    pub(super) fixed: RowIdentity,
+    since: Position,
     version: Version,
     updated_at: Timestamp,
-    since: Position,
+    pub(super) fixed: RowIdentity,
     pub(super) shown: RowState,
     activity: Activity,
     /// Its note says who had it cancelled, and why.
@@ -69,10 +69,10 @@ impl RowRecord {
         };
         let shown = RowState { labels: Arc::new(event.labels.clone()), ..RowState::default() };
         let mut record = Self {
-            fixed,
+            since: fact.position,
             version: Version::ZERO,
             updated_at: context.recorded_at,
-            since: fact.position,
+            fixed,
             shown,
             activity: Activity::default(),
             cancelled: false,

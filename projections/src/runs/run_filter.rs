@@ -150,6 +150,18 @@ impl RunFilter {
             && self.asked.is_none()
     }
 
+    /// Whether every row fits.
+    pub(super) fn asks_nothing(&self) -> bool {
+        self.is_of_head()
+            && self.status.is_empty()
+            && self.pipeline.is_none()
+            && self.number.is_none()
+            && self.started_after.is_none()
+            && self.parent.is_none()
+            && self.top.is_none()
+            && self.origin.is_none()
+    }
+
     /// Whether the head of a row fits.
     pub(super) fn fits_head(&self, head: &FilteredHead<'_>) -> bool {
         (self.status.is_empty() || self.status.contains(&head.status))

@@ -50,11 +50,11 @@ pub enum StoredValue<'a> {
 /// What a stored row begins with: what most questions ask for.
 #[derive(Debug, Deserialize)]
 pub(super) struct RowHead<'a> {
-    #[serde(borrow)]
-    fixed: RowIdentity<&'a str>,
+    since: Position,
     version: Version,
     updated_at: Timestamp,
-    pub(super) since: Position,
+    #[serde(borrow)]
+    fixed: RowIdentity<&'a str>,
     status: RunStatus,
     moved_at: Timestamp,
     ended_at: Option<Timestamp>,
@@ -64,6 +64,11 @@ pub(super) struct RowHead<'a> {
 
 impl<'a> RowHead<'a> {
     pub(super) fn read(mut bytes: &'a [u8]) -> Result<Self, FoldError> {
+        row_codec::read(&mut bytes)
+    }
+
+    /// The place of the row's last event, which stands first.
+    pub(super) fn since(mut bytes: &'a [u8]) -> Result<Position, FoldError> {
         row_codec::read(&mut bytes)
     }
 
@@ -82,7 +87,7 @@ impl<'a> RowHead<'a> {
     /// The value of a field as expressions name it; `None`: the head does not have it.
     fn value(self, field: &str, now: Timestamp) -> Option<StoredValue<'a>> {
         use StoredValue::{Number, Text, Time, Whole};
-        let Self { fixed, version, updated_at, since, status, moved_at, ended_at, usage, step_counts } = self;
+        let Self { since, version, updated_at, fixed, status, moved_at, ended_at, usage, step_counts } = self;
         let counts = |count: fn(RowStepCounts) -> u32| {
             RowStepCounts::of(fixed.steps, &step_counts)
                 .map_or(StoredValue::Absent, |counts| Whole(u64::from(count(counts))))

@@ -47,7 +47,7 @@ struct RunTableRow {
     row: StoredRow,
     moment: Arc<QueryMoment>,
     /// All of it, once a column was asked for that only the whole row has.
-    whole: OnceCell<RunFields<'static>>,
+    whole: OnceCell<Box<RunFields<'static>>>,
 }
 
 impl RunTableRow {
@@ -57,7 +57,7 @@ impl RunTableRow {
         }
         let row = Arc::unwrap_or_clone(self.row.whole()?);
         let set_aside = self.moment.set_aside.get(&row.id).cloned();
-        Ok(self.whole.get_or_init(|| row.into_fields(self.moment.now, set_aside)))
+        Ok(self.whole.get_or_init(|| Box::new(row.into_fields(self.moment.now, set_aside))))
     }
 }
 
