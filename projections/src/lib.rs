@@ -54,10 +54,10 @@ pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
 pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
 pub use rounds::{RoundEnd, RoundEndKind, RoundOutput, RoundRow, RoundVerdict, RoundsOfRun};
 pub use runs::{
-    AwaitedAction, AwaitedActionKind, Board, Column, GroupBy, GroupedRuns, GroupingError, LookReport,
-    RUN_FIELDS, RUN_STATUSES, RowFailure, RowParent, RowState, RowStepCounts, RowUsage, RunCounts,
-    RunExpression, RunFields, RunFigures, RunFilter, RunGroup, RunGrouping, RunOrder, RunPage, RunRow,
-    RunScan, RunSort, RunsModel, RunsView, SortError, SortedRuns, StepCounts, StoredRow, StoredValue,
+    AwaitedAction, AwaitedActionKind, Board, Column, FieldValue, GroupBy, GroupedRuns, GroupingError,
+    LookReport, RUN_FIELDS, RUN_STATUSES, RowFailure, RowParent, RowState, RowStepCounts, RowUsage,
+    RunCounts, RunExpression, RunFields, RunFigures, RunFilter, RunGroup, RunGrouping, RunOrder, RunPage,
+    RunRow, RunScan, RunSort, RunsModel, RunsView, SortError, SortedRuns, StepCounts, StoredRow,
 };
 pub use spend::{SpendBy, SpendFilter, SpendLineRow, SpendModel, SpendRow, SpendSum, SpendView};
 pub use stages::{

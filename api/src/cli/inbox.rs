@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::args::{AnswerArgs, DecideArgs, InboxArgs};
 use super::context::CommandContext;
 use super::list_pages::ListedItems;
+use super::moments::moment_param;
 use super::output::{columns, note};
 use super::table::{Cell, TableColumn, fitted};
 use crate::body::inbox::{DecideBody, RemarkBody};
@@ -18,7 +19,9 @@ use crate::view::{AwaitView, RunView, answer_words};
 
 pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8, Fault> {
     let is_filtered = args.filter.is_some() || args.role.is_some();
-    let path = format!("/api/v1/inbox{}", query([("role", args.role), ("filter", args.filter)]));
+    let at = moment_param("--at", args.at.as_ref())?;
+    let is_past = at.is_some();
+    let path = format!("/api/v1/inbox{}", query([("role", args.role), ("filter", args.filter), ("at", at)]));
     let listed = ListedItems::read(context, &path, None, usize::MAX).await?;
     if context.json {
         context.out.json(&listed.json())?;
@@ -27,10 +30,18 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
     listed.say_undecided("tasks");
     let tasks = &listed.items;
     if tasks.is_empty() {
-        note(if is_filtered { "no open task fits" } else { "no task is open" });
+        note(match (is_filtered, is_past) {
+            (true, false) => "no open task fits",
+            (false, false) => "no task is open",
+            (true, true) => "no task fits that was open then",
+            (false, true) => "no task was open then",
+        });
         return Ok(0);
     }
     context.out.line(list(tasks, clock::now(), columns()));
+    if is_past {
+        return Ok(0);
+    }
     context.out.line("");
     for task in tasks.iter().take(3) {
         context.out.line(format!("  {} {}", context.program, command(task)));

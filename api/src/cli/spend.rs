@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::args::{BudgetArgs, BudgetVerb, RunBudgetArgs, SharedBudgetName, SpendArgs};
 use super::bulk;
 use super::context::{CommandContext, items};
-use super::moments::{date_of, time};
+use super::moments::{date_of, moment_param, time};
 use super::output::note;
 use crate::body::budget::{SharedBudgetBody, SharedBudgetView};
 use crate::body::bulk::BulkOrder;
@@ -213,6 +213,7 @@ pub(crate) async fn spend(context: &CommandContext, args: SpendArgs) -> Result<u
         ("run", args.run.clone()),
         ("pipeline", args.pipeline.clone()),
         ("since", since),
+        ("at", moment_param("--at", args.at.as_ref())?),
     ]);
     let answer: SpendAnswer = context.client.get(&format!("/api/v1/spend{filter}")).await?;
     if context.json {

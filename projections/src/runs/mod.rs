@@ -51,4 +51,4 @@ pub use run_filter::{RunExpression, RunFilter};
 pub use scan::RunScan;
 pub use sorted::{RunSort, SortError, SortedRuns};
 pub use step_counts::StepCounts;
-pub use stored_row::{StoredRow, StoredValue};
+pub use stored_row::{FieldValue, StoredRow};

@@ -22,10 +22,10 @@ use crate::row_codec;
 
 /// A run's row, of which nothing is read yet.
 #[derive(Debug, Clone)]
-pub struct StoredRow(Kept);
+pub struct StoredRow(RowSource);
 
 #[derive(Debug, Clone)]
-enum Kept {
+enum RowSource {
     /// As it is, or was when it ended.
     Stored(RowBytes),
     /// As it was at a past position, read of its history.
@@ -34,7 +34,7 @@ enum Kept {
 
 /// A value that was read of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub enum StoredValue<'a> {
+pub enum FieldValue<'a> {
     /// The row does not have it.
     Absent,
     /// A whole number.
@@ -85,24 +85,24 @@ impl<'a> RowHead<'a> {
     }
 
     /// The value of a field as expressions name it; `None`: the head does not have it.
-    fn value(self, field: &str, now: Timestamp) -> Option<StoredValue<'a>> {
-        use StoredValue::{Number, Text, Time, Whole};
+    fn value(self, field: &str, now: Timestamp) -> Option<FieldValue<'a>> {
+        use FieldValue::{Number, Text, Time, Whole};
         let Self { since, version, updated_at, fixed, status, moved_at, ended_at, usage, step_counts } = self;
         let counts = |count: fn(RowStepCounts) -> u32| {
             RowStepCounts::of(fixed.steps, &step_counts)
-                .map_or(StoredValue::Absent, |counts| Whole(u64::from(count(counts))))
+                .map_or(FieldValue::Absent, |counts| Whole(u64::from(count(counts))))
         };
         Some(match field {
             "id" => Text(fixed.id.to_string().into()),
             "short_id" => Text(fixed.id.short().into()),
             "pipeline" => Text(fixed.pipeline.into()),
-            "number" => fixed.number.map_or(StoredValue::Absent, Whole),
-            "title" => fixed.title.map_or(StoredValue::Absent, |title| Text(one_line(title))),
+            "number" => fixed.number.map_or(FieldValue::Absent, Whole),
+            "title" => fixed.title.map_or(FieldValue::Absent, |title| Text(one_line(title))),
             "status" => Text(status.as_str().into()),
             "started_by" => Text(fixed.started_by.into()),
-            "initiator" => fixed.initiator.map_or(StoredValue::Absent, |who| Text(who.into())),
+            "initiator" => fixed.initiator.map_or(FieldValue::Absent, |who| Text(who.into())),
             "started_at" => Time(fixed.started_at),
-            "ended_at" => ended_at.map_or(StoredValue::Absent, Time),
+            "ended_at" => ended_at.map_or(FieldValue::Absent, Time),
             "elapsed" => {
                 let elapsed = ended_at.unwrap_or(now).since(fixed.started_at);
                 Whole(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
@@ -129,11 +129,11 @@ impl<'a> RowHead<'a> {
 
 impl StoredRow {
     pub(super) fn stored(bytes: RowBytes) -> Self {
-        Self(Kept::Stored(bytes))
+        Self(RowSource::Stored(bytes))
     }
 
     pub(super) fn past(row: RunRow) -> Self {
-        Self(Kept::Past(Arc::new(row)))
+        Self(RowSource::Past(Arc::new(row)))
     }
 
     /// The run.
@@ -142,8 +142,8 @@ impl StoredRow {
     /// The row is not what was written.
     pub fn id(&self) -> Result<RunId, FoldError> {
         match &self.0 {
-            Kept::Stored(bytes) => Ok(RowHead::read(bytes.as_slice())?.fixed.id),
-            Kept::Past(row) => Ok(row.id),
+            RowSource::Stored(bytes) => Ok(RowHead::read(bytes.as_slice())?.fixed.id),
+            RowSource::Past(row) => Ok(row.id),
         }
     }
 
@@ -151,10 +151,10 @@ impl StoredRow {
     ///
     /// # Errors
     /// The row is not what was written.
-    pub fn value(&self, field: &str, now: Timestamp) -> Result<Option<StoredValue<'_>>, FoldError> {
+    pub fn value(&self, field: &str, now: Timestamp) -> Result<Option<FieldValue<'_>>, FoldError> {
         match &self.0 {
-            Kept::Stored(bytes) => Ok(RowHead::read(bytes.as_slice())?.value(field, now)),
-            Kept::Past(_) => Ok(None),
+            RowSource::Stored(bytes) => Ok(RowHead::read(bytes.as_slice())?.value(field, now)),
+            RowSource::Past(_) => Ok(None),
         }
     }
 
@@ -164,8 +164,8 @@ impl StoredRow {
     /// The row is not what was written.
     pub fn whole(&self) -> Result<Arc<RunRow>, FoldError> {
         match &self.0 {
-            Kept::Stored(bytes) => Ok(Arc::new(RowRecord::shown_row(bytes.as_slice())?.into_row())),
-            Kept::Past(row) => Ok(Arc::clone(row)),
+            RowSource::Stored(bytes) => Ok(Arc::new(RowRecord::shown_row(bytes.as_slice())?.into_row())),
+            RowSource::Past(row) => Ok(Arc::clone(row)),
         }
     }
 }

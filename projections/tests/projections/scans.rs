@@ -7,7 +7,7 @@ use everfold_base::id::Position;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_projections::{
-    FilterRow as _, Models, RUN_FIELDS, RunFilter, RunOrder, RunRow, StoredRow, StoredValue,
+    FieldValue, FilterRow as _, Models, RUN_FIELDS, RunFilter, RunOrder, RunRow, StoredRow,
 };
 use proptest::prelude::*;
 
@@ -35,13 +35,13 @@ fn listed(models: &Models, filter: &RunFilter, at: Position) -> Vec<RunRow> {
 }
 
 /// A value as expressions have it.
-fn json(value: StoredValue<'_>) -> Value {
+fn json(value: FieldValue<'_>) -> Value {
     match value {
-        StoredValue::Absent => Value::Null,
-        StoredValue::Whole(number) => number.into(),
-        StoredValue::Number(number) => number.into(),
-        StoredValue::Text(text) => text.into(),
-        StoredValue::Time(time) => serde_json::to_value(time).unwrap(),
+        FieldValue::Absent => Value::Null,
+        FieldValue::Whole(number) => number.into(),
+        FieldValue::Number(number) => number.into(),
+        FieldValue::Text(text) => text.into(),
+        FieldValue::Time(time) => serde_json::to_value(time).unwrap(),
     }
 }
 

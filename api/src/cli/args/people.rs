@@ -12,6 +12,9 @@ pub(crate) struct InboxArgs {
     /// Only tasks of which this is true: kind == 'approval' && since < now - duration('1d')
     #[arg(long, value_name = "EXPR")]
     pub(crate) filter: Option<String>,
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -333,6 +333,9 @@ pub(crate) struct SpendArgs {
     /// From this day on (UTC): 2026-11-20, yesterday, 7d
     #[arg(long, value_name = "DAY", allow_hyphen_values = true)]
     pub(crate) since: Option<String>,
+    /// As it was at a time (-10m, yesterday, 2026-11-20, RFC 3339) or position
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{
-    FoldError, Projection as _, RUN_STATUSES, ReadSideError, RunFields, RunFilter, RunsModel, StoredRow,
-    StoredValue,
+    FieldValue, FoldError, Projection as _, RUN_STATUSES, ReadSideError, RunFields, RunFilter, RunsModel,
+    StoredRow,
 };
 use everfold_sql::{SourceError, SqlCell, SqlValue};
 use serde_json::json;
@@ -64,15 +64,15 @@ impl RunTableRow {
 impl TableRow for RunTableRow {
     fn cell(&self, column: &ColumnText) -> Result<SqlCell<'_>, SourceError> {
         Ok(match self.row.value(column.path, self.moment.now)? {
-            Some(StoredValue::Absent) => SqlCell::Null,
-            Some(StoredValue::Whole(number)) => match i64::try_from(number) {
+            Some(FieldValue::Absent) => SqlCell::Null,
+            Some(FieldValue::Whole(number)) => match i64::try_from(number) {
                 Ok(number) => SqlCell::Integer(number),
                 // Beyond what SQLite's whole numbers hold.
                 Err(_) => SqlCell::Real(number as f64),
             },
-            Some(StoredValue::Number(number)) => SqlCell::Real(number),
-            Some(StoredValue::Text(text)) => SqlCell::Text(text),
-            Some(StoredValue::Time(time)) => SqlCell::Text(time.to_string().into()),
+            Some(FieldValue::Number(number)) => SqlCell::Real(number),
+            Some(FieldValue::Text(text)) => SqlCell::Text(text),
+            Some(FieldValue::Time(time)) => SqlCell::Text(time.to_string().into()),
             None => return self.whole()?.cell(column),
         })
     }

@@ -182,6 +182,14 @@ fn times_are_taken_as_people_write_them() {
     assert_eq!(count(&["runs", "--started-after", "yesterday", "--json"]), 1);
     assert_eq!(count(&["runs", "--at", "-1h", "--json"]), 0);
     assert_eq!(count(&["runs", "--at", "now", "--json"]), 1);
+    let open = scratch.run(&["show", "@", "--json"]).json()["awaits"].as_array().unwrap().len();
+    assert_eq!(
+        (count(&["inbox", "--at", "-1h", "--json"]), count(&["inbox", "--at", "now", "--json"])),
+        (0, open)
+    );
+    let then = scratch.run(&["inbox", "--at", "-1h"]);
+    assert!(then.err.contains("no task was open then"), "{then:?}");
+    assert_eq!(count(&["spend", "--at", "-1h", "--json"]), 0);
     assert_eq!(scratch.run(&["state", "--at", "-0s", "--json"]).json()["status"], "waiting");
     assert_eq!(scratch.run(&["state", "--at", "2h ago"]).code, 3, "it was not there yet");
     let all_at = |at: &str| scratch.run(&["stats", "--at", at, "--json"]).json();
