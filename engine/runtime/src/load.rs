@@ -48,7 +48,7 @@ impl Loader<'_> {
         let beginning = self.store.read(&stream, Version::FIRST, BEGINNING).await?;
         let first = beginning.first().ok_or(LoadError::NotFound(run))?;
         let definition = self.first_definition(run, first).await?;
-        let mut is_whole = beginning.len() < BEGINNING;
+        let is_whole = beginning.len() < BEGINNING;
         let snapshot = if is_whole { None } else { self.snapshot(&stream, run, until, &definition).await? };
         let mut folded = match snapshot {
             Some(folded) => folded,
@@ -58,19 +58,42 @@ impl Loader<'_> {
                 folded
             }
         };
-        while !is_whole && until.is_none_or(|until| folded.version < until) {
-            let room =
-                until.map_or(PAGE, |until| usize::try_from(until.0 - folded.version.0).unwrap_or(PAGE));
-            let limit = room.min(PAGE);
-            let page = self.store.read(&stream, folded.version.next(), limit).await?;
-            self.fold_events(run, &mut folded, &page, until).await?;
-            is_whole = page.len() < limit;
+        if !is_whole {
+            self.fold_on(run, &mut folded, until).await?;
         }
         match until {
             Some(wanted) if folded.version < wanted => {
                 Err(LoadError::NotYet { run, wanted, last: folded.version })
             }
             _ => Ok(folded),
+        }
+    }
+
+    /// Folds what follows, up to its end or up to a version: each page while the next one is read.
+    async fn fold_on(
+        &self,
+        run: RunId,
+        folded: &mut FoldedRun,
+        until: Option<Version>,
+    ) -> Result<(), LoadError> {
+        let stream = StreamId::run(run);
+        let left =
+            |from: Version| until.map_or(u64::MAX, |until| until.0.saturating_add(1).saturating_sub(from.0));
+        let (mut page, mut next, mut is_last) = (Vec::new(), folded.version.next(), false);
+        loop {
+            let limit = if is_last { 0 } else { usize::try_from(left(next)).unwrap_or(PAGE).min(PAGE) };
+            let reading = async {
+                match limit {
+                    0 => Ok(Vec::new()),
+                    limit => self.store.read(&stream, next, limit).await,
+                }
+            };
+            let (read, done) =
+                futures::future::join(reading, self.fold_events(run, folded, &page, until)).await;
+            done?;
+            page = read?;
+            let Some(last) = page.last() else { return Ok(()) };
+            (next, is_last) = (last.header.version.next(), page.len() < limit);
         }
     }
 
