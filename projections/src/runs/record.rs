@@ -25,7 +25,7 @@ use crate::row_codec;
 const BESIDE_HISTORY_BYTES: usize = 224;
 
 /// A run's row, what it is folded with, and its history. It is stored as it stands here, and begins as
-/// [`RowHead`](super::stored_row::RowHead) reads it.
+/// [`stored_row`](super::stored_row) reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RowRecord {
     since: Position,

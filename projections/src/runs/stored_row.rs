@@ -47,7 +47,7 @@ pub enum FieldValue<'a> {
     Time(Timestamp),
 }
 
-/// What a stored row begins with: what most questions ask for.
+/// What a stored row begins with: what the run is, and its status.
 #[derive(Debug, Deserialize)]
 pub(super) struct RowHead<'a> {
     since: Position,
@@ -56,6 +56,11 @@ pub(super) struct RowHead<'a> {
     #[serde(borrow)]
     fixed: RowIdentity<&'a str>,
     status: RunStatus,
+}
+
+/// What follows behind the head.
+#[derive(Debug, Deserialize)]
+struct StoredFigures {
     moved_at: Timestamp,
     ended_at: Option<Timestamp>,
     usage: RowUsage,
@@ -85,33 +90,46 @@ impl<'a> RowHead<'a> {
     }
 
     /// The value of a field as expressions name it; `None`: the head does not have it.
-    fn value(self, field: &str, now: Timestamp) -> Option<FieldValue<'a>> {
-        use FieldValue::{Number, Text, Time, Whole};
-        let Self { since, version, updated_at, fixed, status, moved_at, ended_at, usage, step_counts } = self;
-        let counts = |count: fn(RowStepCounts) -> u32| {
-            RowStepCounts::of(fixed.steps, &step_counts)
-                .map_or(FieldValue::Absent, |counts| Whole(u64::from(count(counts))))
-        };
+    fn value(&self, field: &str) -> Option<FieldValue<'a>> {
+        use FieldValue::{Absent, Text, Time, Whole};
+        let fixed = &self.fixed;
         Some(match field {
             "id" => Text(fixed.id.to_string().into()),
             "short_id" => Text(fixed.id.short().into()),
             "pipeline" => Text(fixed.pipeline.into()),
-            "number" => fixed.number.map_or(FieldValue::Absent, Whole),
-            "title" => fixed.title.map_or(FieldValue::Absent, |title| Text(one_line(title))),
-            "status" => Text(status.as_str().into()),
+            "number" => fixed.number.map_or(Absent, Whole),
+            "title" => fixed.title.map_or(Absent, |title| Text(one_line(title))),
+            "status" => Text(self.status.as_str().into()),
             "started_by" => Text(fixed.started_by.into()),
-            "initiator" => fixed.initiator.map_or(FieldValue::Absent, |who| Text(who.into())),
+            "initiator" => fixed.initiator.map_or(Absent, |who| Text(who.into())),
             "started_at" => Time(fixed.started_at),
-            "ended_at" => ended_at.map_or(FieldValue::Absent, Time),
+            "updated_at" => Time(self.updated_at),
+            "version" => Whole(self.version.0),
+            "position" => Whole(fixed.position.0),
+            "since" => Whole(self.since.0),
+            _another => return None,
+        })
+    }
+}
+
+impl StoredFigures {
+    /// The same of what follows behind the head.
+    fn value(&self, of: &RowHead<'_>, field: &str, now: Timestamp) -> Option<FieldValue<'static>> {
+        use FieldValue::{Absent, Number, Time, Whole};
+        let counts = |count: fn(RowStepCounts) -> u32| {
+            RowStepCounts::of(of.fixed.steps, &self.step_counts)
+                .map_or(Absent, |counts| Whole(u64::from(count(counts))))
+        };
+        Some(match field {
+            "ended_at" => self.ended_at.map_or(Absent, Time),
             "elapsed" => {
-                let elapsed = ended_at.unwrap_or(now).since(fixed.started_at);
+                let elapsed = self.ended_at.unwrap_or(now).since(of.fixed.started_at);
                 Whole(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
             }
-            "moved_at" => Time(moved_at),
-            "updated_at" => Time(updated_at),
-            "cost" => Number(usage.cost_micros as f64 / 1e6),
-            "usage.input_tokens" => Whole(usage.input_tokens),
-            "usage.output_tokens" => Whole(usage.output_tokens),
+            "moved_at" => Time(self.moved_at),
+            "cost" => Number(self.usage.cost_micros as f64 / 1e6),
+            "usage.input_tokens" => Whole(self.usage.input_tokens),
+            "usage.output_tokens" => Whole(self.usage.output_tokens),
             "step_counts.total" => counts(|counts| counts.total),
             "step_counts.pending" => counts(|counts| counts.pending),
             "step_counts.open" => counts(|counts| counts.open),
@@ -119,9 +137,6 @@ impl<'a> RowHead<'a> {
             "step_counts.failed" => counts(|counts| counts.failed),
             "step_counts.skipped" => counts(|counts| counts.skipped),
             "step_counts.cancelled" => counts(|counts| counts.cancelled),
-            "version" => Whole(version.0),
-            "position" => Whole(fixed.position.0),
-            "since" => Whole(since.0),
             _another => return None,
         })
     }
@@ -152,10 +167,14 @@ impl StoredRow {
     /// # Errors
     /// The row is not what was written.
     pub fn value(&self, field: &str, now: Timestamp) -> Result<Option<FieldValue<'_>>, FoldError> {
-        match &self.0 {
-            RowSource::Stored(bytes) => Ok(RowHead::read(bytes.as_slice())?.value(field, now)),
-            RowSource::Past(_) => Ok(None),
+        let RowSource::Stored(bytes) = &self.0 else { return Ok(None) };
+        let mut bytes = bytes.as_slice();
+        let head: RowHead<'_> = row_codec::read(&mut bytes)?;
+        if let Some(value) = head.value(field) {
+            return Ok(Some(value));
         }
+        let figures: StoredFigures = row_codec::read(&mut bytes)?;
+        Ok(figures.value(&head, field, now))
     }
 
     /// All of it.
