@@ -21,6 +21,8 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
     let is_filtered = args.filter.is_some() || args.role.is_some();
     let at = moment_param("--at", args.at.as_ref())?;
     let is_past = at.is_some();
+    // Ages are those of the moment that is shown.
+    let now = at.as_ref().and_then(|at| at.parse().ok()).unwrap_or_else(clock::now);
     let path = format!("/api/v1/inbox{}", query([("role", args.role), ("filter", args.filter), ("at", at)]));
     let listed = ListedItems::read(context, &path, None, usize::MAX).await?;
     if context.json {
@@ -38,7 +40,7 @@ pub(crate) async fn run(context: &CommandContext, args: InboxArgs) -> Result<u8,
         });
         return Ok(0);
     }
-    context.out.line(list(tasks, clock::now(), columns()));
+    context.out.line(list(tasks, now, columns()));
     if is_past {
         return Ok(0);
     }

@@ -1,5 +1,6 @@
 //! `store`: info, verify, repair, adopt.
 
+use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::Position;
 use everfold_engine::store::repair::{self, RepairError, RepairPlan};
 use everfold_engine::store::{Progress, SledOptions};
@@ -9,6 +10,7 @@ use serde_json::{Value, json};
 use super::args::{StoreArgs, StoreVerb};
 use super::context::CommandContext;
 use super::store_progress::store_progress;
+use crate::client::{LOOK_EVERY, PATIENCE};
 use crate::fault::{Code, Fault, ProblemDocument};
 use crate::node::{self, Verified};
 use crate::serve;
@@ -116,12 +118,22 @@ async fn adopt(context: &CommandContext) -> Result<u8, Fault> {
 /// cannot be opened, but can be verified.
 async fn verify(context: &CommandContext) -> Result<u8, Fault> {
     let layout = &context.place()?.layout;
-    let is_owned = serve::connect(&layout.socket()).await.is_ok();
-    let verified = if is_owned || !layout.root().exists() {
-        verify_beside(context).await?
-    } else {
-        let folder = layout.root().to_owned();
-        on_folder(move |options| node::verify_folder(&folder, options)).await?
+    let since = Stopwatch::start();
+    let verified = loop {
+        let is_owned = serve::connect(&layout.socket()).await.is_ok();
+        let tried = if is_owned || !layout.root().exists() {
+            verify_beside(context).await
+        } else {
+            let folder = layout.root().to_owned();
+            on_folder(move |options| node::verify_folder(&folder, options)).await
+        };
+        match tried {
+            // An owner that begins does not listen yet; one that ends does not any more.
+            Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) && since.elapsed() < PATIENCE => {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            tried => break tried?,
+        }
     };
     if context.json {
         context.out.json(&verified)?;

@@ -27,9 +27,9 @@ use crate::node::{self, HoldOptions};
 use crate::serve::{self, NodeGuard};
 
 /// How long a command waits for an owner that ends or begins.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long an owner may take to say that it is there.
 const HEALTH: Duration = Duration::from_secs(5);
 /// How long a process with a broken engine may take to end in good order.
@@ -251,29 +251,6 @@ impl LocalFolder {
         }
     }
 
-    /// The runs that this process drives as the owner and that another process must drive after it.
-    async fn unfinished(&self, leave: Leave) -> Vec<RunId> {
-        if leave == Leave::Nothing {
-            return Vec::new();
-        }
-        let link = self.link.lock().await;
-        let Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) = &*link else {
-            return Vec::new();
-        };
-        let owner = node_guard.node();
-        let mut unfinished = Vec::new();
-        let driven = owner.driven_runs().await;
-        let detached = owner.detached_runs();
-        for run in driven {
-            let Ok(view) = owner.view(run).await else { continue };
-            let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
-            if goes_on && !view.status.is_ended() {
-                unfinished.push(run);
-            }
-        }
-        unfinished
-    }
-
     pub(super) async fn driven_runs(&self) -> Vec<RunId> {
         match &*self.link.lock().await {
             Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) => {
@@ -284,13 +261,13 @@ impl LocalFolder {
     }
 
     pub(super) async fn leave(&self, leave: Leave) -> Vec<RunId> {
-        let unfinished = self.unfinished(leave).await;
-        if let Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) =
-            self.link.lock().await.take()
-        {
-            node_guard.release().await;
+        match self.link.lock().await.take() {
+            // Other processes ask for runs to be driven until the last moment.
+            Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) => {
+                node_guard.release_behind(async |owner| unfinished(owner, leave).await).await
+            }
+            Some(FolderLink::There) | None => Vec::new(),
         }
-        unfinished
     }
 
     pub(super) async fn with_guard<R>(&self, body: impl FnOnce(&NodeGuard) -> R) -> Option<R> {
@@ -299,6 +276,24 @@ impl LocalFolder {
             _there => None,
         }
     }
+}
+
+/// The runs that this process drives as the owner and that another process must drive after it.
+async fn unfinished(owner: &node::Node, leave: Leave) -> Vec<RunId> {
+    if leave == Leave::Nothing {
+        return Vec::new();
+    }
+    let mut unfinished = Vec::new();
+    let driven = owner.driven_runs().await;
+    let detached = owner.detached_runs();
+    for run in driven {
+        let Ok(view) = owner.view(run).await else { continue };
+        let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
+        if goes_on && !view.status.is_ended() {
+            unfinished.push(run);
+        }
+    }
+    unfinished
 }
 
 /// Ends this process where its engine is broken and it does not come to its end by itself: what it waits for

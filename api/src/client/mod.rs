@@ -18,6 +18,7 @@ mod sse;
 
 pub(crate) use answer::document;
 pub use folder::FolderOptions;
+pub(crate) use folder::{LOOK_EVERY, PATIENCE};
 pub use follow::{Follow, FollowMessage, Followed};
 pub use leave::Leave;
 pub(crate) use lines::LogLines;

@@ -124,6 +124,7 @@ pub(crate) async fn spend(
     }
     let min = min_position(&app, params.min_position)?;
     let (items, total) = groups.of(&app, filter, at, min).await?;
-    let budgets = app.counters().await?;
+    // What shared budgets have reserved and spent is known of now alone.
+    let budgets = if at.is_none() { app.counters().await? } else { Vec::new() };
     Ok(Json(SpendAnswer { by, items, total, budgets }))
 }

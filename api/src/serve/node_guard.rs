@@ -96,6 +96,11 @@ impl NodeGuard {
 
     /// Releases the folder: accepts no new connections, ends the engine, closes the store.
     pub async fn release(self) {
+        self.release_behind(async |_| ()).await;
+    }
+
+    /// The same; `last` is asked of the node when no request can come any more, and before the engine ends.
+    pub(crate) async fn release_behind<T>(self, last: impl AsyncFnOnce(&Node) -> T) -> T {
         let (node, _until_it_is_closed) = (self.node, self.mark);
         let is_ours = node.still_owns_folder().await;
         if is_ours && node.is_on_disk() {
@@ -109,6 +114,8 @@ impl NodeGuard {
         {
             server.abort();
         }
+        let said = last(&node).await;
         node.close(is_ours).await;
+        said
     }
 }
