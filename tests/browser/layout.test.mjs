@@ -281,6 +281,8 @@ test("a text that is cut says the whole of it to the pointer, and one that fits 
   const page = await visit(t, everfold, { width: 360 });
   await page.goto(`/runs/${ids.wide}`, { waitUntil: "load" });
   await page.locator("h1").hover();
+  // The page hears of the pointer when its turn comes.
+  await page.locator("h1[title]").waitFor();
   assert.match(await page.locator("h1").getAttribute("title"), /^A title A title .*x{100}$/);
   await page.goto(`/runs/${ids.asked}`, { waitUntil: "load" });
   await page.locator("h1").hover();
