@@ -42,8 +42,8 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(bytes: &mut &'a [u8]) -> Result<T, Fo
 struct RowInput<'left, 'a>(&'left mut &'a [u8]);
 
 impl<'a> RowInput<'_, 'a> {
-    fn take(&mut self, length: usize) -> bincode::Result<&'a [u8]> {
-        let (taken, left) = self.0.split_at_checked(length).ok_or_else(|| ErrorKind::Io(cut_row()))?;
+    fn take(&mut self, length: usize) -> io::Result<&'a [u8]> {
+        let (taken, left) = self.0.split_at_checked(length).ok_or_else(cut_row)?;
         *self.0 = left;
         Ok(taken)
     }
@@ -55,9 +55,7 @@ impl Read for RowInput<'_, '_> {
     }
 
     fn read_exact(&mut self, room: &mut [u8]) -> io::Result<()> {
-        let (taken, left) = self.0.split_at_checked(room.len()).ok_or_else(cut_row)?;
-        room.copy_from_slice(taken);
-        *self.0 = left;
+        room.copy_from_slice(self.take(room.len())?);
         Ok(())
     }
 }

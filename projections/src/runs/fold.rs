@@ -95,11 +95,6 @@ pub(super) fn record_key(number: u32) -> [u8; 5] {
     [b'r', a, b, c, d]
 }
 
-/// The number of a row by its key.
-pub(super) fn record_number(key: &[u8]) -> Option<u32> {
-    Some(u32::from_be_bytes(key.get(1..)?.try_into().ok()?))
-}
-
 fn definition_key(definition: &Hash) -> Vec<u8> {
     [&b"g"[..], &definition.0].concat()
 }

@@ -8,8 +8,8 @@
 //! [`step_counts`] among it, and its [`row_history`]. [`fold`] keeps all rows, [`packed_rows`] stores those of ended runs, [`index_terms`] are
 //! the indexes, [`windows`] caches lookups by id, [`list`] and [`board`] answer queries: [`run_filter`]
 //! says which runs are wanted, by simple conditions and by an expression over [`fields`], of which [`plan`] takes what indexes answer. [`sorted`] lists them in the order of
-//! a field, [`grouped`] sums them up by fields; both [`look`] at so many rows at most. [`scan`] goes through all of them as they are
-//! stored ([`stored_row`]), for whoever asks little of many.
+//! a field, [`grouped`] sums them up by fields; both [`look`] at so many rows at most. [`scan`] gives all of them as they are
+//! stored ([`stored_row`]): SQL reads a few columns of many rows.
 
 mod activity;
 mod awaited_action;

@@ -36,7 +36,8 @@ fn key(block: u32) -> [u8; 5] {
     [b'R', a, b, c, d]
 }
 
-fn block_number(key: &[u8]) -> Option<u32> {
+/// The number in the key of a row or of a block, behind its first byte.
+pub(super) fn number_in(key: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(key.get(1..)?.try_into().ok()?))
 }
 
@@ -122,7 +123,7 @@ pub(super) fn stored_between(
     blocks: Range<u32>,
 ) -> Result<Vec<(u32, StorageValue)>, StorageError> {
     let pairs = snapshot.scan(&key(blocks.start), &key(blocks.end), false, blocks.len())?;
-    Ok(pairs.into_iter().filter_map(|(key, block)| Some((block_number(&key)?, Arc::new(block)))).collect())
+    Ok(pairs.into_iter().filter_map(|(key, block)| Some((number_in(&key)?, Arc::new(block)))).collect())
 }
 
 /// Where a row of its block is; empty where it is not there.

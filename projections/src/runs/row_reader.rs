@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::fold::{record_key, record_number};
+use super::fold::record_key;
 use super::packed_rows;
 use super::record::RowRecord;
 use crate::projection::FoldError;
@@ -124,5 +124,8 @@ fn own_rows(
     let numbers = packed_rows::numbers_of(blocks);
     let (from, to) = (record_key(numbers.start), record_key(numbers.end));
     let pairs = snapshot.scan(&from, &to, false, numbers.len())?;
-    Ok(pairs.into_iter().filter_map(|(key, row)| Some((record_number(&key)?, Arc::new(row)))).collect())
+    Ok(pairs
+        .into_iter()
+        .filter_map(|(key, row)| Some((packed_rows::number_in(&key)?, Arc::new(row))))
+        .collect())
 }
