@@ -21,6 +21,9 @@ fn tls(scratch: &Scratch, name: &str) -> (super::fixtures::Running, Served) {
     scratch.serve(&["--tls-cert", &certificate(name), "--tls-key", &certificate("server.key")])
 }
 
+/// An address at which no server listens.
+const NOBODY: &str = "http://127.0.0.1:1";
+
 /// Answers every connection with the same text.
 fn impostor(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -46,12 +49,8 @@ fn each_reason_why_no_server_answers_has_its_words() {
     let moved = impostor("HTTP/1.1 301 Moved\r\nlocation: https://e.example/\r\ncontent-length: 0\r\n\r\n");
     let proxy = impostor("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 3\r\n\r\nbad");
     let other = impostor("SSH-2.0-OpenSSH_9.9\r\n");
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        format!("http://{}", listener.local_addr().unwrap())
-    };
     let cases = [
-        (closed.as_str(), "EF0611", "no server listens"),
+        (NOBODY, "EF0611", "no server listens"),
         ("https://no-such-host.invalid", "EF0611", "there is no host no-such-host.invalid"),
         (&html, "EF0613", "is no Everfold server"),
         (&moved, "EF0613", "sends on to https://e.example/"),
@@ -64,7 +63,7 @@ fn each_reason_why_no_server_answers_has_its_words() {
         assert!(done.code == 7 && done.err.contains(code) && done.err.contains(words), "{url}: {done:?}");
         assert!(done.err.contains("hint:") && done.out.is_empty(), "{done:?}");
     }
-    let json = at(&scratch, &closed, &["runs", "--json"]);
+    let json = at(&scratch, NOBODY, &["runs", "--json"]);
     let problem: Value = serde_json::from_str(&json.err).unwrap();
     assert_eq!(problem["code"], "EF0611");
     assert!(!scratch.data().exists(), "a server needs no folder");
@@ -204,7 +203,7 @@ fn what_needs_the_folder_says_so() {
         &["store", "adopt"],
     ] {
         // No server is asked: none listens there.
-        let done = at(&scratch, "http://127.0.0.1:1", verb);
+        let done = at(&scratch, NOBODY, verb);
         assert!(done.code == 2 && done.err.contains("EF0615"), "{verb:?}: {done:?}");
         assert!(done.err.contains(&format!("`{}`", verb.join(" "))), "{done:?}");
     }
