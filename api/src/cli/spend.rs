@@ -123,7 +123,7 @@ fn shared(views: &[SharedBudgetView]) -> String {
                 per.unwrap_or_default(),
                 view.zone.as_ref().map_or_else(String::new, |zone| format!(" {zone}"))
             ),
-            amount(&view.spent, false),
+            format!("{}{}", amount(&view.spent, false), reserved(&view.reserved_usd)),
             format!("{}{written}", amount(&view.set, true)),
             amount(&of_limits(&view.raised, &view.set), false),
             amount(&view.limit, true),
@@ -139,11 +139,19 @@ fn shared(views: &[SharedBudgetView]) -> String {
     table(head, views.iter().map(row))
 }
 
+/// What is kept free for work that runs, behind what was spent.
+fn reserved(usd: &String) -> String {
+    if is_more_than_nothing(usd) { format!(" + {usd} reserved") } else { String::new() }
+}
+
+fn is_more_than_nothing(usd: &String) -> bool {
+    usd.chars().any(|digit| ('1'..='9').contains(&digit))
+}
+
 /// By how much the limits that there are were raised.
 fn of_limits(raised: &AmountsView, set: &AmountsView) -> AmountsView {
-    let is_raised = |usd: &String| usd.chars().any(|digit| ('1'..='9').contains(&digit));
     AmountsView {
-        cost_usd: raised.cost_usd.clone().filter(|usd| set.cost_usd.is_some() && is_raised(usd)),
+        cost_usd: raised.cost_usd.clone().filter(|usd| set.cost_usd.is_some() && is_more_than_nothing(usd)),
         tokens: raised.tokens.filter(|_| set.tokens.is_some()),
         wall_ms: raised.wall_ms.filter(|_| set.wall_ms.is_some()),
     }

@@ -186,7 +186,7 @@ impl Activity {
             RunEvent::RunFailed(_) => self.finish(RunStatus::Failed),
             RunEvent::RunCancelled(_) => self.finish(RunStatus::Cancelled),
             RunEvent::BudgetsOpened(event) => self.funding.open(&event.budgets),
-            RunEvent::FundsRequested(event) => self.funding.request(&event.id),
+            RunEvent::FundsRequested(event) => self.funding.request(&event.id, event.waits),
             RunEvent::FundsAnswered(event) => self.funding.answer(&event.id, event.refused.is_some()),
             RunEvent::FundsGranted(event) => self.funding.grant(&event.id),
             RunEvent::RunStarted(_)

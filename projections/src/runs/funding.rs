@@ -33,9 +33,10 @@ impl Funding {
         self.shared = shared.map(|budget| budget.id.clone()).collect();
     }
 
-    /// An attempt asks for funds; only shared budgets have to answer.
-    pub(super) fn request(&mut self, id: &AttemptId) {
-        let phase = if self.shared.is_empty() { FundingPhase::Held } else { FundingPhase::Asked };
+    /// An attempt asks for funds; only shared budgets have to answer, and only where it does not wait for one of its run.
+    pub(super) fn request(&mut self, id: &AttemptId, waits: bool) {
+        let is_held = waits || self.shared.is_empty();
+        let phase = if is_held { FundingPhase::Held } else { FundingPhase::Asked };
         self.attempts.insert(id.clone(), phase);
     }
 

@@ -9,8 +9,8 @@ use crate::event::{BudgetTerms, Spent};
 use everfold_base::id::{EffectId, RunId, Version};
 use everfold_base::time::Timestamp;
 
-/// Charges and raises without a reservation that are remembered, so that a repeated one is recognised:
-/// only what a crash left unconfirmed comes again, and it comes first.
+/// Charges without a reservation, reservations that went back unused, and raises that are remembered, so that a repeated
+/// one is recognised: only what a crash left unconfirmed comes again, and it comes first.
 const RECENT_MAX: usize = 4_096;
 
 /// What is reserved for an attempt.
@@ -48,6 +48,10 @@ impl Counter {
                 match self.reserved.remove(&event.attempt) {
                     Some(reserved) => {
                         self.reserved_micros = self.reserved_micros.saturating_sub(reserved.cost_micros);
+                        // The attempt may ask again: the same report must not take its next reservation.
+                        if event.spent.is_zero() && event.version != Version::ZERO {
+                            self.remember(event.attempt.run, event.version);
+                        }
                     }
                     None => self.remember(event.attempt.run, event.version),
                 }

@@ -17,7 +17,7 @@ pub struct FundsRequest {
     pub terms: BudgetTerms,
 }
 
-/// An attempt that ended, or will not start.
+/// An attempt that ended, will not start, or waits for a budget of its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// The attempt.
@@ -124,7 +124,11 @@ impl BudgetDraft {
     fn charge(&mut self, charge: &Charge) {
         let is_news = match charge.asked {
             // Without a reservation it was charged before, or never got one.
-            true => self.counter.has_reserved(&charge.attempt),
+            // One that gave its reservation back may have got another: what it gave back is told once.
+            true => {
+                self.counter.has_reserved(&charge.attempt)
+                    && !self.counter.knows(charge.attempt.run, charge.version)
+            }
             false => !charge.spent.is_zero() && !self.counter.knows(charge.attempt.run, charge.version),
         };
         if is_news {

@@ -38,7 +38,8 @@ pub(super) fn wanted(draft: &mut Draft<'_>, request: &FundsRequested) -> Result<
             settled(expression.eval_bool(&scope))?.unwrap_or(false)
         }
     };
-    draft.record(request.clone());
+    let waits = !exempt && has_shared(state) && own_full(draft).is_some();
+    draft.record(FundsRequested { id: id.clone(), waits });
     if exempt {
         draft.record(FundsGranted { id: id.clone(), exempt });
     } else {
@@ -76,7 +77,7 @@ pub(super) fn answered(draft: &mut Draft<'_>, answer: &FundsAnswered) {
             let is_it = |it: &&BudgetState| it.terms.id == refused.budget && it.over.is_none();
             spend.budgets.iter().find(is_it).is_some_and(|it| it.terms.on_over != OnOver::Pause)
         }),
-        Some(FundStage::Held) | None => false,
+        Some(FundStage::Held | FundStage::Waiting) | None => false,
     };
     if !is_news {
         return;
@@ -228,26 +229,53 @@ fn is_spending(draft: &Draft<'_>, id: &AttemptId) -> bool {
 
 /// Paid work may start, as far as the run's own budgets have room: in the order in which it asked.
 fn grant(draft: &mut Draft<'_>) {
-    let at = draft.now();
     while !draft.is_full() && !draft.state.is_ending() {
-        let spend = &draft.state.facts.spend;
-        let is_held = |id: &AttemptId| {
-            spend.funds.get(id).is_some_and(|fund| fund.stage == FundStage::Held)
-                && draft.state.current(id).is_some_and(|key| draft.state.facts.attempts.contains(&key))
-        };
-        let Some(id) = spend.held.iter().map(|(_, id)| id).find(|id| is_held(id)).cloned() else { return };
-        let own = spend.budgets.iter().enumerate().filter(|(_, budget)| !budget.is_shared());
-        let full = own.filter_map(|(place, it)| Some((place, it.room(&spend.clock, at).err()?))).next();
-        match full {
-            None => draft.record(FundsGranted { id, exempt: false }),
+        let held = first_held(draft.state, |stage| matches!(stage, FundStage::Held | FundStage::Waiting));
+        let Some((id, stage)) = held else { return };
+        match own_full(draft) {
             Some((place, measure)) => {
-                if spend.budgets[place].over.is_none() {
+                if draft.state.facts.spend.budgets[place].over.is_none() {
                     exceed(draft, place, measure, Some(id));
                 }
-                return;
+                return give_back(draft);
             }
+            None if stage == FundStage::Waiting => draft.record(FundsRequested { id, waits: false }),
+            None => draft.record(FundsGranted { id, exempt: false }),
         }
     }
+}
+
+/// What the counters hold for work that has no room in the run's own budgets goes back: other runs need it.
+fn give_back(draft: &mut Draft<'_>) {
+    while has_shared(draft.state) && !draft.is_full() && !draft.state.is_ending() {
+        let held = first_held(draft.state, |stage| stage == FundStage::Held);
+        let Some((id, _held)) = held else { return };
+        draft.record(FundsRequested { id, waits: true });
+    }
+}
+
+/// The attempt that asked first of those that wait at a stage, and can go on from there.
+fn first_held(state: &RunState, is_it: impl Fn(FundStage) -> bool) -> Option<(AttemptId, FundStage)> {
+    let spend = &state.facts.spend;
+    spend.held.iter().find_map(|(_, id)| {
+        let stage = spend.funds.get(id)?.stage;
+        let is_current = state.current(id).is_some_and(|key| state.facts.attempts.contains(&key));
+        // The counters must know that its funds went back before it asks for them anew.
+        let is_settled = stage != FundStage::Waiting || !spend.is_reporting(id);
+        (is_it(stage) && is_current && is_settled).then(|| (id.clone(), stage))
+    })
+}
+
+/// The first of the run's own budgets that has no room, and for what.
+fn own_full(draft: &Draft<'_>) -> Option<(usize, Measure)> {
+    let (at, spend) = (draft.now(), &draft.state.facts.spend);
+    let mut own = spend.budgets.iter().enumerate().filter(|(_, budget)| !budget.is_shared());
+    own.find_map(|(place, budget)| Some((place, budget.room(&spend.clock, at).err()?)))
+}
+
+/// Whether other runs count towards one of the run's budgets, too.
+fn has_shared(state: &RunState) -> bool {
+    state.facts.spend.budgets.iter().any(BudgetState::is_shared)
 }
 
 /// Records that a budget has no room, and what follows at once.

@@ -307,6 +307,12 @@ pub struct ProbeFailed1 {
     pub(super) took_ms: u64,
 }
 
+/// [`super::FundsRequested`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FundsRequested1 {
+    pub(super) id: AttemptId,
+}
+
 /// [`super::RunAdmitted`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunAdmitted1 {

@@ -8,17 +8,17 @@ use super::former::{
     ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, AttemptAsked1, AttemptAsked2, AttemptAsked3,
     AttemptFailed1, AttemptFailed2, AttemptFailed3, AttemptFailed4, AttemptNotes1, AttemptNotes2,
     AttemptNotes3, AttemptStarted1, AttemptStarted2, AttemptStarted3, AttemptSucceeded1, AttemptSucceeded2,
-    AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, NoticeQueued1, NoticeQueued2, NoticeQueued3,
-    NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1, RunForked2,
-    RunForked3, RunForked4, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3, RunStarted4,
-    RunStarted5, RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1, StepSkipped1,
-    StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
+    AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, FundsRequested1, NoticeQueued1, NoticeQueued2,
+    NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1,
+    RunForked2, RunForked3, RunForked4, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3,
+    RunStarted4, RunStarted5, RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1,
+    StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
-    ChildFinished, NoticeQueued, NoticeSent, ProbeFailed, ReworkRequested, RunAdmitted, RunFailed, RunForked,
-    RunPaused, RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded,
-    StopRequested, VoteCast,
+    ChildFinished, FundsRequested, NoticeQueued, NoticeSent, ProbeFailed, ReworkRequested, RunAdmitted,
+    RunFailed, RunForked, RunPaused, RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed,
+    StepSkipped, StepSucceeded, StopRequested, VoteCast,
 };
 use super::parts::{ApprovalTerms, AttemptNotes, StopReason, Unblocked};
 
@@ -330,6 +330,12 @@ impl From<ProbeFailed1> for ProbeFailed {
     fn from(old: ProbeFailed1) -> Self {
         let ProbeFailed1 { id, gate, probe_no, message, permanent, took_ms } = old;
         Self { id, gate, probe_no, message, permanent, took_ms, broken: false }
+    }
+}
+
+impl From<FundsRequested1> for FundsRequested {
+    fn from(old: FundsRequested1) -> Self {
+        Self { id: old.id, waits: false }
     }
 }
 
@@ -784,6 +790,13 @@ impl ProbeFailed {
     /// The former schema says all of it.
     pub(super) fn is_sound(&self) -> bool {
         !self.broken
+    }
+}
+
+impl FundsRequested {
+    /// The former schema says all of it.
+    pub(super) fn asks_at_once(&self) -> bool {
+        !self.waits
     }
 }
 

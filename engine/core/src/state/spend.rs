@@ -32,6 +32,14 @@ pub(crate) struct Spend {
     pub(crate) clock: RunClock,
 }
 
+impl Spend {
+    /// Whether the counters do not yet know what an attempt gave back or used up.
+    pub(crate) fn is_reporting(&self, attempt: &AttemptId) -> bool {
+        let is_of = |report: &SpendReport| matches!(report, SpendReport::Ended { id, .. } if id == attempt);
+        self.reports.values().any(is_of)
+    }
+}
+
 /// One budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BudgetState {
@@ -66,16 +74,18 @@ pub(crate) enum FundStage {
     Asked,
     /// They have no room; they answer again when they have.
     Refused,
-    /// A budget of the run itself has no room.
+    /// The counters have room, where there are any; a budget of the run itself may have none.
     Held,
     /// It may start.
     Granted,
+    /// A budget of the run itself has no room, and the counters hold nothing for it.
+    Waiting,
 }
 
 /// A report to the counters that a run shares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpendReport {
-    /// An attempt is over, or will not start.
+    /// An attempt is over, will not start, or waits for a budget of its run.
     Ended {
         /// The attempt.
         id: AttemptId,

@@ -210,7 +210,7 @@ type Written = fn() -> World;
 const WRITTEN: [(&str, Written); 25] = [
     ("delivery-10", delivery),
     ("cancelled-9", cancelled),
-    ("budgets-9", golden_runs::budgets),
+    ("budgets-10", golden_runs::budgets),
     ("edge-9", golden_runs::edge),
     ("shared-9", golden_runs::shared),
     ("control-9", golden_runs::control),

@@ -401,6 +401,83 @@ fn l31_shared_counters_are_asked_before_and_told_after_exactly_once() {
     world.check_fold();
 }
 
+/// A run with a budget of its own of 1 USD and one that it shares with others.
+fn own_and_shared(steps: Value) -> World {
+    let budgets = json!([
+        {"id": "team", "scope": "team", "cost": "50 USD", "reserve": "1 USD"},
+        {"id": "own", "cost": "1 USD", "reserve": "1 USD"},
+    ]);
+    world(budgets, steps)
+}
+
+/// The counter has room for an attempt.
+fn has_room(world: &mut World, attempt: &str) -> Vec<&'static str> {
+    let answer = FundsAnswered { id: id(attempt), refused: None, readings: Vec::new() };
+    names(&world.give(InputKind::FundsAnswered(answer)).unwrap())
+}
+
+/// The counter takes the only report there is.
+fn counted(world: &mut World) -> Vec<&'static str> {
+    let effects = world.effects();
+    let mut reports = effects.iter().filter_map(|effect| match effect {
+        Effect::SpendReport { version } => Some(*version),
+        _other => None,
+    });
+    let (version, None) = (reports.next().expect("a report"), reports.next()) else { panic!("{effects:?}") };
+    names(&world.give(InputKind::SpendReported(SpendReported { version, readings: Vec::new() })).unwrap())
+}
+
+fn asks_counters(world: &World, attempt: &str) -> bool {
+    world
+        .effects()
+        .iter()
+        .any(|effect| matches!(effect, Effect::Funds { id: asks, .. } if *asks == id(attempt)))
+}
+
+#[test]
+fn l31_what_its_own_budget_has_no_room_for_asks_no_shared_counter_until_it_has() {
+    let mut world = own_and_shared(json!([agent("a", &[]), agent("b", &["a"])]));
+    world.want_funds("a/1/1");
+    assert_eq!(has_room(&mut world, "a/1/1"), ["FundsAnswered", "FundsGranted"]);
+    world.use_up(&id("a/1/1"), 1_000_000);
+    world.succeed("a/1/1", json!(1));
+    counted(&mut world);
+    assert_eq!(names(&world.want_funds("b/1/1")), ["FundsRequested", "BudgetExceeded"]);
+    assert!(world.effects().is_empty(), "the counter is not asked: {:?}", world.effects());
+    assert_eq!(world.state.awaited(), [Awaited::Budget { budget: "own".into(), until: None }]);
+    let kind = InputKind::RaiseBudget { budget: Some("own".into()), add: money(2.0), reason: None };
+    assert_eq!(names(&world.by("ada", kind).unwrap()), ["BudgetRaised", "FundsRequested"]);
+    assert!(asks_counters(&world, "b/1/1"));
+    assert_eq!(has_room(&mut world, "b/1/1"), ["FundsAnswered", "FundsGranted"]);
+    world.check_fold();
+}
+
+#[test]
+fn l31_what_was_reserved_for_work_that_its_own_budget_has_no_room_for_goes_back_until_it_has() {
+    let mut world = own_and_shared(json!([agent("a", &[]), agent("b", &[]), agent("c", &[])]));
+    for attempt in ["a/1/1", "b/1/1", "c/1/1"] {
+        assert_eq!(names(&world.want_funds(attempt)), ["FundsRequested"], "the own budget is empty yet");
+    }
+    assert_eq!(has_room(&mut world, "a/1/1"), ["FundsAnswered", "FundsGranted"]);
+    assert_eq!(has_room(&mut world, "b/1/1"), ["FundsAnswered", "BudgetExceeded", "FundsRequested"]);
+    assert!(!asks_counters(&world, "b/1/1"));
+    assert_eq!(counted(&mut world), ["SpendReported"], "the counter releases what it had reserved");
+    assert!(has_room(&mut world, "b/1/1").is_empty(), "an answer that comes late changes nothing");
+    assert_eq!(has_room(&mut world, "c/1/1"), ["FundsAnswered", "FundsRequested"], "named once");
+    // There is room again before the counter knows that `c` gave its reservation back: it waits for that.
+    world.use_up(&id("a/1/1"), 100_000);
+    assert_eq!(world.effects().iter().filter(|it| matches!(it, Effect::SpendReport { .. })).count(), 1);
+    let kind = InputKind::RaiseBudget { budget: Some("own".into()), add: money(5.0), reason: None };
+    assert_eq!(names(&world.by("ada", kind).unwrap()), ["BudgetRaised", "FundsRequested"]);
+    assert!(asks_counters(&world, "b/1/1") && !asks_counters(&world, "c/1/1"));
+    assert_eq!(counted(&mut world), ["SpendReported", "FundsRequested"]);
+    for attempt in ["b/1/1", "c/1/1"] {
+        assert!(asks_counters(&world, attempt));
+        assert_eq!(has_room(&mut world, attempt), ["FundsAnswered", "FundsGranted"]);
+    }
+    world.check_fold();
+}
+
 #[test]
 fn l31_copied_facts_spend_nothing() {
     let chain = json!([agent("a", &[]), agent("b", &["a"])]);
@@ -462,6 +539,16 @@ impl CounterBench {
 
 fn effect(attempt: &str) -> EffectId {
     EffectId { run: RUN, attempt: id(attempt) }
+}
+
+#[test]
+fn l31_what_an_attempt_gave_back_is_taken_once_also_where_it_has_asked_again() {
+    let mut team = CounterBench::new(Period::Total);
+    assert_eq!(team.request("a/1/1", 0), (vec!["FundsReserved"], Ok(())));
+    assert_eq!(team.charge("a/1/1", true, 0.0, 1, 1), ["SpendCharged"]);
+    assert_eq!(team.request("a/1/1", 2), (vec!["FundsReserved"], Ok(())));
+    assert!(team.charge("a/1/1", true, 0.0, 1, 2).is_empty(), "the same report again");
+    assert_eq!(team.0.used().reserved_micros, 400_000);
 }
 
 #[test]

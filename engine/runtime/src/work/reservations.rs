@@ -14,7 +14,7 @@ impl ShardCore {
         let about = format!("{}/{id}/funds/{}", loaded.run, loaded.version);
         loaded.push(Queued::own(
             InputId::derive(&about),
-            InputKind::FundsWanted(FundsRequested { id: id.clone() }),
+            InputKind::FundsWanted(FundsRequested { id: id.clone(), waits: false }),
         ));
         self.mark(loaded);
     }

@@ -117,6 +117,75 @@ async fn l31_a_budget_of_the_run_alone_is_nobody_elses() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn l31_a_run_that_its_own_budget_holds_keeps_nothing_of_a_shared_one_from_others() {
+    let rig = Rig::new();
+    let team = json!({"id": "team", "scope": "team", "cost": "1 USD", "reserve": "0.60 USD"});
+    let work = |id: &str, needs: &[&str]| function(id, needs, "paid", json!({"ms": 5, "cents": 40}));
+    let held = definition(json!({
+        "name": "held",
+        "budgets": [team, {"id": "own", "cost": "0.40 USD"}],
+        "steps": [work("a", &[]), work("b", &["a"])],
+    }));
+    let run = rig.start(&held).await;
+    rig.until(run, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+    until_counter(&rig, |counter| counter.used().reserved_micros == 0).await;
+    let other = rig.start(&paid(team, 5, 40)).await;
+    assert_eq!(rig.end(other).await, RunStatus::Succeeded);
+    assert_eq!(rig.status(run).await, RunStatus::Paused);
+    for budget in ["own", "team"] {
+        let add = Spent { cost_micros: 1_000_000, ..Spent::default() };
+        let kind = InputKind::RaiseBudget { budget: Some(budget.into()), add, reason: None };
+        rig.submit(run, kind).await.unwrap();
+    }
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    until_counter(&rig, |counter| counter.used().spent.cost_micros == 1_200_000).await;
+    assert_eq!(counter(&rig).await.used().reserved_micros, 0);
+    rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s9_what_its_own_budget_held_is_counted_exactly_once_whenever_the_engine_dies() {
+    for seed in 0..40_u64 {
+        let mut rig = Rig::new();
+        rig.store.delay_ms.store(seed % 4, Ordering::SeqCst);
+        let work = |id: &str| function(id, &[], "paid", json!({"ms": 10, "cents": 10}));
+        let definition = definition(json!({
+            "name": "p",
+            "budgets": [
+                {"id": "team", "scope": "team", "cost": "9 USD", "reserve": "0.50 USD"},
+                {"id": "own", "cost": "0.25 USD", "reserve": "0.15 USD"},
+            ],
+            "steps": [work("a"), work("b"), work("c"), work("d")],
+        }));
+        let runs = [rig.start(&definition).await, rig.start(&definition).await];
+        for turn in 0..5 {
+            if (seed + turn) % 4 == 0 {
+                rig.store.fail_next(Fault::Kept);
+            }
+            if turn == 3 {
+                for run in runs {
+                    let add = Spent { cost_micros: 1_000_000, ..Spent::default() };
+                    let kind = InputKind::RaiseBudget { budget: Some("own".into()), add, reason: None };
+                    rig.submit(run, kind).await.unwrap();
+                }
+            }
+            tokio::time::sleep(Duration::from_millis((seed * 7 + turn * 13) % 40)).await;
+            rig.crash().await;
+            rig.recover().await;
+        }
+        for run in runs {
+            assert_eq!(rig.end(run).await, RunStatus::Succeeded, "seed {seed}");
+            rig.assert_replays(run).await;
+        }
+        let is_settled = |counter: &Counter| counter.reserved().count() == 0;
+        until_counter(&rig, |counter| is_settled(counter) && counter.used().spent.cost_micros >= 800_000)
+            .await;
+        let used = counter(&rig).await.used();
+        assert_eq!((used.spent.cost_micros, used.reserved_micros), (800_000, 0), "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn s9_whenever_the_engine_dies_every_use_is_counted_exactly_once() {
     for seed in 0..40_u64 {
         let mut rig = Rig::new();

@@ -1,6 +1,7 @@
 //! Events of usage and budgets.
 
 use super::super::declare::event_payloads;
+use super::super::former;
 use super::super::parts::{BudgetReading, BudgetRefusal, BudgetTerms, Measure, Spent};
 use crate::artefact::Usage;
 use everfold_base::id::{AttemptId, Version};
@@ -50,9 +51,13 @@ event_payloads! {
     /// Paid work is about to start. Fact of `funds wanted`.
     ///
     /// Then: the budget allocator is asked, where budgets are shared; otherwise `FundsGranted` or `BudgetExceeded`.
-    FundsRequested {
+    FundsRequested [former::FundsRequested1, unless asks_at_once] {
         /// The attempt.
         id: AttemptId,
+        /// A budget of the run itself has no room: the counters that the run shares with others hold nothing for the
+        /// attempt, and are asked when it has.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        waits: bool,
     }
     /// Paid work may start: every budget has room for it, or it is exempt.
     ///

@@ -174,7 +174,7 @@ impl RunState {
             RunEvent::BudgetsOpened(event) => self.budgets_opened(&event.budgets),
             RunEvent::BudgetExceeded(event) => self.budget_exceeded(event, self.now()),
             RunEvent::BudgetRaised(event) => self.budget_raised(event, self.now()),
-            RunEvent::FundsRequested(event) => self.funds_requested(&event.id),
+            RunEvent::FundsRequested(event) => self.funds_requested(event, self.now()),
             RunEvent::FundsGranted(event) => self.funds_granted(event, self.now()),
             RunEvent::BudgetPeriodBegan(event) => self.budget_period_began(event, self.now()),
             RunEvent::FundsAnswered(event) => self.funds_answered(event),

@@ -2,7 +2,7 @@
 
 use crate::event::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetReading, BudgetTerms, FundsAnswered, FundsGranted,
-    Measure, Spent, TimerId, TimerKind, UsageRecorded,
+    FundsRequested, Measure, Spent, TimerId, TimerKind, UsageRecorded,
 };
 use crate::state::spend::{self, BudgetState, BudgetTimer, Fund, FundStage, Spend, SpendReport};
 use crate::state::{Key, RunOutcome, RunState};
@@ -87,13 +87,29 @@ impl RunState {
     }
 
     /// Paid work is about to start: it waits until it is known that it may.
-    pub(super) fn funds_requested(&mut self, id: &AttemptId) {
+    pub(super) fn funds_requested(&mut self, event: &FundsRequested, at: Timestamp) {
+        let id = &event.id;
         let Some(key) = self.current(id) else { return };
-        let since = self.facts.version;
+        let version = self.facts.version;
         let spend = &mut self.facts.spend;
         let is_shared = spend.budgets.iter().any(BudgetState::is_shared);
-        let stage = if is_shared { FundStage::Asked } else { FundStage::Held };
-        if !is_shared {
+        let stage = match (is_shared, event.waits) {
+            (true, true) => FundStage::Waiting,
+            (true, false) => FundStage::Asked,
+            (false, _alone) => FundStage::Held,
+        };
+        let former = spend.funds.remove(id);
+        if let Some(former) = &former {
+            spend.held.remove(&(former.since, id.clone()));
+        }
+        // What gives back what the counters hold for it keeps its place among those that wait.
+        let gives_back = former.filter(|former| event.waits && former.stage == FundStage::Held);
+        let since = gives_back.as_ref().map_or(version, |former| former.since);
+        if gives_back.is_some() {
+            let report = SpendReport::Ended { id: id.clone(), asked: true, spent: Spent::default(), at };
+            spend.reports.insert(version, report);
+        }
+        if stage != FundStage::Asked {
             spend.held.insert((since, id.clone()));
         }
         spend.funds.insert(id.clone(), Fund { stage, since, exempt: false, granted_at: None });
