@@ -151,7 +151,7 @@ fn a_later_engine_says_when_a_process_itself_began() {
 fn an_end_while_no_engine_was_there_is_the_result() {
     let home = Home::new();
     let mut request = home.shell("echo up > up; sleep 60");
-    request.timeout = Some(std::time::Duration::from_millis(400));
+    request.timeout = Some(std::time::Duration::from_secs(2));
     let first = runtime();
     first.block_on(async {
         let attempt = CommandExecutor::new(home.processes()).start(request.clone(), observer());
@@ -166,7 +166,7 @@ fn an_end_while_no_engine_was_there_is_the_result() {
         let end = CommandExecutor::new(home.processes()).reattach(request, observer()).await;
         let failure = failure(&end);
         assert_eq!((failure.kind, failure.exit_code), (FailureKind::Timeout, Some(124)));
-        assert!(failure.message.contains("400ms"), "{}", failure.message);
+        assert!(failure.message.contains("2s"), "{}", failure.message);
     });
 }
 
@@ -556,7 +556,7 @@ async fn y_a_process_that_forks_away_and_one_that_ignores_sigterm_do_not_outlive
     until("what forked away is gone", || !crate::fixtures::home::is_alive(away)).await;
     let home = Home::new();
     let mut request = home.shell("trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done");
-    request.timeout = Some(std::time::Duration::from_millis(700));
+    request.timeout = Some(std::time::Duration::from_secs(2));
     let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
     assert_eq!(failure(&end).kind, FailureKind::Timeout);
     let stubborn = pid_in(&home.work("pid")).await;

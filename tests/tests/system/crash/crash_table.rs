@@ -67,7 +67,7 @@ fn p1_a_process_that_lives_on_is_attached_again_and_its_end_is_the_result() {
 
 #[test]
 fn p3_the_time_limit_goes_on_while_the_engine_is_down() {
-    let lab = Lab::with(&one_step(&waiting(""), "    timeout: 1s\n    grace: 100ms\n"));
+    let lab = Lab::with(&one_step(&waiting(""), "    timeout: 4s\n    grace: 100ms\n"));
     let engine = lab.start(&["run", "./p.yaml"]);
     lab.await_file("pid");
     engine.kill().was_killed();

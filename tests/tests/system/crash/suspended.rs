@@ -37,7 +37,7 @@ fn a_step_whose_supervisor_or_process_is_stopped_by_a_signal_is_shown_as_suspend
 #[test]
 fn a_command_that_ended_in_time_keeps_its_end_where_its_supervisor_was_stopped_past_the_limit() {
     let lab = Lab::with(&format!(
-        "name: p\nsteps:\n  - id: work\n    timeout: 2s\n    command: |\n      echo yes > \"$LAB/begun\"; {UNTIL_GO}; echo done > \"$LAB/end\"\n"
+        "name: p\nsteps:\n  - id: work\n    timeout: 6s\n    command: |\n      echo yes > \"$LAB/begun\"; {UNTIL_GO}; echo done > \"$LAB/end\"\n"
     ));
     let engine = lab.start(&["run", "./p.yaml"]);
     let record = lab.await_attempt("work-r1-a1", "lock");
@@ -47,7 +47,7 @@ fn a_command_that_ended_in_time_keeps_its_end_where_its_supervisor_was_stopped_p
     lab.go();
     assert_eq!(lab.await_file("end"), "done\n");
     // Past the limit.
-    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    std::thread::sleep(std::time::Duration::from_millis(6_500));
     kill_process(supervisor, Signal::CONT).unwrap();
     engine.end().ended_with(0);
 }
