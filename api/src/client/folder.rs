@@ -287,9 +287,16 @@ async fn unfinished(owner: &node::Node, leave: Leave) -> Vec<RunId> {
     let driven = owner.driven_runs().await;
     let detached = owner.detached_runs();
     for run in driven {
-        let Ok(view) = owner.view(run).await else { continue };
-        let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
-        if goes_on && !view.status.is_ended() {
+        let (is_ended, by_itself) = match owner.view(run).await {
+            Ok(view) => (view.status.is_ended(), view.goes_on_by_itself()),
+            Err(fault) => {
+                // Whether it goes on is not known: the process that takes over looks again.
+                tracing::warn!(%run, "a run cannot be looked at, and is handed on: {fault}");
+                (false, true)
+            }
+        };
+        let goes_on = detached.contains(&run) || (leave == Leave::Everything && by_itself);
+        if goes_on && !is_ended {
             unfinished.push(run);
         }
     }

@@ -179,6 +179,10 @@ async fn a_look_that_ends_at_its_bound_says_where_it_goes_on_and_the_parts_toget
     assert_eq!((&part["first"], &part["more"], &part["next"]), (&Value::Null, &json!(true), &json!(3)));
     let (_, rest) = api.get(&format!("{path}&from=3")).await;
     assert_eq!((&rest["first"], &rest["more"]), (&whole["first"], &json!(false)), "{rest}");
+    let last = whole["looked_at"].as_u64().unwrap();
+    assert_eq!(api.get(&format!("{path}&from={last}")).await.0, 200);
+    let (code, beyond) = api.get(&format!("{path}&from={}", last + 1)).await;
+    assert_eq!((code, &beyond["code"]), (404, &json!("EF0215")), "{beyond}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use everfold_engine::definition::Definition;
-use everfold_engine::driver::HistoryFold;
+use everfold_engine::driver::{HistoryFold, LoadError};
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::expr::{Allowance, Loaded, ValueRef};
 use everfold_engine::id::{RunId, Version};
@@ -53,7 +53,7 @@ impl Node {
     /// The first event of a run after which an expression is true, and whether it became false again.
     ///
     /// # Errors
-    /// There is no such run; the expression cannot be asked.
+    /// There is no such run; it has not come to `from`; the expression cannot be asked.
     pub(crate) async fn bisect(
         &self,
         run: RunId,
@@ -105,6 +105,12 @@ impl Node {
                 (_not_true, _) => {}
             }
             found.last = answer;
+        }
+        if found.looked_at == 0
+            && !found.more
+            && let Some(state) = history.state()
+        {
+            return Err(LoadError::NotYet { run, wanted: from, last: state.version() }.into());
         }
         found.undecided = scan.undecided;
         if found.first.is_none()
