@@ -123,8 +123,8 @@ impl BudgetDraft {
 
     fn charge(&mut self, charge: &Charge) {
         let is_news = match charge.asked {
-            // Without a reservation it was charged before, or never got one.
-            // One that gave its reservation back may have got another: what it gave back is told once.
+            // Without a reservation it was charged before, or never got one. One that gave its reservation back may
+            // have got another: what it gave back is taken once.
             true => {
                 self.counter.has_reserved(&charge.attempt)
                     && !self.counter.knows(charge.attempt.run, charge.version)

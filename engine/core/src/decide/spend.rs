@@ -77,7 +77,7 @@ pub(super) fn answered(draft: &mut Draft<'_>, answer: &FundsAnswered) {
             let is_it = |it: &&BudgetState| it.terms.id == refused.budget && it.over.is_none();
             spend.budgets.iter().find(is_it).is_some_and(|it| it.terms.on_over != OnOver::Pause)
         }),
-        Some(FundStage::Held | FundStage::Waiting) | None => false,
+        Some(FundStage::Held | FundStage::Returning | FundStage::Waiting) | None => false,
     };
     if !is_news {
         return;
@@ -258,11 +258,9 @@ fn give_back(draft: &mut Draft<'_>) {
 fn first_held(state: &RunState, is_it: impl Fn(FundStage) -> bool) -> Option<(AttemptId, FundStage)> {
     let spend = &state.facts.spend;
     spend.held.iter().find_map(|(_, id)| {
-        let stage = spend.funds.get(id)?.stage;
-        let is_current = state.current(id).is_some_and(|key| state.facts.attempts.contains(&key));
-        // The counters must know that its funds went back before it asks for them anew.
-        let is_settled = stage != FundStage::Waiting || !spend.is_reporting(id);
-        (is_it(stage) && is_current && is_settled).then(|| (id.clone(), stage))
+        let stage = spend.funds.get(id).map(|fund| fund.stage).filter(|stage| is_it(*stage))?;
+        let key = state.current(id).filter(|key| state.facts.attempts.contains(key));
+        key.map(|_key| (id.clone(), stage))
     })
 }
 

@@ -70,7 +70,7 @@ impl RunState {
                 let id = self.attempt_id(key);
                 match self.facts.spend.funds.get(&id) {
                     Some(fund) if !started && fund.stage != FundStage::Granted => {
-                        if !matches!(fund.stage, FundStage::Held | FundStage::Waiting) {
+                        if matches!(fund.stage, FundStage::Asked | FundStage::Refused) {
                             effects.push(Effect::Funds { id, since: fund.since });
                         }
                     }

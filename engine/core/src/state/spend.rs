@@ -32,14 +32,6 @@ pub(crate) struct Spend {
     pub(crate) clock: RunClock,
 }
 
-impl Spend {
-    /// Whether the counters do not yet know what an attempt gave back or used up.
-    pub(crate) fn is_reporting(&self, attempt: &AttemptId) -> bool {
-        let is_of = |report: &SpendReport| matches!(report, SpendReport::Ended { id, .. } if id == attempt);
-        self.reports.values().any(is_of)
-    }
-}
-
 /// One budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BudgetState {
@@ -78,6 +70,8 @@ pub(crate) enum FundStage {
     Held,
     /// It may start.
     Granted,
+    /// A budget of the run itself has no room: what the counters had reserved for it goes back, and they do not know yet.
+    Returning,
     /// A budget of the run itself has no room, and the counters hold nothing for it.
     Waiting,
 }

@@ -76,7 +76,7 @@ impl RunState {
         let is_due = |fund: &Fund| match fund.stage {
             FundStage::Asked => true,
             FundStage::Refused => has_room(),
-            FundStage::Held | FundStage::Waiting | FundStage::Granted => false,
+            FundStage::Held | FundStage::Granted | FundStage::Returning | FundStage::Waiting => false,
         };
         self.facts.ended.is_none() && (!spend.reports.is_empty() || spend.funds.values().any(is_due))
     }

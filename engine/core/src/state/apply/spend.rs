@@ -93,21 +93,22 @@ impl RunState {
         let version = self.facts.version;
         let spend = &mut self.facts.spend;
         let is_shared = spend.budgets.iter().any(BudgetState::is_shared);
-        let stage = match (is_shared, event.waits) {
-            (true, true) => FundStage::Waiting,
-            (true, false) => FundStage::Asked,
-            (false, _alone) => FundStage::Held,
-        };
-        let former = spend.funds.remove(id);
-        if let Some(former) = &former {
-            spend.held.remove(&(former.since, id.clone()));
+        let (mut since, mut stage) = (version, FundStage::Held);
+        if is_shared {
+            stage = if event.waits { FundStage::Waiting } else { FundStage::Asked };
         }
-        // What gives back what the counters hold for it keeps its place among those that wait.
-        let gives_back = former.filter(|former| event.waits && former.stage == FundStage::Held);
-        let since = gives_back.as_ref().map_or(version, |former| former.since);
-        if gives_back.is_some() {
-            let report = SpendReport::Ended { id: id.clone(), asked: true, spent: Spent::default(), at };
-            spend.reports.insert(version, report);
+        if let Some(former) = spend.funds.remove(id) {
+            spend.held.remove(&(former.since, id.clone()));
+            if event.waits {
+                // It keeps its place among those that wait.
+                (since, stage) = (former.since, FundStage::Returning);
+                let report = SpendReport::Ended { id: id.clone(), asked: true, spent: Spent::default(), at };
+                spend.reports.insert(version, report);
+            } else {
+                for budget in spend.budgets.iter_mut().filter(|budget| !budget.is_shared()) {
+                    budget.over = None;
+                }
+            }
         }
         if stage != FundStage::Asked {
             spend.held.insert((since, id.clone()));
@@ -206,7 +207,13 @@ impl RunState {
     }
 
     pub(super) fn spend_reported(&mut self, version: everfold_base::id::Version, readings: &[BudgetReading]) {
-        self.facts.spend.reports.remove(&version);
+        let spend = &mut self.facts.spend;
+        if let Some(SpendReport::Ended { id, .. }) = spend.reports.remove(&version)
+            && let Some(fund) = spend.funds.get_mut(&id)
+            && fund.stage == FundStage::Returning
+        {
+            fund.stage = FundStage::Waiting;
+        }
         self.read_counters(readings);
     }
 
