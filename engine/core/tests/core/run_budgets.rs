@@ -413,7 +413,7 @@ fn own_and_shared(steps: Value) -> World {
 /// The counter has room for an attempt.
 fn has_room(world: &mut World, attempt: &str) -> Vec<&'static str> {
     let answer = FundsAnswered { id: id(attempt), refused: None, readings: Vec::new() };
-    names(&world.give(InputKind::FundsAnswered(answer)).unwrap())
+    names(&world.give(InputKind::FundsAnswered(answer)).expect("it is taken"))
 }
 
 /// The counter takes the only report there is.
@@ -424,7 +424,11 @@ fn counted(world: &mut World) -> Vec<&'static str> {
         _other => None,
     });
     let (version, None) = (reports.next().expect("a report"), reports.next()) else { panic!("{effects:?}") };
-    names(&world.give(InputKind::SpendReported(SpendReported { version, readings: Vec::new() })).unwrap())
+    names(
+        &world
+            .give(InputKind::SpendReported(SpendReported { version, readings: Vec::new() }))
+            .expect("it is taken"),
+    )
 }
 
 fn asks_counters(world: &World, attempt: &str) -> bool {
