@@ -140,11 +140,11 @@ fn shared(views: &[SharedBudgetView]) -> String {
 }
 
 /// What is kept free for work that runs, behind what was spent.
-fn reserved(usd: &String) -> String {
+fn reserved(usd: &str) -> String {
     if is_more_than_nothing(usd) { format!(" + {usd} reserved") } else { String::new() }
 }
 
-fn is_more_than_nothing(usd: &String) -> bool {
+fn is_more_than_nothing(usd: &str) -> bool {
     usd.chars().any(|digit| ('1'..='9').contains(&digit))
 }
 
