@@ -136,13 +136,12 @@ const NEVER_OF_RUN: &[Row] = &[
             "SearchSet",
             "WorkSpared",
             "ProbeFailed",
-            "FundsRequested",
         ],
         why: "work in progress, or that is stopped, makes the run a running one",
     },
     Row {
         statuses: &["waiting"],
-        events: &["AttemptFailed", "WorkspacePrepared", "FundsAnswered", "FundsGranted"],
+        events: &["AttemptFailed", "WorkspacePrepared", "FundsRequested", "FundsAnswered", "FundsGranted"],
         why: "an attempt that is scheduled makes the run a running one, and held by a budget a paused one",
     },
     Row {
@@ -194,7 +193,7 @@ const RARE_OF_RUN: &[Row] = &[
     },
     Row {
         statuses: &["blocked"],
-        events: &["AttemptFailed", "WorkspacePrepared", "FundsAnswered"],
+        events: &["AttemptFailed", "WorkspacePrepared", "FundsRequested", "FundsAnswered"],
         why: "work that a budget holds beside a blocked step",
     },
     Row {
