@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::lines::account_text::account_lines;
 use super::lines::notice_text::notice_lines;
+use super::spend::is_more_than_nothing;
 use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
 use crate::view::{
     AwaitView, EffectsView, FailureView, GateView, RunView, SeenView, StepPhase, StepView, next_lines,
@@ -113,8 +114,11 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     if view.usage.input_tokens > 0 || view.usage.output_tokens > 0 {
         let usage = &view.usage;
         // Not every agent says what it cost.
-        let is_known = usage.cost_usd.chars().any(|digit| matches!(digit, '1'..='9'));
-        let cost = if is_known { format!(", {} USD", usage.cost_usd) } else { String::new() };
+        let cost = if is_more_than_nothing(&usage.cost_usd) {
+            format!(", {} USD", usage.cost_usd)
+        } else {
+            String::new()
+        };
         lines.push(format!(
             "usage     {} tokens read, {} written{cost}",
             usage.input_tokens, usage.output_tokens

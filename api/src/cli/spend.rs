@@ -144,7 +144,8 @@ fn reserved(usd: &str) -> String {
     if is_more_than_nothing(usd) { format!(" + {usd} reserved") } else { String::new() }
 }
 
-fn is_more_than_nothing(usd: &str) -> bool {
+/// Whether an amount of money, as a decimal, is not 0.
+pub(super) fn is_more_than_nothing(usd: &str) -> bool {
     usd.chars().any(|digit| ('1'..='9').contains(&digit))
 }
 
@@ -259,4 +260,25 @@ fn row(item: &SpendItem) -> [String; 5] {
         item.cached_tokens.to_string(),
         item.output_tokens.to_string(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_reserved_stands_behind_what_was_spent() {
+        let nothing = json!({"cost_usd": null, "tokens": null, "wall_ms": null});
+        let view = |reserved: &str| -> SharedBudgetView {
+            serde_json::from_value(json!({
+                "scope": "team", "per": "day", "zone": null, "set": nothing, "limit": nothing, "written": null,
+                "spent": {"cost_usd": "0.90", "tokens": 0, "wall_ms": 0}, "reserved_usd": reserved,
+                "raised": nothing, "over": null, "until": null, "running": 1, "reason": null,
+            }))
+            .unwrap()
+        };
+        assert!(shared(&[view("0.30")]).contains("0.90 USD + 0.30 reserved"), "{}", shared(&[view("0.30")]));
+        assert!(!shared(&[view("0.00")]).contains("reserved"));
+    }
 }

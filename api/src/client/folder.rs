@@ -287,16 +287,16 @@ async fn unfinished(owner: &node::Node, leave: Leave) -> Vec<RunId> {
     let driven = owner.driven_runs().await;
     let detached = owner.detached_runs();
     for run in driven {
-        let (is_ended, by_itself) = match owner.view(run).await {
-            Ok(view) => (view.status.is_ended(), view.goes_on_by_itself()),
+        let view = match owner.view(run).await {
+            Ok(view) => view,
             Err(fault) => {
-                // Whether it goes on is not known: the process that takes over looks again.
-                tracing::warn!(%run, "a run cannot be looked at, and is handed on: {fault}");
-                (false, true)
+                // Whoever took it over could not look at it either, and would hand it on again without end.
+                tracing::error!(%run, %fault, "the run is not handed on: go on with `everfold resume`");
+                continue;
             }
         };
-        let goes_on = detached.contains(&run) || (leave == Leave::Everything && by_itself);
-        if goes_on && !is_ended {
+        let goes_on = detached.contains(&run) || (leave == Leave::Everything && view.goes_on_by_itself());
+        if goes_on && !view.status.is_ended() {
             unfinished.push(run);
         }
     }

@@ -274,18 +274,18 @@ async fn p1_killed_at_any_moment_a_command_runs_at_most_once_and_leaves_nothing(
     println!("EVERFOLD_SEED={random}");
     let (mut lost, mut ended) = (0, 0);
     // How long a command takes here and now: the moments are spread over twice that.
+    let script = "echo $$ >> runs; sleep 0.02; echo done >> ends";
     let undisturbed = Home::new();
     let began = std::time::Instant::now();
-    let end = CommandExecutor::new(undisturbed.processes())
-        .start(undisturbed.shell("echo $$ >> runs; sleep 0.02; echo done >> ends"), observer())
-        .await;
+    let end =
+        CommandExecutor::new(undisturbed.processes()).start(undisturbed.shell(script), observer()).await;
     assert!(matches!(end.result, AttemptResult::Succeeded(_)), "{:?}", end.result);
     let longest = u64::try_from(began.elapsed().as_micros()).unwrap() * 2;
     for _ in 0..40 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let home = Home::new();
         let executor = CommandExecutor::new(home.processes());
-        let request = home.shell("echo $$ >> runs; sleep 0.02; echo done >> ends");
+        let request = home.shell(script);
         let attempt = tokio::spawn(executor.start(request.clone(), observer()));
         tokio::time::sleep(std::time::Duration::from_micros((random >> 33) % longest)).await;
         // Engine and supervisor die together; who supervises is known by the lock alone.

@@ -38,7 +38,7 @@ pub(super) fn wanted(draft: &mut Draft<'_>, request: &FundsRequested) -> Result<
             settled(expression.eval_bool(&scope))?.unwrap_or(false)
         }
     };
-    let waits = !exempt && has_shared(state) && own_full(draft).is_some();
+    let waits = !exempt && state.facts.spend.is_shared() && own_full(draft).is_some();
     draft.record(FundsRequested { id: id.clone(), waits });
     if exempt {
         draft.record(FundsGranted { id: id.clone(), exempt });
@@ -247,7 +247,7 @@ fn grant(draft: &mut Draft<'_>) {
 
 /// What the counters hold for work that has no room in the run's own budgets goes back: other runs need it.
 fn give_back(draft: &mut Draft<'_>) {
-    while has_shared(draft.state) && !draft.is_full() && !draft.state.is_ending() {
+    while draft.state.facts.spend.is_shared() && !draft.is_full() && !draft.state.is_ending() {
         let held = first_held(draft.state, |stage| stage == FundStage::Held);
         let Some((id, _held)) = held else { return };
         draft.record(FundsRequested { id, waits: true });
@@ -269,11 +269,6 @@ fn own_full(draft: &Draft<'_>) -> Option<(usize, Measure)> {
     let (at, spend) = (draft.now(), &draft.state.facts.spend);
     let mut own = spend.budgets.iter().enumerate().filter(|(_, budget)| !budget.is_shared());
     own.find_map(|(place, budget)| Some((place, budget.room(&spend.clock, at).err()?)))
-}
-
-/// Whether other runs count towards one of the run's budgets, too.
-fn has_shared(state: &RunState) -> bool {
-    state.facts.spend.budgets.iter().any(BudgetState::is_shared)
 }
 
 /// Records that a budget has no room, and what follows at once.

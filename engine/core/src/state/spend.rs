@@ -32,6 +32,13 @@ pub(crate) struct Spend {
     pub(crate) clock: RunClock,
 }
 
+impl Spend {
+    /// Whether other runs count towards one of the budgets, too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.budgets.iter().any(BudgetState::is_shared)
+    }
+}
+
 /// One budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct BudgetState {

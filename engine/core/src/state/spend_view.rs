@@ -1,7 +1,7 @@
 //! The budgets of a run, for readers and for the counters that it shares with other runs.
 
 use super::run_state::RunState;
-use super::spend::{BudgetState, BudgetView, Fund, FundStage, SpendReport};
+use super::spend::{BudgetView, Fund, FundStage, SpendReport};
 use crate::budgets::OwnLimit;
 use crate::event::{BudgetTerms, Spent};
 use everfold_base::id::{AttemptId, Version};
@@ -58,9 +58,7 @@ impl RunState {
         let spend = &self.facts.spend;
         let waits = |fund: &Fund| matches!(fund.stage, FundStage::Asked | FundStage::Refused);
         !spend.reports.is_empty()
-            || (self.facts.ended.is_none()
-                && spend.budgets.iter().any(BudgetState::is_shared)
-                && spend.funds.values().any(waits))
+            || (self.facts.ended.is_none() && spend.is_shared() && spend.funds.values().any(waits))
     }
 
     /// Whether the counters that the run shares must get a report, or answer at once: the run does not wait for

@@ -4,6 +4,7 @@ mod acting_roles;
 mod admission_and_children;
 mod approvals;
 mod bounds;
+mod budget_counters;
 mod carried;
 mod clock;
 mod else_outputs;

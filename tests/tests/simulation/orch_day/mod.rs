@@ -78,8 +78,9 @@ fn played(seed: u64) -> Result<(), String> {
                 let history = day.history(number).await.unwrap_or_default();
                 let names: Vec<&str> = history.iter().map(RunEvent::name).collect();
                 wrong.push(format!(
-                    "task {number} ({}): {what}\nevents: {names:?}",
-                    day::said(&town.tasks[number])
+                    "task {number} ({}): {what}\nevents: {names:?}\nthe last ones: {:#?}",
+                    day::said(&town.tasks[number]),
+                    history.iter().rev().take(3).rev().collect::<Vec<_>>(),
                 ));
             }
         }

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::fixtures::{Lab, TRACE, UNTIL_GO, await_that, lives, only, places};
+use super::fixtures::{Lab, TRACE, UNTIL_GO, await_that, lives, now_ms, only, places};
 
 /// A pipeline with one command step `a`, with more keys if need be.
 fn one_step(command: &str, keys: &str) -> String {
@@ -96,11 +96,6 @@ fn p3_a_new_engine_does_not_begin_the_time_limit_anew() {
     let took = exit["ended_at"].as_i64().unwrap() - began;
     assert!((4_000..6_900).contains(&took), "a limit of 4 s ended it after {took} ms");
     lab.assert_left_in_order();
-}
-
-fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    now.as_millis().try_into().unwrap()
 }
 
 #[test]

@@ -465,6 +465,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Where a look costs something: a program that is asked, all processes read.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
+/// The time of this machine, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_millis().try_into().unwrap()
+}
+
 /// Waits for something, looking often.
 #[track_caller]
 pub(crate) fn await_that<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {

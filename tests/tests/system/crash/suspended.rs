@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::fixtures::{Lab, UNTIL_GO, await_that};
+use super::fixtures::{Lab, UNTIL_GO, await_that, now_ms};
 
 #[test]
 fn a_step_whose_supervisor_or_process_is_stopped_by_a_signal_is_shown_as_suspended() {
@@ -46,8 +46,8 @@ fn a_command_that_ended_in_time_keeps_its_end_where_its_supervisor_was_stopped_p
     kill_process(supervisor, Signal::STOP).unwrap();
     lab.go();
     assert_eq!(lab.await_file("end"), "done\n");
-    // Past the limit.
-    std::thread::sleep(std::time::Duration::from_millis(6_500));
+    let began = record["started_at"].as_i64().unwrap();
+    await_that("the limit is over", || (now_ms() - began > 6_500).then_some(()));
     kill_process(supervisor, Signal::CONT).unwrap();
     engine.end().ended_with(0);
 }

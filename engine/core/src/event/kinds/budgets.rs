@@ -50,7 +50,8 @@ event_payloads! {
     }
     /// Paid work is about to start. Fact of `funds wanted`.
     ///
-    /// Then: the budget allocator is asked, where budgets are shared; otherwise `FundsGranted` or `BudgetExceeded`.
+    /// Then: the budget allocator is asked, where budgets are shared and it does not wait; otherwise `FundsGranted` or
+    /// `BudgetExceeded`.
     FundsRequested [former::FundsRequested1, unless asks_at_once] {
         /// The attempt.
         id: AttemptId,

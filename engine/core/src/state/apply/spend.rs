@@ -54,7 +54,7 @@ impl RunState {
                 _current => budget.spent = budget.spent.plus(spent),
             }
         }
-        if spend.budgets.iter().any(BudgetState::is_shared) {
+        if spend.is_shared() {
             let used = spend.used.entry(event.id.clone()).or_default();
             *used = used.plus(spent);
         }
@@ -92,9 +92,8 @@ impl RunState {
         let Some(key) = self.current(id) else { return };
         let version = self.facts.version;
         let spend = &mut self.facts.spend;
-        let is_shared = spend.budgets.iter().any(BudgetState::is_shared);
         let (mut since, mut stage) = (version, FundStage::Held);
-        if is_shared {
+        if spend.is_shared() {
             stage = if event.waits { FundStage::Waiting } else { FundStage::Asked };
         }
         if let Some(former) = spend.funds.remove(id) {
@@ -201,7 +200,7 @@ impl RunState {
             }
         }
         let asked = fund.is_some_and(|fund| !fund.exempt);
-        if spend.budgets.iter().any(BudgetState::is_shared) && (asked || !spent.is_zero()) {
+        if spend.is_shared() && (asked || !spent.is_zero()) {
             spend.reports.insert(version, SpendReport::Ended { id: id.clone(), asked, spent, at: ended_at });
         }
     }
