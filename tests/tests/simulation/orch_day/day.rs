@@ -30,12 +30,15 @@ const MORNING: Timestamp = Timestamp(1_790_000_000_000);
 /// No person and no service waits for longer than this.
 const PATIENCE: Duration = Duration::from_secs(14 * 24 * 3_600);
 const LOOK_EVERY: Duration = Duration::from_secs(600);
+/// A pull request that a person opened.
+const OF_A_PERSON: u64 = 900;
 
 /// A day while it is played.
 pub struct Day {
     pub town: Arc<Town>,
     pub engine: Engine,
     store: Arc<MemoryStore>,
+    begun: tokio::time::Instant,
     deliveries: AtomicU64,
 }
 
@@ -69,7 +72,7 @@ impl Day {
         let pipeline = Arc::new(pipeline(&town, folder));
         let by = Actor::User("ada".into());
         engine.save_pipeline(&pipeline, None, by).await.map_err(|error| error.to_string())?;
-        Ok(Arc::new(Self { town, engine, store, deliveries: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { town, engine, store, begun, deliveries: AtomicU64::new(0) }))
     }
 
     /// Plays it to its end.
@@ -132,9 +135,12 @@ impl Day {
                 self.set_state(number, "Rejected").await
             }
             Deed::Merge => {
+                // Where none could be opened, a person has opened one.
+                let pull = self.town.seen().pulls.get(&number).copied().unwrap_or(OF_A_PERSON);
+                let merged_at = MORNING.plus(self.begun.elapsed()).to_string();
                 let head = json!({ "ref": self.branch(number).await?, "sha": "1f" });
-                let pull = json!({ "number": 1, "merged": true, "title": "t", "head": head });
-                let body = json!({ "action": "closed", "number": 1, "pull_request": pull, "sender": { "login": "ada" } });
+                let request = json!({ "number": pull, "merged": true, "merged_at": merged_at, "title": "t", "head": head });
+                let body = json!({ "action": "closed", "number": pull, "pull_request": request, "sender": { "login": "ada" } });
                 self.deliver("gitea", "pull_request", &body).await
             }
             Deed::CiTells => {

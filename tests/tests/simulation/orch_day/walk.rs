@@ -434,6 +434,10 @@ impl Walk {
             };
             if !self.agent("reviewer", finding, true) {
                 self.relaunch("reviewer");
+                // One that could not be opened is asked for again on the way.
+                if !self.has_pull {
+                    self.pull();
+                }
                 continue;
             }
             let verdict = if finding == Finding::Changes { "REQUEST_CHANGES" } else { "APPROVED" };
