@@ -135,8 +135,8 @@ impl Day {
                 self.set_state(number, "Rejected").await
             }
             Deed::Merge => {
-                // Where none could be opened, a person has opened one.
-                let pull = self.town.seen().pulls.get(&number).copied().unwrap_or(OF_A_PERSON);
+                // Where none is open, a person has opened one.
+                let pull = self.town.seen().merge_pull_request(number).unwrap_or(OF_A_PERSON);
                 let merged_at = MORNING.plus(self.begun.elapsed()).to_string();
                 let head = json!({ "ref": self.branch(number).await?, "sha": "1f" });
                 let request = json!({ "number": pull, "merged": true, "merged_at": merged_at, "title": "t", "head": head });

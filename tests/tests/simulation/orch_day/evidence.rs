@@ -42,7 +42,7 @@ pub fn of(town: &Town, kind: &str, request: &ProbeRequest) -> Result<Value, Prob
         ("architect", "report", _) => json!({ "problem": "does not exist", "from": null }),
         (_, "check_architecture_done", _) => there(finding != Finding::NoDecision),
         ("developer", "report", _) => {
-            json!({ "ok": null, "output": { "number": town.seen().pulls.get(&number) } })
+            json!({ "ok": null, "output": { "number": town.seen().pull_request(number) } })
         }
         (_, "check_ci_green", _) => return ci(town, (number, nth), finding, request.probe_no),
         (_, "documented", _) => json!({ "names": ["CHANGELOG.md", "src/a.py"], "files": 2, "lines": 2 }),

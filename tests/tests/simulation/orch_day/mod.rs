@@ -22,7 +22,7 @@ use everfold_engine::event::RunEvent;
 use everfold_engine::state::RunStatus;
 
 use self::day::Day;
-use self::plan::{CAP, Fate, PROJECTS, Task};
+use self::plan::{CAP, Fate, PROJECTS, PULL_REQUESTS, Task};
 use self::town::{OWNER, SHARED, Town};
 use self::walk::Walk;
 
@@ -76,11 +76,10 @@ fn played(seed: u64) -> Result<(), String> {
         for number in 0..TASKS {
             if let Err(what) = check(&day, number).await {
                 let history = day.history(number).await.unwrap_or_default();
-                let names: Vec<&str> = history.iter().map(RunEvent::name).collect();
                 wrong.push(format!(
-                    "task {number} ({}): {what}\nevents: {names:?}\nthe last ones: {:#?}",
+                    "task {number} ({}): {what}\n{}",
                     day::said(&town.tasks[number]),
-                    history.iter().rev().take(3).rev().collect::<Vec<_>>(),
+                    story(&history)
                 ));
             }
         }
@@ -96,6 +95,13 @@ fn played(seed: u64) -> Result<(), String> {
     ended
 }
 
+/// A history for people: an event a line, cut; without notices.
+fn story(history: &[RunEvent]) -> String {
+    let is_notice = |event: &RunEvent| event.name().starts_with("Notice");
+    let line = |event: &RunEvent| format!("{event:?}").chars().take(300).collect::<String>();
+    history.iter().filter(|event| !is_notice(event)).map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// What is written in a text for what is only known when it is played.
 struct Words(Vec<(&'static str, String)>);
 
@@ -107,19 +113,20 @@ impl Words {
         let (item, branch) = (label("item"), label("branch"));
         let forge = format!("https://git.example.org/admin/{}", PROJECTS[task.project].0);
         let tree = format!("{forge}/src/branch/{branch}");
-        let pull = day.town.seen().pulls.get(&number).copied().unwrap_or_default();
+        let pulls = day.town.seen().pulls.get(&number).map(|pulls| pulls.numbers.clone()).unwrap_or_default();
         let (project, issue) = (town::project_id(task.project), &day.town.issues[number]);
-        Ok(Self(vec![
+        let mut words = vec![
             ("{folder}", format!("{tree}/docs/work-items/{item}")),
             ("{tree}", tree),
             ("{forge}", forge),
             ("{branch}", branch),
             ("{item}", item.clone()),
-            ("{pr}", pull.to_string()),
             ("{task}", format!("https://plane.example.org/team/projects/{project}/issues/{issue}/")),
             ("{run}", day.run_of(number).map(|run| run.short()).unwrap_or_default()),
             ("{docs}", format!("docs/work-items/{item}")),
-        ]))
+        ];
+        words.extend(PULL_REQUESTS.into_iter().zip(pulls.iter().map(u64::to_string)));
+        Ok(Self(words))
     }
 
     fn fill(&self, text: &str) -> String {

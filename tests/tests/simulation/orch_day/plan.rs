@@ -119,7 +119,7 @@ pub enum Fate {
     Waits(&'static str),
 }
 
-/// A comment in the tracker: who speaks, and the text. `{item}`, `{branch}`, `{tree}`, `{pr}`, `{run}` and `{T}` stand for
+/// A comment in the tracker: who speaks, and the text. `{item}`, `{branch}`, `{tree}`, `{pr1}`, `{run}` and `{T}` stand for
 /// what is only known then; `{T}` is a span of time.
 pub type Comment = (&'static str, String);
 
@@ -148,6 +148,8 @@ pub struct Task {
 
 /// The projects: repository and prefix.
 pub const PROJECTS: [(&str, &str); 3] = [("shop", "ET"), ("map", "MAP"), ("orchestrator", "ORCH")];
+/// What stands for the pull requests of a task, in their order.
+pub const PULL_REQUESTS: [&str; 4] = ["{pr1}", "{pr2}", "{pr3}", "{pr4}"];
 /// The most developments of a task.
 pub const CAP: u32 = 3;
 

@@ -208,13 +208,11 @@ impl Executor for Calls {
                     ended(AttemptResult::Failed(Failure::new(FailureKind::Error, "Gitea answered 500")))
                 }
                 "git.open_pr" => {
-                    let mut seen = town.seen();
-                    let next = seen.pulls.len() as u64 + 1;
-                    let pull = *seen.pulls.entry(number).or_insert(next);
+                    let pull = town.seen().open_pull_request(number);
                     ended(AttemptResult::Succeeded(json!({ "number": pull })))
                 }
                 "git.merge_pr" => {
-                    let pull = town.seen().pulls.get(&number).copied();
+                    let pull = town.seen().merge_pull_request(number);
                     ended(AttemptResult::Succeeded(json!({ "number": pull, "state": "merged" })))
                 }
                 _of_plane => {

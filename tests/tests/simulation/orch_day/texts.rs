@@ -92,7 +92,7 @@ pub fn total(usage: &Usage) -> String {
 }
 
 /// The live message of a task that is done.
-pub fn live(title: &str, usage: &Usage, is_self: bool) -> String {
+pub fn live(title: &str, pull: &str, usage: &Usage, is_self: bool) -> String {
     let all = sum(usage);
     let mut lines = vec![format!("🎉 {{item}} · {title} — ГОТОВО"), BAR.to_owned()];
     for (step, _, line, _) in AGENTS.iter().filter(|agent| agent.0 != "staging" || is_self) {
@@ -107,6 +107,6 @@ pub fn live(title: &str, usage: &Usage, is_self: bool) -> String {
     lines.push(BAR.to_owned());
     lines.push(format!("💰 {input}↓ / {output}↑ · {}", money(all.micros)));
     lines.push("⏱️ Всего {T} · агенты {T} · твоё {T}".to_owned());
-    lines.push("🔗 PR #{pr} · 📦 artifact-only".to_owned());
+    lines.push(format!("🔗 PR #{pull} · 📦 artifact-only"));
     lines.join("\n")
 }

@@ -59,7 +59,7 @@ pub struct Seen {
     /// Agents at work, by task.
     pub at_work: BTreeMap<usize, EffectId>,
     /// Pull requests, by task.
-    pub pulls: BTreeMap<usize, u64>,
+    pub pulls: BTreeMap<usize, PullRequests>,
     /// Tasks and rounds of the developer of which CI has told that they are green.
     pub green: BTreeSet<(usize, u32)>,
     /// Pings that rang while their answer was lost, with their task.
@@ -68,6 +68,46 @@ pub struct Seen {
     pub live: BTreeSet<RunId>,
     /// Laws that did not hold.
     pub violations: Vec<String>,
+}
+
+/// The pull requests of a task: after a merge the next one is another.
+#[derive(Debug, Default)]
+pub struct PullRequests {
+    pub numbers: Vec<u64>,
+    /// The last of them is open.
+    pub is_open: bool,
+}
+
+impl PullRequests {
+    pub fn open(&self) -> Option<u64> {
+        self.numbers.last().copied().filter(|_| self.is_open)
+    }
+}
+
+impl Seen {
+    /// The pull request that is open.
+    pub fn pull_request(&self, number: usize) -> Option<u64> {
+        self.pulls.get(&number)?.open()
+    }
+
+    /// Opens one, unless one is open.
+    pub fn open_pull_request(&mut self, number: usize) -> u64 {
+        let next = self.pulls.values().map(|pulls| pulls.numbers.len() as u64).sum::<u64>() + 1;
+        let pulls = self.pulls.entry(number).or_default();
+        if let Some(open) = pulls.open() {
+            return open;
+        }
+        pulls.is_open = true;
+        pulls.numbers.push(next);
+        next
+    }
+
+    /// Merges the one that is open.
+    pub fn merge_pull_request(&mut self, number: usize) -> Option<u64> {
+        let merged = self.pull_request(number);
+        self.pulls.entry(number).or_default().is_open = false;
+        merged
+    }
 }
 
 /// All that is outside of the engine.

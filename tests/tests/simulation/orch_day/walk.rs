@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::luck::Luck;
-use super::plan::{Act, AgentRound, CAP, Deed, Ending, Fate, Finding, PROJECTS, Spent, Task, Try};
+use super::plan::{
+    Act, AgentRound, CAP, Deed, Ending, Fate, Finding, PROJECTS, PULL_REQUESTS, Spent, Task, Try,
+};
 use super::texts;
 
 /// Setbacks of a task beside those that use up its developments; more are not drawn.
@@ -24,13 +26,13 @@ pub struct Walk {
     /// How often the tracker was given a state.
     states: BTreeMap<&'static str, usize>,
     setbacks: u32,
-    /// An agent has failed: a person begins it again, behind the step that reads the comments.
-    has_failed: bool,
     /// How often a person has set In Progress.
     continued: u32,
-    /// The owner has written a comment.
+    /// The owner has written a comment that no agent was given yet.
     has_said: bool,
-    /// A pull request is open.
+    /// How many pull requests were opened.
+    pulls: usize,
+    /// The last of them is open.
     has_pull: bool,
     /// A person has merged it.
     is_merged: bool,
@@ -66,9 +68,9 @@ impl Walk {
             usage: BTreeMap::new(),
             states: BTreeMap::new(),
             setbacks: 0,
-            has_failed: false,
             continued: 0,
             has_said: false,
+            pulls: 0,
             has_pull: false,
             is_merged: false,
             is_self: PROJECTS[project].0 == "orchestrator",
@@ -112,22 +114,20 @@ impl Walk {
         *self.states.entry(state).or_default() += 1;
     }
 
-    /// It is blocked; the owner sets In Progress, and a role is at work again.
+    /// It is blocked; the owner sets In Progress, and a role is at work again, behind the step that reads the comments.
     fn relaunch(&mut self, role: &'static str) {
         self.awaited("blocked", Deed::Continue);
         self.continued += 1;
         self.say(role, texts::RELAUNCHED);
-        if std::mem::take(&mut self.has_failed) {
-            let step = match role {
-                "analyst" => "why-analyst",
-                "architect" => "why-architect",
-                "developer" => "why-developer",
-                "reviewer" => "why-reviewer",
-                _tester => "why-tester",
-            };
-            if self.begin_again(step) {
-                self.say(role, texts::UNREAD);
-            }
+        let step = match role {
+            "analyst" => "why-analyst",
+            "architect" => "why-architect",
+            "developer" => "why-developer",
+            "reviewer" => "why-reviewer",
+            _tester => "why-tester",
+        };
+        if self.begin_again(step) {
+            self.say(role, texts::UNREAD);
         }
         if self.continued == 3 {
             self.ping("🔴 {item}: ERROR — 3 перезапуска одной задачи: слейте PR вручную или разберите её");
@@ -189,7 +189,6 @@ impl Walk {
             Ending::Well | Ending::Lost => return true,
         };
         if !matches!(step, "staging" | "deployer") {
-            self.has_failed = true;
             self.ping(format!(
                 "⚠️ {{item}}: Agent {step} failed (exit_code={code}). Check logs: everfold logs {{run}} {step}"
             ));
@@ -273,10 +272,10 @@ impl Walk {
                         return;
                     }
                     let reason = (!self.luck.is_one_of(3)).then(|| "Who <b>pays</b> for it?".to_owned());
-                    let is_unread = self.begin_again("why-analyst");
-                    // The newest comment counts, also one of a former rejection (O117).
                     self.has_said |= reason.is_some();
-                    let why = match (is_unread, self.has_said) {
+                    let has_said = self.has_said;
+                    // A comment counts once, and later where it could not be read (O117).
+                    let why = match (self.begin_again("why-analyst"), has_said) {
                         (true, _) => "комментарии в Plane не прочитаны",
                         (false, true) => "Who pays for it?",
                         (false, false) => "Rejected via status, no reason comment",
@@ -295,6 +294,8 @@ impl Walk {
         let is_unread = self.luck.is_one_of(4);
         if is_unread {
             self.task.unread.insert((step, round));
+        } else {
+            self.has_said = false;
         }
         is_unread
     }
@@ -389,9 +390,11 @@ impl Walk {
                 self.relaunch("developer");
                 continue;
             }
+            let pull = self.pull_request();
+            let (name, path) = (format!("PR #{pull}"), format!("{{forge}}/pulls/{pull}"));
             let mut links = vec![("{branch}", "{tree}")];
             if self.has_pull {
-                links.push(("PR #{pr}", "{forge}/pulls/{pr}"));
+                links.push((&name, &path));
             }
             self.status("developer", "", &links);
             match finding {
@@ -409,12 +412,22 @@ impl Walk {
         }
     }
 
+    /// What stands for the number of the newest one.
+    fn pull_request(&self) -> &'static str {
+        PULL_REQUESTS[self.pulls.saturating_sub(1)]
+    }
+
+    fn open_pull(&mut self) {
+        self.pulls += usize::from(!self.has_pull);
+        self.has_pull = true;
+    }
+
     /// The pull request is opened, or found.
     fn pull(&mut self) {
         let round = self.round("pr") + 1;
         self.rounds.insert("pr", round);
         match !self.luck.is_one_of(8) {
-            true => self.has_pull = true,
+            true => self.open_pull(),
             false => {
                 self.task.closed.insert(round);
                 let text = "⚠️ PR не открыт: Gitea answered 500. Ревью идёт без него; перед слиянием он открывается снова.";
@@ -434,10 +447,8 @@ impl Walk {
             };
             if !self.agent("reviewer", finding, true) {
                 self.relaunch("reviewer");
-                // One that could not be opened is asked for again on the way.
-                if !self.has_pull {
-                    self.pull();
-                }
+                // It is asked for again on the way.
+                self.pull();
                 continue;
             }
             let verdict = if finding == Finding::Changes { "REQUEST_CHANGES" } else { "APPROVED" };
@@ -492,8 +503,11 @@ impl Walk {
             ("staging", "Staging", "15-staging-log.md", "deploy-staging", "deploy"),
             ("deployer", "Deploy", "14-deploy-log.md", "deploy", "done"),
         ] {
-            // It is opened before the merge at the latest.
-            self.has_pull |= step == "deployer";
+            // It is opened before the merge at the latest, and merged before the deployment.
+            if step == "deployer" {
+                self.open_pull();
+                self.has_pull = false;
+            }
             let can_fail = self.can_be_sent_back();
             let is_judged = step == "deployer" || self.is_self;
             let finding = match can_fail && is_judged && self.is_set_back(5) {
@@ -532,7 +546,7 @@ impl Walk {
         self.say("deployer", "✅ Task completed! PR merged and deployed.");
         if !self.is_merged {
             let title = self.task.title.replace('&', "&amp;");
-            self.task.live = texts::live(&title, &self.usage, self.is_self);
+            self.task.live = texts::live(&title, self.pull_request(), &self.usage, self.is_self);
         }
     }
 }
