@@ -208,6 +208,8 @@ fn passed(draft: &mut Draft<'_>) {
         .iter()
         .enumerate()
         .filter(|(_, budget)| budget.over.is_none() && budget.terms.on_over != OnOver::Pause)
+        // What a counter said of a period that is over says nothing of the one that began.
+        .filter(|(_, budget)| budget.period.is_none_or(|(_, until)| at < until))
         .filter_map(|(place, budget)| {
             let measure = budget.passed(&spend.clock, at)?;
             let ends_all = measure == Measure::Wall && budget.terms.on_over == OnOver::Fail;

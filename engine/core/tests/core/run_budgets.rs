@@ -398,6 +398,31 @@ fn l31_shared_counters_are_asked_before_and_told_after_exactly_once() {
     world.check_fold();
 }
 
+#[test]
+fn l31_what_a_counter_said_of_a_period_that_is_over_stops_nothing() {
+    let team = json!([{"id": "team", "scope": "team", "per": "day", "cost": "2 USD", "on_over": "stop"}]);
+    let mut world = world(team, json!([agent("a", &[]), agent("b", &[])]));
+    world.want_funds("a/1/1");
+    assert_eq!(has_room(&mut world, "a/1/1"), ["FundsAnswered", "FundsGranted"]);
+    world.want_funds("b/1/1");
+    let reading = BudgetReading {
+        budget: "team".into(),
+        spent: money(2.1),
+        reserved_micros: 0,
+        raised: Spent::default(),
+        until: Some(Timestamp(world.now.0 + 60_000)),
+    };
+    let refused = BudgetRefusal { budget: "team".into(), measure: Measure::Cost };
+    let refused = FundsAnswered { id: id("b/1/1"), refused: Some(refused), readings: vec![reading] };
+    let full = names(&world.give(InputKind::FundsAnswered(refused)).unwrap());
+    assert_eq!(full, ["FundsAnswered", "BudgetExceeded", "StopRequested", "TimerSet"]);
+    // What is to be stopped goes on for a moment, while the next period begins.
+    assert_eq!(fire(&mut world), ["TimerFired"]);
+    assert!(asks_counters(&world, "b/1/1"));
+    assert_eq!(has_room(&mut world, "b/1/1"), ["FundsAnswered", "FundsGranted"]);
+    world.check_fold();
+}
+
 /// A run with a budget of its own of 1 USD and one that it shares with others.
 fn own_and_shared(steps: Value) -> World {
     let budgets = json!([
