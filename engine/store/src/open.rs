@@ -147,7 +147,8 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     if survey.segments.is_empty() {
         survey.segments.push(active.0.clone());
     }
-    if let Err(error) = disk_reserve::keep(files, folder, &options.segments) {
+    // That of a new store comes with its first checkpoint: there is nothing yet that would need it.
+    if !is_new && let Err(error) = disk_reserve::keep(files, folder, &options.segments) {
         warnings.push(format!("no room could be kept for a full disk: {error}"));
     }
     for warning in &warnings {
@@ -373,8 +374,11 @@ fn open_index(
         writing(manifest)?;
         (rebuild_index::swap(folder, options).map_err(failed)?, events)
     } else {
-        manifest.index = IndexState::Building;
-        writing(manifest)?;
+        // A new store has no `store.json` until its index is there: whoever finds none begins anew.
+        if !is_new {
+            manifest.index = IndexState::Building;
+            writing(manifest)?;
+        }
         rebuild_index::build(&path, options, &segments, last).map_err(failed)?
     };
     Ok((index, if is_new { IndexOpened::Kept } else { IndexOpened::Rebuilt { events } }))

@@ -1,11 +1,13 @@
 //! Functions by name, with what checks their parameters and outputs.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::Value;
 use everfold_language::definition::similar;
 use futures::future::BoxFuture;
+use jsonschema::Validator;
 
 use super::call::Call;
 use super::declare::{Body, Function, FunctionDescription};
@@ -44,8 +46,9 @@ pub(super) struct Registered {
     pub(super) about: FunctionDescription,
     /// `None`: workers do it.
     body: Option<Body>,
-    input: jsonschema::Validator,
-    output: jsonschema::Validator,
+    /// Of the schemas of the description; those of the program itself are built when they are first needed.
+    input: OnceLock<Validator>,
+    output: OnceLock<Validator>,
 }
 
 /// Functions by name.
@@ -60,7 +63,23 @@ impl Functions {
     /// # Errors
     /// [`FunctionError`]: the name is none or taken, or a schema written by hand is none.
     pub fn register(&mut self, function: Function) -> Result<(), FunctionError> {
+        self.check_name(&function.name)?;
+        let build = |what, schema: &Value| match jsonschema::options().build(schema) {
+            Ok(built) => Ok(OnceLock::from(built)),
+            Err(error) => {
+                let (name, reason) = (function.name.clone(), error.to_string());
+                Err(FunctionError::Schema { name, what, reason })
+            }
+        };
+        let input = build("input", &function.about.input)?;
+        let output = build("output", &function.about.output)?;
         let Function { name, about, body } = function;
+        self.by_name.insert(name, Registered { about, body, input, output });
+        Ok(())
+    }
+
+    /// That a function can have this name, and none has it.
+    fn check_name(&self, name: &str) -> Result<(), FunctionError> {
         let word = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
                 && part.len() <= 64
@@ -68,28 +87,25 @@ impl Functions {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))
         };
+        let name = name.to_owned();
         if !name.split('.').all(word) {
             return Err(FunctionError::Name { name });
         }
         if self.by_name.contains_key(&name) {
             return Err(FunctionError::Twice { name });
         }
-        let compile = |what, schema: &Value| {
-            jsonschema::options().build(schema).map_err(|error| FunctionError::Schema {
-                name: name.clone(),
-                what,
-                reason: error.to_string(),
-            })
-        };
-        let (input, output) = (compile("input", &about.input)?, compile("output", &about.output)?);
-        self.by_name.insert(name, Registered { about, body, input, output });
         Ok(())
     }
 
     /// Adds a function of this crate where none has its name: what an embedding program registered stays.
     pub(crate) fn offer(&mut self, function: Function) {
-        match self.register(function) {
-            Ok(()) | Err(FunctionError::Twice { .. }) => {}
+        match self.check_name(&function.name) {
+            Ok(()) => {
+                let Function { name, about, body } = function;
+                let (input, output) = (OnceLock::new(), OnceLock::new());
+                self.by_name.insert(name, Registered { about, body, input, output });
+            }
+            Err(FunctionError::Twice { .. }) => {}
             Err(wrong) => unreachable!("a function of the program itself: {wrong}"),
         }
     }
@@ -165,10 +181,11 @@ impl Registered {
     /// The parameters, if they are what the function takes. A step without `with` gives none.
     fn taken(&self, name: &str, with: Value) -> Result<Value, Failure> {
         let is_nothing = with.as_object().is_some_and(serde_json::Map::is_empty);
-        if is_nothing && !self.input.is_valid(&with) && self.input.is_valid(&Value::Null) {
+        let input = built(&self.input, &self.about.input);
+        if is_nothing && !input.is_valid(&with) && input.is_valid(&Value::Null) {
             return Ok(Value::Null);
         }
-        match wrong(&self.input, "with", &with) {
+        match wrong(input, "with", &with) {
             None => Ok(with),
             Some(wrong) => Err(Failure::new(FailureKind::Validation, format!("{name}: {wrong}"))
                 .with_hint(format!("compare `with` with what {name} takes"))),
@@ -182,7 +199,7 @@ impl Registered {
             return Err(Failure::new(FailureKind::Validation, message)
                 .with_hint("write it into a file, and give its path"));
         }
-        match wrong(&self.output, "output", &output) {
+        match wrong(built(&self.output, &self.about.output), "output", &output) {
             None => Ok(output),
             Some(wrong) => Err(Failure::new(FailureKind::Validation, format!("{name}: {wrong}"))
                 .with_hint(format!("{name} gave what its own schema refuses: correct the function"))),
@@ -194,8 +211,16 @@ fn done_by_workers(name: &str) -> Failure {
     Failure::new(FailureKind::Validation, format!("{name} is done by workers, so only steps may call it"))
 }
 
+fn built<'a>(kept: &'a OnceLock<Validator>, schema: &Value) -> &'a Validator {
+    kept.get_or_init(|| {
+        jsonschema::options()
+            .build(schema)
+            .expect("`register` has built those of others; a test builds those of the program itself")
+    })
+}
+
 /// The first things that are wrong with a value, without the value: it may be a secret.
-fn wrong(schema: &jsonschema::Validator, what: &str, value: &Value) -> Option<String> {
+fn wrong(schema: &Validator, what: &str, value: &Value) -> Option<String> {
     let wrong: Vec<String> = schema
         .iter_errors(value)
         .take(3)

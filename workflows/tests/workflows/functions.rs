@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::fixtures::home::{Home, failure, observer, output, probe_request, until};
+use everfold_base::data_folder::Layout;
 use everfold_base::failure::FailureKind;
 use everfold_core::artefact::Usage;
 use everfold_language::definition::OnLost;
@@ -40,6 +41,21 @@ async fn place(call: Call, order: Order) -> Result<Receipt, StepError> {
         return Err(StepError::new("sold out").code("SOLD_OUT").hint("order another item"));
     }
     Ok(Receipt { number: call.idempotency_key().to_owned(), ok: true })
+}
+
+#[tokio::test]
+async fn every_schema_of_the_functions_of_the_program_can_be_built() {
+    let home = Home::new();
+    let layout = Layout::new(&home.path("data"));
+    let functions =
+        everfold_workflows::registry(&layout, &home.processes(), Functions::built_in(), None).functions;
+    assert!(functions.names().len() > 20, "{:?}", functions.names());
+    for name in functions.names() {
+        let about = functions.about(name).unwrap();
+        for schema in [&about.input, &about.output] {
+            assert!(jsonschema::options().build(schema).is_ok(), "{name}: {schema}");
+        }
+    }
 }
 
 fn executor(functions: impl IntoIterator<Item = Function>) -> FunctionExecutor {
