@@ -46,7 +46,7 @@ async fn place(call: Call, order: Order) -> Result<Receipt, StepError> {
 #[tokio::test]
 async fn every_schema_of_the_functions_of_the_program_can_be_built() {
     let home = Home::new();
-    let layout = Layout::new(&home.path("data"));
+    let layout = Layout::new(home.path("data"));
     let functions =
         everfold_workflows::registry(&layout, &home.processes(), Functions::built_in(), None).functions;
     assert!(functions.names().len() > 20, "{:?}", functions.names());
