@@ -3,7 +3,7 @@
 //! Law: the journal's room is laid out ahead, the index's is not. When the index finds the disk full,
 //! the reserve is given up, so that what has begun can go on into the journal's rest.
 //!
-//! Made when a store is opened, given up and made again by the checkpointer.
+//! Made when a store is opened, that of a new store by the checkpointer; given up and made again by the checkpointer.
 
 use std::io;
 use std::path::Path;

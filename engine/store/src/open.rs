@@ -147,7 +147,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     if survey.segments.is_empty() {
         survey.segments.push(active.0.clone());
     }
-    // That of a new store comes with its first checkpoint: there is nothing yet that would need it.
+    // The checkpointer makes that of a new store, at the first checkpoint: nothing needs it before.
     if !is_new && let Err(error) = disk_reserve::keep(files, folder, &options.segments) {
         warnings.push(format!("no room could be kept for a full disk: {error}"));
     }
@@ -374,7 +374,8 @@ fn open_index(
         writing(manifest)?;
         (rebuild_index::swap(folder, options).map_err(failed)?, events)
     } else {
-        // A new store has no `store.json` until its index is there: whoever finds none begins anew.
+        // A new store has no `store.json` until its index is there: an opener that finds neither that nor a journal makes
+        // the store anew.
         if !is_new {
             manifest.index = IndexState::Building;
             writing(manifest)?;

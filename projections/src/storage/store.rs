@@ -17,7 +17,8 @@ use super::values::{Checkpoint, KeyChanges, StoredPair};
 const CACHE_BYTES: u64 = 8 * 1024 * 1024;
 /// sled rewrites the live rest of a segment that is half dead; see the store's own index.
 const SEGMENT_BYTES: usize = 1024 * 1024;
-/// sled syncs its file so often, also where nothing changed. A killed process folds again what was not written since.
+/// How often sled writes and syncs its file, also where nothing changed. After a kill the next owner folds again what was
+/// not written.
 const FLUSH_EVERY_MS: u64 = 10_000;
 /// How often an opener tries again while the last handle of an earlier owner in this process is dropped.
 const LOCK_PATIENCE: u32 = 250;

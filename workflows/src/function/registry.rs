@@ -46,7 +46,7 @@ pub(super) struct Registered {
     pub(super) about: FunctionDescription,
     /// `None`: workers do it.
     body: Option<Body>,
-    /// Of the schemas of the description; those of the program itself are built when they are first needed.
+    /// Of the schemas of the description; of a function that was offered, built at its first call.
     input: OnceLock<Validator>,
     output: OnceLock<Validator>,
 }
@@ -73,9 +73,13 @@ impl Functions {
         };
         let input = build("input", &function.about.input)?;
         let output = build("output", &function.about.output)?;
+        self.keep(function, input, output);
+        Ok(())
+    }
+
+    fn keep(&mut self, function: Function, input: OnceLock<Validator>, output: OnceLock<Validator>) {
         let Function { name, about, body } = function;
         self.by_name.insert(name, Registered { about, body, input, output });
-        Ok(())
     }
 
     /// That a function can have this name, and none has it.
@@ -87,24 +91,20 @@ impl Functions {
                     .chars()
                     .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'))
         };
-        let name = name.to_owned();
         if !name.split('.').all(word) {
-            return Err(FunctionError::Name { name });
+            return Err(FunctionError::Name { name: name.to_owned() });
         }
-        if self.by_name.contains_key(&name) {
-            return Err(FunctionError::Twice { name });
+        if self.by_name.contains_key(name) {
+            return Err(FunctionError::Twice { name: name.to_owned() });
         }
         Ok(())
     }
 
-    /// Adds a function of this crate where none has its name: what an embedding program registered stays.
+    /// Adds a function of this crate, or one that checked settings leave to workers, where none has its name: what an
+    /// embedding program registered stays.
     pub(crate) fn offer(&mut self, function: Function) {
         match self.check_name(&function.name) {
-            Ok(()) => {
-                let Function { name, about, body } = function;
-                let (input, output) = (OnceLock::new(), OnceLock::new());
-                self.by_name.insert(name, Registered { about, body, input, output });
-            }
+            Ok(()) => self.keep(function, OnceLock::new(), OnceLock::new()),
             Err(FunctionError::Twice { .. }) => {}
             Err(wrong) => unreachable!("a function of the program itself: {wrong}"),
         }
@@ -211,11 +211,12 @@ fn done_by_workers(name: &str) -> Failure {
     Failure::new(FailureKind::Validation, format!("{name} is done by workers, so only steps may call it"))
 }
 
+/// The validator of a schema, built where it is not there yet.
 fn built<'a>(kept: &'a OnceLock<Validator>, schema: &Value) -> &'a Validator {
     kept.get_or_init(|| {
-        jsonschema::options()
-            .build(schema)
-            .expect("`register` has built those of others; a test builds those of the program itself")
+        jsonschema::options().build(schema).expect(
+            "`register` and the check of the settings built those of others, a test those of the program",
+        )
     })
 }
 

@@ -43,6 +43,12 @@ async fn place(call: Call, order: Order) -> Result<Receipt, StepError> {
     Ok(Receipt { number: call.idempotency_key().to_owned(), ok: true })
 }
 
+fn executor(functions: impl IntoIterator<Item = Function>) -> FunctionExecutor {
+    let mut all = Functions::built_in();
+    functions.into_iter().for_each(|function| all.register(function).unwrap());
+    FunctionExecutor::new(all)
+}
+
 #[tokio::test]
 async fn every_schema_of_the_functions_of_the_program_can_be_built() {
     let home = Home::new();
@@ -56,12 +62,6 @@ async fn every_schema_of_the_functions_of_the_program_can_be_built() {
             assert!(jsonschema::options().build(schema).is_ok(), "{name}: {schema}");
         }
     }
-}
-
-fn executor(functions: impl IntoIterator<Item = Function>) -> FunctionExecutor {
-    let mut all = Functions::built_in();
-    functions.into_iter().for_each(|function| all.register(function).unwrap());
-    FunctionExecutor::new(all)
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ mod run_account;
 mod run_budgets;
 mod search;
 mod seen;
+mod shared_budgets;
 mod signals;
 mod skip;
 mod step_control;
