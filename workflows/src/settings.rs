@@ -69,6 +69,8 @@ pub struct LogSettings {
     pub keep: String,
     /// How many folders of attempts of ended runs stay.
     pub keep_max: usize,
+    /// How long after the end of an attempt, once its run has ended, its folder goes into the archive of the run.
+    pub archive_after: String,
 }
 
 /// How long and how many folders of attempts are kept.
@@ -78,11 +80,18 @@ pub struct AttemptLimits {
     pub keep: Duration,
     /// The most that stay.
     pub keep_max: usize,
+    /// How old they are when they go into the archive of their run.
+    pub archive_after: Duration,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { max_bytes: 64 * 1024 * 1024, keep: "90d".to_owned(), keep_max: 20_000 }
+        Self {
+            max_bytes: 64 * 1024 * 1024,
+            keep: "90d".to_owned(),
+            keep_max: 20_000,
+            archive_after: "1h".to_owned(),
+        }
     }
 }
 
@@ -93,6 +102,7 @@ impl LogSettings {
     /// What is wrong.
     pub fn check(&self) -> Result<(), String> {
         let least = Duration::from_secs(3_600);
+        duration::parse(&self.archive_after).map_err(|error| format!("archive_after: {error}"))?;
         match duration::parse(&self.keep) {
             Ok(keep) if keep >= least => Ok(()),
             Ok(_) => Err(format!("keep: {} is less than an hour", self.keep)),
@@ -104,8 +114,9 @@ impl LogSettings {
     #[must_use]
     pub fn limits(&self) -> AttemptLimits {
         // Settings that were read have been checked.
-        let keep = duration::parse(&self.keep).unwrap_or(Duration::MAX);
-        AttemptLimits { keep, keep_max: self.keep_max }
+        let parsed = |text| duration::parse(text).unwrap_or(Duration::MAX);
+        let (keep, archive_after) = (parsed(&self.keep), parsed(&self.archive_after));
+        AttemptLimits { keep, keep_max: self.keep_max, archive_after }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::time::Timestamp;
+use everfold_workflows::process::LogFinder;
 use everfold_workflows::shim::log::{LogLine, LogReader, LogSource};
 use everfold_workflows::shim::protocol;
 use futures::future::BoxFuture;
@@ -72,19 +73,26 @@ pub(crate) async fn log(
     let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let will_come = params.follow && app.is_in_progress(&id).await?;
-    if !file.exists() && !will_come {
-        app.absent_log(&id).await?;
+    let (mut logs, of) = (LogFinder::new(app.layout().clone()), id.clone());
+    let finding = tokio::task::spawn_blocking(move || logs.find(&of)).await;
+    let found = finding.map_err(std::io::Error::from).and_then(|found| found).map_err(unreadable(&file))?;
+    if found.files.log.is_none() && !will_come {
+        app.absent_log(&id, found.is_kept).await?;
     }
     let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
     let (behind, tail) = (last_line(&headers)?.filter(|_| is_stream), params.tail);
     let path = file.clone();
     // Lines are counted from the beginning of the log.
     let opening = tokio::task::spawn_blocking(move || {
-        let mut reader = match (behind, tail) {
-            (Some(line), _) => LogReader::from_behind(&path, line)?,
-            (None, Some(lines)) => LogReader::from_tail(&path, lines)?,
-            (None, None) => LogReader::from_start(&path),
+        let mut reader = match found.files.log {
+            Some(log) => LogReader::of_file(&path, log),
+            None => LogReader::from_start(&path),
         };
+        match (behind, tail) {
+            (Some(line), _) => reader.go_behind(line)?,
+            (None, Some(lines)) => reader.go_to_tail(lines)?,
+            (None, None) => {}
+        }
         let line = reader.line()?;
         std::io::Result::Ok((reader, line))
     });

@@ -1,4 +1,4 @@
-//! Keeps the folders of attempts within the limits of `[logs]`.
+//! Keeps the folders of attempts within the limits of `[logs]`, and puts those of ended runs into archives.
 //!
 //! Law: what the read models say of a run counts: where they are behind, a run has not ended yet and its folders stay.
 
@@ -8,32 +8,41 @@ use everfold_engine::clock;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::id::{Position, RunId};
 use everfold_projections::ReadSide;
-use everfold_workflows::process::{remove_old_attempts, runs_with_attempts};
+use everfold_workflows::process::{archive_attempts, remove_old_attempts, runs_with_attempts};
 use everfold_workflows::settings::AttemptLimits;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
-/// Removes folders of attempts. Cheap to clone.
+/// Removes and archives folders of attempts. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct AttemptRetention {
     pub(super) layout: Layout,
     pub(super) views: Arc<ReadSide>,
     pub(super) limits: AttemptLimits,
+    /// Once cancelled, no further run is archived.
+    pub(super) closing: CancellationToken,
+    /// Held by the sweep that is under way.
+    pub(super) sweeping: Arc<Mutex<()>>,
 }
 
 impl AttemptRetention {
-    /// Removes the folders that are over the limits, as of `min` at least. What cannot be removed now is tried again with the
-    /// next tick.
+    /// Removes the folders that are over the limits, and archives those that are old enough, as of `min` at least. What cannot
+    /// be done now is tried again with the next tick.
     pub(super) async fn sweep(self, min: Option<Position>) {
         match self.try_sweep(min).await {
-            Ok(0) => {}
-            Ok(removed) => {
-                tracing::info!(removed, "folders of attempts over the limits of [logs] were removed")
-            }
+            Ok((0, 0)) => {}
+            Ok((removed, archived)) => tracing::info!(
+                removed,
+                archived,
+                "folders of attempts over the limits of [logs] were removed, older ones put into archives"
+            ),
             Err(error) => tracing::warn!(error, "folders of attempts were not looked through"),
         }
     }
 
-    async fn try_sweep(self, min: Option<Position>) -> Result<u64, String> {
-        let Self { layout, views, limits } = self;
+    async fn try_sweep(self, min: Option<Position>) -> Result<(u64, u64), String> {
+        let Self { layout, views, limits, closing, sweeping } = self;
+        let sweeping = sweeping.lock_owned().await;
         let attempts = layout.all_attempts();
         let there = blocking({
             let attempts = attempts.clone();
@@ -50,7 +59,13 @@ impl AttemptRetention {
             Ok(ended)
         });
         let ended = ended.await.map_err(|error| error.to_string())?.value;
-        blocking(move || Ok(remove_old_attempts(&attempts, &ended, limits, clock::now()))).await
+        blocking(move || {
+            let _sweeping = sweeping;
+            let (now, goes_on) = (clock::now(), || !closing.is_cancelled());
+            let removed = remove_old_attempts(&attempts, &ended, limits, now);
+            Ok((removed, archive_attempts(&attempts, &ended, limits, now, &goes_on)))
+        })
+        .await
     }
 }
 

@@ -86,10 +86,6 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
             Fault::new(Code::Internal, format!("the program does not know where it is: {error}"))
         })?,
     };
-    let mut functions = Functions::built_in();
-    for function in options.functions {
-        functions.register(function).map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
-    }
     make_folder(layout.root())?;
     let metrics = Arc::new(Metrics::default());
     let observer = Arc::new(StoreMetrics(Arc::clone(&metrics)));
@@ -98,7 +94,11 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
         store_options.progress = progress;
     }
     let folder = layout.root().to_owned();
-    let opened = tokio::task::spawn_blocking(move || SledStore::open(folder, store_options)).await;
+    let opening = tokio::task::spawn_blocking(move || SledStore::open(folder, store_options));
+    // Made beside that; what is wrong with one closes the store again.
+    let functions = functions(options.functions);
+    let opened = opening.await;
+    let functions = functions?;
     let sled = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
     let sled = Arc::new(sled);
     let report = sled.report();
@@ -135,6 +135,15 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
         periodic::sweep_credentials(node.engine.clone()).await;
     }
     Ok(node)
+}
+
+/// The built-in functions and those of the program.
+fn functions(of_program: Vec<Function>) -> Result<Functions, Fault> {
+    let mut functions = Functions::built_in();
+    for function in of_program {
+        functions.register(function).map_err(|error| Fault::new(Code::Invalid, error.to_string()))?;
+    }
+    Ok(functions)
 }
 
 /// The first and the last time that a clock may show: events, schedules and timers are times of the years 1970 to 9999.
@@ -215,7 +224,14 @@ fn assemble(
     trusts_children: bool,
 ) -> Arc<Node> {
     let blobs = Arc::new(BlobStore::new(layout.root()));
-    let retention = AttemptRetention { layout: layout.clone(), views: Arc::clone(&views), limits };
+    let closing = CancellationToken::new();
+    let retention = AttemptRetention {
+        layout: layout.clone(),
+        views: Arc::clone(&views),
+        limits,
+        closing: closing.clone(),
+        sweeping: Arc::default(),
+    };
     let Registry { edge, functions, leases: book, preflights } = registry;
     let sources = WorkSources { functions, book, preflights };
     let engine = Engine::open(config, Arc::clone(&store), blobs, layout.clone(), edge);
@@ -237,7 +253,7 @@ fn assemble(
         views,
         driven_runs: DrivenRuns::default(),
         drives_all: AtomicBool::new(false),
-        closing: CancellationToken::new(),
+        closing,
         sources,
         hooks,
         subscriptions,

@@ -5,7 +5,7 @@
 //! | `clock` | 1 s | Asks the engine which moments of schedules have come, and gives up deliveries that waited too long. | One look at a time, which resolves once its facts are durable. | The ticks meanwhile count as one; the next look sees every moment since the last recorded one. |
 //! | `credentials` | 1 min | Removes credentials of runs that have ended or are not there, and those that are too old. | One sweep at a time, over the runs for which some are kept. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
 //! | `workspaces` | 1 h | Removes workspaces that ended runs left behind. | One sweep at a time, over the runs whose workspace is there. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
-//! | `attempts` | 1 h | Removes folders of attempts over the limits of `[logs]`. | One sweep at a time, over the folders of runs that have ended. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
+//! | `attempts` | 1 h | Removes folders of attempts over the limits of `[logs]`, and puts older ones into the archive of their run. | One sweep at a time, over the folders of runs that have ended. | The ticks meanwhile count as one; what one sweep leaves, the next one takes. |
 //!
 //! Law: a tick decides nothing. Which moments have come is decided in the core, on the time that the engine
 //! reads; so a tick that is late, lost or doubled changes nothing. A duty never delays another one.

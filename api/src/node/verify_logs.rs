@@ -1,17 +1,17 @@
 //! Logs of attempts, compared with what their events recorded of them.
 //!
-//! Law: one log at a time, in bounded memory. A log whose attempt's folder is gone was removed, by the limits of `[logs]` or by
-//! hand, and is no damage; a folder without its log is.
+//! Law: one log at a time, in bounded memory, in the attempt's folder or out of the archive of its run. A log whose attempt
+//! is in neither was removed, by the limits of `[logs]` or by hand, and is no damage; an attempt without its log is.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::data_folder::Layout;
 use everfold_engine::envelope::{Envelope, flag};
 use everfold_engine::event::{self, LogSeal, RunEvent};
 use everfold_engine::id::{AttemptId, EffectId, RunId};
+use everfold_workflows::process::LogFinder;
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
-use everfold_workflows::shim::protocol::LOG;
 use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
@@ -42,13 +42,13 @@ struct LogFindings {
 /// Compares the logs of a data folder with the events that say how they ended. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct SealedLogs {
-    layout: Layout,
+    logs: Arc<Mutex<LogFinder>>,
     findings: Arc<Mutex<LogFindings>>,
 }
 
 impl SealedLogs {
     pub(super) fn of(layout: Layout) -> Self {
-        Self { layout, findings: Arc::default() }
+        Self { logs: Arc::new(Mutex::new(LogFinder::new(layout))), findings: Arc::default() }
     }
 
     /// Compares the log that an event seals, if it seals one. A copied history is another run's, and so are its logs.
@@ -62,26 +62,25 @@ impl SealedLogs {
     }
 
     fn compare(&self, run: RunId, id: &AttemptId, seal: &LogSeal) {
-        let folder = self.layout.attempt(&EffectId { run, attempt: id.clone() });
-        let file = folder.join(LOG);
-        let found = compared(&folder, seal);
+        let effect = EffectId { run, attempt: id.clone() };
+        let found = compared(&mut self.logs.lock().unwrap_or_else(PoisonError::into_inner), &effect, seal);
         let mut findings = self.findings();
-        let what = match found {
+        let damaged = match found {
             Compared::Removed => {
                 findings.logs.removed += 1;
                 return;
             }
             Compared::Same => None,
-            Compared::Damaged(what) => Some(what),
+            Compared::Damaged { what, place } => Some((what, place)),
         };
         findings.logs.checked += 1;
-        let Some(what) = what else { return };
+        let Some((what, place)) = damaged else { return };
         findings.logs.damaged += 1;
         if findings.faults.len() < FAULTS_MAX {
             let AttemptId { path, round, attempt } = id;
-            let file = file.display();
+            let place = place.display();
             findings.faults.push(format!(
-                "the log of run {run}, step {path}, round {round}, attempt {attempt}: {what} ({file})"
+                "the log of run {run}, step {path}, round {round}, attempt {attempt}: {what} ({place})"
             ));
         }
     }
@@ -105,23 +104,23 @@ impl Node {
     /// The history cannot be read.
     pub(crate) async fn log_damage(&self, id: &EffectId) -> Result<Option<String>, Fault> {
         let Some(seal) = self.log_seal(id).await? else { return Ok(None) };
-        let folder = self.layout().attempt(id);
-        let compared = tokio::task::spawn_blocking(move || compared(&folder, &seal)).await;
+        let (mut logs, id) = (LogFinder::new(self.layout().clone()), id.clone());
+        let compared = tokio::task::spawn_blocking(move || compared(&mut logs, &id, &seal)).await;
         Ok(match compared {
-            Ok(Compared::Damaged(what)) => Some(what),
+            Ok(Compared::Damaged { what, .. }) => Some(what),
             Ok(Compared::Same | Compared::Removed) | Err(_) => None,
         })
     }
 
-    /// Says why an attempt has no file of a log; `Ok`: its work printed nothing.
+    /// Says why an attempt has no file of a log; `Ok`: its work printed nothing. `is_kept`: whether anything else of it is
+    /// there.
     ///
     /// # Errors
-    /// There is no such attempt, or its folder was removed: [`Code::NoLog`]. What it printed is gone from a folder that is
-    /// there: [`Code::Faults`]. The history cannot be read.
-    pub(crate) async fn absent_log(&self, id: &EffectId) -> Result<(), Fault> {
-        let is_there = self.layout().attempt(id).is_dir();
-        match if is_there { self.log_seal(id).await? } else { None } {
-            None if is_there => Ok(()),
+    /// There is no such attempt, or it was removed: [`Code::NoLog`]. What it printed is gone, and the rest of it is there:
+    /// [`Code::Faults`]. The history cannot be read.
+    pub(crate) async fn absent_log(&self, id: &EffectId, is_kept: bool) -> Result<(), Fault> {
+        match if is_kept { self.log_seal(id).await? } else { None } {
+            None if is_kept => Ok(()),
             Some(seal) if seal.bytes > 0 => {
                 Err(Fault::new(Code::Faults, format!("the log of {} is damaged: it is missing", id.attempt))
                     .hint("a log cannot be made again: bring it back from a copy of the folder"))
@@ -166,18 +165,27 @@ enum Compared {
     /// Its folder is gone.
     Removed,
     /// In which way it is not what was written.
-    Damaged(String),
+    Damaged {
+        what: String,
+        place: PathBuf,
+    },
 }
 
-fn compared(folder: &Path, seal: &LogSeal) -> Compared {
-    match check(&folder.join(LOG), seal) {
-        Ok(LogCheck::Same) => Compared::Same,
-        // Looked at afterwards: the folder may be removed meanwhile, whole or not at all.
-        Ok(LogCheck::Missing) if !folder.exists() => Compared::Removed,
-        Ok(LogCheck::Missing) => Compared::Damaged("it is missing".to_owned()),
-        Ok(LogCheck::Changed(change)) => Compared::Damaged(changed(&change)),
-        Err(error) => Compared::Damaged(format!("it cannot be read: {error}")),
-    }
+fn compared(logs: &mut LogFinder, id: &EffectId, seal: &LogSeal) -> Compared {
+    let (place, checked) = match logs.find(id) {
+        Ok(stored) => match (check(stored.files, seal), stored.is_kept) {
+            (Ok(LogCheck::Missing), false) => return Compared::Removed,
+            (checked, _) => (stored.place, checked),
+        },
+        Err(error) => (logs.place(id), Err(error)),
+    };
+    let what = match checked {
+        Ok(LogCheck::Same) => return Compared::Same,
+        Ok(LogCheck::Missing) => "it is missing".to_owned(),
+        Ok(LogCheck::Changed(change)) => changed(&change),
+        Err(error) => format!("it cannot be read: {error}"),
+    };
+    Compared::Damaged { what, place }
 }
 
 /// Where a log is not what was written.

@@ -337,6 +337,7 @@ mod tests {
             ("[logs]\nmax_bytes = \"64\"", "everfold.toml:2"),
             ("[logs]\nkeep = \"5m\"", "logs.keep: 5m is less than an hour"),
             ("[logs]\nkeep = \"soon\"", "logs.keep"),
+            ("[logs]\narchive_after = \"never\"", "logs.archive_after: "),
             ("[tracing]\ngenai = \"1.20\"", "expected one of `off`, `1.36`, `1.37`"),
             ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
             ("[limits]\nprobes = 0", "at least 1"),

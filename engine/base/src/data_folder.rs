@@ -123,6 +123,12 @@ impl Layout {
         self.all_attempts().join(run.to_string())
     }
 
+    /// The file that holds the attempt folders of a run that has ended a while ago: `attempts/RUN.zip`.
+    #[must_use]
+    pub fn archived_attempts(&self, run: RunId) -> PathBuf {
+        self.all_attempts().join(format!("{run}.zip"))
+    }
+
     /// The folder of one attempt: `attempts/RUN/STEP[.ITEM]-rROUND-aATTEMPT`.
     #[must_use]
     pub fn attempt(&self, id: &EffectId) -> PathBuf {

@@ -11,11 +11,13 @@
 //! Used by the executors `command` and `agent`, and by the prober `command`.
 
 mod absolute;
+mod archive;
 mod attach;
 mod attach_error;
 mod attempt;
 mod attempt_folder;
 mod descent;
+mod ended_folders;
 pub(crate) mod environment;
 mod meter;
 mod orphan_processes;
@@ -36,6 +38,7 @@ mod unready;
 mod usage;
 
 pub(crate) use absolute::{absolute, make_absolute};
+pub use archive::{LogFinder, StoredLog, archive_attempts};
 pub(crate) use attach::{attach, cancel};
 pub(crate) use attach_error::Says;
 pub(crate) use attempt::attempt;

@@ -1,41 +1,68 @@
 //! The limits of attempt folders: how old they may become, and how many there may be.
 //!
 //! Law: only folders of attempts and probes whose run has ended are removed, whole, the oldest first, and never one that a
-//! supervisor holds. What is no such folder stays: files, links, folders of other names, those of runs that are not known.
+//! supervisor holds; the archive of a run goes whole, too. What is neither stays: files, links, folders of other names,
+//! those of runs that are not known.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Result};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
 
-use super::attempt_folder::is_held;
+use super::archive::{ARCHIVE, ArchivedRun, UNFINISHED};
+use super::ended_folders::{GONE, ended_at, folders_in, millis, remove, remove_whole};
 use crate::settings::AttemptLimits;
-use crate::shim::protocol::{EXIT, LOG};
 
-/// What a folder is called from the moment at which it is to be removed: a crash in between leaves that name.
-const GONE: &str = ".gone-";
-
-/// A folder that may be removed.
+/// What may be removed: the folder of an attempt, or the archive of a run.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct EndedFolder {
+struct EndedAttempts {
     ended_at: i64,
     path: PathBuf,
+    /// How many attempts that are.
+    count: usize,
+    is_archive: bool,
 }
 
-/// The runs of which there are folders.
+impl EndedAttempts {
+    /// Gives how many attempts were removed: none where a supervisor holds the folder.
+    fn remove(&self) -> Result<usize> {
+        let is_removed = match self.is_archive {
+            true => std::fs::remove_file(&self.path).map(|()| true)?,
+            false => remove(&self.path)?,
+        };
+        Ok(if is_removed { self.count } else { 0 })
+    }
+}
+
+/// The runs of which there are folders or an archive.
 ///
 /// # Errors
 /// The folder of all attempts cannot be read; without one there are none.
-pub fn runs_with_attempts(all_attempts: &Path) -> std::io::Result<Vec<RunId>> {
-    let folders = folders_in(all_attempts)?;
-    Ok(folders.iter().filter_map(|folder| folder.file_name()?.to_str()?.parse().ok()).collect())
+pub fn runs_with_attempts(all_attempts: &Path) -> Result<Vec<RunId>> {
+    let entries = match std::fs::read_dir(all_attempts) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut runs = BTreeSet::new();
+    for entry in entries {
+        let entry = entry?;
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let Some(name) = name.to_str() else { continue };
+        let run = match name.split_once('.') {
+            None if kind.is_dir() => name,
+            Some((run, ARCHIVE | UNFINISHED)) if kind.is_file() => run,
+            _other => continue,
+        };
+        runs.extend(run.parse::<RunId>());
+    }
+    Ok(runs.into_iter().collect())
 }
 
-/// Removes the folders that are over the limits; gives how many. `ended` are the runs that have ended. What cannot be
-/// looked at or removed stays, and the log says so.
+/// Removes the folders and archives that are over the limits; gives how many attempts. `ended` are the runs that have ended.
+/// What cannot be looked at or removed stays, and the log says so.
 pub fn remove_old_attempts(
     all_attempts: &Path,
     ended: &[RunId],
@@ -43,44 +70,34 @@ pub fn remove_old_attempts(
     now: Timestamp,
 ) -> u64 {
     let oldest = now.0.saturating_sub(i64::try_from(limits.keep.as_millis()).unwrap_or(i64::MAX));
-    // The newest ones of those that are not too old; at most one more than may stay.
-    let mut kept: BTreeSet<EndedFolder> = BTreeSet::new();
     let mut removed = 0;
     // One that cannot be removed holds up no other; it is tried again with the next sweep.
-    let mut count = |done: std::io::Result<bool>, path: &Path| match done {
-        Ok(is_removed) => removed += u64::from(is_removed),
+    let mut count = |done: Result<usize>, path: &Path| match done {
+        Ok(attempts) => removed += attempts as u64,
         Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the folder of an attempt cannot be removed");
+            tracing::warn!(path = %path.display(), %error, "the folder of an attempt, or the archive of a run, cannot be removed");
         }
     };
+    // The newest ones of those that are not too old; at most one more than may stay.
+    let (mut kept, mut attempts_kept): (BTreeSet<EndedAttempts>, usize) = (BTreeSet::new(), 0);
     for run in ended {
         let of_run = all_attempts.join(run.to_string());
-        let folders = folders_in(&of_run).unwrap_or_else(|error| {
-            tracing::warn!(path = %of_run.display(), %error, "the attempts of a run cannot be listed");
-            Vec::new()
-        });
-        for path in folders {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with(GONE) {
-                count(remove_whole(&path).map(|()| false), &path);
+        let mut found = folders_of(&of_run, &mut count);
+        found.extend(archive_of(&of_run));
+        for found in found {
+            if found.ended_at < oldest {
+                count(found.remove(), &found.path);
                 continue;
             }
-            let folder = match ended_at(&path) {
-                Ok(ended_at) => EndedFolder { ended_at, path },
-                Err(error) => {
-                    count(Err(error), &path);
-                    continue;
-                }
-            };
-            if folder.ended_at < oldest {
-                count(remove(&folder.path), &folder.path);
-                continue;
-            }
-            kept.insert(folder);
-            if kept.len() > limits.keep_max
+            attempts_kept += found.count;
+            kept.insert(found);
+            // An archive of more attempts than may stay is there until newer ones are as many.
+            while let Some(first) = kept.first()
+                && attempts_kept - first.count >= limits.keep_max
                 && let Some(first) = kept.pop_first()
             {
-                count(remove(&first.path), &first.path);
+                attempts_kept -= first.count;
+                count(first.remove(), &first.path);
             }
         }
     }
@@ -91,69 +108,49 @@ pub fn remove_old_attempts(
     removed
 }
 
-/// The folders in a folder, links left out; none where there is no such folder.
-fn folders_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+/// The folders of a run's attempts; what a crash left half removed is removed.
+fn folders_of(of_run: &Path, count: &mut impl FnMut(Result<usize>, &Path)) -> Vec<EndedAttempts> {
+    let folders = folders_in(of_run).unwrap_or_else(|error| {
+        tracing::warn!(path = %of_run.display(), %error, "the attempts of a run cannot be listed");
+        Vec::new()
+    });
+    let mut found = Vec::with_capacity(folders.len());
+    for path in folders {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with(GONE) {
+            count(remove_whole(&path).map(|()| 0), &path);
+            continue;
+        }
+        match ended_at(&path) {
+            Ok(ended_at) => found.push(EndedAttempts { ended_at, path, count: 1, is_archive: false }),
+            Err(error) => count(Err(error), &path),
+        }
+    }
+    found
+}
+
+/// The archive of a run; what a crash left of one that was not complete is removed.
+fn archive_of(of_run: &Path) -> Option<EndedAttempts> {
+    let _gone = std::fs::remove_file(of_run.with_extension(UNFINISHED));
+    let path = of_run.with_extension(ARCHIVE);
+    let ended_at = millis(std::fs::symlink_metadata(&path).ok()?.modified().ok()?);
+    let count = match ArchivedRun::open(&path) {
+        Ok(archive) => archive?.count(),
+        // It grows old like any other.
+        Err(error) => {
+            tracing::warn!(%error, "the archive of a run cannot be read");
+            1
+        }
     };
-    let mut folders = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            folders.push(entry.path());
-        }
-    }
-    Ok(folders)
-}
-
-/// When the last thing of an attempt was written: its end, else its log, else its folder.
-fn ended_at(folder: &Path) -> std::io::Result<i64> {
-    for path in [folder.join(EXIT), folder.join(LOG), folder.to_owned()] {
-        match std::fs::symlink_metadata(&path).and_then(|about| about.modified()) {
-            Ok(at) => return Ok(millis(at)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    // It has gone meanwhile: as if it were new, nothing is done.
-    Ok(i64::MAX)
-}
-
-fn millis(at: SystemTime) -> i64 {
-    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// Removes a folder, unless a supervisor holds it.
-fn remove(folder: &Path) -> std::io::Result<bool> {
-    // A lock that cannot be looked at may be held.
-    if is_held(folder).unwrap_or(true) {
-        return Ok(false);
-    }
-    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let gone = folder.with_file_name(format!("{GONE}{name}"));
-    match std::fs::rename(folder, &gone) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        renamed => renamed?,
-    }
-    remove_whole(&gone)?;
-    Ok(true)
-}
-
-fn remove_whole(folder: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _gone => Ok(()),
-    }
+    Some(EndedAttempts { ended_at, path, count, is_archive: true })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
+    use crate::shim::protocol::{EXIT, LOG};
 
     const DAY_MS: i64 = 86_400_000;
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -175,7 +172,8 @@ mod tests {
     }
 
     fn sweep(home: &Path, ended: &[RunId], keep_max: usize) -> u64 {
-        let limits = AttemptLimits { keep: Duration::from_secs(30 * 86_400), keep_max };
+        let limits =
+            AttemptLimits { keep: Duration::from_secs(30 * 86_400), keep_max, archive_after: Duration::MAX };
         remove_old_attempts(home, ended, limits, NOW)
     }
 

@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use everfold_workflows::redact::RedactSettings;
-use everfold_workflows::shim::log::{LogCheck, LogReader, LogSource, check, tail};
+use everfold_workflows::shim::log::{LogCheck, LogFiles, LogReader, LogSource, check, tail};
 use everfold_workflows::shim::protocol::{
     CommandOutcome, CommandRequest, ExitRecord, PROTOCOL, PROTOCOL_SECRETS, ShimRecord,
 };
@@ -119,7 +119,7 @@ fn p1_exit_output_and_environment_are_recorded() {
     let sealed = record.log.expect("the log is sealed before the end is recorded");
     let written = std::fs::read(attempt.folder.join("log")).unwrap();
     assert_eq!((sealed.hash, sealed.bytes), (everfold_base::json::Hash::of(&written), written.len() as u64));
-    assert_eq!(check(&attempt.folder.join("log"), &sealed).unwrap(), LogCheck::Same);
+    assert_eq!(check(LogFiles::at(&attempt.folder.join("log")).unwrap(), &sealed).unwrap(), LogCheck::Same);
     let lines = LogReader::from_start(&attempt.folder.join("log")).read().unwrap();
     assert_eq!(sealed.lines, lines.len() as u64);
     assert!(lines.iter().any(|line| line.source == LogSource::Stderr && line.text == "err"));
@@ -560,9 +560,12 @@ fn a_command_leaves_no_more_files_than_what_it_says_needs() {
     assert_eq!(names(&silent.folder), ["exit.json", "lock", "request.json", "started"]);
     let sealed = silent.record().log.expect("it is recorded that it said nothing");
     assert_eq!((sealed.lines, sealed.bytes, sealed.hash), (0, 0, everfold_base::json::Hash::of(&[])));
-    assert_eq!(check(&silent.folder.join("log"), &sealed).unwrap(), LogCheck::Same);
+    assert_eq!(check(LogFiles::at(&silent.folder.join("log")).unwrap(), &sealed).unwrap(), LogCheck::Same);
     std::fs::write(silent.folder.join("log"), "1 O added\n").unwrap();
-    assert!(matches!(check(&silent.folder.join("log"), &sealed).unwrap(), LogCheck::Changed(_)));
+    assert!(matches!(
+        check(LogFiles::at(&silent.folder.join("log")).unwrap(), &sealed).unwrap(),
+        LogCheck::Changed(_)
+    ));
     let speaking = Attempt::new("echo out", |_| {});
     assert!(speaking.run().success());
     let names = names(&speaking.folder);

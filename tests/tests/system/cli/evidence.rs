@@ -2,6 +2,8 @@
 //! up by label.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,6 +111,56 @@ fn folders_of_attempts_over_the_limits_are_removed_and_those_of_runs_that_go_on_
     assert_eq!(server.end().code, 0);
     let verified = scratch.run(&["store", "verify"]);
     assert!(verified.code == 0 && verified.out.contains("1 log of ended attempts"), "{verified:?}");
+}
+
+#[test]
+fn logs_of_an_ended_run_are_read_out_of_its_archive_and_one_that_was_changed_there_is_named() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.data()).unwrap();
+    fs::write(scratch.data().join("everfold.toml"), "[logs]\narchive_after = \"0s\"\n").unwrap();
+    let many = format!("{TWO}  - id: long\n    command: seq 1 2000\n    needs: []\n");
+    scratch.write("many.yaml", &many);
+    assert_eq!(scratch.run(&["run", "./many.yaml"]).code, 0);
+    let folder = log(&scratch, "good-r1-a1").parent().unwrap().parent().unwrap().to_owned();
+    let archive = folder.with_extension("zip");
+    let read =
+        [&["logs", "@", "good"][..], &["logs", "@", "long", "--tail", "3"], &["logs", "@", "bad", "--json"]];
+    let before = read.map(|args| scratch.run(args).out);
+    assert!(before[1].starts_with("1998\n"), "{before:?}");
+    let (mut server, served) = scratch.serve(&[]);
+    await_that("the run is archived", || (!folder.exists()).then_some(()));
+    assert!(archive.is_file());
+    assert_eq!(read.map(|args| scratch.run(args).out), before);
+    let mut stream = TcpStream::connect(served.url.trim_start_matches("http://")).unwrap();
+    let lines = "/api/v1/runs/@/attempts/long/1/1/log?verify=true";
+    let (kind, token) = ("Accept: text/event-stream\r\nLast-Event-ID: 1999", &served.token);
+    write!(stream, "GET {lines} HTTP/1.1\r\nHost: localhost\r\n{kind}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    let mut behind = String::new();
+    stream.read_to_string(&mut behind).unwrap();
+    assert!(behind.contains("id: 2000\n") && !behind.contains("id: 1999\n"), "{behind}");
+    assert!(behind.contains("event: over\n") && behind.contains("data: {}"), "{behind}");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().code, 0);
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(verified.code == 0 && verified.out.contains(", 3 logs\n"), "{verified:?}");
+
+    let mut bytes = fs::read(&archive).unwrap();
+    let at = bytes.windows(14).position(|part| part == b"long-r1-a1/log").unwrap() + 60;
+    bytes[at] ^= 0xff;
+    fs::write(&archive, &bytes).unwrap();
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(
+        verified.code != 0
+            && verified.out.contains("step long, round 1, attempt 1: it cannot be read: the archive "),
+        "{verified:?}"
+    );
+    assert_eq!(scratch.run(&read[0]).out, before[0]);
+    let refused = scratch.run(&["logs", "@", "long"]);
+    assert!(refused.code != 0 && refused.err.contains(".zip"), "{refused:?}");
+    fs::remove_file(&archive).unwrap();
+    let verified = scratch.run(&["store", "verify"]);
+    assert!(verified.code == 0 && verified.out.contains("3 logs of ended attempts"), "{verified:?}");
 }
 
 #[test]

@@ -16,11 +16,13 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `files` | a log and its index, opened |
 //! | `record` | one record, as it is written and read |
 //! | `write` | the writer, with the limit |
 //! | `read` | the reader, and the last lines |
 //! | `seal` | what is recorded of a log when it is closed, and where one differs from that |
 
+mod files;
 mod read;
 mod record;
 mod seal;
@@ -29,6 +31,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use files::LogFiles;
 pub use read::{LogReader, tail};
 pub use record::{LogLine, LogSource};
 pub(crate) use seal::seal;

@@ -27,20 +27,33 @@ impl LogReader {
         Self { file: None, path: path.to_owned(), offset: 0, lines: Some(0) }
     }
 
-    /// From behind the line of this number, as [`LogReader::read_numbered`] counts them; from the end where there are
+    /// From the beginning of a log that was opened.
+    #[must_use]
+    pub fn of_file(path: &Path, file: File) -> Self {
+        Self { file: Some(file), ..Self::from_start(path) }
+    }
+
+    /// Goes behind the line of this number, as [`LogReader::read_numbered`] counts them; to the end where there are
     /// fewer.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn from_behind(path: &Path, line: u64) -> std::io::Result<Self> {
-        let mut reader = Self::from_start(path);
-        if reader.open()?
-            && let Some(file) = reader.file.as_mut()
+    pub fn go_behind(&mut self, line: u64) -> std::io::Result<()> {
+        if self.open()?
+            && let Some(file) = self.file.as_mut()
         {
             let (offset, lines) = behind(file, line, u64::MAX)?;
-            (reader.offset, reader.lines) = (offset, Some(lines));
+            (self.offset, self.lines) = (offset, Some(lines));
         }
-        Ok(reader)
+        Ok(())
+    }
+
+    /// Goes before the last `lines` lines.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn go_to_tail(&mut self, lines: usize) -> std::io::Result<()> {
+        if self.open()? { self.seek_back(lines) } else { Ok(()) }
     }
 
     /// From the last `lines` lines on.
@@ -49,9 +62,7 @@ impl LogReader {
     /// When the file cannot be read.
     pub fn from_tail(path: &Path, lines: usize) -> std::io::Result<Self> {
         let mut reader = Self::from_start(path);
-        if reader.open()? {
-            reader.seek_back(lines)?;
-        }
+        reader.go_to_tail(lines)?;
         Ok(reader)
     }
 

@@ -14,6 +14,8 @@ use everfold_base::json::Hash;
 use everfold_ports::LogSeal;
 use everfold_system::regular;
 
+use super::files::LogFiles;
+
 /// Bytes of the index for each line.
 const DIGEST_BYTES: usize = 8;
 /// What is read at once.
@@ -89,7 +91,7 @@ pub enum LogChange {
 /// # Errors
 /// The log cannot be read, or cannot be put on the disk. An index that cannot be written is left out.
 pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSeal>> {
-    let file = match regular::open(log) {
+    let mut file = match regular::open(log) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -104,7 +106,7 @@ pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSea
         .open(&index)
         .ok()
         .map(BufWriter::new);
-    let walked = walk(file, |line| {
+    let walked = walk(&mut file, |line| {
         if writer.as_mut().is_some_and(|writer| writer.write_all(&line.digest).is_err()) {
             writer = None;
         }
@@ -120,17 +122,16 @@ pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSea
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
-    let file = match regular::open(log) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound && seal.bytes == 0 => return Ok(LogCheck::Same),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LogCheck::Missing),
-        Err(error) => return Err(error),
+pub fn check(files: LogFiles, seal: &LogSeal) -> std::io::Result<LogCheck> {
+    let LogFiles { log, index } = files;
+    let Some(mut file) = log else {
+        return Ok(if seal.bytes == 0 { LogCheck::Same } else { LogCheck::Missing });
     };
-    let mut index = open_index(log, seal.lines);
+    let mut index_file = of_lines(index, seal.lines);
+    let mut index = index_file.as_mut().map(BufReader::new);
     let mut differs: Option<(u64, WalkedLine, u64)> = None;
     let mut number = 0;
-    let walked = walk(file, |line| {
+    let walked = walk(&mut file, |line| {
         number += 1;
         if number > seal.lines {
             return;
@@ -149,13 +150,15 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
     if walked.hash == seal.hash {
         return Ok(LogCheck::Same);
     }
+    let is_indexed = index.is_some();
     if let Some((line, ..)) = &differs
-        && let Some(change) = moved(log, seal, *line, walked.lines)?
+        && let Some(index) = &mut index_file
+        && let Some(change) = moved(&mut file, index, seal, *line, walked.lines)?
     {
         return Ok(LogCheck::Changed(change));
     }
     Ok(LogCheck::Changed(match differs {
-        _ if index.is_none() => LogChange::Somewhere,
+        _ if !is_indexed => LogChange::Somewhere,
         Some((number, line, 0))
             if line.is_blank && (number == walked.lines || walked.lines == seal.lines) =>
         {
@@ -188,14 +191,19 @@ pub fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
 }
 
 /// Whether a log whose number of lines changed differs by lines that were taken out, or put in between, at a line alone.
-fn moved(log: &Path, seal: &LogSeal, line: u64, lines: u64) -> std::io::Result<Option<LogChange>> {
+fn moved(
+    file: &mut File,
+    index: &mut File,
+    seal: &LogSeal,
+    line: u64,
+    lines: u64,
+) -> std::io::Result<Option<LogChange>> {
     let (removed, added) = (seal.lines.saturating_sub(lines), lines.saturating_sub(seal.lines));
     if removed == added {
         return Ok(None);
     }
-    let (Some(mut index), Ok(file)) = (open_index(log, seal.lines), regular::open(log)) else {
-        return Ok(None);
-    };
+    let mut index = BufReader::new(index);
+    file.seek(SeekFrom::Start(0))?;
     index.seek(SeekFrom::Start((line - 1 + removed) * DIGEST_BYTES as u64))?;
     let (mut number, mut is_same) = (0, true);
     walk(file, |read| {
@@ -217,11 +225,10 @@ fn index_of(log: &Path) -> PathBuf {
     log.with_extension("index")
 }
 
-/// The index, where it is there and of as many lines as were sealed.
-fn open_index(log: &Path, lines: u64) -> Option<BufReader<File>> {
-    let file = regular::open(&index_of(log)).ok()?;
-    let length = file.metadata().ok()?.len();
-    (length == lines.saturating_mul(DIGEST_BYTES as u64)).then(|| BufReader::new(file))
+/// The index, where it is of as many lines as were sealed.
+fn of_lines(index: Option<File>, lines: u64) -> Option<File> {
+    let length = index.as_ref()?.metadata().ok()?.len();
+    index.filter(|_| length == lines.saturating_mul(DIGEST_BYTES as u64))
 }
 
 struct Walked {
@@ -242,7 +249,7 @@ struct WalkedLine {
 }
 
 /// Gives each line; what stands behind the last line feed is a line too.
-fn walk(mut file: File, mut line: impl FnMut(WalkedLine)) -> std::io::Result<Walked> {
+fn walk(file: &mut File, mut line: impl FnMut(WalkedLine)) -> std::io::Result<Walked> {
     let (mut whole, mut of_line) = (blake3::Hasher::new(), blake3::Hasher::new());
     let (mut lines, mut from, mut at, mut is_blank) = (0, 0, 0, true);
     let mut buffer = vec![0; PIECE_BYTES];
@@ -291,6 +298,10 @@ mod tests {
         std::fs::write(&log, TEXT).unwrap();
         let seal = seal(&log, 7).unwrap().unwrap();
         (home, log, seal)
+    }
+
+    fn check(log: &Path, seal: &LogSeal) -> std::io::Result<LogCheck> {
+        super::check(LogFiles::at(log)?, seal)
     }
 
     fn changed(log: &Path, seal: &LogSeal, text: &[u8]) -> LogChange {
