@@ -21,7 +21,7 @@ use everfold_engine::json::Hash;
 use everfold_engine::store::verify::{NoMeaning, VerifyFault, verify_folder};
 use everfold_engine::store::{Append, EventStore, IndexOpened, SledOptions, SledStore, StreamNote};
 use everfold_engine::time::Timestamp;
-use everfold_workflows::shim::log::{LogCheck, check as check_log};
+use everfold_workflows::shim::log::{LogCheck, LogFiles, check as check_log};
 use everfold_workflows::shim::protocol::{CommandOutcome, CommandRequest, ExitRecord, PROTOCOL};
 use rand::{Rng as _, SeedableRng as _};
 use rustix::process::{Pid, Signal, kill_process};
@@ -349,7 +349,7 @@ fn after_cut(
         fs::read_dir(&left).unwrap().map(|entry| read(entry.unwrap())).collect();
     let record: ExitRecord = serde_json::from_slice(&files["exit.json"]).unwrap();
     if let Some(seal) = &record.log {
-        assert_eq!(check_log(&left.join("log"), seal).unwrap(), LogCheck::Same);
+        assert_eq!(check_log(LogFiles::at(&left.join("log")).unwrap(), seal).unwrap(), LogCheck::Same);
     }
     drop(mounted);
     fs::remove_file(&copy).unwrap();
