@@ -15,12 +15,15 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::data_folder::Layout;
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_engine::id::{InputId, Position, Version};
+use everfold_engine::id::{EffectId, InputId, Position, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::store::verify::{NoMeaning, VerifyFault, verify_folder};
 use everfold_engine::store::{Append, EventStore, IndexOpened, SledOptions, SledStore, StreamNote};
 use everfold_engine::time::Timestamp;
+use everfold_workflows::process::{LogFinder, archive_attempts, remove_old_attempts};
+use everfold_workflows::settings::AttemptLimits;
 use everfold_workflows::shim::log::{LogCheck, LogFiles, check as check_log};
 use everfold_workflows::shim::protocol::{CommandOutcome, CommandRequest, ExitRecord, PROTOCOL};
 use rand::{Rng as _, SeedableRng as _};
@@ -379,4 +382,72 @@ fn p1_what_began_before_the_power_was_cut_never_runs_again_and_what_ended_is_fou
     assert_eq!(record.outcome, CommandOutcome::Exited { code: 3 });
     assert_eq!((files["stdout"].as_slice(), files["output.json"].as_slice()), (&b"said\n"[..], &b"{}\n"[..]));
     assert_eq!((record.stdout_bytes, attempt.runs()), (5, 1));
+}
+
+/// The runs whose attempts are archived while the power is cut.
+const ARCHIVED_RUNS: u32 = 40;
+
+fn archived_attempt(run: u32, step: u32) -> EffectId {
+    let run = format!("00000000-0000-0000-0000-{run:012}").parse().unwrap();
+    EffectId { run, attempt: format!("step{step}/1/1").parse().unwrap() }
+}
+
+fn archived_log(id: &EffectId) -> Vec<u8> {
+    format!("1000 O {id}\n").repeat(200).into_bytes()
+}
+
+/// The archive is on the disk before the first folder goes.
+#[test]
+fn whenever_the_power_is_cut_each_log_of_an_ended_run_is_whole_in_its_folder_or_in_the_archive() {
+    let folder = TempDir::new().unwrap();
+    let Some((image, mounted)) = disk(folder.path()) else { return };
+    let layout = Layout::new(&mounted.0);
+    let ids = || (0..ARCHIVED_RUNS).flat_map(|run| (0..3).map(move |step| archived_attempt(run, step)));
+    for id in ids() {
+        let attempt = layout.attempt(&id);
+        everfold_system::folder::create_private(&attempt).unwrap();
+        fs::write(attempt.join("log"), archived_log(&id)).unwrap();
+        fs::write(attempt.join("exit.json"), "{}").unwrap();
+    }
+    command("sync", &["--file-system", &mounted.0.to_string_lossy()]).unwrap();
+    let now = Timestamp(everfold_system::clock::now().0 + 1_000);
+    let limits =
+        AttemptLimits { keep: Duration::from_secs(3_600), keep_max: 1_000, archive_after: Duration::ZERO };
+    let mut cuts = 0;
+    for run in 0..ARCHIVED_RUNS {
+        let (attempts, run) = (layout.all_attempts(), archived_attempt(run, 0).run);
+        let archiving =
+            std::thread::spawn(move || archive_attempts(&attempts, &[run], limits, now, &|| true));
+        // In the middle of it, wherever that is: on a run after the other.
+        if run.to_string().ends_with(['0', '3', '5', '8']) {
+            let copy = folder.path().join("cut.img");
+            command("cp", &["--sparse=always", &image.to_string_lossy(), &copy.to_string_lossy()]).unwrap();
+            let cut = Mounted::mount(&copy, folder.path().join("cut")).unwrap();
+            let left = Layout::new(&cut.0);
+            let mut finder = LogFinder::new(left.clone());
+            for id in ids() {
+                let mut stored = finder.find(&id).unwrap();
+                let mut bytes = Vec::new();
+                let log = stored.files.log.as_mut().unwrap_or_else(|| panic!("cut {cuts}: {id} has no log"));
+                log.read_to_end(&mut bytes).unwrap();
+                assert_eq!(bytes, archived_log(&id), "cut {cuts}: {id}");
+            }
+            // The next sweep ends what the cut left half done.
+            let runs: Vec<RunId> = (0..ARCHIVED_RUNS).map(|run| archived_attempt(run, 0).run).collect();
+            archive_attempts(&left.all_attempts(), &runs, limits, now, &|| true);
+            remove_old_attempts(&left.all_attempts(), &runs, limits, now);
+            let names = fs::read_dir(left.all_attempts()).unwrap();
+            let names: Vec<String> =
+                names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+            assert!(
+                names.len() == runs.len() && names.iter().all(|name| name.ends_with(".zip")),
+                "{names:?}"
+            );
+            drop(cut);
+            fs::remove_file(&copy).unwrap();
+            cuts += 1;
+        }
+        assert_eq!(archiving.join().unwrap(), 3);
+    }
+    assert_eq!(cuts, 16);
 }
