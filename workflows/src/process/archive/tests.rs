@@ -269,6 +269,18 @@ fn an_archive_that_cannot_be_written_leaves_the_folders_and_nothing_else() {
 }
 
 #[test]
+fn a_folder_of_more_files_than_an_archive_should_hold_stays_a_folder() {
+    let home = Home::new();
+    let many = home.attempt(run(1), "many/1/1", 2, &[]);
+    for number in 0..10_000 {
+        std::fs::write(many.join(number.to_string()), "").unwrap();
+    }
+    let few = home.attempt(run(1), "few/1/1", 2, &[]);
+    assert_eq!(home.archive(&[run(1)]), 1);
+    assert!(many.is_dir() && !few.exists());
+}
+
+#[test]
 fn archives_are_under_the_limits_of_their_attempts() {
     let home = Home::new();
     for (number, hours) in [(1, 40), (2, 30), (3, 20)] {

@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
+use everfold_system::os_error::is_shortage;
 use everfold_system::regular;
 use jiff::tz::Offset;
 use zip::write::SimpleFileOptions;
@@ -23,8 +24,14 @@ use crate::settings::AttemptLimits;
 pub(in crate::process) const ARCHIVE: &str = "zip";
 /// How the name of one ends that is not complete, which a crash may leave.
 pub(in crate::process) const UNFINISHED: &str = "zip.new";
-/// The largest file of which a size is kept in 32 bits.
-const SMALL_BYTES_MAX: u64 = u32::MAX as u64;
+/// The folder of an attempt that holds more stays a folder.
+const FOLDER_BYTES_MAX: u64 = 1 << 30;
+/// The folder of an attempt that holds more files stays a folder.
+const FOLDER_FILES_MAX: usize = 10_000;
+/// The most entries of an archive, whose names are read whenever one is opened; further folders stay.
+const ENTRIES_MAX: usize = 100_000;
+/// Room on the disk that stays free beside an archive: the store needs it more.
+const ROOM_BYTES_LEAST: u64 = 64 << 20;
 
 /// A folder that goes into the archive.
 struct ArchivedFolder {
@@ -59,6 +66,11 @@ pub fn archive_attempts(
         let of_run = all_attempts.join(run.to_string());
         match archive_run(&of_run, before, goes_on) {
             Ok(count) => archived += count,
+            // The others would find as little.
+            Err(error) if is_shortage(&error) => {
+                tracing::warn!(%error, "attempts of runs that have ended were not archived; their folders stay");
+                break;
+            }
             // It holds up no other run; it is tried again with the next sweep.
             Err(error) => {
                 tracing::warn!(path = %of_run.display(), %error, "the attempts of a run were not archived; their folders stay");
@@ -69,23 +81,24 @@ pub fn archive_attempts(
 }
 
 fn archive_run(of_run: &Path, before: i64, goes_on: &dyn Fn() -> bool) -> Result<u64> {
-    let mut folders = Vec::new();
-    for path in folders_in(of_run)? {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
-        let ended_at = ended_at(&path)?;
-        // A lock that cannot be looked at may be held.
-        if name.starts_with(GONE) || ended_at >= before || is_held(&path).unwrap_or(true) {
-            continue;
-        }
-        if let Some(files) = files_of(&path, &name)? {
-            folders.push(ArchivedFolder { name, path, files, ended_at });
-        }
-    }
+    let mut folders = ended_folders(of_run, before)?;
     if folders.is_empty() {
         return Ok(0);
     }
     let (path, unfinished) = (of_run.with_extension(ARCHIVE), of_run.with_extension(UNFINISHED));
-    let written = write(&path, &unfinished, &folders, goes_on);
+    let mut former = ArchivedRun::open(&path)?;
+    let mut entries = former.as_mut().map_or(0, |former| former.entries().len());
+    folders.retain(|folder| {
+        entries += folder.files.len() + 1;
+        entries <= ENTRIES_MAX
+    });
+    let former_bytes = if former.is_some() { std::fs::metadata(&path)?.len() } else { 0 };
+    let bytes = folders.iter().flat_map(|folder| folder.files.values()).map(|file| file.bytes).sum::<u64>();
+    if room(of_run) < bytes + former_bytes + ROOM_BYTES_LEAST {
+        let text = format!("less than {} MiB would be free on the disk", ROOM_BYTES_LEAST >> 20);
+        return Err(Error::new(ErrorKind::StorageFull, text));
+    }
+    let written = write(former, &unfinished, &folders, goes_on);
     if !matches!(written, Ok(true)) {
         let _gone = std::fs::remove_file(&unfinished);
         return written.map(|_| 0);
@@ -100,9 +113,31 @@ fn archive_run(of_run: &Path, before: i64, goes_on: &dyn Fn() -> bool) -> Result
     Ok(folders.len() as u64)
 }
 
-/// The files of an attempt's folder by their names in the archive; `None` where something else is in it.
+/// The free bytes of the disk, as far as it says.
+fn room(folder: &Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// The folders of a run's attempts that ended before a moment and can be archived.
+fn ended_folders(of_run: &Path, before: i64) -> Result<Vec<ArchivedFolder>> {
+    let mut folders = Vec::new();
+    for path in folders_in(of_run)? {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
+        let ended_at = ended_at(&path)?;
+        // A lock that cannot be looked at may be held.
+        if name.starts_with(GONE) || ended_at >= before || is_held(&path).unwrap_or(true) {
+            continue;
+        }
+        if let Some(files) = files_of(&path, &name)? {
+            folders.push(ArchivedFolder { name, path, files, ended_at });
+        }
+    }
+    Ok(folders)
+}
+
+/// The files of an attempt's folder by their names in the archive; `None` where something else is in it, or too much.
 fn files_of(folder: &Path, name: &str) -> Result<Option<BTreeMap<String, ArchivedFile>>> {
-    let mut files = BTreeMap::new();
+    let (mut files, mut bytes) = (BTreeMap::new(), 0);
     let mut unread = vec![(folder.to_owned(), name.to_owned())];
     while let Some((folder, name)) = unread.pop() {
         for entry in std::fs::read_dir(&folder)? {
@@ -114,9 +149,13 @@ fn files_of(folder: &Path, name: &str) -> Result<Option<BTreeMap<String, Archive
             if about.is_dir() {
                 unread.push((entry.path(), name));
             } else if about.is_file() {
+                bytes += about.len();
                 let modified = Timestamp(millis(about.modified()?));
                 files.insert(name, ArchivedFile { path: entry.path(), bytes: about.len(), modified });
             } else {
+                return Ok(None);
+            }
+            if bytes > FOLDER_BYTES_MAX || files.len() + unread.len() > FOLDER_FILES_MAX {
                 return Ok(None);
             }
         }
@@ -144,7 +183,7 @@ fn write(former: &Path, path: &Path, folders: &[ArchivedFolder], goes_on: &dyn F
             expected.insert(name.clone(), file.bytes);
         }
     }
-    if let Some(mut former) = ArchivedRun::open(former)? {
+    if let Some(mut former) = former {
         ended_at = ended_at.max(former.ended_at()?);
         let names: BTreeSet<&str> = folders.iter().map(|folder| folder.name.as_str()).collect();
         let entries = former.entries();
@@ -173,7 +212,6 @@ fn add(writer: &mut ZipWriter<impl Write + Seek>, name: &str, file: &ArchivedFil
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .unix_permissions(0o600)
-        .large_file(file.bytes >= SMALL_BYTES_MAX)
         .last_modified_time(date_of(file.modified).unwrap_or_default());
     writer.start_file(name, options)?;
     let copied = std::io::copy(&mut regular::open(&file.path)?, writer)?;
