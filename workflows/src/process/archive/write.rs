@@ -165,7 +165,12 @@ fn files_of(folder: &Path, name: &str) -> Result<Option<BTreeMap<String, Archive
 
 /// Writes an archive of these folders and of what the former one holds beside them, puts it on the disk, and reads it once.
 /// `false`: it was given up.
-fn write(former: &Path, path: &Path, folders: &[ArchivedFolder], goes_on: &dyn Fn() -> bool) -> Result<bool> {
+fn write(
+    former: Option<ArchivedRun>,
+    path: &Path,
+    folders: &[ArchivedFolder],
+    goes_on: &dyn Fn() -> bool,
+) -> Result<bool> {
     let file =
         regular::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut writer = ZipWriter::new(BufWriter::new(file));
