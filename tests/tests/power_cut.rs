@@ -190,10 +190,7 @@ impl Writer {
     /// Stops it where it stands; what it had acknowledged by then.
     fn freeze(&mut self) -> BTreeMap<u64, String> {
         kill_process(self.pid(), Signal::STOP).unwrap();
-        let stat = format!("/proc/{}/stat", self.child.id());
-        while !fs::read_to_string(&stat).unwrap().rsplit(')').next().unwrap().trim_start().starts_with('T') {
-            std::thread::yield_now();
-        }
+        await_stopped(&self.child);
         self.drain();
         let text = String::from_utf8_lossy(&self.read).into_owned();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -206,6 +203,20 @@ impl Writer {
 
     fn thaw(&self) {
         kill_process(self.pid(), Signal::CONT).unwrap();
+    }
+}
+
+/// Waits until no thread of a process that was asked to stop writes any more; it may have ended.
+fn await_stopped(child: &Child) {
+    let tasks = format!("/proc/{}/task", child.id());
+    let state = |stat: &str| stat.rsplit(')').next().unwrap_or_default().trim_start().chars().next();
+    let is_still = |task: fs::DirEntry| match fs::read_to_string(task.path().join("stat")) {
+        Ok(stat) => matches!(state(&stat), Some('T' | 'Z' | 'X')),
+        // The thread has ended.
+        Err(_) => true,
+    };
+    while fs::read_dir(&tasks).is_ok_and(|mut tasks| !tasks.all(|task| task.is_ok_and(is_still))) {
+        std::thread::yield_now();
     }
 }
 
@@ -385,15 +396,39 @@ fn p1_what_began_before_the_power_was_cut_never_runs_again_and_what_ended_is_fou
 }
 
 /// The runs whose attempts are archived while the power is cut.
-const ARCHIVED_RUNS: u32 = 40;
+const ARCHIVED_RUNS: u32 = 30;
+/// Tells the process that archives where to do it.
+const ARCHIVE: &str = "EVERFOLD_POWER_CUT_ARCHIVE";
 
-fn archived_attempt(run: u32, step: u32) -> EffectId {
-    let run = format!("00000000-0000-0000-0000-{run:012}").parse().unwrap();
-    EffectId { run, attempt: format!("step{step}/1/1").parse().unwrap() }
+fn archived_runs() -> Vec<RunId> {
+    (0..ARCHIVED_RUNS).map(|run| format!("00000000-0000-0000-0000-{run:012}").parse().unwrap()).collect()
+}
+
+fn archived_attempts() -> Vec<EffectId> {
+    let of_run =
+        |run| (0..3).map(move |step| EffectId { run, attempt: format!("s{step}/1/1").parse().unwrap() });
+    archived_runs().into_iter().flat_map(of_run).collect()
 }
 
 fn archived_log(id: &EffectId) -> Vec<u8> {
     format!("1000 O {id}\n").repeat(200).into_bytes()
+}
+
+/// All that have ended, at any time before now.
+fn archive(layout: &Layout) -> u64 {
+    let now = Timestamp(everfold_system::clock::now().0 + 1_000);
+    let limits =
+        AttemptLimits { keep: Duration::from_secs(3_600), keep_max: 1_000, archive_after: Duration::ZERO };
+    let (attempts, runs) = (layout.all_attempts(), archived_runs());
+    remove_old_attempts(&attempts, &runs, limits, now);
+    archive_attempts(&attempts, &runs, limits, now, &|| true)
+}
+
+/// Not a test of its own: the process that archives until it is done.
+#[test]
+fn archiving_process() {
+    let Ok(folder) = std::env::var(ARCHIVE) else { return };
+    archive(&Layout::new(folder));
 }
 
 /// The archive is on the disk before the first folder goes.
@@ -402,52 +437,57 @@ fn whenever_the_power_is_cut_each_log_of_an_ended_run_is_whole_in_its_folder_or_
     let folder = TempDir::new().unwrap();
     let Some((image, mounted)) = disk(folder.path()) else { return };
     let layout = Layout::new(&mounted.0);
-    let ids = || (0..ARCHIVED_RUNS).flat_map(|run| (0..3).map(move |step| archived_attempt(run, step)));
-    for id in ids() {
+    for id in archived_attempts() {
         let attempt = layout.attempt(&id);
         everfold_system::folder::create_private(&attempt).unwrap();
         fs::write(attempt.join("log"), archived_log(&id)).unwrap();
         fs::write(attempt.join("exit.json"), "{}").unwrap();
     }
     command("sync", &["--file-system", &mounted.0.to_string_lossy()]).unwrap();
-    let now = Timestamp(everfold_system::clock::now().0 + 1_000);
-    let limits =
-        AttemptLimits { keep: Duration::from_secs(3_600), keep_max: 1_000, archive_after: Duration::ZERO };
-    let mut cuts = 0;
-    for run in 0..ARCHIVED_RUNS {
-        let (attempts, run) = (layout.all_attempts(), archived_attempt(run, 0).run);
-        let archiving =
-            std::thread::spawn(move || archive_attempts(&attempts, &[run], limits, now, &|| true));
-        // In the middle of it, wherever that is: on a run after the other.
-        if run.to_string().ends_with(['0', '3', '5', '8']) {
-            let copy = folder.path().join("cut.img");
-            command("cp", &["--sparse=always", &image.to_string_lossy(), &copy.to_string_lossy()]).unwrap();
-            let cut = Mounted::mount(&copy, folder.path().join("cut")).unwrap();
-            let left = Layout::new(&cut.0);
-            let mut finder = LogFinder::new(left.clone());
-            for id in ids() {
-                let mut stored = finder.find(&id).unwrap();
-                let mut bytes = Vec::new();
-                let log = stored.files.log.as_mut().unwrap_or_else(|| panic!("cut {cuts}: {id} has no log"));
-                log.read_to_end(&mut bytes).unwrap();
-                assert_eq!(bytes, archived_log(&id), "cut {cuts}: {id}");
-            }
-            // The next sweep ends what the cut left half done.
-            let runs: Vec<RunId> = (0..ARCHIVED_RUNS).map(|run| archived_attempt(run, 0).run).collect();
-            archive_attempts(&left.all_attempts(), &runs, limits, now, &|| true);
-            remove_old_attempts(&left.all_attempts(), &runs, limits, now);
-            let names = fs::read_dir(left.all_attempts()).unwrap();
-            let names: Vec<String> =
-                names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
-            assert!(
-                names.len() == runs.len() && names.iter().all(|name| name.ends_with(".zip")),
-                "{names:?}"
-            );
-            drop(cut);
-            fs::remove_file(&copy).unwrap();
-            cuts += 1;
-        }
-        assert_eq!(archiving.join().unwrap(), 3);
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "archiving_process"])
+        .env(ARCHIVE, &mounted.0)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_child(&child);
+    let seed: u64 = rand::random();
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let (mut cuts, mut between) = (0, 0);
+    while child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_micros(random.random_range(0..20_000)));
+        kill_process(pid, Signal::STOP).unwrap();
+        await_stopped(&child);
+        let copy = folder.path().join("cut.img");
+        command("cp", &["--sparse=always", &image.to_string_lossy(), &copy.to_string_lossy()]).unwrap();
+        let cut = Mounted::mount(&copy, folder.path().join("cut")).unwrap();
+        between += usize::from(check_archives(&Layout::new(&cut.0), &format!("cut {cuts}, seed {seed}")));
+        drop(cut);
+        fs::remove_file(&copy).unwrap();
+        cuts += 1;
+        // It stood still meanwhile, or it would be done.
+        kill_process(pid, Signal::CONT).unwrap();
     }
-    assert_eq!(cuts, 16);
+    assert!(child.wait().unwrap().success());
+    println!("{cuts} cuts, {between} of them with archives and folders");
+    assert!(between > 0, "no cut was in the middle of it");
+}
+
+/// Every log is there, and the next sweep ends what the cut left half done; whether there was something to do and something done.
+fn check_archives(left: &Layout, context: &str) -> bool {
+    let mut finder = LogFinder::new(left.clone());
+    for id in archived_attempts() {
+        let mut stored = finder.find(&id).unwrap_or_else(|error| panic!("{context}: {id}: {error}"));
+        let mut bytes = Vec::new();
+        let log = stored.files.log.as_mut().unwrap_or_else(|| panic!("{context}: {id} has no log"));
+        log.read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes, archived_log(&id), "{context}: {id}");
+    }
+    let archived = archive(left);
+    let names = fs::read_dir(left.all_attempts()).unwrap();
+    let names: Vec<String> = names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect();
+    let are_archives =
+        names.len() == archived_runs().len() && names.iter().all(|name| name.ends_with(".zip"));
+    assert!(are_archives, "{context}: {names:?}");
+    archived > 0 && archived < archived_attempts().len() as u64
 }

@@ -147,13 +147,13 @@ impl SharedQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until there is an answer, which is looked for whenever it is told. What is told before this waits is kept.
-    async fn once<T>(&self, told: &Notify, answer: impl Fn(&QueueState) -> Option<T>) -> T {
+    /// Waits until there is an answer, which is looked for at each notification. One that comes before this waits is kept.
+    async fn once<T>(&self, notify: &Notify, answer: impl Fn(&QueueState) -> Option<T>) -> T {
         loop {
             let found = answer(&self.state());
             match found {
                 Some(found) => return found,
-                None => told.notified().await,
+                None => notify.notified().await,
             }
         }
     }
