@@ -102,7 +102,11 @@ impl LogSettings {
     /// What is wrong.
     pub fn check(&self) -> Result<(), String> {
         let least = Duration::from_secs(3_600);
-        duration::parse(&self.archive_after).map_err(|error| format!("archive_after: {error}"))?;
+        let after =
+            duration::parse(&self.archive_after).map_err(|error| format!("archive_after: {error}"))?;
+        if after < Duration::from_secs(60) {
+            return Err(format!("archive_after: {} is less than a minute", self.archive_after));
+        }
         match duration::parse(&self.keep) {
             Ok(keep) if keep >= least => Ok(()),
             Ok(_) => Err(format!("keep: {} is less than an hour", self.keep)),

@@ -74,7 +74,7 @@ pub(crate) async fn log(
     let file = app.layout().attempt(&id).join(protocol::LOG);
     let will_come = params.follow && app.is_in_progress(&id).await?;
     let (mut logs, of) = (LogFinder::new(app.layout().clone()), id.clone());
-    let finding = tokio::task::spawn_blocking(move || logs.find(&of)).await;
+    let finding = tokio::task::spawn_blocking(move || logs.find(&of, false)).await;
     let found = finding.map_err(std::io::Error::from).and_then(|found| found).map_err(unreadable(&file))?;
     if found.files.log.is_none() && !will_come {
         app.absent_log(&id, found.is_kept).await?;

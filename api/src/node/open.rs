@@ -368,6 +368,9 @@ impl Node {
             periodic::sweep_credentials(self.engine.clone()).await;
             self.views.close().await;
         }
+        // The next owner archives by itself: the sweep, which gives up now, is over before the folder is free.
+        self.closing.cancel();
+        let _swept = self.retention.sweeping.lock().await;
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "the store did not close in order; the next start checks more");
         }

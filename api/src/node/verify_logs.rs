@@ -172,7 +172,7 @@ enum Compared {
 }
 
 fn compared(logs: &mut LogFinder, id: &EffectId, seal: &LogSeal) -> Compared {
-    let (place, checked) = match logs.find(id) {
+    let (place, checked) = match logs.find(id, true) {
         Ok(stored) => match (check(stored.files, seal), stored.is_kept) {
             (Ok(LogCheck::Missing), false) => return Compared::Removed,
             (checked, _) => (stored.place, checked),

@@ -338,6 +338,7 @@ mod tests {
             ("[logs]\nkeep = \"5m\"", "logs.keep: 5m is less than an hour"),
             ("[logs]\nkeep = \"soon\"", "logs.keep"),
             ("[logs]\narchive_after = \"never\"", "logs.archive_after: "),
+            ("[logs]\narchive_after = \"59s\"", "logs.archive_after: 59s is less than a minute"),
             ("[tracing]\ngenai = \"1.20\"", "expected one of `off`, `1.36`, `1.37`"),
             ("[git]\nauthor = \"me\"", "NAME <EMAIL>"),
             ("[limits]\nprobes = 0", "at least 1"),

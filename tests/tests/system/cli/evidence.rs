@@ -117,7 +117,7 @@ fn folders_of_attempts_over_the_limits_are_removed_and_those_of_runs_that_go_on_
 fn logs_of_an_ended_run_are_read_out_of_its_archive_and_one_that_was_changed_there_is_named() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.data()).unwrap();
-    fs::write(scratch.data().join("everfold.toml"), "[logs]\narchive_after = \"0s\"\n").unwrap();
+    fs::write(scratch.data().join("everfold.toml"), "[logs]\narchive_after = \"1m\"\n").unwrap();
     let many = format!("{TWO}  - id: long\n    command: seq 1 2000\n    needs: []\n");
     scratch.write("many.yaml", &many);
     assert_eq!(scratch.run(&["run", "./many.yaml"]).code, 0);
@@ -127,6 +127,11 @@ fn logs_of_an_ended_run_are_read_out_of_its_archive_and_one_that_was_changed_the
         [&["logs", "@", "good"][..], &["logs", "@", "long", "--tail", "3"], &["logs", "@", "bad", "--json"]];
     let before = read.map(|args| scratch.run(args).out);
     assert!(before[1].starts_with("1998\n"), "{before:?}");
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3_600);
+    for attempt in ["good-r1-a1", "bad-r1-a1", "long-r1-a1"] {
+        let exit = folder.join(attempt).join("exit.json");
+        fs::File::options().append(true).open(exit).unwrap().set_modified(an_hour_ago).unwrap();
+    }
     let (mut server, served) = scratch.serve(&[]);
     await_that("the run is archived", || (!folder.exists()).then_some(()));
     assert!(archive.is_file());

@@ -1,6 +1,6 @@
 //! The log of an attempt, wherever it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId};
@@ -34,44 +34,52 @@ impl LogFinder {
         Self { layout, open: None }
     }
 
-    /// The log of an attempt. What is in an archive is unpacked into files without names.
+    /// The log of an attempt, with its index where that is asked for. What is in an archive is unpacked into files without names.
     ///
     /// # Errors
-    /// A file cannot be read, an archive is damaged, or there is no room to unpack.
-    pub fn find(&mut self, id: &EffectId) -> std::io::Result<StoredLog> {
+    /// A file cannot be read, the archive is damaged, or there is no room to unpack.
+    pub fn find(&mut self, id: &EffectId, indexed: bool) -> std::io::Result<StoredLog> {
+        // Neither a folder nor an archive: it may have been archived between the two looks.
+        let found = self.look(id, indexed)?;
+        if found.is_kept { Ok(found) } else { self.look(id, indexed) }
+    }
+
+    fn look(&mut self, id: &EffectId, indexed: bool) -> std::io::Result<StoredLog> {
         let folder = self.layout.attempt(id);
-        // In this order: a folder goes when its archive is there.
         let place = self.place(id);
+        // In this order: a folder goes when its archive is there.
         let files = LogFiles::at(&place)?;
         if files.log.is_some() {
             return Ok(StoredLog { place, files, is_kept: true });
         }
-        let archived = self.layout.archived_attempts(id.run);
+        let (archived, unpacked) = (self.layout.archived_attempts(id.run), &self.layout.all_attempts());
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if !self.holds(id.run, name)
-            && let Some(archive) = ArchivedRun::open(&archived)?
-        {
-            self.open = Some((id.run, archive));
-        }
-        match &mut self.open {
-            Some((run, archive)) if *run == id.run && archive.holds(name) => {
-                let unpacked = self.layout.all_attempts();
-                let log = archive.unpack(name, LOG, &unpacked)?;
-                let index = archive.unpack(name, LOG_INDEX, &unpacked)?;
+        match self.archive(id.run, &archived, name) {
+            Ok(Some(archive)) => {
+                let log = archive.unpack(name, LOG, unpacked)?;
+                // One that cannot be read is no damage of the log.
+                let index =
+                    if indexed { archive.unpack(name, LOG_INDEX, unpacked).ok().flatten() } else { None };
                 Ok(StoredLog { place: archived, files: LogFiles { log, index }, is_kept: true })
             }
-            _none => Ok(StoredLog { place, files, is_kept: folder.is_dir() }),
+            // An attempt that is in its folder needs no archive.
+            Err(error) if !folder.is_dir() => Err(error),
+            Ok(None) | Err(_) => Ok(StoredLog { place, files, is_kept: folder.is_dir() }),
         }
+    }
+
+    /// The archive of a run, where it holds the folder of this attempt.
+    fn archive(&mut self, run: RunId, path: &Path, name: &str) -> std::io::Result<Option<&mut ArchivedRun>> {
+        let is_open = self.open.as_ref().is_some_and(|(of, archive)| *of == run && archive.is_current());
+        if !is_open {
+            self.open = ArchivedRun::open(path)?.map(|archive| (run, archive));
+        }
+        Ok(self.open.as_mut().map(|(_, archive)| archive).filter(|archive| archive.holds(name)))
     }
 
     /// Where the log of an attempt lies as long as it is in a folder of its own.
     #[must_use]
     pub fn place(&self, id: &EffectId) -> PathBuf {
         self.layout.attempt(id).join(LOG)
-    }
-
-    /// Whether the archive that is open has the folder of this attempt.
-    fn holds(&self, run: RunId, name: &str) -> bool {
-        self.open.as_ref().is_some_and(|(of, archive)| *of == run && archive.holds(name))
     }
 }

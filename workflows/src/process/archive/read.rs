@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{ErrorKind, Seek as _, SeekFrom};
+use std::io::{ErrorKind, Read, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use everfold_system::regular;
@@ -17,6 +18,8 @@ pub(in crate::process) struct ArchivedRun {
     path: PathBuf,
     archive: ZipArchive<File>,
     folders: BTreeSet<String>,
+    /// Device and number of the file, which is another one once attempts were added.
+    inode: (u64, u64),
 }
 
 impl ArchivedRun {
@@ -30,13 +33,14 @@ impl ArchivedRun {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(at(path, error)),
         };
+        let about = file.metadata().map_err(|error| at(path, error))?;
         let archive = ZipArchive::new(file).map_err(|error| at(path, error.into()))?;
         let mut folders = BTreeSet::new();
         for name in archive.file_names() {
             let name = name.map_err(|error| at(path, error.into()))?;
             folders.extend(name.split_once('/').map(|(folder, _)| folder.to_owned()));
         }
-        Ok(Some(Self { path: path.to_owned(), archive, folders }))
+        Ok(Some(Self { path: path.to_owned(), archive, folders, inode: (about.dev(), about.ino()) }))
     }
 
     /// How many folders of attempts and probes it holds.
@@ -49,8 +53,23 @@ impl ArchivedRun {
         self.folders.contains(folder)
     }
 
-    /// Unpacks a file of an attempt's folder into a file without a name in the folder `unpacked`; `None` where the
-    /// archive holds no such file.
+    /// Whether the file of this name is still the one that was opened.
+    pub(super) fn is_current(&self) -> bool {
+        let inode = |about: std::fs::Metadata| (about.dev(), about.ino());
+        std::fs::metadata(&self.path).is_ok_and(|about| inode(about) == self.inode)
+    }
+
+    /// The names of all entries; those of folders end with a slash.
+    ///
+    /// # Errors
+    /// A name is damaged.
+    pub(super) fn names(&self) -> std::io::Result<BTreeSet<String>> {
+        let names = self.archive.file_names().map(|name| Ok(name?.into_owned()));
+        names.collect::<std::io::Result<_>>().map_err(|error| at(&self.path, error))
+    }
+
+    /// Unpacks a file of an attempt's folder into a file without a name in the folder `unpacked`, or where temporary files are
+    /// where that one takes none; `None` where the archive holds no such file.
     ///
     /// # Errors
     /// The entry is damaged, or there is no room.
@@ -66,9 +85,9 @@ impl ArchivedRun {
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(at(&self.path, error.into())),
         };
-        let mut into = tempfile::tempfile_in(unpacked)?;
-        std::io::copy(&mut entry, &mut into)
-            .map_err(|error| at(&self.path, std::io::Error::new(error.kind(), format!("{name}: {error}"))))?;
+        // A data folder that may only be read is read all the same.
+        let mut into = tempfile::tempfile_in(unpacked).or_else(|_| tempfile::tempfile())?;
+        std::io::copy(&mut entry, &mut into).map_err(|error| at(&self.path, error))?;
         into.seek(SeekFrom::Start(0))?;
         Ok(Some(into))
     }
@@ -84,13 +103,14 @@ impl ArchivedRun {
     /// Reads every entry, which compares it with its checksum, and gives their names with their sizes.
     ///
     /// # Errors
-    /// An entry is damaged.
-    pub(super) fn check(&mut self) -> std::io::Result<BTreeMap<String, u64>> {
+    /// An entry is damaged; `goes_on` says no.
+    pub(super) fn check(&mut self, goes_on: &dyn Fn() -> bool) -> std::io::Result<BTreeMap<String, u64>> {
         let count = self.archive.len();
         let mut read = |index| {
-            let mut entry = self.archive.by_index(index)?;
-            let bytes = std::io::copy(&mut entry, &mut std::io::sink())?;
-            Ok((entry.name()?.into_owned(), bytes))
+            let entry = self.archive.by_index(index)?;
+            let name = entry.name()?.into_owned();
+            let bytes = std::io::copy(&mut WhileGoing { reader: entry, goes_on }, &mut std::io::sink())?;
+            Ok((name, bytes))
         };
         let entries: std::io::Result<_> = (0..count).map(&mut read).collect();
         entries.map_err(|error| at(&self.path, error))
@@ -102,7 +122,33 @@ impl ArchivedRun {
     }
 }
 
-/// Says which archive it is.
-fn at(path: &Path, error: std::io::Error) -> std::io::Error {
-    std::io::Error::new(error.kind(), format!("the archive {}: {error}", path.display()))
+/// A reader that ends with an error once `goes_on` says no.
+pub(super) struct WhileGoing<'a, R> {
+    pub(super) reader: R,
+    pub(super) goes_on: &'a dyn Fn() -> bool,
+}
+
+impl<R: Read> Read for WhileGoing<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        stop_unless(self.goes_on)?;
+        self.reader.read(into)
+    }
+}
+
+/// # Errors
+/// `goes_on` says no.
+pub(super) fn stop_unless(goes_on: &dyn Fn() -> bool) -> std::io::Result<()> {
+    if goes_on() { Ok(()) } else { Err(ErrorKind::ConnectionAborted.into()) }
+}
+
+/// An error with the archive that it is about.
+#[derive(Debug, thiserror::Error)]
+#[error("the archive {}: {source}", path.display())]
+struct ArchiveError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+fn at(path: &Path, source: std::io::Error) -> std::io::Error {
+    std::io::Error::new(source.kind(), ArchiveError { path: path.to_owned(), source })
 }

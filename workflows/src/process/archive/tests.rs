@@ -56,7 +56,7 @@ impl Home {
     }
 
     fn log(&self, run: RunId, attempt: &str) -> (bool, Option<Vec<u8>>) {
-        let stored = LogFinder::new(self.layout.clone()).find(&effect(run, attempt)).unwrap();
+        let stored = LogFinder::new(self.layout.clone()).find(&effect(run, attempt), false).unwrap();
         let bytes = stored.files.log.map(|mut log| {
             let mut bytes = Vec::new();
             log.read_to_end(&mut bytes).unwrap();
@@ -116,11 +116,13 @@ fn attempts_of_an_ended_run_become_one_file_that_holds_all_of_them() {
     assert!(goes_on.is_dir() && fresh.is_dir());
     let path = home.layout.archived_attempts(run(1));
     let held: Vec<_> = entries(&path).into_iter().collect();
-    let expected: [(&str, &[u8]); 7] = [
+    let expected: [(&str, &[u8]); 9] = [
         ("build-r1-a1/", b""),
         ("build-r1-a1/exit.json", b"{}"),
         ("build-r1-a1/input.json", b"{}"),
         ("build-r1-a1/log", text),
+        ("build-r1-a1/turns/", b""),
+        ("build-r1-a1/turns/1/", b""),
         ("build-r1-a1/turns/1/stdout", b"before"),
         ("test.3-r2-a1/", b""),
         ("test.3-r2-a1/exit.json", b"{}"),
@@ -147,7 +149,7 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
     let mut finder = LogFinder::new(home.layout.clone());
     let id = effect(run(1), "build/1/1");
     for _again in 0..2 {
-        let found = finder.find(&id).unwrap();
+        let found = finder.find(&id, true).unwrap();
         assert_eq!(check(found.files, &seal).unwrap(), LogCheck::Same);
     }
     let path = home.layout.archived_attempts(run(1));
@@ -157,7 +159,7 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
         std::fs::write(&path, &damaged).unwrap();
-        let found = LogFinder::new(home.layout.clone()).find(&id);
+        let found = LogFinder::new(home.layout.clone()).find(&id, true);
         match found.map(|found| (found.is_kept, check(found.files, &seal).unwrap())) {
             Ok((true, LogCheck::Same | LogCheck::Missing)) | Err(_) => {}
             // The name of the folder is another one.
@@ -167,7 +169,7 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
     }
     for length in 0..whole.len() {
         std::fs::write(&path, &whole[..length]).unwrap();
-        let error = LogFinder::new(home.layout.clone()).find(&id).unwrap_err().to_string();
+        let error = LogFinder::new(home.layout.clone()).find(&id, true).unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()), "{error}");
     }
 }
@@ -268,6 +270,79 @@ fn an_archive_that_cannot_be_written_leaves_the_folders_and_nothing_else() {
     assert!(folder.is_dir() && !path.exists());
 }
 
+/// The folder took the place of all that the archive held of the attempt.
+#[test]
+fn what_a_folder_lacks_is_kept_where_the_archive_has_it() {
+    let home = Home::new();
+    home.attempt(run(1), "a/1/1", 3, &[(LOG, b"1000 O a\n"), ("stdout", b"a\n"), ("turns/1/stdout", b"")]);
+    assert_eq!(home.archive(&[run(1)]), 1);
+    // A person unpacks a part of it beside the archive.
+    let folder = home.layout.attempt(&effect(run(1), "a/1/1"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("stdout"), "other").unwrap();
+    std::fs::write(folder.join(EXIT), "{}").unwrap();
+    set_age(&folder.join(EXIT), 2);
+    assert_eq!(home.archive(&[run(1)]), 1);
+    assert!(!folder.exists());
+    let held = entries(&home.layout.archived_attempts(run(1)));
+    assert_eq!(
+        (held["a-r1-a1/log"].as_slice(), held["a-r1-a1/stdout"].as_slice()),
+        (&b"1000 O a\n"[..], &b"other"[..])
+    );
+    let names: Vec<&str> = held.keys().map(String::as_str).collect();
+    let of = ["", "exit.json", "log", "stdout", "turns/", "turns/1/", "turns/1/stdout"];
+    assert_eq!(names, of.map(|name| format!("a-r1-a1/{name}")));
+}
+
+#[test]
+fn a_folder_that_may_be_at_work_or_was_written_to_meanwhile_stays() {
+    let home = Home::new();
+    let begun = home.attempt(run(1), "begun/1/1", 3, &[("started", b""), (LOG, b"1000 O a\n")]);
+    std::fs::remove_file(begun.join(EXIT)).unwrap();
+    set_age(&begun.join(LOG), 3);
+    let late = home.attempt(run(1), "late/1/1", 3, &[(LOG, b"1000 O a\n")]);
+    // Asked between any two steps: when the archive is there something comes into the folder.
+    let path = home.layout.archived_attempts(run(1)).with_extension("zip.new");
+    let goes_on = || {
+        if path.exists() {
+            std::fs::write(late.join("more"), "more").unwrap();
+        }
+        true
+    };
+    assert_eq!(archive_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW, &goes_on), 0);
+    assert!(begun.is_dir() && late.join(LOG).is_file());
+    assert_eq!(home.archive(&[run(1)]), 1);
+    let held = entries(&home.layout.archived_attempts(run(1)));
+    assert_eq!(held["late-r1-a1/more"], b"more");
+    assert!(begun.is_dir() && !late.exists());
+}
+
+#[test]
+fn a_sweep_that_is_told_to_end_in_the_middle_leaves_everything_as_it_was() {
+    for steps in 0..12 {
+        let home = Home::new();
+        let folders =
+            ["a/1/1", "b/1/1"].map(|attempt| home.attempt(run(1), attempt, 2, &[(LOG, b"1000 O a\n")]));
+        let asked = std::cell::Cell::new(0);
+        let goes_on = || {
+            asked.set(asked.get() + 1);
+            asked.get() <= steps
+        };
+        let archived = archive_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW, &goes_on);
+        let are_folders = folders.iter().all(|folder| folder.is_dir());
+        assert_eq!((archived, are_folders, home.names().len()), (0, true, 1), "{steps}");
+    }
+}
+
+#[test]
+fn an_attempt_without_a_log_needs_no_sound_archive() {
+    let home = Home::new();
+    home.attempt(run(1), "silent/1/1", 2, &[]);
+    std::fs::write(home.layout.archived_attempts(run(1)), "no archive").unwrap();
+    assert_eq!(home.log(run(1), "silent/1/1"), (true, None));
+    assert!(LogFinder::new(home.layout.clone()).find(&effect(run(1), "gone/1/1"), false).is_err());
+}
+
 #[test]
 fn a_folder_of_more_files_than_an_archive_should_hold_stays_a_folder() {
     let home = Home::new();
@@ -326,7 +401,7 @@ proptest! {
         home.archive(&[run(1)]);
         let mut finder = LogFinder::new(home.layout.clone());
         for (attempt, bytes) in expected {
-            let mut found = finder.find(&effect(run(1), &attempt)).unwrap();
+            let mut found = finder.find(&effect(run(1), &attempt), false).unwrap();
             let mut read = Vec::new();
             found.files.log.as_mut().unwrap().read_to_end(&mut read).unwrap();
             prop_assert_eq!(read, bytes);

@@ -1,24 +1,27 @@
 //! Puts the folders of attempts into the archive of their run.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Error, ErrorKind, IntoInnerError, Result, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
-use everfold_system::os_error::is_shortage;
+use everfold_system::os_error::{errno, is_shortage};
 use everfold_system::regular;
 use jiff::tz::Offset;
+use rustix::io::Errno;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::read::ArchivedRun;
+use super::read::{ArchivedRun, WhileGoing, stop_unless};
 use crate::process::attempt_folder::is_held;
 use crate::process::ended_folders::{GONE, ended_at, folders_in, millis, remove};
 use crate::settings::AttemptLimits;
+use crate::shim::protocol::{EXIT, STARTED};
 
 /// How an archive's name ends.
 pub(in crate::process) const ARCHIVE: &str = "zip";
@@ -26,8 +29,8 @@ pub(in crate::process) const ARCHIVE: &str = "zip";
 pub(in crate::process) const UNFINISHED: &str = "zip.new";
 /// The folder of an attempt that holds more stays a folder.
 const FOLDER_BYTES_MAX: u64 = 1 << 30;
-/// The folder of an attempt that holds more files stays a folder.
-const FOLDER_FILES_MAX: usize = 10_000;
+/// The folder of an attempt that holds more files and folders stays a folder.
+const FOLDER_ENTRIES_MAX: usize = 10_000;
 /// The most entries of an archive, whose names are read whenever one is opened; further folders stay.
 const ENTRIES_MAX: usize = 100_000;
 /// Room on the disk that stays free beside an archive: the store needs it more.
@@ -35,17 +38,17 @@ const ROOM_BYTES_LEAST: u64 = 64 << 20;
 
 /// A folder that goes into the archive.
 struct ArchivedFolder {
-    name: String,
     path: PathBuf,
-    /// Its files, by their names in the archive.
-    files: BTreeMap<String, ArchivedFile>,
+    /// What is in it, itself among it, by the names in the archive.
+    entries: BTreeMap<String, FolderEntry>,
     ended_at: i64,
 }
 
-struct ArchivedFile {
-    path: PathBuf,
-    bytes: u64,
-    modified: Timestamp,
+/// What stands in the folder of an attempt.
+#[derive(PartialEq, Eq)]
+enum FolderEntry {
+    Folder,
+    File { path: PathBuf, bytes: u64, modified: i64 },
 }
 
 /// Puts the folders of attempts of runs that have ended, `archive_after` their end, into the archive of their run; gives how
@@ -66,8 +69,9 @@ pub fn archive_attempts(
         let of_run = all_attempts.join(run.to_string());
         match archive_run(&of_run, before, goes_on) {
             Ok(count) => archived += count,
+            Err(_given_up) if !goes_on() => break,
             // The others would find as little.
-            Err(error) if is_shortage(&error) => {
+            Err(error) if is_shortage(&error) && errno(&error) != Some(Errno::FBIG) => {
                 tracing::warn!(%error, "attempts of runs that have ended were not archived; their folders stay");
                 break;
             }
@@ -81,155 +85,218 @@ pub fn archive_attempts(
 }
 
 fn archive_run(of_run: &Path, before: i64, goes_on: &dyn Fn() -> bool) -> Result<u64> {
-    let mut folders = ended_folders(of_run, before)?;
-    if folders.is_empty() {
+    // Most have none: the archive is opened for those that have.
+    if !folders_in(of_run)?.iter().any(|folder| is_archivable(folder, before).unwrap_or(true)) {
         return Ok(0);
     }
     let (path, unfinished) = (of_run.with_extension(ARCHIVE), of_run.with_extension(UNFINISHED));
-    let mut former = ArchivedRun::open(&path)?;
-    let mut entries = former.as_mut().map_or(0, |former| former.entries().len());
-    folders.retain(|folder| {
-        entries += folder.files.len() + 1;
-        entries <= ENTRIES_MAX
-    });
-    let former_bytes = if former.is_some() { std::fs::metadata(&path)?.len() } else { 0 };
-    let bytes = folders.iter().flat_map(|folder| folder.files.values()).map(|file| file.bytes).sum::<u64>();
-    if room(of_run) < bytes + former_bytes + ROOM_BYTES_LEAST {
-        let text = format!("less than {} MiB would be free on the disk", ROOM_BYTES_LEAST >> 20);
-        return Err(Error::new(ErrorKind::StorageFull, text));
+    let former = ArchivedRun::open(&path)?;
+    let names = former.as_ref().map_or_else(|| Ok(BTreeSet::new()), ArchivedRun::names)?;
+    let folders = ended_folders(of_run, before, &names)?;
+    if folders.is_empty() {
+        return Ok(0);
     }
+    let former_bytes = if former.is_some() { std::fs::metadata(&path)?.len() } else { 0 };
+    check_room(of_run, former_bytes + folders.iter().map(ArchivedFolder::bytes).sum::<u64>())?;
     let written = write(former, &unfinished, &folders, goes_on);
-    if !matches!(written, Ok(true)) {
-        let _gone = std::fs::remove_file(&unfinished);
-        return written.map(|_| 0);
+    // Another process, which owns the data folder by now, would have begun its own.
+    let is_ours =
+        |file: File| Ok::<_, Error>(file.metadata()?.ino() == std::fs::metadata(&unfinished)?.ino());
+    match written.and_then(is_ours) {
+        Ok(true) => {}
+        Ok(false) => return Ok(0),
+        Err(error) => {
+            let _gone = std::fs::remove_file(&unfinished);
+            return Err(error);
+        }
     }
     std::fs::rename(&unfinished, &path)?;
     File::open(of_run.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    let mut archived = 0;
     for folder in &folders {
-        remove(&folder.path)?;
+        match folder.remove() {
+            Ok(is_removed) => archived += u64::from(is_removed),
+            Err(error) => {
+                tracing::warn!(path = %folder.path.display(), %error, "an attempt is archived, and its folder cannot be removed");
+            }
+        }
     }
     // Goes where nothing is left in it.
     let _not_empty = std::fs::remove_dir(of_run);
-    Ok(folders.len() as u64)
+    Ok(archived)
 }
 
-/// The free bytes of the disk, as far as it says.
-fn room(folder: &Path) -> u64 {
-    rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+impl ArchivedFolder {
+    fn bytes(&self) -> u64 {
+        let bytes = |entry: &FolderEntry| match entry {
+            FolderEntry::File { bytes, .. } => *bytes,
+            FolderEntry::Folder => 0,
+        };
+        self.entries.values().map(bytes).sum()
+    }
+
+    /// Removes it, unless something was written into it since it was looked at: a later sweep archives that.
+    fn remove(&self) -> Result<bool> {
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        match entries_of(&self.path, name)? {
+            Some(entries) if entries == self.entries => remove(&self.path),
+            _changed => Ok(false),
+        }
+    }
 }
 
-/// The folders of a run's attempts that ended before a moment and can be archived.
-fn ended_folders(of_run: &Path, before: i64) -> Result<Vec<ArchivedFolder>> {
-    let mut folders = Vec::new();
+/// Refuses what would leave too little room on the disk; as a full disk where there is too little already.
+fn check_room(folder: &Path, bytes: u64) -> Result<()> {
+    let room =
+        rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    if room >= bytes.saturating_add(ROOM_BYTES_LEAST) {
+        return Ok(());
+    }
+    let kind = if room < ROOM_BYTES_LEAST { ErrorKind::StorageFull } else { ErrorKind::Other };
+    Err(Error::new(kind, format!("less than {} MiB would be free on the disk", ROOM_BYTES_LEAST >> 20)))
+}
+
+/// Whether the folder of an attempt may be archived by what it is: its work has ended, and has ended before a moment.
+fn is_archivable(folder: &Path, before: i64) -> Result<bool> {
+    let is_gone = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(GONE.as_bytes()));
+    if is_gone || ended_at(folder)? >= before {
+        return Ok(false);
+    }
+    // What has begun and has no end may be at work.
+    let has_ended = folder.join(EXIT).try_exists()? || !folder.join(STARTED).try_exists()?;
+    // A lock that cannot be looked at may be held.
+    Ok(has_ended && !is_held(folder).unwrap_or(true))
+}
+
+/// The folders of a run's attempts that ended before a moment and can be archived beside what is archived already.
+fn ended_folders(of_run: &Path, before: i64, archived: &BTreeSet<String>) -> Result<Vec<ArchivedFolder>> {
+    let (mut folders, mut count) = (Vec::new(), archived.len());
     for path in folders_in(of_run)? {
-        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
-        let ended_at = ended_at(&path)?;
-        // A lock that cannot be looked at may be held.
-        if name.starts_with(GONE) || ended_at >= before || is_held(&path).unwrap_or(true) {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if !is_archivable(&path, before)? {
             continue;
         }
-        if let Some(files) = files_of(&path, &name)? {
-            folders.push(ArchivedFolder { name, path, files, ended_at });
+        let Some(entries) = entries_of(&path, name)? else { continue };
+        let added = entries.keys().filter(|name| !archived.contains(*name)).count();
+        if count + added > ENTRIES_MAX {
+            continue;
         }
+        count += added;
+        let ended_at = ended_at(&path)?;
+        folders.push(ArchivedFolder { path, entries, ended_at });
     }
     Ok(folders)
 }
 
-/// The files of an attempt's folder by their names in the archive; `None` where something else is in it, or too much.
-fn files_of(folder: &Path, name: &str) -> Result<Option<BTreeMap<String, ArchivedFile>>> {
-    let (mut files, mut bytes) = (BTreeMap::new(), 0);
-    let mut unread = vec![(folder.to_owned(), name.to_owned())];
+/// What stands in the folder of an attempt by the names in the archive; `None` where that is too much, or anything but folders
+/// and files that can be read.
+fn entries_of(folder: &Path, name: &str) -> Result<Option<BTreeMap<String, FolderEntry>>> {
+    let (mut entries, mut bytes) = (BTreeMap::new(), 0);
+    let mut unread = vec![(folder.to_owned(), format!("{name}/"))];
     while let Some((folder, name)) = unread.pop() {
-        for entry in std::fs::read_dir(&folder)? {
+        let listed = match std::fs::read_dir(&folder) {
+            Ok(listed) => listed,
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(_unreadable) => return Ok(None),
+        };
+        for entry in listed {
             let entry = entry?;
             let own = entry.file_name();
             let Some(own) = own.to_str() else { return Ok(None) };
-            let name = format!("{name}/{own}");
-            let about = entry.metadata()?;
+            let (path, about) = (entry.path(), entry.metadata()?);
             if about.is_dir() {
-                unread.push((entry.path(), name));
+                unread.push((path, format!("{name}{own}/")));
             } else if about.is_file() {
+                match regular::open(&path) {
+                    Err(error) if is_shortage(&error) => return Err(error),
+                    Err(_unreadable) => return Ok(None),
+                    Ok(_file) => {}
+                }
                 bytes += about.len();
-                let modified = Timestamp(millis(about.modified()?));
-                files.insert(name, ArchivedFile { path: entry.path(), bytes: about.len(), modified });
+                let modified = millis(about.modified()?);
+                let file = FolderEntry::File { path, bytes: about.len(), modified };
+                entries.insert(format!("{name}{own}"), file);
             } else {
                 return Ok(None);
             }
-            if bytes > FOLDER_BYTES_MAX || files.len() + unread.len() > FOLDER_FILES_MAX {
+            if bytes > FOLDER_BYTES_MAX || entries.len() + unread.len() > FOLDER_ENTRIES_MAX {
                 return Ok(None);
             }
         }
+        entries.insert(name, FolderEntry::Folder);
     }
-    Ok(Some(files))
+    Ok(Some(entries))
 }
 
-/// Writes an archive of these folders and of what the former one holds beside them, puts it on the disk, and reads it once.
-/// `false`: it was given up.
+/// Writes an archive of these folders, and of what the former one holds beside them, puts it on the disk, and reads it once.
+///
+/// # Errors
+/// Also where it is given up, once `goes_on` says no.
 fn write(
     former: Option<ArchivedRun>,
     path: &Path,
     folders: &[ArchivedFolder],
     goes_on: &dyn Fn() -> bool,
-) -> Result<bool> {
+) -> Result<File> {
     let file =
         regular::options().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let mut writer = ZipWriter::new(BufWriter::new(file));
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     let mut ended_at = folders.iter().map(|folder| folder.ended_at).max().unwrap_or_default();
-    for folder in folders {
-        if !goes_on() {
-            return Ok(false);
-        }
-        // An attempt without any file is known by it.
-        writer.add_directory(&folder.name, SimpleFileOptions::default())?;
-        expected.insert(format!("{}/", folder.name), 0);
-        for (name, file) in &folder.files {
-            add(&mut writer, name, file)?;
-            expected.insert(name.clone(), file.bytes);
-        }
+    for (name, entry) in folders.iter().flat_map(|folder| &folder.entries) {
+        let bytes = match entry {
+            // An attempt without any file is known by it.
+            FolderEntry::Folder => writer.add_directory(name, SimpleFileOptions::default()).map(|()| 0)?,
+            FolderEntry::File { path, bytes, modified } => {
+                add(&mut writer, name, path, *modified, goes_on)?;
+                *bytes
+            }
+        };
+        expected.insert(name.clone(), bytes);
     }
     if let Some(mut former) = former {
         ended_at = ended_at.max(former.ended_at()?);
-        let names: BTreeSet<&str> = folders.iter().map(|folder| folder.name.as_str()).collect();
         let entries = former.entries();
         for index in 0..entries.len() {
             let entry = entries.by_index_raw(index)?;
-            // What a crash left in both stands in the folder.
             let name = entry.name()?.into_owned();
-            if name.split_once('/').is_some_and(|(folder, _)| names.contains(folder)) {
-                continue;
+            // A file that is in both stands in the folder as it is; what the folder lacks is kept.
+            if let Entry::Vacant(place) = expected.entry(name) {
+                place.insert(entry.size());
+                writer.raw_copy_file(entry)?;
             }
-            expected.insert(name, entry.size());
-            writer.raw_copy_file(entry)?;
+            stop_unless(goes_on)?;
         }
     }
     let file = writer.finish()?.into_inner().map_err(IntoInnerError::into_error)?;
     file.set_modified(UNIX_EPOCH + Duration::from_millis(ended_at.unsigned_abs()))?;
     file.sync_all()?;
-    let read = ArchivedRun::open(path)?.ok_or(ErrorKind::NotFound)?.check()?;
+    let read = ArchivedRun::open(path)?.ok_or(ErrorKind::NotFound)?.check(goes_on)?;
     if read != expected {
         return Err(Error::new(ErrorKind::InvalidData, "the archive does not hold what was put into it"));
     }
-    Ok(true)
+    Ok(file)
 }
 
-fn add(writer: &mut ZipWriter<impl Write + Seek>, name: &str, file: &ArchivedFile) -> Result<()> {
+fn add(
+    writer: &mut ZipWriter<impl Write + Seek>,
+    name: &str,
+    path: &Path,
+    modified: i64,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<()> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
         .unix_permissions(0o600)
-        .last_modified_time(date_of(file.modified).unwrap_or_default());
+        .last_modified_time(date_of(modified).unwrap_or_default());
     writer.start_file(name, options)?;
-    let copied = std::io::copy(&mut regular::open(&file.path)?, writer)?;
-    if copied != file.bytes {
-        let path = file.path.display();
-        return Err(Error::new(ErrorKind::ResourceBusy, format!("{path} was written to meanwhile")));
-    }
+    std::io::copy(&mut WhileGoing { reader: regular::open(path)?, goes_on }, writer)?;
     Ok(())
 }
 
 /// A time as archives keep it, in UTC; `None` outside of 1980 to 2107.
-fn date_of(at: Timestamp) -> Option<DateTime> {
-    let at = jiff::Timestamp::from_millisecond(at.0).ok()?;
+fn date_of(millis: i64) -> Option<DateTime> {
+    let at = jiff::Timestamp::from_millisecond(millis).ok()?;
     let date = Offset::UTC.to_datetime(at);
     let part = |number: i8| u8::try_from(number).ok();
     DateTime::from_date_and_time(
