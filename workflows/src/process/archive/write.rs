@@ -273,7 +273,10 @@ fn write(
     file.sync_all()?;
     let read = ArchivedRun::open(path)?.ok_or(ErrorKind::NotFound)?.check(goes_on)?;
     if read != expected {
-        return Err(Error::new(ErrorKind::InvalidData, "the archive does not hold what was put into it"));
+        return Err(Error::new(
+            ErrorKind::InvalidData,
+            "the archive does not hold what was listed: a file was written to meanwhile",
+        ));
     }
     Ok(file)
 }
