@@ -192,7 +192,10 @@ async fn a_url_is_asked_and_its_status_is_expected_or_not() {
         request.starts_with("GET /healthz?deep=1 HTTP/1.1\r\n") && request.contains("x-token: s3cret"),
         "{request}"
     );
-    let unreachable = prober.probe(probe_request(&home, spec("/"))).await.unwrap_err();
+    // A port of its own: one more connection may wait at the first server when that ends, and is reset.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = json!({"url": format!("http://{closed}/"), "expect": [200]});
+    let unreachable = prober.probe(probe_request(&home, nobody)).await.unwrap_err();
     assert!(!unreachable.permanent && unreachable.message.contains("cannot be reached"), "{unreachable:?}");
     for spec in [
         json!({"url": "nonsense"}),
