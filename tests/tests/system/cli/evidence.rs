@@ -160,7 +160,7 @@ fn logs_of_an_ended_run_are_read_out_of_its_archive_and_one_that_was_changed_the
             && verified.out.contains("step long, round 1, attempt 1: it cannot be read: the archive "),
         "{verified:?}"
     );
-    assert_eq!(scratch.run(&read[0]).out, before[0]);
+    assert_eq!(scratch.run(read[0]).out, before[0]);
     let refused = scratch.run(&["logs", "@", "long"]);
     assert!(refused.code != 0 && refused.err.contains(".zip"), "{refused:?}");
     fs::remove_file(&archive).unwrap();
