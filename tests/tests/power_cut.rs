@@ -420,7 +420,7 @@ fn archive(layout: &Layout) -> u64 {
     let limits =
         AttemptLimits { keep: Duration::from_secs(3_600), keep_max: 1_000, archive_after: Duration::ZERO };
     let (attempts, runs) = (layout.all_attempts(), archived_runs());
-    remove_old_attempts(&attempts, &runs, limits, now);
+    remove_old_attempts(&attempts, &runs, limits, now, &|| true);
     archive_attempts(&attempts, &runs, limits, now, &|| true)
 }
 

@@ -22,14 +22,19 @@ steps:
     gates: [{ id: small, expression: output.n, policy: evidence.value < 3 }]
 ";
 
+const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A run with one verdict, that the read models know.
 async fn judged(node_guard: &NodeGuard) {
     let body = serde_json::json!({ "definition": JUDGED }).to_string();
     let request = Request::post("/api/v1/runs").extension(Caller::local("ada")).body(HttpBody::from(body));
     assert_eq!(node_guard.routes().oneshot(request.unwrap()).await.unwrap().status(), 201);
-    while asked(node_guard).await.verdicts == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    let known = async {
+        while asked(node_guard).await.verdicts == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, known).await.expect("the read models come to know of the verdict");
 }
 
 async fn asked(node_guard: &NodeGuard) -> BacktestAnswer {
@@ -48,10 +53,13 @@ async fn backtests_are_worked_out_one_after_the_other_and_one_that_is_dropped_gi
     assert!(is_free());
     // It is in the midst of its verdicts, and goes on no further.
     let mut first = Box::pin(asked(&node_guard));
-    while is_free() {
-        assert!(futures::poll!(&mut first).is_pending(), "it waits before each verdict");
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    let begun = async {
+        while is_free() {
+            assert!(futures::poll!(&mut first).is_pending(), "it waits before each verdict");
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, begun).await.expect("it takes its turn");
     let mut second = Box::pin(asked(&node_guard));
     let wait = std::time::Duration::from_millis(200);
     assert!(tokio::time::timeout(wait, &mut second).await.is_err(), "it is the first one's turn");
@@ -60,10 +68,13 @@ async fn backtests_are_worked_out_one_after_the_other_and_one_that_is_dropped_gi
     assert!(is_free());
     // Of two, who asked first goes away in the midst of it, and who waited behind it as well.
     let (mut gone, mut waits) = (Box::pin(asked(&node_guard)), Box::pin(asked(&node_guard)));
-    while is_free() {
-        assert!(futures::poll!(&mut gone).is_pending());
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-    }
+    let begun = async {
+        while is_free() {
+            assert!(futures::poll!(&mut gone).is_pending());
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(MINUTE, begun).await.expect("it takes its turn");
     assert!(tokio::time::timeout(wait, &mut waits).await.is_err());
     let mut last = Box::pin(asked(&node_guard));
     assert!(tokio::time::timeout(wait, &mut last).await.is_err());

@@ -22,11 +22,11 @@ pub(super) struct TakenChunks(Arc<SharedQueue>);
 #[derive(Default)]
 struct SharedQueue {
     state: Mutex<QueueState>,
-    /// Told when a chunk is queued, and when the sending end is gone.
+    /// Notified when a chunk is queued, and when the sending end is gone.
     queued: Notify,
-    /// Told when a chunk is taken, and when the receiving end is gone; [`ChunkQueue::half_taken`] alone waits for it.
+    /// Notified when a chunk is taken, and when the receiving end is gone; [`ChunkQueue::half_taken`] alone waits for it.
     taken: Notify,
-    /// Told when the receiving end is gone; [`ChunkQueue::closed`] alone waits for it.
+    /// Notified when the receiving end is gone; [`ChunkQueue::closed`] alone waits for it.
     reader_gone: Notify,
 }
 

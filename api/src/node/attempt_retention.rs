@@ -19,9 +19,9 @@ pub(super) struct AttemptRetention {
     pub(super) layout: Layout,
     pub(super) views: Arc<ReadSide>,
     pub(super) limits: AttemptLimits,
-    /// Once cancelled, no further run is archived.
+    /// Once cancelled, nothing further is removed or archived.
     pub(super) closing: CancellationToken,
-    /// Held by the sweep that is under way.
+    /// Held by the sweep that removes and archives.
     pub(super) sweeping: Arc<Mutex<()>>,
 }
 
@@ -42,7 +42,6 @@ impl AttemptRetention {
 
     async fn try_sweep(self, min: Option<Position>) -> Result<(u64, u64), String> {
         let Self { layout, views, limits, closing, sweeping } = self;
-        let sweeping = sweeping.lock_owned().await;
         let attempts = layout.all_attempts();
         let there = blocking({
             let attempts = attempts.clone();
@@ -59,10 +58,11 @@ impl AttemptRetention {
             Ok(ended)
         });
         let ended = ended.await.map_err(|error| error.to_string())?.value;
+        let sweeping = sweeping.lock_owned().await;
         blocking(move || {
             let _sweeping = sweeping;
             let (now, goes_on) = (clock::now(), || !closing.is_cancelled());
-            let removed = remove_old_attempts(&attempts, &ended, limits, now);
+            let removed = remove_old_attempts(&attempts, &ended, limits, now, &goes_on);
             Ok((removed, archive_attempts(&attempts, &ended, limits, now, &goes_on)))
         })
         .await

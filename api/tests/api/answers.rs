@@ -387,13 +387,18 @@ async fn a_worker_whose_output_was_refused_by_its_schema_is_told_so_when_it_repo
     let output = |output: Value| json!({ "lease": job["lease"], "output": output });
     assert_eq!(send(&report, output(json!("no object"))).await.0, 200);
     let path = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
-    loop {
-        let (_, _, view) = api.get(&path, &[]).await;
-        if serde_json::from_slice::<Value>(&view).unwrap()["status"] == "blocked" {
-            break;
+    let blocked = async {
+        loop {
+            let (_, _, view) = api.get(&path, &[]).await;
+            if serde_json::from_slice::<Value>(&view).unwrap()["status"] == "blocked" {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), blocked)
+        .await
+        .expect("the run comes to be blocked");
     let (status, problem) = send(&report, output(json!({ "right": true }))).await;
     let detail = problem["detail"].as_str().unwrap();
     assert_eq!(status, 409, "{problem}");

@@ -2,11 +2,11 @@
 //!
 //! Law: a folder is removed whole, and never one that a supervisor holds.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::attempt_folder::is_held;
+use crate::private_file::if_there;
 use crate::shim::protocol::{EXIT, LOG};
 
 /// What a folder is called from the moment at which it is to be removed: a crash in between leaves that name.
@@ -14,11 +14,7 @@ pub(super) const GONE: &str = ".gone-";
 
 /// The folders in a folder, links left out; none where there is no such folder.
 pub(super) fn folders_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+    let Some(entries) = if_there(std::fs::read_dir(folder))? else { return Ok(Vec::new()) };
     let mut folders = Vec::new();
     for entry in entries {
         let entry = entry?;
@@ -32,10 +28,8 @@ pub(super) fn folders_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// When the last thing of an attempt was written: its end, else its log, else its folder.
 pub(super) fn ended_at(folder: &Path) -> std::io::Result<i64> {
     for path in [folder.join(EXIT), folder.join(LOG), folder.to_owned()] {
-        match std::fs::symlink_metadata(&path).and_then(|about| about.modified()) {
-            Ok(at) => return Ok(millis(at)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if let Some(at) = if_there(std::fs::symlink_metadata(&path).and_then(|about| about.modified()))? {
+            return Ok(millis(at));
         }
     }
     // It has gone meanwhile: as if it were new, nothing is done.
@@ -55,17 +49,13 @@ pub(super) fn remove(folder: &Path) -> std::io::Result<bool> {
     }
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let gone = folder.with_file_name(format!("{GONE}{name}"));
-    match std::fs::rename(folder, &gone) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        renamed => renamed?,
+    if if_there(std::fs::rename(folder, &gone))?.is_none() {
+        return Ok(false);
     }
     remove_whole(&gone)?;
     Ok(true)
 }
 
 pub(super) fn remove_whole(folder: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _gone => Ok(()),
-    }
+    if_there(std::fs::remove_dir_all(folder)).map(|_gone| ())
 }

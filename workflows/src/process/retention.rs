@@ -5,7 +5,7 @@
 //! those of runs that are not known.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Result};
+use std::io::Result;
 use std::path::{Path, PathBuf};
 
 use everfold_base::id::RunId;
@@ -13,6 +13,7 @@ use everfold_base::time::Timestamp;
 
 use super::archive::{ARCHIVE, ArchivedRun, UNFINISHED};
 use super::ended_folders::{GONE, ended_at, folders_in, millis, remove, remove_whole};
+use crate::private_file::if_there;
 use crate::settings::AttemptLimits;
 
 /// What may be removed: the folder of an attempt, or the archive of a run.
@@ -41,11 +42,7 @@ impl EndedAttempts {
 /// # Errors
 /// The folder of all attempts cannot be read; without one there are none.
 pub fn runs_with_attempts(all_attempts: &Path) -> Result<Vec<RunId>> {
-    let entries = match std::fs::read_dir(all_attempts) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
+    let Some(entries) = if_there(std::fs::read_dir(all_attempts))? else { return Ok(Vec::new()) };
     let mut runs = BTreeSet::new();
     for entry in entries {
         let entry = entry?;
@@ -62,12 +59,13 @@ pub fn runs_with_attempts(all_attempts: &Path) -> Result<Vec<RunId>> {
 }
 
 /// Removes the folders and archives that are over the limits; gives how many attempts. `ended` are the runs that have ended.
-/// What cannot be looked at or removed stays, and the log says so.
+/// What cannot be looked at or removed stays, and the log says so. Ends early once `goes_on` says no.
 pub fn remove_old_attempts(
     all_attempts: &Path,
     ended: &[RunId],
     limits: AttemptLimits,
     now: Timestamp,
+    goes_on: &dyn Fn() -> bool,
 ) -> u64 {
     let oldest = now.0.saturating_sub(i64::try_from(limits.keep.as_millis()).unwrap_or(i64::MAX));
     let mut removed = 0;
@@ -78,13 +76,16 @@ pub fn remove_old_attempts(
             tracing::warn!(path = %path.display(), %error, "the folder of an attempt, or the archive of a run, cannot be removed");
         }
     };
-    // The newest ones of those that are not too old; at most one more than may stay.
+    // The newest ones of those that are not too old: as many as may stay, and the one that was found last.
     let (mut kept, mut attempts_kept): (BTreeSet<EndedAttempts>, usize) = (BTreeSet::new(), 0);
     for run in ended {
         let of_run = all_attempts.join(run.to_string());
         let mut found = folders_of(&of_run, &mut count);
         found.extend(archive_of(&of_run));
         for found in found {
+            if !goes_on() {
+                return removed;
+            }
             if found.ended_at < oldest {
                 count(found.remove(), &found.path);
                 continue;
@@ -174,7 +175,7 @@ mod tests {
     fn sweep(home: &Path, ended: &[RunId], keep_max: usize) -> u64 {
         let limits =
             AttemptLimits { keep: Duration::from_secs(30 * 86_400), keep_max, archive_after: Duration::MAX };
-        remove_old_attempts(home, ended, limits, NOW)
+        remove_old_attempts(home, ended, limits, NOW, &|| true)
     }
 
     #[test]

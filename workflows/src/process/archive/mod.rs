@@ -11,10 +11,12 @@
 //! |---|---|
 //! | `write` | makes an archive of folders, and adds further ones |
 //! | `read` | the files of an attempt out of its archive |
+//! | `room` | what is left free on the disk |
 //! | `log` | the log of an attempt, in its folder or in the archive |
 
 mod log;
 mod read;
+mod room;
 mod write;
 
 #[cfg(test)]

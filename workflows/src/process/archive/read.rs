@@ -10,6 +10,8 @@ use everfold_system::regular;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::room::check_room;
+use crate::private_file::if_there;
 use crate::process::ended_folders::millis;
 
 /// The archive of a run, opened.
@@ -28,11 +30,8 @@ impl ArchivedRun {
     /// # Errors
     /// It cannot be read, or is damaged: with its path.
     pub(in crate::process) fn open(path: &Path) -> std::io::Result<Option<Self>> {
-        let file = match regular::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(at(path, error)),
-        };
+        let opened = if_there(regular::open(path)).map_err(|error| at(path, error))?;
+        let Some(file) = opened else { return Ok(None) };
         let about = file.metadata().map_err(|error| at(path, error))?;
         let archive = ZipArchive::new(file).map_err(|error| at(path, error.into()))?;
         let mut folders = BTreeSet::new();
@@ -69,7 +68,7 @@ impl ArchivedRun {
     }
 
     /// Unpacks a file of an attempt's folder into a file without a name in the folder `unpacked`, or where temporary files are
-    /// where that one takes none; `None` where the archive holds no such file.
+    /// where that one takes none; `None` where the archive holds no such file. Readers leave the store its room.
     ///
     /// # Errors
     /// The entry is damaged, or there is no room.
@@ -85,8 +84,12 @@ impl ArchivedRun {
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(error) => return Err(at(&self.path, error.into())),
         };
+        let bytes = entry.size();
+        let into = |folder: &Path| check_room(folder, bytes).and_then(|()| tempfile::tempfile_in(folder));
         // A data folder that may only be read is read all the same.
-        let mut into = tempfile::tempfile_in(unpacked).or_else(|_| tempfile::tempfile())?;
+        let mut into = into(unpacked)
+            .or_else(|error| into(&std::env::temp_dir()).map_err(|_as_little| error))
+            .map_err(|error| at(&self.path, error))?;
         std::io::copy(&mut entry, &mut into).map_err(|error| at(&self.path, error))?;
         into.seek(SeekFrom::Start(0))?;
         Ok(Some(into))

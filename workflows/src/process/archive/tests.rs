@@ -26,13 +26,13 @@ fn limits(archive_after_hours: u64) -> AttemptLimits {
     AttemptLimits { keep, keep_max: 20_000, archive_after: Duration::from_secs(archive_after_hours * 3_600) }
 }
 
-/// A data folder.
-struct Home {
+/// A data folder with attempts.
+struct AttemptFolders {
     _folder: tempfile::TempDir,
     layout: Layout,
 }
 
-impl Home {
+impl AttemptFolders {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path());
@@ -98,7 +98,7 @@ fn entries(path: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn attempts_of_an_ended_run_become_one_file_that_holds_all_of_them() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     let text: &[u8] = b"1000 O one\n1001 O two\n";
     home.attempt(
         run(1),
@@ -141,7 +141,7 @@ fn attempts_of_an_ended_run_become_one_file_that_holds_all_of_them() {
 
 #[test]
 fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     let folder = home.attempt(run(1), "build/1/1", 2, &[(LOG, b"1000 O one\n1001 O two\n")]);
     let seal = seal(&folder.join(LOG), 0).unwrap().unwrap();
     set_age(&folder.join(LOG), 2);
@@ -177,7 +177,7 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
 #[test]
 fn what_is_no_plain_file_or_is_held_by_a_supervisor_stays_a_folder_and_is_added_later() {
     use rustix::fs::{FlockOperation, flock};
-    let home = Home::new();
+    let home = AttemptFolders::new();
     home.attempt(run(1), "plain/1/1", 5, &[(LOG, b"1000 O a\n")]);
     let linked = home.attempt(run(1), "linked/1/1", 4, &[]);
     std::os::unix::fs::symlink("/etc/hostname", linked.join("link")).unwrap();
@@ -210,8 +210,8 @@ fn what_is_no_plain_file_or_is_held_by_a_supervisor_stays_a_folder_and_is_added_
 
 #[test]
 fn a_crash_at_any_moment_leaves_each_attempt_whole_and_the_next_sweep_ends_it() {
-    let whole = Home::new();
-    let fill = |home: &Home| {
+    let whole = AttemptFolders::new();
+    let fill = |home: &AttemptFolders| {
         for attempt in ["a/1/1", "b/1/1", "c/1/1"] {
             home.attempt(run(1), attempt, 2, &[(LOG, attempt.as_bytes()), ("stdout", &[7; 5_000])]);
         }
@@ -222,7 +222,7 @@ fn a_crash_at_any_moment_leaves_each_attempt_whole_and_the_next_sweep_ends_it() 
     // What may be there: a part of the archive under its first name; the archive beside the folders, the first of which may
     // have gone, or be about to go.
     for state in 0..4 {
-        let home = Home::new();
+        let home = AttemptFolders::new();
         fill(&home);
         let path = home.layout.archived_attempts(run(1));
         let of_run = home.layout.attempts(run(1));
@@ -244,7 +244,7 @@ fn a_crash_at_any_moment_leaves_each_attempt_whole_and_the_next_sweep_ends_it() 
             assert_eq!(log_of(attempt), (true, Some(attempt.as_bytes().to_vec())), "{state} {attempt}");
         }
         assert_eq!(runs_with_attempts(&home.layout.all_attempts()).unwrap(), [run(1)]);
-        assert_eq!(remove_old_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW), 0);
+        assert_eq!(remove_old_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW, &|| true), 0);
         home.archive(&[run(1)]);
         assert_eq!(home.names(), [format!("{}.zip", run(1))], "{state}");
         assert_eq!(entries(&path), entries(&whole.layout.archived_attempts(run(1))), "{state}");
@@ -253,7 +253,7 @@ fn a_crash_at_any_moment_leaves_each_attempt_whole_and_the_next_sweep_ends_it() 
 
 #[test]
 fn an_archive_that_cannot_be_written_leaves_the_folders_and_nothing_else() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     let folder = home.attempt(run(1), "a/1/1", 2, &[(LOG, b"1000 O a\n")]);
     // A former archive is damaged: nothing is put in its place.
     let path = home.layout.archived_attempts(run(1));
@@ -263,7 +263,7 @@ fn an_archive_that_cannot_be_written_leaves_the_folders_and_nothing_else() {
     assert!(folder.is_dir() && !path.with_extension("zip.new").exists());
     assert_eq!(home.log(run(1), "a/1/1").1.unwrap(), b"1000 O a\n");
     // The limits take it when its time has come, by themselves.
-    assert_eq!(remove_old_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW), 0);
+    assert_eq!(remove_old_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW, &|| true), 0);
     std::fs::remove_file(&path).unwrap();
     // The process is about to end.
     assert_eq!(archive_attempts(&home.layout.all_attempts(), &[run(1)], limits(1), NOW, &|| false), 0);
@@ -273,7 +273,7 @@ fn an_archive_that_cannot_be_written_leaves_the_folders_and_nothing_else() {
 /// The folder took the place of all that the archive held of the attempt.
 #[test]
 fn what_a_folder_lacks_is_kept_where_the_archive_has_it() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     home.attempt(run(1), "a/1/1", 3, &[(LOG, b"1000 O a\n"), ("stdout", b"a\n"), ("turns/1/stdout", b"")]);
     assert_eq!(home.archive(&[run(1)]), 1);
     // A person unpacks a part of it beside the archive.
@@ -296,7 +296,7 @@ fn what_a_folder_lacks_is_kept_where_the_archive_has_it() {
 
 #[test]
 fn a_folder_that_may_be_at_work_or_was_written_to_meanwhile_stays() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     let begun = home.attempt(run(1), "begun/1/1", 3, &[("started", b""), (LOG, b"1000 O a\n")]);
     std::fs::remove_file(begun.join(EXIT)).unwrap();
     set_age(&begun.join(LOG), 3);
@@ -320,7 +320,7 @@ fn a_folder_that_may_be_at_work_or_was_written_to_meanwhile_stays() {
 #[test]
 fn a_sweep_that_is_told_to_end_in_the_middle_leaves_everything_as_it_was() {
     for steps in 0..12 {
-        let home = Home::new();
+        let home = AttemptFolders::new();
         let folders =
             ["a/1/1", "b/1/1"].map(|attempt| home.attempt(run(1), attempt, 2, &[(LOG, b"1000 O a\n")]));
         let asked = std::cell::Cell::new(0);
@@ -336,7 +336,7 @@ fn a_sweep_that_is_told_to_end_in_the_middle_leaves_everything_as_it_was() {
 
 #[test]
 fn an_attempt_without_a_log_needs_no_sound_archive() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     home.attempt(run(1), "silent/1/1", 2, &[]);
     std::fs::write(home.layout.archived_attempts(run(1)), "no archive").unwrap();
     assert_eq!(home.log(run(1), "silent/1/1"), (true, None));
@@ -345,7 +345,7 @@ fn an_attempt_without_a_log_needs_no_sound_archive() {
 
 #[test]
 fn a_folder_of_more_files_than_an_archive_should_hold_stays_a_folder() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     let many = home.attempt(run(1), "many/1/1", 2, &[]);
     for number in 0..10_000 {
         std::fs::write(many.join(number.to_string()), "").unwrap();
@@ -357,7 +357,7 @@ fn a_folder_of_more_files_than_an_archive_should_hold_stays_a_folder() {
 
 #[test]
 fn archives_are_under_the_limits_of_their_attempts() {
-    let home = Home::new();
+    let home = AttemptFolders::new();
     for (number, hours) in [(1, 40), (2, 30), (3, 20)] {
         for attempt in ["a/1/1", "b/1/1"] {
             home.attempt(run(number), attempt, hours, &[]);
@@ -368,7 +368,7 @@ fn archives_are_under_the_limits_of_their_attempts() {
     let sweep = |keep_hours: u64, keep_max| {
         let keep = Duration::from_secs(keep_hours * 3_600);
         let limits = AttemptLimits { keep, keep_max, archive_after: Duration::from_secs(3_600) };
-        remove_old_attempts(&home.layout.all_attempts(), &all, limits, NOW)
+        remove_old_attempts(&home.layout.all_attempts(), &all, limits, NOW, &|| true)
     };
     assert_eq!(sweep(48, 6), 0);
     // The oldest archive is there until newer ones hold as many.
@@ -388,7 +388,7 @@ proptest! {
     fn whatever_the_order_of_sweeps_every_file_is_kept(
         attempts in prop::collection::vec((0_u8..6, 2_i64..9, prop::collection::vec(any::<u8>(), 0..300)), 1..12),
     ) {
-        let home = Home::new();
+        let home = AttemptFolders::new();
         let mut expected = BTreeMap::new();
         for (number, (step, hours, bytes)) in attempts.iter().enumerate() {
             let attempt = format!("s{step}/1/{}", number + 1);

@@ -18,6 +18,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::read::{ArchivedRun, WhileGoing, stop_unless};
+use super::room::check_room;
 use crate::process::attempt_folder::is_held;
 use crate::process::ended_folders::{GONE, ended_at, folders_in, millis, remove};
 use crate::settings::AttemptLimits;
@@ -33,8 +34,6 @@ const FOLDER_BYTES_MAX: u64 = 1 << 30;
 const FOLDER_ENTRIES_MAX: usize = 10_000;
 /// The most entries of an archive, whose names are read whenever one is opened; further folders stay.
 const ENTRIES_MAX: usize = 100_000;
-/// Room on the disk that stays free beside an archive: the store needs it more.
-const ROOM_BYTES_LEAST: u64 = 64 << 20;
 
 /// A folder that goes into the archive.
 struct ArchivedFolder {
@@ -85,14 +84,15 @@ pub fn archive_attempts(
 }
 
 fn archive_run(of_run: &Path, before: i64, goes_on: &dyn Fn() -> bool) -> Result<u64> {
-    // Most have none: the archive is opened for those that have.
-    if !folders_in(of_run)?.iter().any(|folder| is_archivable(folder, before).unwrap_or(true)) {
+    let ended = folders_in(of_run)?.into_iter().filter_map(|path| Some((ended_before(&path, before)?, path)));
+    let ended: Vec<(i64, PathBuf)> = ended.collect();
+    if ended.is_empty() {
         return Ok(0);
     }
     let (path, unfinished) = (of_run.with_extension(ARCHIVE), of_run.with_extension(UNFINISHED));
     let former = ArchivedRun::open(&path)?;
     let names = former.as_ref().map_or_else(|| Ok(BTreeSet::new()), ArchivedRun::names)?;
-    let folders = ended_folders(of_run, before, &names)?;
+    let folders = archivable(ended, &names)?;
     if folders.is_empty() {
         return Ok(0);
     }
@@ -113,7 +113,8 @@ fn archive_run(of_run: &Path, before: i64, goes_on: &dyn Fn() -> bool) -> Result
     std::fs::rename(&unfinished, &path)?;
     File::open(of_run.parent().unwrap_or(Path::new(".")))?.sync_all()?;
     let mut archived = 0;
-    for folder in &folders {
+    // Those that are left are in both, until the next sweep.
+    for folder in folders.iter().take_while(|_| goes_on()) {
         match folder.remove() {
             Ok(is_removed) => archived += u64::from(is_removed),
             Err(error) => {
@@ -145,44 +146,28 @@ impl ArchivedFolder {
     }
 }
 
-/// Refuses what would leave too little room on the disk; as a full disk where there is too little already.
-fn check_room(folder: &Path, bytes: u64) -> Result<()> {
-    let room =
-        rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
-    if room >= bytes.saturating_add(ROOM_BYTES_LEAST) {
-        return Ok(());
+/// When the work of an attempt ended, where that was before a moment; `None` also where it may go on, or cannot be seen.
+fn ended_before(folder: &Path, before: i64) -> Option<i64> {
+    if folder.file_name()?.as_encoded_bytes().starts_with(GONE.as_bytes()) {
+        return None;
     }
-    let kind = if room < ROOM_BYTES_LEAST { ErrorKind::StorageFull } else { ErrorKind::Other };
-    Err(Error::new(kind, format!("less than {} MiB would be free on the disk", ROOM_BYTES_LEAST >> 20)))
-}
-
-/// Whether the folder of an attempt may be archived by what it is: its work has ended, and has ended before a moment.
-fn is_archivable(folder: &Path, before: i64) -> Result<bool> {
-    let is_gone = folder.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(GONE.as_bytes()));
-    if is_gone || ended_at(folder)? >= before {
-        return Ok(false);
-    }
+    let ended_at = ended_at(folder).ok().filter(|at| *at < before)?;
     // What has begun and has no end may be at work.
-    let has_ended = folder.join(EXIT).try_exists()? || !folder.join(STARTED).try_exists()?;
-    // A lock that cannot be looked at may be held.
-    Ok(has_ended && !is_held(folder).unwrap_or(true))
+    let has_ended = folder.join(EXIT).try_exists().ok()? || !folder.join(STARTED).try_exists().ok()?;
+    (has_ended && !is_held(folder).ok()?).then_some(ended_at)
 }
 
-/// The folders of a run's attempts that ended before a moment and can be archived beside what is archived already.
-fn ended_folders(of_run: &Path, before: i64, archived: &BTreeSet<String>) -> Result<Vec<ArchivedFolder>> {
+/// Those of these folders that can be archived beside what is archived already.
+fn archivable(ended: Vec<(i64, PathBuf)>, archived: &BTreeSet<String>) -> Result<Vec<ArchivedFolder>> {
     let (mut folders, mut count) = (Vec::new(), archived.len());
-    for path in folders_in(of_run)? {
+    for (ended_at, path) in ended {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if !is_archivable(&path, before)? {
-            continue;
-        }
         let Some(entries) = entries_of(&path, name)? else { continue };
         let added = entries.keys().filter(|name| !archived.contains(*name)).count();
         if count + added > ENTRIES_MAX {
             continue;
         }
         count += added;
-        let ended_at = ended_at(&path)?;
         folders.push(ArchivedFolder { path, entries, ended_at });
     }
     Ok(folders)

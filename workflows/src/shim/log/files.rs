@@ -1,10 +1,11 @@
 //! The files of a log, opened.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use everfold_system::regular;
+
+use crate::private_file::if_there;
 
 /// A log and its index, opened to read.
 #[derive(Debug, Default)]
@@ -21,11 +22,9 @@ impl LogFiles {
     /// # Errors
     /// The log is there and cannot be opened.
     pub fn at(path: &Path) -> std::io::Result<Self> {
-        let log = match regular::open(path) {
-            Ok(log) => Some(log),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        Ok(Self { log, index: regular::open(&path.with_extension("index")).ok() })
+        Ok(Self {
+            log: if_there(regular::open(path))?,
+            index: regular::open(&path.with_extension("index")).ok(),
+        })
     }
 }
