@@ -6,5 +6,7 @@ pub mod fake_server;
 pub mod fake_services;
 #[path = "../../../workflows/tests/fixtures/home.rs"]
 pub mod home;
+#[path = "../../../workflows/tests/fixtures/program.rs"]
+pub mod program;
 #[path = "../../../workflows/tests/fixtures/workspace_at_service.rs"]
 pub mod workspace_at_service;

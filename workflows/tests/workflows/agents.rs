@@ -2,6 +2,7 @@
 
 use super::remarks::remarks;
 use crate::fixtures::home::{Home, failure, observer, output};
+use crate::fixtures::program::write_program;
 use everfold_base::failure::FailureKind;
 use everfold_language::definition::OnLost;
 use everfold_ports::{AttemptEnd, AttemptRequest, AttemptResult, Executor as _, RequestedJson, Resumption};
@@ -221,14 +222,11 @@ async fn another_failure_of_a_continued_session_is_no_reason_to_begin_anew() {
 #[tokio::test]
 async fn codex_resumes_its_thread() {
     let home = Home::new();
-    std::fs::create_dir(home.path("bin")).unwrap();
-    let program = home.path("bin/codex");
     let script = "#!/bin/sh\ncat > /dev/null; echo \"$@\" >> calls\n\
         echo '{\"type\":\"thread.started\",\"thread_id\":\"t-1\"}'\n\
         echo '{\"type\":\"item.completed\",\"item\":{\"type\":\"agent_message\",\"text\":\"ok\"}}'\n\
         echo '{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}'\n";
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    write_program(&home.path("bin/codex"), script);
     let mut request = continued(Some("t-1"))(&home);
     request.spec["profile"] = json!("codex");
     let path = format!("{}:{}", home.path("bin").display(), std::env::var("PATH").unwrap());

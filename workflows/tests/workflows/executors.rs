@@ -246,7 +246,9 @@ async fn an_engine_killed_with_its_group_and_without_its_file_leaves_the_process
     use std::os::unix::process::CommandExt as _;
     let home = Home::new();
     let program = home.path("engine");
-    std::fs::copy(crate::SUPERVISOR, &program).unwrap();
+    // By another process, for the reason that `write_program` gives.
+    let copied = std::process::Command::new("cp").arg(crate::SUPERVISOR).arg(&program).status();
+    assert!(copied.unwrap().success());
     let script = "echo $$ > head; while [ ! -e on ]; do sleep 0.02; done; exit 9";
     let mut engine = std::process::Command::new(&program)
         .args(["engine", "../attempt", ".", script])

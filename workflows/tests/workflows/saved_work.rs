@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::checkout::{Around, code, run_id, wanted};
 use crate::fixtures::home::{Home, failure, git, observer, output, repository};
+use crate::fixtures::program::write_program;
 use everfold_language::definition::{Keep, Save};
 use everfold_ports::{Executor as _, GitWorkdir, Workdir, WorkspaceRequest, Workspaces as _};
 use everfold_workflows::command::CommandExecutor;
@@ -188,10 +189,8 @@ async fn row_69_no_hook_has_a_say_in_what_is_saved() {
     let around = Around::new().await;
     for hook in ["pre-commit", "prepare-commit-msg", "commit-msg", "post-commit", "reference-transaction"] {
         let path = around.repo().join(".git/hooks").join(hook);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         let ran = around.home.path("hooks-ran");
-        std::fs::write(&path, format!("#!/bin/sh\necho {hook} >> {}\n", ran.display())).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(&path, &format!("#!/bin/sh\necho {hook} >> {}\n", ran.display()));
     }
     output(&around.run(around.request("echo work > mine", Save::Commit)).await);
     assert_eq!(git(&around.repo(), &["show", "everfold/1:mine"]), "work");

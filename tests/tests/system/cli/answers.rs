@@ -1,6 +1,7 @@
 //! What each answer says, and what it says to type next.
 
 use super::fixtures::{Done, Scratch};
+use crate::workflow_fixtures::program::write_program;
 
 fn said(done: &Done, code: i32, words: &[&str]) {
     assert_eq!(done.code, code, "{done:?}");
@@ -190,7 +191,6 @@ fn bisect_says_never_only_when_it_has_looked_at_everything() {
 
 /// Programs that speak as the real ones do, without what they cost.
 fn with_agents(mode: &str) -> Scratch {
-    use std::os::unix::fs::PermissionsExt as _;
     let scratch = Scratch::new();
     let claude = r#"#!/bin/sh
 cat > prompt.txt
@@ -208,11 +208,8 @@ printf '%s\n' '{"type":"thread.started","thread_id":"t-1"}'
 printf '%s\n' '{"type":"item.completed","item":{"id":"i","type":"agent_message","text":"the answer is {\"n\": 42}"}}'
 printf '%s\n' '{"type":"turn.completed","usage":{"input_tokens":10,"cached_input_tokens":4,"output_tokens":3}}'
 "#;
-    std::fs::create_dir(scratch.path("bin")).unwrap();
     for (name, text) in [("claude", claude.replace("$MODE", mode)), ("codex", codex.to_owned())] {
-        let path = scratch.path(&format!("bin/{name}"));
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&scratch.path(&format!("bin/{name}")), &text);
     }
     scratch.write(
         "agents.yaml",

@@ -9,6 +9,8 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::workflow_fixtures::program::write_program;
+
 /// A shell line that leaves one line per execution: step, round, attempt.
 pub(crate) const TRACE: &str = r#"echo "$EVERFOLD_STEP $EVERFOLD_ROUND $EVERFOLD_ATTEMPT" >> "$TRACE""#;
 /// A shell line that waits until the test makes the file `go`.
@@ -99,7 +101,6 @@ impl Lab {
     /// Puts a `git` into the path of the programs to come that does `act` in place of its first
     /// `worktree add`; there `$REAL` is git itself.
     pub(crate) fn wrap_git(&mut self, act: &str) {
-        use std::os::unix::fs::PermissionsExt as _;
         let found = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
         let real = String::from_utf8(found.stdout).unwrap();
         let wrapper = format!(
@@ -108,8 +109,7 @@ impl Lab {
             // The engine's git sees no variables but those that git needs.
             self.path("").display()
         );
-        self.write("bin/git", &wrapper);
-        std::fs::set_permissions(self.path("bin/git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&self.path("bin/git"), &wrapper);
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         self.set("PATH", &path);
     }

@@ -1,13 +1,12 @@
 //! What agents are given: findings and memory, the model and the program, and nothing that is not theirs.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use serde_json::{Value, json};
 
 use super::host_clone::git;
 use super::services::{Outage, Services};
 use super::walk::{DARK, approve_when_asked, begin, comments};
 use super::world::{SHOP, World, stands};
+use crate::workflow_fixtures::program::write_program;
 
 /// What an agent was told in a round.
 pub(super) fn prompt(world: &World, item: &str, step: &str, round: u32) -> String {
@@ -278,8 +277,7 @@ async fn ov7_a_role_works_with_the_program_that_its_settings_name() {
     let other = std::fs::read_to_string(world.path("bin/claude"))
         .unwrap()
         .replace("$HOME/calls", "$HOME/calls-of-other");
-    world.write("bin/other", &other);
-    std::fs::set_permissions(world.path("bin/other"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&world.path("bin/other"), &other);
     let settings = std::fs::read_to_string(world.path(".everfold/everfold.toml")).unwrap();
     world.write(".everfold/everfold.toml", &format!("{settings}\n[agents.other]\ncommand = [\"other\", \"{{args}}\"]\nprompt = \"stdin\"\noutput = \"claude\"\n"));
     let path = ".orch/projects.yaml";

@@ -1,6 +1,5 @@
 //! A host as the deploy hook finds it: a real clone of a real origin, a docker that is played, a service on a free port.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -9,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::workflow_fixtures::fake_server::{Answer, Fake};
+use crate::workflow_fixtures::program::write_program;
 
 const HOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ops/orch/orchestrator-deploy-hook.sh");
 const DOCKER: &str = include_str!("fake_docker.sh");
@@ -73,9 +73,7 @@ impl Host {
 
     /// A program that is found before the machine's.
     pub(super) fn program(&self, name: &str, text: &str) {
-        let path = self.folder.path().join("bin").join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&self.folder.path().join("bin").join(name), text);
     }
 
     /// Sets a file of the docker that is played.

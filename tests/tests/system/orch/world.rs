@@ -3,7 +3,6 @@
 //! Law: what happens is caused by signed webhooks alone, as in an installation; waits are for what is seen, never for time.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,6 +17,7 @@ use super::host_clone::git;
 use super::services::{Delivery, Services, state_id};
 use crate::service::rest_client::{Client, PATIENCE};
 use crate::workflow_fixtures::fake_server::Fake;
+use crate::workflow_fixtures::program::write_program;
 
 /// Projects: their id in Plane, repository and prefix.
 pub(super) const SHOP: &str = "0000a001-0000-4000-8000-000000000001";
@@ -84,8 +84,7 @@ impl World {
         let fake = Fake::serve(move |asked| state.lock().unwrap().answer(asked)).await;
         let world = Self { home: tempfile::tempdir().unwrap(), services, fake, server: None };
         world.services().origins = world.path("origin/admin");
-        world.write("bin/claude", CLAUDE);
-        std::fs::set_permissions(world.path("bin/claude"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&world.path("bin/claude"), CLAUDE);
         world.write(".everfold/everfold.toml", &SETTINGS.replace("URL", &world.fake.url));
         world.write(".orch/projects.yaml", &projects(&world.fake.url, &world.path("repos")).to_string());
         for (_, repository, _) in PROJECTS {

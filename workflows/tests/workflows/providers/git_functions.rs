@@ -7,6 +7,7 @@ use crate::fixtures::connected_place::{ConnectedPlace, write};
 use crate::fixtures::fake_server::{Answer, Fake};
 use crate::fixtures::fake_services::{Kind, TOKEN};
 use crate::fixtures::home::{git, observer};
+use crate::fixtures::program::write_program;
 
 fn head(place: &ConnectedPlace) -> String {
     git(&place.work(), &["rev-parse", "HEAD"])
@@ -179,12 +180,9 @@ async fn row_61_a_retried_push_over_a_lease_overwrites_nobody() {
 
 #[tokio::test]
 async fn row_69_the_reason_of_a_refused_push_is_reported() {
-    use std::os::unix::fs::PermissionsExt as _;
     let place = ConnectedPlace::new("");
     let hook = place.remote().join("hooks/pre-receive");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, "#!/bin/sh\necho 'no pushes on Fridays' >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&hook, "#!/bin/sh\necho 'no pushes on Fridays' >&2\nexit 1\n");
     write(&place.work(), "a", "1");
     place.call("git.commit", json!({"message": "m"})).await;
     let failure = place.fails("git.push", json!({})).await;
