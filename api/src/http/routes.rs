@@ -44,9 +44,11 @@ pub fn router(node: Arc<Node>) -> Router {
             let Ok(response) = pages.clone().oneshot(request).await;
             response
         })
-        .layer(middleware::from_fn(layers::with_request_id))
-        .layer(CompressionLayer::new().compress_when(compressible()))
-        .layer(middleware::from_fn(layers::with_some_encoding))
+        .layer((
+            middleware::from_fn(layers::with_some_encoding),
+            CompressionLayer::new().compress_when(compressible()),
+            middleware::from_fn(layers::with_request_id),
+        ))
 }
 
 /// Which answers are compressed.
@@ -59,24 +61,25 @@ fn compressible() -> impl Predicate {
         .and(|_, _, _: &HeaderMap, extensions: &Extensions| extensions.get::<Uncompressed>().is_none())
 }
 
-/// The routes of REST over one node.
+/// The routes of REST over one node. Their layers, the outermost first, are one: a router boxes each route once for each
+/// layer that it is given, and a request copies all the boxes below each of them.
 fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router {
     routes::<Router<App>>()
         .fallback(role_check::no_route)
         .method_not_allowed_fallback(role_check::no_method)
-        .layer(middleware::from_fn(|request: Request, next: middleware::Next| {
-            chosen(document, request, next)
-        }))
-        .layer(middleware::from_fn_with_state(Arc::clone(&node), role_check::checked))
-        .layer(middleware::from_fn_with_state(Arc::clone(node.metrics()), count))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(layers::within_time))
-        .layer(middleware::from_fn(layers::with_request_id))
-        .layer(Extension(DocumentText(document_text)))
-        .layer(Extension(reservations))
-        .layer(Extension(read_turns::ReadTable::default()))
-        .layer(Extension(queries::QueryTurns::default()))
-        .layer(CompressionLayer::new().compress_when(compressible()))
+        .layer((
+            CompressionLayer::new().compress_when(compressible()),
+            Extension(queries::QueryTurns::default()),
+            Extension(read_turns::ReadTable::default()),
+            Extension(reservations),
+            Extension(DocumentText(document_text)),
+            middleware::from_fn(layers::with_request_id),
+            middleware::from_fn(layers::within_time),
+            DefaultBodyLimit::max(BODY_BYTES_MAX),
+            middleware::from_fn_with_state(Arc::clone(node.metrics()), count),
+            middleware::from_fn_with_state(Arc::clone(&node), role_check::checked),
+            middleware::from_fn(|request: Request, next: middleware::Next| chosen(document, request, next)),
+        ))
         .with_state(node)
 }
 

@@ -81,10 +81,13 @@ impl Server {
         let own = settings.tls.as_ref().map(own_certificate).transpose()?;
         let hosts = Hosts::new(settings, address.ip().is_loopback(), own);
         let gate = authenticate::RequestGate::new(owner, settings, hosts);
-        let routes = routes.layer(middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in));
-        let routes = routes.layer(middleware::from_fn(crate::http::with_request_id));
-        let routes = routes.layer(middleware::from_fn(unread_bodies::read_or_said));
-        let routes = routes.layer(Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))));
+        // The outermost first.
+        let routes = routes.layer((
+            Extension(BodyWithin(Duration::from_secs(settings.body_seconds.max(1)))),
+            middleware::from_fn(unread_bodies::read_or_said),
+            middleware::from_fn(crate::http::with_request_id),
+            middleware::from_fn_with_state(Arc::new(gate), authenticate::let_in),
+        ));
         let head = Duration::from_secs(settings.head_seconds.max(1));
         let door = Door(Connections::new(settings.connections as usize, settings.tls.is_none()));
         let service = routes.into_make_service_with_connect_info::<SocketAddr>();
