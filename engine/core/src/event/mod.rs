@@ -16,6 +16,7 @@ mod parts;
 mod payload;
 mod rework_cause;
 mod run_event;
+mod schema_choice;
 mod upcast;
 
 pub use codec::{decode, encode};

@@ -20,7 +20,7 @@ use super::kinds::{
     RunFailed, RunForked, RunPaused, RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed,
     StepSkipped, StepSucceeded, StopRequested, VoteCast,
 };
-use super::parts::{ApprovalTerms, AttemptNotes, StopReason, Unblocked};
+use super::parts::{ApprovalTerms, AttemptNotes, Unblocked};
 
 impl From<RunStarted1> for RunStarted {
     fn from(old: RunStarted1) -> Self {
@@ -174,28 +174,6 @@ impl From<RunStarted> for RunStartedWhole {
             top: event.top,
             initiator: event.initiator,
         }
-    }
-}
-
-impl RunStarted {
-    /// The schema before numbers says all of it.
-    pub(super) fn has_no_number(&self) -> bool {
-        self.number.is_none() && self.has_no_top()
-    }
-
-    /// The schema before topmost runs says all of it.
-    pub(super) fn has_no_top(&self) -> bool {
-        self.top.is_none() && self.initiator.is_none()
-    }
-
-    /// The schema without a number says all of it: stored fields have no names, so each that is left out is a schema.
-    pub(super) fn is_not_counted(&self) -> bool {
-        self.number.is_none() && self.initiator.is_none()
-    }
-
-    /// The schema before initiators says all of it.
-    pub(super) fn has_no_initiator(&self) -> bool {
-        self.initiator.is_none()
     }
 }
 
@@ -396,13 +374,6 @@ impl From<ApprovalRequested2> for ApprovalRequested {
     }
 }
 
-impl ApprovalRequested {
-    /// The former schema says all of it.
-    pub(super) fn has_no_record(&self) -> bool {
-        self.seen.is_none()
-    }
-}
-
 impl From<ApprovalDecided1> for ApprovalDecided {
     fn from(old: ApprovalDecided1) -> Self {
         let ApprovalDecided1 { id, decision, by, comment } = old;
@@ -410,24 +381,10 @@ impl From<ApprovalDecided1> for ApprovalDecided {
     }
 }
 
-impl ApprovalDecided {
-    /// The former schema says all of it.
-    pub(super) fn has_no_record(&self) -> bool {
-        self.seen.is_none()
-    }
-}
-
 impl From<VoteCast2> for VoteCast {
     fn from(old: VoteCast2) -> Self {
         let VoteCast2 { id, vote, comment, roles, comments, edited } = old;
         Self { id, vote, comment, roles, comments, edited, seen: None }
-    }
-}
-
-impl VoteCast {
-    /// The former schema says all of it.
-    pub(super) fn names_nothing(&self) -> bool {
-        self.seen.is_none()
     }
 }
 
@@ -521,23 +478,6 @@ impl From<RunForked4> for RunForked {
     }
 }
 
-impl RunForked {
-    /// The schema before initiators says all of it.
-    pub(super) fn is_plain(&self) -> bool {
-        self.has_no_initiator() && self.is_unlimited()
-    }
-
-    /// The schema before limits says all of it.
-    pub(super) fn is_unlimited(&self) -> bool {
-        self.effects.is_none()
-    }
-
-    /// The schema with limits alone says all of it.
-    pub(super) fn has_no_initiator(&self) -> bool {
-        self.initiator.is_none()
-    }
-}
-
 impl From<NoticeQueued1> for NoticeQueued {
     fn from(old: NoticeQueued1) -> Self {
         let NoticeQueued1 { version, notice, function, channel, with } = old;
@@ -601,13 +541,6 @@ impl From<SignalTaken1> for SignalTaken {
     }
 }
 
-impl SignalTaken {
-    /// The former schema says all of it.
-    pub(super) fn has_no_reason(&self) -> bool {
-        self.reason.is_none()
-    }
-}
-
 impl From<RunPaused1> for RunPaused {
     fn from(old: RunPaused1) -> Self {
         Self { reason: old.reason, interrupt: false }
@@ -623,186 +556,5 @@ impl From<RunResumed1> for RunResumed {
 impl From<StopRequested1> for StopRequested {
     fn from(old: StopRequested1) -> Self {
         Self { ids: old.ids, reason: old.reason }
-    }
-}
-
-impl RunUnblocked {
-    /// The former schema says all of it.
-    pub(super) fn bypasses_nothing(&self) -> bool {
-        self.bypassed.is_empty()
-    }
-}
-
-impl RunPaused {
-    /// The former schema says all of it.
-    pub(super) fn is_no_interrupt(&self) -> bool {
-        !self.interrupt
-    }
-}
-
-impl RunResumed {
-    /// The former schema says all of it.
-    pub(super) fn says_nothing(&self) -> bool {
-        self.prompt.is_none()
-    }
-}
-
-impl StopRequested {
-    /// The former schema says all of it.
-    pub(super) fn is_no_interrupt(&self) -> bool {
-        self.reason != StopReason::Interrupt
-    }
-}
-
-impl StepSucceeded {
-    /// The former schema says all of it.
-    pub(super) fn has_own_output(&self) -> bool {
-        self.output.is_none()
-    }
-}
-
-impl StepSkipped {
-    /// The former schema says all of it.
-    pub(super) fn has_no_output(&self) -> bool {
-        self.output.is_none()
-    }
-}
-
-impl StepFailed {
-    /// The former schema says all of it.
-    pub(super) fn has_no_output(&self) -> bool {
-        self.output.is_none()
-    }
-}
-
-impl RunFailed {
-    /// The former schema says all of it.
-    pub(super) fn has_no_result(&self) -> bool {
-        self.result.is_none()
-    }
-}
-
-impl NoticeQueued {
-    /// The former schema says all of it.
-    pub(super) fn replaces_none(&self) -> bool {
-        !self.replaces && self.has_no_fallback()
-    }
-
-    /// The schema without a fallback says all of it.
-    pub(super) fn has_no_fallback(&self) -> bool {
-        self.fallback.is_none()
-    }
-
-    /// The schema with a fallback alone says all of it.
-    pub(super) fn takes_no_place(&self) -> bool {
-        !self.replaces
-    }
-}
-
-impl NoticeSent {
-    /// The former schema says all of it.
-    pub(super) fn gives_no_reason(&self) -> bool {
-        self.reason.is_none()
-    }
-}
-
-impl AttemptFailed {
-    /// The former schema, in which such events were released, says all of it.
-    pub(super) fn is_silent(&self) -> bool {
-        self.notes.is_empty()
-    }
-
-    /// The schema before logs were sealed says all of it.
-    pub(super) fn has_neither(&self) -> bool {
-        self.has_no_log() && self.has_no_report()
-    }
-
-    /// The schema before reports says all of it.
-    pub(super) fn has_no_report(&self) -> bool {
-        self.notes.report.is_none()
-    }
-
-    /// The schema without a log says all of it.
-    pub(super) fn has_no_log(&self) -> bool {
-        self.notes.log.is_none()
-    }
-}
-
-impl AttemptStarted {
-    /// The former schema says all of it.
-    pub(super) fn is_plain(&self) -> bool {
-        self.began_at.is_none() && self.holder.is_none()
-    }
-
-    /// The schema before workers says all of it.
-    pub(super) fn has_no_holder(&self) -> bool {
-        self.holder.is_none()
-    }
-
-    /// The schema without a time says all of it.
-    pub(super) fn has_no_time(&self) -> bool {
-        self.began_at.is_none()
-    }
-}
-
-impl AttemptSucceeded {
-    /// The schema before logs were sealed says all of it.
-    pub(super) fn has_neither(&self) -> bool {
-        self.has_no_log() && self.has_no_report()
-    }
-
-    /// The schema before reports says all of it.
-    pub(super) fn has_no_report(&self) -> bool {
-        self.notes.report.is_none()
-    }
-
-    /// The schema without a log says all of it.
-    pub(super) fn has_no_log(&self) -> bool {
-        self.notes.log.is_none()
-    }
-}
-
-impl AttemptAsked {
-    /// The schema before logs were sealed says all of it.
-    pub(super) fn has_neither(&self) -> bool {
-        self.has_no_log() && self.has_no_report()
-    }
-
-    /// The schema before reports says all of it.
-    pub(super) fn has_no_report(&self) -> bool {
-        self.notes.report.is_none()
-    }
-
-    /// The schema without a log says all of it.
-    pub(super) fn has_no_log(&self) -> bool {
-        self.notes.log.is_none()
-    }
-}
-
-impl RunAdmitted {
-    /// The former schema says all of it.
-    pub(super) fn has_waited(&self) -> bool {
-        !self.at_once
-    }
-}
-
-impl ProbeFailed {
-    /// The former schema says all of it.
-    pub(super) fn is_sound(&self) -> bool {
-        !self.broken
-    }
-}
-
-impl FundsRequested {
-    /// The former schema says all of it.
-    pub(super) fn asks_at_once(&self) -> bool {
-        !self.waits
-    }
-}
-
-impl ChildFinished {
-    /// The former schema says all of it.
-    pub(super) fn has_no_commit(&self) -> bool {
-        self.commit.is_none()
     }
 }
