@@ -11,6 +11,7 @@ use std::path::Path;
 use super::error::ReadError;
 use super::files::Files;
 use super::journal::segment::SegmentSizes;
+use everfold_system::room::bytes_left;
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "reserve";
@@ -19,14 +20,9 @@ const FULL_BYTES: u64 = 4 * 1024 * 1024;
 /// What a new segment of the journal leaves to the index and to other programs.
 pub(crate) const MARGIN_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The room that is left in a folder's file system; `u64::MAX` where that is unknown.
-pub(crate) fn left(folder: &Path) -> u64 {
-    rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
 /// Whether the file system has no room for anything that grows.
 pub(crate) fn is_full(folder: &Path) -> bool {
-    left(folder) < FULL_BYTES
+    bytes_left(folder) < FULL_BYTES
 }
 
 /// Whether the file system of a folder has room for what grows. The journal's room is laid out ahead: it goes on for a while
@@ -44,7 +40,7 @@ pub(crate) fn is_wanted_by(error: &ReadError, folder: &Path) -> bool {
 /// Makes the reserve, a quarter of a segment, if there is room enough and none yet.
 pub(crate) fn keep(files: &dyn Files, folder: &Path, sizes: &SegmentSizes) -> io::Result<()> {
     let (path, length) = (folder.join(FILE_NAME), sizes.later / 4);
-    if path.exists() || left(folder) < length + MARGIN_BYTES {
+    if path.exists() || bytes_left(folder) < length + MARGIN_BYTES {
         return Ok(());
     }
     // Not synced: it holds room, and says nothing.

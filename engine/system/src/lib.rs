@@ -9,3 +9,4 @@ pub mod clock;
 pub mod folder;
 pub mod os_error;
 pub mod regular;
+pub mod room;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use everfold_base::id::RunId;
 use everfold_ports::Workdir;
+use everfold_system::room::bytes_left;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
@@ -323,8 +324,7 @@ impl Git {
         }
         let could_not_write = ["unable to write", "could not write", "write error", "unable to create"];
         could_not_write.iter().any(|words| said.to_lowercase().contains(words))
-            && rustix::fs::statvfs(&self.folder)
-                .is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < ROOM_BYTES)
+            && bytes_left(&self.folder) < ROOM_BYTES
     }
 }
 

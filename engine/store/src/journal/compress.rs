@@ -21,6 +21,7 @@ use crate::error::ReadError;
 use crate::files::{FileAccess, Files, StoreFile};
 use crate::lock::{FolderLock, OwnershipLost};
 use everfold_system::folder::above;
+use everfold_system::room::bytes_left;
 
 /// The name of a file that is being compressed; whatever has it at start is removed.
 const COMPRESSING_NAME: &str = "compressing.tmp";
@@ -86,7 +87,7 @@ impl SegmentCompressor {
         {
             return Ok(());
         }
-        if disk_reserve::left(&self.folder) < end + disk_reserve::MARGIN_BYTES {
+        if bytes_left(&self.folder) < end + disk_reserve::MARGIN_BYTES {
             return Err(NotCompressed::Full);
         }
         self.refuse_damaged(segment)?;

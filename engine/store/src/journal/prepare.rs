@@ -16,6 +16,7 @@ use crate::disk_reserve;
 use crate::files::{Files, StoreFile};
 use crate::lock::FolderLock;
 use everfold_system::os_error::is_disk_full;
+use everfold_system::room::bytes_left;
 
 /// How long to wait before a failed preparation is tried again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -196,7 +197,7 @@ impl Preparer {
 /// Makes a file full of zeros.
 pub(crate) fn prepare(files: &dyn Files, folder: &Path, capacity: u64) -> io::Result<PreparedSegment> {
     let path = folder.join(PREPARED_NAME);
-    if disk_reserve::left(folder) < capacity + disk_reserve::MARGIN_BYTES {
+    if bytes_left(folder) < capacity + disk_reserve::MARGIN_BYTES {
         // The rest is for the index, and for what has begun.
         return Err(io::ErrorKind::StorageFull.into());
     }

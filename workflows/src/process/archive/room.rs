@@ -3,13 +3,14 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
+use everfold_system::room::bytes_left;
+
 /// Room that stays free beside an archive and beside what is unpacked of one: the store needs it more.
 const ROOM_BYTES_LEAST: u64 = 64 << 20;
 
 /// Refuses what would leave too little room on the disk; as a full disk where there is too little already.
 pub(super) fn check_room(folder: &Path, bytes: u64) -> Result<()> {
-    let room =
-        rustix::fs::statvfs(folder).map_or(u64::MAX, |stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let room = bytes_left(folder);
     if room >= bytes.saturating_add(ROOM_BYTES_LEAST) {
         return Ok(());
     }

@@ -71,7 +71,7 @@ pub fn archive_attempts(
             Err(_given_up) if !goes_on() => break,
             // The others would find as little.
             Err(error) if is_shortage(&error) && errno(&error) != Some(Errno::FBIG) => {
-                tracing::warn!(%error, "attempts of runs that have ended were not archived; their folders stay");
+                tracing::warn!(path = %of_run.display(), %error, "attempts of runs that have ended were not archived; their folders stay");
                 break;
             }
             // It holds up no other run; it is tried again with the next sweep.
