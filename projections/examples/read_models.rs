@@ -120,7 +120,7 @@ fn memory() -> String {
 
 fn open(place: &Path, store: &Arc<dyn EventStore>) -> Arc<ReadSide> {
     let place = StorageLocation::folder(place.to_owned(), "measured");
-    Arc::new(ReadSide::open(place, Arc::clone(store), &Handle::current()).unwrap())
+    Arc::new(ReadSide::open(place.open().unwrap(), Arc::clone(store), &Handle::current()).unwrap())
 }
 
 fn decode(envelope: &Envelope) {

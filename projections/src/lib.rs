@@ -51,7 +51,7 @@ pub use model::{ModelStatus, ModelStop};
 pub use models::Models;
 pub use money::usd;
 pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
-pub use readside::{AsOf, ReadSide, ReadSideError, RunDirectory, StorageLocation};
+pub use readside::{AsOf, ReadSide, ReadSideError, ReadStorage, RunDirectory, StorageLocation};
 pub use rounds::{RoundEnd, RoundEndKind, RoundOutput, RoundRow, RoundVerdict, RoundsOfRun};
 pub use runs::{
     AwaitedAction, AwaitedActionKind, Board, Column, FieldValue, GroupBy, GroupedRuns, GroupingError,

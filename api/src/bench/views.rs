@@ -51,7 +51,7 @@ pub(super) async fn reopened(store: &Arc<dyn EventStore>, folder: &Path) -> Resu
 
 fn open(store: &Arc<dyn EventStore>, folder: &Path) -> Result<ReadSide, BenchError> {
     let place = StorageLocation::folder(folder.to_owned(), "bench");
-    Ok(ReadSide::open(place, Arc::clone(store), &tokio::runtime::Handle::current())?)
+    Ok(ReadSide::open(place.open()?, Arc::clone(store), &tokio::runtime::Handle::current())?)
 }
 
 /// What asking cost.

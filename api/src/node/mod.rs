@@ -28,6 +28,7 @@ mod past;
 mod periodic;
 mod pipelines;
 mod read;
+mod read_models;
 mod readiness;
 mod received_hooks;
 mod record;

@@ -32,6 +32,7 @@ use super::driven_runs::DrivenRuns;
 use super::encoded_events::EncodedEvents;
 use super::handle::{Node, Turns};
 use super::periodic;
+use super::read_models::OpeningReadModels;
 use super::readiness::Readiness;
 use super::settings::settings;
 use super::threads;
@@ -93,13 +94,20 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
     if let Some(progress) = options.progress {
         store_options.progress = progress;
     }
+    let read_models = OpeningReadModels::of(&layout);
+    store_options.owned = read_models.on_owned();
     let folder = layout.root().to_owned();
     let opening = tokio::task::spawn_blocking(move || SledStore::open(folder, store_options));
     // Made beside that; what is wrong with one closes the store again.
     let functions = functions(options.functions);
-    let opened = opening.await;
-    let functions = functions?;
-    let sled = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))??;
+    let opened = opening.await.map_err(|error| Fault::new(Code::Internal, error.to_string()));
+    let (sled, functions) = match (opened.and_then(|opened| opened.map_err(Fault::from)), functions) {
+        (Ok(sled), Ok(functions)) => (sled, functions),
+        (Err(fault), _) | (_, Err(fault)) => {
+            read_models.give_up().await;
+            return Err(fault);
+        }
+    };
     let sled = Arc::new(sled);
     let report = sled.report();
     let epoch = report.epoch.clone();
@@ -108,8 +116,7 @@ pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Nod
         config.supervised_max = 0;
     }
     let store: Arc<dyn EventStore> = Arc::clone(&sled) as Arc<dyn EventStore>;
-    let place = StorageLocation::folder(layout.projections(), &epoch).with_values(layout.root().to_owned());
-    let views = views(place, &store).await?;
+    let views = read_models.open(&store).await?;
     let (hooks, subscriptions) = (settings.hooks.clone(), settings.subscriptions(layout.root()));
     let (limits, traces) = (settings.logs.limits(), Traces::new(settings.tracing));
     let key = MachineKey::at(settings.credentials.key_file(), layout.root());
@@ -172,8 +179,9 @@ pub(crate) fn in_memory(layout: Layout, of_command: Option<&Path>) -> Result<Arc
     let settings = settings(&layout, of_command)?;
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::default());
     let shim = ShimProgram::at(Path::new("everfold"));
-    let views =
-        ReadSide::open(StorageLocation::memory(), Arc::clone(&store), &tokio::runtime::Handle::current());
+    let storage = StorageLocation::memory().open();
+    let views = storage
+        .and_then(|storage| ReadSide::open(storage, Arc::clone(&store), &tokio::runtime::Handle::current()));
     let views = Arc::new(views.map_err(|error| Fault::new(Code::StoreIndex, error.to_string()))?);
     let (metrics, config, hooks) = (Arc::default(), config(&settings, None), settings.hooks.clone());
     let (limits, traces) = (settings.logs.limits(), Traces::new(settings.tracing));
@@ -193,18 +201,6 @@ pub(crate) fn in_memory(layout: Layout, of_command: Option<&Path>) -> Result<Arc
         traces,
         true,
     ))
-}
-
-/// Opens the read models beside the store.
-async fn views(place: StorageLocation, store: &Arc<dyn EventStore>) -> Result<Arc<ReadSide>, Fault> {
-    let (store, runtime) = (Arc::clone(store), tokio::runtime::Handle::current());
-    let opened = tokio::task::spawn_blocking(move || ReadSide::open(place, store, &runtime)).await;
-    let opened = opened.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
-    let views = opened.map_err(|error| {
-        Fault::new(Code::StoreIndex, error.to_string())
-            .hint("the folder `projections` holds nothing that is not in the log: it may be removed")
-    })?;
-    Ok(Arc::new(views))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of a node, each once")]

@@ -69,7 +69,7 @@ pub fn info(folder: &Path) -> Result<StoreInfo, OpenError> {
         store: manifest.store,
         epoch: manifest.epoch,
         adopted: manifest.adopted,
-        is_orderly: matches!(manifest.index, IndexState::Closed { .. }),
+        is_orderly: matches!(manifest.index, IndexState::Closed(_)),
         position: survey.as_ref().map_or(Position::ZERO, |survey| survey.tail.position()),
         segments: segments
             .iter()

@@ -24,6 +24,7 @@ mod event_store;
 pub mod files;
 mod follower;
 mod index_copy;
+mod index_files;
 mod index_record;
 mod index_writer;
 pub mod info;

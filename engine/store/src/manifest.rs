@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::OpenError;
 use super::files::{FileId, Files};
+use super::index_files::ClosedFiles;
 use super::journal::recover::Survey;
 use super::journal::segment;
 use super::journal::tail::Owner;
@@ -151,10 +152,7 @@ pub(crate) enum IndexState {
         boot: String,
     },
     /// Wholly, as long as its files are what they were when the store was closed.
-    Closed {
-        /// The checksum of the files.
-        files: u32,
-    },
+    Closed(ClosedFiles),
 }
 
 /// An end that the journal had.

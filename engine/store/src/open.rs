@@ -91,7 +91,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
         warnings.push(format!("{} is not needed and could not be removed: {error}", copy.display()));
     }
     let journal = folder.join(JOURNAL_FOLDER);
-    if known.as_ref().is_none_or(|manifest| !matches!(manifest.index, IndexState::Closed { .. })) {
+    if known.as_ref().is_none_or(|manifest| !matches!(manifest.index, IndexState::Closed(_))) {
         sync_last_segment(files, &journal)?;
     }
     if disk_reserve::is_full(folder) {
@@ -126,6 +126,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     let believed = is_believed(folder, &manifest, &place, options, survey.tail.position(), &mut warnings);
     // Before anything is written: what is written names the place as it is now.
     manifest.note_identity(place);
+    (options.owned)(&manifest.epoch);
     let (index, index_opened) =
         open_index(folder, options, &survey, &mut manifest, believed, is_new, &mut warnings)?;
     if let Some(last) = survey.segments.last() {
@@ -246,7 +247,7 @@ fn sync_last_segment(files: &dyn Files, journal: &Path) -> Result<(), OpenError>
 fn compare(journal: &Path, manifest: &Manifest, survey: &Survey) -> Result<(), OpenError> {
     let (known, tail) = (manifest.journal, survey.tail);
     let last = survey.segments.last();
-    let closed = matches!(manifest.index, IndexState::Closed { .. });
+    let closed = matches!(manifest.index, IndexState::Closed(_));
     let damaged = |segment: &Segment, what: &str| {
         let positions = Some((tail.next_position, known.position.max(tail.next_position)));
         let (file, offset) = (segment.path.clone(), segment.end());
@@ -287,8 +288,12 @@ fn is_believed(
         IndexState::Building => false,
         // A copy made while the store was open is not what this boot wrote.
         IndexState::Open { boot } => !boot.is_empty() && *boot == options.boot_id && manifest.place.is(place),
-        IndexState::Closed { files } => {
-            let same = rebuild_index::digest(&folder.join(INDEX_FOLDER)).is_ok_and(|now| now == *files);
+        IndexState::Closed(files) => {
+            let index = folder.join(INDEX_FOLDER);
+            let same = match manifest.place.is(place) {
+                true => files.are_unchanged(&index, &options.boot_id),
+                false => files.are_the_same(&index),
+            };
             if !same {
                 warnings.push("the index's files are not what they were at the close".into());
             }

@@ -33,6 +33,9 @@ pub struct SledOptions {
     pub cache_bytes: u64,
     /// How long after the first write that follows a checkpoint `store.json` becomes another file.
     pub renew_manifest_after: Duration,
+    /// Called with the epoch once the folder is this process's, before its index is opened: what belongs to the store and lies
+    /// beside it may be opened meanwhile. Once more where the folder was held for a moment.
+    pub owned: Arc<dyn Fn(&str) + Send + Sync>,
     /// Called with how far building the index has come.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
     /// Called after appends and flushes.
@@ -49,6 +52,7 @@ impl Default for SledOptions {
             compress_from: COMPRESS_FROM,
             cache_bytes: 32 * 1024 * 1024,
             renew_manifest_after: RENEW_MANIFEST_AFTER,
+            owned: Arc::new(|_| {}),
             progress: Arc::new(|_| {}),
             observer: Arc::new(Unobserved),
         }

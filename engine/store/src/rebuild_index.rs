@@ -6,7 +6,7 @@
 //! Called when a store is opened, and by the checkpointer when the index failed under way.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use super::error::ReadError;
@@ -63,32 +63,4 @@ pub(crate) fn discard(folder: &Path) {
     if let Err(error) = remove_folder(&path) {
         tracing::warn!(path = %path.display(), %error, "half an index could not be removed; the next try does it");
     }
-}
-
-/// A checksum over the names and contents of all files of an index. A flipped bit may make sled
-/// forget what it held, without a word; so an index is believed only with the files that it had.
-pub(crate) fn digest(folder: &Path) -> io::Result<u32> {
-    let mut hasher = crc32fast::Hasher::new();
-    add_folder(folder, &mut hasher, &mut vec![0; 256 * 1024])?;
-    Ok(hasher.finalize())
-}
-
-fn add_folder(folder: &Path, hasher: &mut crc32fast::Hasher, buffer: &mut [u8]) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        hasher.update(entry.file_name().as_encoded_bytes());
-        if entry.file_type()?.is_dir() {
-            add_folder(&entry.path(), hasher, buffer)?;
-            continue;
-        }
-        let mut file = fs::File::open(entry.path())?;
-        loop {
-            match file.read(buffer)? {
-                0 => break,
-                read => hasher.update(&buffer[..read]),
-            }
-        }
-    }
-    Ok(())
 }

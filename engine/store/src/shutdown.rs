@@ -8,11 +8,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use super::index_files::ClosedFiles;
 use super::index_writer;
 use super::journal::prepare::Preparer;
 use super::manifest::IndexState;
 use super::paths::index_folder;
-use super::rebuild_index;
 use super::sled;
 use super::store_core::StoreCore;
 
@@ -55,8 +55,9 @@ fn close_index(core: &StoreCore, ended: StoreThreads) {
     if wrote && ended_in_order && whole && synced.is_ok() {
         let folder = index_folder(&core.folder);
         let settled = sled::sync_released(&folder).map_err(|error| error.to_string());
-        match settled.and_then(|()| rebuild_index::digest(&folder).map_err(|error| error.to_string())) {
-            Ok(files) => closed = Some(IndexState::Closed { files }),
+        let boot = &core.options.boot_id;
+        match settled.and_then(|()| ClosedFiles::read(&folder, boot).map_err(|error| error.to_string())) {
+            Ok(files) => closed = Some(IndexState::Closed(files)),
             Err(error) => tracing::warn!(error, "the index's end could not be recorded"),
         }
     }

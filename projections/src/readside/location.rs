@@ -1,6 +1,9 @@
 //! Where read models are stored, and what their files must agree with to be trusted.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use crate::storage::{Storage, StorageError};
 
 /// Where the read models are kept.
 #[derive(Debug, Clone)]
@@ -33,5 +36,36 @@ impl StorageLocation {
     #[must_use]
     pub fn with_values(self, data_folder: PathBuf) -> Self {
         Self { values: Some(data_folder), ..self }
+    }
+
+    /// Opens the storage; that needs nothing of the store but its epoch. Blocks for as long as sled takes.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written. Files in it that cannot be trusted or read are no error: they are removed.
+    pub fn open(self) -> Result<ReadStorage, StorageError> {
+        let (storage, closed) = match &self.folder {
+            None => (Storage::memory(), None),
+            Some(folder) => {
+                let opened = Storage::open(folder, &self.epoch, &self.boot)?;
+                (opened.storage, opened.closed)
+            }
+        };
+        Ok(ReadStorage { location: self, storage, closed })
+    }
+}
+
+/// The storage of read models, opened.
+pub struct ReadStorage {
+    pub(super) location: StorageLocation,
+    pub(super) storage: Storage,
+    /// The positions of an orderly end.
+    pub(super) closed: Option<BTreeMap<String, u64>>,
+}
+
+impl ReadStorage {
+    /// The epoch of the store whose events its models fold.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.location.epoch
     }
 }

@@ -19,5 +19,5 @@ mod threads;
 
 pub use directory::RunDirectory;
 pub use error::{AsOf, ReadSideError};
-pub use location::StorageLocation;
+pub use location::{ReadStorage, StorageLocation};
 pub use side::ReadSide;

@@ -12,7 +12,7 @@ use everfold_store::EventStore;
 use tokio::sync::watch;
 
 use super::channel::channel;
-use super::location::StorageLocation;
+use super::location::ReadStorage;
 use super::side::ReadSide;
 use super::state::{ModelProgress, ModelSet, ReadSideState};
 use super::threads::{ReportTo, fold, follow, spawn, write_checkpoints};
@@ -22,24 +22,18 @@ use crate::projection::Projection;
 use crate::storage::{Storage, StorageError};
 
 impl ReadSide {
-    /// Opens the read models, and goes on with them on threads of their own. Blocks for as long as sled
-    /// takes to open.
+    /// Opens the read models in a storage, and goes on with them on threads of their own. Blocks for as long as
+    /// reading what they kept takes.
     ///
     /// # Errors
-    /// The folder cannot be made or written. Files in it that cannot be trusted or read are no error:
-    /// it is folded again.
+    /// The storage cannot be read or written. Models in it that cannot be trusted or read are no error:
+    /// they are folded again.
     pub fn open(
-        location: StorageLocation,
+        storage: ReadStorage,
         store: Arc<dyn EventStore>,
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, StorageError> {
-        let (storage, closed) = match &location.folder {
-            None => (Storage::memory(), None),
-            Some(folder) => {
-                let opened = Storage::open(folder, &location.epoch, &location.boot)?;
-                (opened.storage, opened.closed)
-            }
-        };
+        let ReadStorage { location, storage, closed } = storage;
         let storage = Arc::new(storage);
         let next = AtomicU32::new(generation::next_generation(&storage)?);
         let opener = ModelOpener { storage: &storage, closed, head: store.last_position(), next };

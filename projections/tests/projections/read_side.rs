@@ -26,7 +26,7 @@ fn location(folder: &Path, epoch: &str, boot: &str) -> StorageLocation {
 }
 
 pub fn open(location: StorageLocation, store: &Arc<dyn EventStore>) -> ReadSide {
-    ReadSide::open(location, Arc::clone(store), &Handle::current()).unwrap()
+    ReadSide::open(location.open().unwrap(), Arc::clone(store), &Handle::current()).unwrap()
 }
 
 async fn count(side: &ReadSide) -> usize {

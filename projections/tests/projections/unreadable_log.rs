@@ -18,7 +18,9 @@ async fn models_go_on_when_the_log_can_be_read_again() {
     let why = || ReadError::Full;
     let store: Arc<dyn EventStore> =
         Arc::new(FailingLog { inner: MemoryStore::default(), to_fail: Arc::clone(&to_fail), why });
-    let side = ReadSide::open(StorageLocation::memory(), Arc::clone(&store), &Handle::current()).unwrap();
+    let side =
+        ReadSide::open(StorageLocation::memory().open().unwrap(), Arc::clone(&store), &Handle::current())
+            .unwrap();
     grow(&store, 0..30).await;
     side.runs(Some(store.last_position()), |_| Ok(())).await.unwrap();
     to_fail.store(2, Ordering::SeqCst);

@@ -14,7 +14,6 @@ use crate::manifest;
 use crate::manifest::{IndexState, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
-use crate::rebuild_index;
 use crate::record;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
@@ -113,8 +112,8 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
 
 /// Whether the index has the files that it was closed with.
 fn is_as_closed(folder: &Path, manifest: Option<&Manifest>) -> bool {
-    let Some(IndexState::Closed { files }) = manifest.map(|manifest| &manifest.index) else { return false };
-    rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == *files)
+    let Some(IndexState::Closed(files)) = manifest.map(|manifest| &manifest.index) else { return false };
+    files.are_the_same(&index_folder(folder))
 }
 
 /// A copy of the index; `None` where there is none, or none that can be opened.

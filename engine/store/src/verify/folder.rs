@@ -17,7 +17,6 @@ use crate::manifest;
 use crate::manifest::IndexState;
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder};
-use crate::rebuild_index;
 use everfold_base::id::Position;
 
 /// Verifies a folder that no process has open. Blocks.
@@ -46,9 +45,9 @@ pub fn verify_folder(
         }
     };
     if let Some(manifest) = &known
-        && let IndexState::Closed { files } = manifest.index
+        && let IndexState::Closed(files) = &manifest.index
         && index_folder(folder).exists()
-        && !rebuild_index::digest(&index_folder(folder)).is_ok_and(|now| now == files)
+        && !files.are_the_same(&index_folder(folder))
     {
         report.fault(VerifyFault::Index { what: "its files are not what they were at the close".into() });
     }
@@ -98,7 +97,7 @@ pub fn verify_folder(
     let mut verification = Verification::new(report, meaning, index, options, last);
     let end = verification.journal(&journal, store).map_err(|error| OpenError::from_read(folder, error))?;
     let durable = known.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position);
-    let is_closed = known.as_ref().is_some_and(|known| matches!(known.index, IndexState::Closed { .. }));
+    let is_closed = known.as_ref().is_some_and(|known| matches!(known.index, IndexState::Closed(_)));
     verification.end_at(
         end,
         &[
