@@ -21,7 +21,7 @@ use crate::fixtures::noticed_run::noticed;
 use crate::fixtures::simulated_run::{World, definition};
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../tests/golden")
 }
 
 fn hex(bytes: &[u8]) -> String {

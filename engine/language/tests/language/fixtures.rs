@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The folder of examples.
 pub(crate) fn folder(name: &str) -> Vec<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/language").join(name);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("language").join(name);
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
