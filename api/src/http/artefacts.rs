@@ -197,7 +197,10 @@ pub(crate) async fn bytes(
 fn unreadable(error: &BlobError) -> Fault {
     match error {
         BlobError::Missing { .. } => Fault::new(Code::NoArtefact, chain(error)),
-        _damaged => Fault::new(Code::File, chain(error)).hint("`everfold store verify` looks at all of them"),
+        BlobError::Damaged { .. } => {
+            Fault::new(Code::Damaged, chain(error)).hint("`everfold store verify` looks at all of them")
+        }
+        _unreadable => Fault::new(Code::StoreIo, chain(error)),
     }
 }
 

@@ -101,11 +101,12 @@ pub(super) async fn within_time(mut request: Request, next: Next) -> Response {
 }
 
 /// Leaves out `Accept-Encoding` where it allows no encoding at all: such an answer comes as it is, since what was asked
-/// for is done by then (RFC 9110, 12.5.3, lets a server do either).
+/// for is done by then (RFC 9110, 12.5.3, lets a server do either). And of `HEAD`: how long an answer is when it is
+/// compressed is not known without it.
 pub(super) async fn with_some_encoding(mut request: Request, next: Next) -> Response {
     let asked = request.headers().get_all(header::ACCEPT_ENCODING).iter();
     let asked: Vec<&str> = asked.filter_map(|value| value.to_str().ok()).collect();
-    if forbids_all(&asked.join(",")) {
+    if request.method() == Method::HEAD || forbids_all(&asked.join(",")) {
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     next.run(request).await

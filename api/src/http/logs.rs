@@ -1,6 +1,7 @@
 //! The logs of attempts: as text, as JSON lines, and as a stream that follows them.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -135,7 +136,11 @@ fn last_line(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
 
 fn unreadable(file: &std::path::Path) -> impl FnOnce(std::io::Error) -> Fault {
     let file = file.display().to_string();
-    move |error| Fault::new(Code::File, format!("could not read {file}: {error}"))
+    move |error| {
+        let is_damage = matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof);
+        let code = if is_damage { Code::Damaged } else { Code::StoreIo };
+        Fault::new(code, format!("could not read {file}: {error}"))
+    }
 }
 
 struct LogFollower {

@@ -129,6 +129,12 @@ async fn head_and_options_answer_sensibly() {
     let known = [("if-none-match", of_get["etag"].to_str().unwrap())];
     let (status, _, body) = read(api.send("HEAD", "/api/v1/runs", &known, Body::empty()).await).await;
     assert_eq!((status, body.len()), (304, 0));
+    // An answer that would be compressed is no empty one.
+    let (_, headers, _) =
+        read(api.send("HEAD", "/api/v1/openapi.json", &[("accept-encoding", "gzip")], Body::empty()).await)
+            .await;
+    let length: usize = headers["content-length"].to_str().unwrap().parse().unwrap();
+    assert!(length > 100_000 && !headers.contains_key("content-encoding"), "{headers:?}");
     let (status, headers, _) = read(api.send("OPTIONS", "/api/v1/runs", &[], Body::empty()).await).await;
     assert_eq!((status, headers["allow"].to_str().unwrap()), (204, "GET,HEAD,POST"));
     let (status, headers, _) = read(api.send("PATCH", "/api/v1/runs", &[], Body::empty()).await).await;

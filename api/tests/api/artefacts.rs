@@ -71,7 +71,7 @@ async fn bytes_that_are_others_than_they_were_are_not_given_out() {
     let file = api.held.node().layout().root().join("blobs").join(&run).join(&hash);
     std::fs::write(&file, b"something else").unwrap();
     let (status, problem) = api.get(&format!("/api/v1/runs/{run}/artefacts/{hash}")).await;
-    assert_eq!((status, &problem["code"]), (400, &json!("EF0502")), "{problem}");
+    assert_eq!((status, &problem["code"]), (503, &json!("EF0402")), "{problem}");
     std::fs::remove_file(&file).unwrap();
     let (status, problem) = api.get(&format!("/api/v1/runs/{run}/artefacts/{hash}")).await;
     assert_eq!((status, &problem["code"]), (404, &json!("EF0236")), "{problem}");

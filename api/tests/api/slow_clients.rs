@@ -406,7 +406,7 @@ async fn a_log_that_cannot_be_read_is_a_fault_and_no_stream_without_lines() {
         let mut stream = served.get_as(&token, &path, kind).await;
         let answer = in_time(read_until(&mut stream, "could not read")).await;
         assert!(
-            !answer.starts_with("HTTP/1.1 200") && answer.contains("EF0502") && answer.contains("/log: "),
+            !answer.starts_with("HTTP/1.1 200") && answer.contains("EF0406") && answer.contains("/log: "),
             "{answer}"
         );
     }

@@ -84,7 +84,8 @@ fn digest(folder: &Path) -> io::Result<u32> {
 fn stamps(folder: &Path) -> io::Result<(u32, Timestamp)> {
     let (mut hasher, mut last_change) = (crc32fast::Hasher::new(), Timestamp(0));
     walk(folder, &mut |entry| {
-        let metadata = entry.metadata()?;
+        // Of what is read: a link's own stamps say nothing of the file that it leads to.
+        let metadata = fs::metadata(entry.path())?;
         hasher.update(entry.file_name().as_bytes());
         let (seconds, nanos) = (metadata.ctime(), metadata.ctime_nsec());
         for number in [metadata.ino(), metadata.len(), seconds.cast_unsigned(), nanos.cast_unsigned()] {
@@ -121,10 +122,16 @@ mod tests {
         fs::create_dir(folder.path().join("blobs")).unwrap();
         fs::write(folder.path().join("blobs/1"), b"large").unwrap();
         fs::write(folder.path().join("db"), vec![7; 100_000]).unwrap();
+        let files = settled(folder.path());
+        (folder, files)
+    }
+
+    /// Looks until the last change is old enough.
+    fn settled(folder: &Path) -> ClosedFiles {
         loop {
-            let files = ClosedFiles::read(folder.path(), BOOT).unwrap();
+            let files = ClosedFiles::read(folder, BOOT).unwrap();
             if files.stamped.is_some() {
-                return (folder, files);
+                return files;
             }
         }
     }
@@ -158,6 +165,19 @@ mod tests {
             File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
             assert!(!files.are_unchanged(folder.path(), BOOT), "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_behind_a_link_is_looked_at_itself() {
+        let (folder, _) = closed();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let (link, file) = (folder.path().join("db"), elsewhere.path().join("db"));
+        fs::rename(&link, &file).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let files = settled(folder.path());
+        assert!(files.are_unchanged(folder.path(), BOOT));
+        flip(&file);
+        assert!(!files.are_unchanged(folder.path(), BOOT));
     }
 
     #[test]

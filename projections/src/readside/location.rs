@@ -52,6 +52,14 @@ impl StorageLocation {
         };
         Ok(ReadStorage { location: self, storage, closed })
     }
+
+    /// Opens an empty storage in the place of one that cannot be read, and that no handle has open any more.
+    pub(super) fn open_anew(&self) -> Result<Storage, StorageError> {
+        match &self.folder {
+            None => Ok(Storage::memory()),
+            Some(folder) => Storage::open_anew(folder, &self.epoch, &self.boot),
+        }
+    }
 }
 
 /// The storage of read models, opened.

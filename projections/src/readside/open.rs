@@ -34,20 +34,21 @@ impl ReadSide {
         runtime: &tokio::runtime::Handle,
     ) -> Result<Self, StorageError> {
         let ReadStorage { location, storage, closed } = storage;
+        let head_at_open = store.last_position();
         let storage = Arc::new(storage);
-        let next = AtomicU32::new(generation::next_generation(&storage)?);
-        let opener = ModelOpener { storage: &storage, closed, head: store.last_position(), next };
-        let models = ModelSet {
-            runs: opener.model()?,
-            inbox: opener.model()?,
-            audit: opener.model()?,
-            spend: opener.model()?,
-            notices: opener.model()?,
-            stages: opener.model()?,
+        let opened = models_in(&storage, closed, head_at_open);
+        let (storage, (models, next_generation)) = match opened {
+            // sled opens files that it cannot read.
+            Err(error) if !error.is_passing() && location.folder.is_some() => {
+                tracing::warn!(%error, "the read models are folded anew from the log");
+                drop(storage);
+                let storage = Arc::new(location.open_anew()?);
+                let models = models_in(&storage, None, head_at_open)?;
+                (storage, models)
+            }
+            opened => (storage, opened?),
         };
-        let next_generation = AtomicU32::new(opener.next.load(Ordering::Relaxed));
         let position = models.position().unwrap_or(Position::ZERO);
-        let head_at_open = opener.head;
         let ready = position >= head_at_open;
         let (progress, _) = watch::channel(ModelProgress { position, ready, closed: false, unread: None });
         let unreadable = Mutex::default();
@@ -82,6 +83,25 @@ impl ReadSide {
         };
         Ok(Self { shared, stop, threads: Mutex::new(vec![reader, folder, writer]) })
     }
+}
+
+/// Opens all models in a storage; gives the number of the next generation, too.
+fn models_in(
+    storage: &Arc<Storage>,
+    closed: Option<BTreeMap<String, u64>>,
+    head: Position,
+) -> Result<(ModelSet, AtomicU32), StorageError> {
+    let next = AtomicU32::new(generation::next_generation(storage)?);
+    let opener = ModelOpener { storage, closed, head, next };
+    let models = ModelSet {
+        runs: opener.model()?,
+        inbox: opener.model()?,
+        audit: opener.model()?,
+        spend: opener.model()?,
+        notices: opener.model()?,
+        stages: opener.model()?,
+    };
+    Ok((models, opener.next))
 }
 
 /// Opens models.

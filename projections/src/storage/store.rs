@@ -66,19 +66,23 @@ impl Storage {
             Some(Ok(db)) => Some(db),
             None => None,
         };
-        let (db, closed) = match kept {
-            Some(db) => (db, found.and_then(|manifest| manifest.closed)),
-            None => {
-                discard(folder)?;
-                (open_sled(folder)?, None)
-            }
+        let (storage, closed) = match kept {
+            Some(db) => (Self::begun(db, folder, epoch, boot)?, found.and_then(|manifest| manifest.closed)),
+            None => (Self::open_anew(folder, epoch, boot)?, None),
         };
+        Ok(OpenedStorage { storage, closed })
+    }
+
+    /// Opens an empty storage in a folder; what it holds is deleted.
+    pub(crate) fn open_anew(folder: &Path, epoch: &str, boot: &str) -> Result<Self, StorageError> {
+        discard(folder)?;
+        Self::begun(open_sled(folder)?, folder, epoch, boot)
+    }
+
+    fn begun(db: sled::Db, folder: &Path, epoch: &str, boot: &str) -> Result<Self, StorageError> {
         let manifest = StorageManifest { epoch: epoch.to_owned(), boot: boot.to_owned(), closed: None };
         manifest::write(folder, &manifest)?;
-        Ok(OpenedStorage {
-            storage: Self::Disk(Disk { db: RwLock::new(Some(db)), folder: folder.to_owned() }),
-            closed,
-        })
+        Ok(Self::Disk(Disk { db: RwLock::new(Some(db)), folder: folder.to_owned() }))
     }
 
     /// One value.
