@@ -22,7 +22,7 @@ const TICK_MS: i64 = 20;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClosedFiles {
     /// The checksum of their names and contents.
-    pub(crate) files: u32,
+    files: u32,
     /// By what the system tells that nothing changed them. Unknown where a former version closed it, or where a change could have
     /// been stamped with the same moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,9 +41,12 @@ struct FileStamps {
 impl ClosedFiles {
     /// Reads the files of an index that was just closed and made durable.
     pub(crate) fn read(folder: &Path, boot: &str) -> io::Result<Self> {
+        let before = stamps(folder)?;
         let files = digest(folder)?;
-        let (stamps, last_change) = stamps(folder)?;
-        let is_settled = clock::now().0.saturating_sub(last_change.0) > TICK_MS;
+        let now = stamps(folder)?;
+        let (stamps, last_change) = now;
+        // Stamps of what was changed while it was read would stand for bytes that were not.
+        let is_settled = before == now && clock::now().0.saturating_sub(last_change.0) > TICK_MS;
         let stamped = (is_settled && !boot.is_empty()).then(|| FileStamps { boot: boot.to_owned(), stamps });
         Ok(Self { files, stamped })
     }

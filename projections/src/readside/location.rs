@@ -69,11 +69,3 @@ pub struct ReadStorage {
     /// The positions of an orderly end.
     pub(super) closed: Option<BTreeMap<String, u64>>,
 }
-
-impl ReadStorage {
-    /// The epoch of the store whose events its models fold.
-    #[must_use]
-    pub fn epoch(&self) -> &str {
-        &self.location.epoch
-    }
-}

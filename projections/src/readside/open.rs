@@ -22,8 +22,8 @@ use crate::projection::Projection;
 use crate::storage::{Storage, StorageError};
 
 impl ReadSide {
-    /// Opens the read models in a storage, and goes on with them on threads of their own. Blocks for as long as
-    /// reading what they kept takes.
+    /// Opens the read models in a storage; threads of the read side fold further events into them from then on. Blocks for as
+    /// long as reading what they kept takes.
     ///
     /// # Errors
     /// The storage cannot be read or written. Models in it that cannot be trusted or read are no error:
