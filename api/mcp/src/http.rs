@@ -49,7 +49,12 @@ impl McpService {
     /// The answer to a request, whose extensions say who the caller is.
     pub async fn answer(&self, mut request: Request) -> Response {
         // The SDK wants to see a host, also where the listener needs none: on the folder's own socket.
-        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("everfold"));
+        let headers = request.headers_mut();
+        headers.entry(header::HOST).or_insert(HeaderValue::from_static("everfold"));
+        // Nor does it read that a client takes anything, as most say that nobody told what to take.
+        if headers.get(header::ACCEPT).is_some_and(|kinds| kinds == "*/*") {
+            headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
+        }
         let Ok(response) = self.0.clone().oneshot(request).await;
         response.map(Body::new)
     }

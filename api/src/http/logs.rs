@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use everfold_engine::id::{Attempt, AttemptId, EffectId, Round, StepPath};
 use everfold_engine::time::Timestamp;
-use everfold_workflows::process::LogFinder;
+use everfold_workflows::process::{LogFinder, StoredLog};
 use everfold_workflows::shim::log::{LogLine, LogReader, LogSource};
 use everfold_workflows::shim::protocol;
 use futures::future::BoxFuture;
@@ -71,15 +71,21 @@ pub(crate) async fn log(
     let run = app.resolve(&run).await?;
     let path: StepPath =
         step.parse().map_err(|_| Fault::new(Code::NoStep, format!("there is no step “{step}”")))?;
-    let id = EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
-    let file = app.layout().attempt(&id).join(protocol::LOG);
+    let mut id =
+        EffectId { run, attempt: AttemptId { path, round: Round(round), attempt: Attempt(attempt) } };
     let will_come = params.follow && app.is_in_progress(&id).await?;
-    let (mut logs, of) = (LogFinder::new(app.layout().clone()), id.clone());
-    let finding = tokio::task::spawn_blocking(move || logs.find(&of, false)).await;
-    let found = finding.map_err(std::io::Error::from).and_then(|found| found).map_err(unreadable(&file))?;
+    let mut found = stored(&app, &id).await?;
+    if found.files.log.is_none() && !found.is_kept && !will_come {
+        // A step that was kept has its log where its work was done.
+        id = app.attempt_of_origin(&id).await?;
+        if id.run != run {
+            found = stored(&app, &id).await?;
+        }
+    }
     if found.files.log.is_none() && !will_come {
         app.absent_log(&id, found.is_kept).await?;
     }
+    let file = app.layout().attempt(&id).join(protocol::LOG);
     let is_stream = headers.get(header::ACCEPT).is_some_and(|kinds| kinds == sse::KIND);
     let (behind, tail) = (last_line(&headers)?.filter(|_| is_stream), params.tail);
     let path = file.clone();
@@ -120,6 +126,14 @@ pub(crate) async fn log(
         .fuse(),
     );
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// The log of an attempt, wherever it is.
+async fn stored(app: &App, id: &EffectId) -> Result<StoredLog, Fault> {
+    let file = app.layout().attempt(id).join(protocol::LOG);
+    let (mut logs, of) = (LogFinder::new(app.layout().clone()), id.clone());
+    let finding = tokio::task::spawn_blocking(move || logs.find(&of, false)).await;
+    finding.map_err(std::io::Error::from).and_then(|found| found).map_err(unreadable(&file))
 }
 
 /// The number in `Last-Event-ID`, which is that of a line.

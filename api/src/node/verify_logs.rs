@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::data_folder::Layout;
 use everfold_engine::envelope::{Envelope, flag};
-use everfold_engine::event::{self, LogSeal, RunEvent};
+use everfold_engine::event::{self, AttemptNotes, LogSeal, RunEvent};
 use everfold_engine::id::{AttemptId, EffectId, RunId};
 use everfold_workflows::process::LogFinder;
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
@@ -133,30 +133,55 @@ impl Node {
         }
     }
 
+    /// The attempt as the run has it that it was made for: of a copied history its origin, or the origin of that.
+    ///
+    /// # Errors
+    /// A history cannot be read.
+    pub(crate) async fn attempt_of_origin(&self, id: &EffectId) -> Result<EffectId, Fault> {
+        let mut id = id.clone();
+        loop {
+            let of =
+                self.engine().with_state(id.run, |state| state.origin().map(|origin| origin.run)).await?;
+            let Some(origin) = of else { return Ok(id) };
+            let history = self.history(id.run).await?;
+            let is_copied = |envelope: &Envelope| envelope.header.flags & flag::COPIED != 0;
+            let mut copied = history.iter().filter(|envelope| is_copied(envelope)).filter_map(decoded);
+            if !copied.any(|event| ended(&event).is_some_and(|(of, _)| *of == id.attempt)) {
+                return Ok(id);
+            }
+            id.run = origin;
+        }
+    }
+
     /// What the run's own history records of the log of an attempt.
     async fn log_seal(&self, id: &EffectId) -> Result<Option<LogSeal>, Fault> {
         let history = self.history(id.run).await?;
         let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
-        Ok(own
-            .filter_map(|envelope| {
-                let header = &envelope.header;
-                event::decode(header.kind, header.schema, &envelope.payload).ok()
-            })
-            .find_map(|event| {
-                sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
-            }))
+        Ok(own.filter_map(decoded).find_map(|event| {
+            sealed(&event).filter(|(of, _)| **of == id.attempt).map(|(_, seal)| seal.clone())
+        }))
     }
+}
+
+fn decoded(envelope: &Envelope) -> Option<RunEvent> {
+    let header = &envelope.header;
+    event::decode(header.kind, header.schema, &envelope.payload).ok()
 }
 
 /// What an event records of the log of an attempt that ends with it.
 fn sealed(event: &RunEvent) -> Option<(&AttemptId, &LogSeal)> {
-    let (id, notes) = match event {
-        RunEvent::AttemptSucceeded(event) => (&event.id, &event.notes),
-        RunEvent::AttemptFailed(event) => (&event.id, &event.notes),
-        RunEvent::AttemptAsked(event) => (&event.id, &event.notes),
-        _other => return None,
-    };
+    let (id, notes) = ended(event)?;
     notes.log.as_ref().map(|seal| (id, seal))
+}
+
+/// The attempt that ends with an event, with what is noted of it.
+fn ended(event: &RunEvent) -> Option<(&AttemptId, &AttemptNotes)> {
+    match event {
+        RunEvent::AttemptSucceeded(event) => Some((&event.id, &event.notes)),
+        RunEvent::AttemptFailed(event) => Some((&event.id, &event.notes)),
+        RunEvent::AttemptAsked(event) => Some((&event.id, &event.notes)),
+        _other => None,
+    }
 }
 
 /// A log beside what is recorded of it.

@@ -483,6 +483,8 @@ async fn what_is_no_request_of_the_protocol_is_refused_and_harms_nothing() {
         ("PUT", vec![both], 405),
         ("POST", vec![("content-type", "application/x-www-form-urlencoded"), both], 415),
         ("POST", vec![json_in], 406),
+        // Whatever the answer is like: that this is no message is said as JSON.
+        ("POST", vec![json_in, ("accept", "*/*")], 400),
     ] {
         let answer = agent.sends(method, &headers, "{}").await;
         assert_eq!(answer.status().as_u16(), status, "{method} {headers:?}");

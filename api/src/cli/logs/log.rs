@@ -165,16 +165,19 @@ async fn attempt_of(
     if let (Some(round), Some(attempt)) = (args.round, args.attempt) {
         return Ok((round, attempt));
     }
+    let fits = |(round, attempt): &(u32, u32)| {
+        args.round.is_none_or(|wanted| wanted == *round)
+            && args.attempt.is_none_or(|wanted| wanted == *attempt)
+    };
     let page: Value = context.client.get(&format!("/api/v1/runs/{}/timeline", view.id)).await?;
     let number =
         |row: &Value, name: &str| row[name].as_u64().and_then(|it| u32::try_from(it).ok()).unwrap_or(0);
     let made = page["items"].as_array().into_iter().flatten().filter(|row| row["step"] == step);
-    let fitting =
-        made.map(|row| (number(row, "round"), number(row, "attempt"))).filter(|(round, attempt)| {
-            args.round.is_none_or(|wanted| wanted == *round)
-                && args.attempt.is_none_or(|wanted| wanted == *attempt)
-        });
-    fitting.max().ok_or_else(|| none_fits(view, step, id))
+    let fitting = made.map(|row| (number(row, "round"), number(row, "attempt"))).filter(fits);
+    // What this run kept of another one was made there.
+    let kept = view.step(step).filter(|step| view.origin.is_some() && is_logged(step));
+    let kept = kept.map(|step| (step.round, step.attempt)).filter(fits);
+    fitting.max().or(kept).ok_or_else(|| none_fits(view, step, id))
 }
 
 fn none_fits(view: &RunView, step: &str, id: &str) -> Fault {

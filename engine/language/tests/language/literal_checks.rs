@@ -55,6 +55,17 @@ fn an_option_is_a_text_that_differs_from_the_others() {
 }
 
 #[test]
+fn the_schema_of_an_answer_takes_objects() {
+    let schema = |schema: &str| format!("question: {{title: x, schema: {schema}}}");
+    for none in ["{type: integer}", "{type: [string, 'null']}", "false"] {
+        says(&schema(none), Code::Schema, "`schema`: an answer is an object, so none would fit");
+    }
+    for fine in ["{type: object}", "{type: [object, 'null']}", "{required: [text]}", "true"] {
+        is_fine(&schema(fine));
+    }
+}
+
+#[test]
 fn a_command_names_its_program() {
     says("command: ['', x]", Code::Value, "the command names no program");
     says(&gate("command: ['']"), Code::Value, "the command names no program");

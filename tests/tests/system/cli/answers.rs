@@ -109,6 +109,26 @@ fn logs_say_why_a_step_has_none() {
 }
 
 #[test]
+fn logs_of_a_step_that_a_retry_kept_are_those_of_the_run_that_made_them() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "p.yaml",
+        "name: p\nsteps:\n  - { id: a, command: echo made once }\n  - { id: b, command: exit 1 }\n",
+    );
+    said(&scratch.run(&["run", "./p.yaml"]), 1, &[]);
+    for _of_it_and_of_its_retry in 0..2 {
+        said(&scratch.run(&["retry", "@"]), 1, &[]);
+        said(&scratch.run(&["logs", "@", "a"]), 0, &["made once\n"]);
+        said(
+            &scratch.run(&["logs", "@", "a", "--round", "1", "--attempt", "1", "--json"]),
+            0,
+            &["made once"],
+        );
+        said(&scratch.run(&["logs", "@", "a", "--round", "2"]), 3, &["no such attempt"]);
+    }
+}
+
+#[test]
 fn what_a_program_prints_cannot_drive_the_terminal() {
     let scratch = Scratch::new();
     scratch.write(

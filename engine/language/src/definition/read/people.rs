@@ -197,7 +197,7 @@ impl PipelineReader<'_> {
         let text = keys.get("text").and_then(|node| self.text_template(node, "`text`", ExprPlace::Work));
         let options = keys.get("options").and_then(|node| self.options(node));
         let items = keys.get("items").and_then(|node| self.items(node));
-        let schema = keys.get("schema").and_then(|node| self.schema(node, "`schema`"));
+        let schema = keys.get("schema").and_then(|node| self.answer_schema(node));
         let accept = keys
             .get("accept")
             .and_then(|node| self.expression(node, "`accept`", ExprPlace::Answer, Wants::Bool));
@@ -216,6 +216,25 @@ impl PipelineReader<'_> {
             on_timeout,
             remind,
         })
+    }
+
+    /// The schema of the whole answer, which is an object.
+    fn answer_schema(&mut self, node: &YamlNode) -> Option<Value> {
+        let schema = self.schema(node, "`schema`")?;
+        let takes_objects = match &schema["type"] {
+            Value::Null => schema != Value::Bool(false),
+            Value::Array(types) => types.iter().any(|each| each == "object"),
+            one => one == "object",
+        };
+        if !takes_objects {
+            let span = self.first_line(node.at_pointer("/type").span.clone());
+            let message = "`schema`: an answer is an object, so none would fit";
+            self.report(Code::Schema, span, message).hint = Some(
+                "write schema: { type: object, properties: { text: … } }: of `choice`, `text` and `items`"
+                    .to_owned(),
+            );
+        }
+        Some(schema)
     }
 
     /// The options of a choice: texts, or one whole `${…}` that gives a list.
