@@ -247,6 +247,14 @@ pub struct LossTraits {
     pub on_lost: OnLost,
 }
 
+/// A worker that waits for an attempt until it is recorded that it takes it. Dropped before that, it gets other work.
+pub struct WorkerReservation {
+    /// Who takes the attempt.
+    pub holder: AttemptHolder,
+    /// Lets the worker go when it is dropped.
+    pub release: Box<dyn Send>,
+}
+
 /// Does one kind of work.
 pub trait Executor: Send + Sync + 'static {
     /// What is known of this work beforehand.
@@ -284,6 +292,18 @@ pub trait Executor: Send + Sync + 'static {
     /// wrong: breakers count it.
     fn is_outage(&self, failure: &Failure) -> bool {
         matches!(failure.kind, FailureKind::Spawn | FailureKind::Timeout | FailureKind::Lost)
+    }
+
+    /// Whether a worker waits for work at this moment. Costs nothing to ask.
+    fn has_waiting_workers(&self) -> bool {
+        false
+    }
+
+    /// Has a worker that waits for such work take it, so that this is recorded with what schedules the attempt. It gets it
+    /// when [`Executor::start`] is called, which is when that is durable.
+    fn reserve(&self, request: &AttemptRequest) -> Option<WorkerReservation> {
+        let _none_waits = request;
+        None
     }
 
     /// Does the work and resolves with its end. Dropping the future leaves supervised work running.

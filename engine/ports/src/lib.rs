@@ -29,7 +29,7 @@ pub use crate::directory::{Directory, DirectoryError, FoundRun, FoundRuns, RunQu
 pub use crate::edge::Edge;
 pub use crate::executor::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedFile,
-    RequestedJson, RequestedOutputs, Traits,
+    RequestedJson, RequestedOutputs, Traits, WorkerReservation,
 };
 pub use crate::inspector::{Inspector, KeepRequest, LookRequest};
 pub use crate::names::{NameFailure, NameRequest, NameWish};

@@ -7,6 +7,7 @@ use everfold_base::json::Value;
 use everfold_language::definition::OnLost;
 use everfold_ports::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, Service, Traits,
+    WorkerReservation,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -92,6 +93,19 @@ impl Executor for FunctionExecutor {
 
     fn is_elsewhere(&self, spec: &Value) -> bool {
         self.leases_for(spec).is_some()
+    }
+
+    fn has_waiting_workers(&self) -> bool {
+        self.leases.as_ref().is_some_and(LeaseTable::has_waiting)
+    }
+
+    fn reserve(&self, request: &AttemptRequest) -> Option<WorkerReservation> {
+        let (name, with) = (name_of(&request.spec), &request.spec["with"]);
+        let leases = self.leases_for(&request.spec)?;
+        // What does not fit is offered to no worker.
+        let with = if with.is_null() { json!({}) } else { with.clone() };
+        self.functions.taken(name, with).ok()?;
+        leases.reserve(&request.id, name)
     }
 
     fn is_outside(&self, spec: &Value) -> bool {

@@ -165,8 +165,7 @@ fn seal_log(folder: &Path, lost_bytes: u64) -> Option<LogSeal> {
 }
 
 impl Attempt {
-    pub(super) fn new(offer: WorkOffer, stage: OfferStage) -> Self {
-        let is_former = !matches!(stage, OfferStage::Offered);
+    pub(super) fn new(offer: WorkOffer, stage: OfferStage, is_former: bool) -> Self {
         Self {
             offer,
             stage: tokio::sync::Mutex::new(stage),

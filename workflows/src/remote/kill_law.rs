@@ -15,6 +15,7 @@ use everfold_base::id::{Attempt, AttemptId, EffectId, Round, RunId, StepPath};
 use everfold_base::json::Value;
 use everfold_ports::{
     AttemptEnd, AttemptHolder, AttemptObserver, AttemptResult, HoldEnd, RecordReceipt, WorkerHold,
+    WorkerReservation,
 };
 use everfold_system::clock;
 use serde_json::json;
@@ -63,8 +64,16 @@ struct KilledWorld {
     kill: mpsc::UnboundedSender<KillTarget>,
     /// The engine that answers now.
     engine: watch::Sender<Option<LeaseTable>>,
+    ways: WorkerWays,
+}
+
+/// How work comes to workers, and what they are called.
+#[derive(Debug, Clone, Copy)]
+struct WorkerWays {
     /// A worker that is started again has its name still, and says what it holds.
     keeps_name: bool,
+    /// A worker that waits takes an attempt with its schedule.
+    reserves: bool,
 }
 
 fn effect(attempt: u32) -> EffectId {
@@ -207,6 +216,15 @@ async fn engine(world: Arc<KilledWorld>) {
                 }
                 effect(durable.attempt)
             };
+            let mut held = world.facts(&id).hold;
+            let is_reserved = world.ways.reserves && held.is_none();
+            let reservation = if is_reserved { reserved(&table, &id).await } else { None };
+            if let Some(reservation) = &reservation {
+                let (receipt, recorded) = RecordReceipt::new();
+                facts.send(LeaseFact::Taken(id.clone(), reservation.holder.clone(), receipt)).unwrap();
+                recorded.await;
+                held = world.facts(&id).hold;
+            }
             let offer = WorkOffer {
                 id: id.clone(),
                 function: "deploy".into(),
@@ -215,7 +233,7 @@ async fn engine(world: Arc<KilledWorld>) {
                 timeout: None,
                 grace: LEASE,
                 folder: world.layout.attempt(&id),
-                held: world.facts(&id).hold,
+                held,
                 observer: Arc::new(LeaseRecorder(id.clone(), facts.clone())),
             };
             let end = table.carry(offer).await;
@@ -230,14 +248,25 @@ async fn engine(world: Arc<KilledWorld>) {
     tokio::join!(disk, carrying);
 }
 
+/// Reserves an attempt, once a worker waits; none does where it works, or is away.
+async fn reserved(table: &LeaseTable, id: &EffectId) -> Option<WorkerReservation> {
+    let waiting = async {
+        while !table.has_waiting() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let _nobody_came = tokio::time::timeout(Duration::from_secs(8), waiting).await;
+    table.reserve(id, "deploy")
+}
+
 /// A worker: polls, does the body, reports until it is answered.
 async fn worker(world: Arc<KilledWorld>, start: usize) {
-    let instance = if world.keeps_name { "one".to_owned() } else { format!("one-{start}") };
+    let instance = if world.ways.keeps_name { "one".to_owned() } else { format!("one-{start}") };
     let name = WorkerName::new("token", Some(instance.parse().unwrap()));
     loop {
         let polled = world
             .ask(async |table| {
-                let holds = world.keeps_name.then(Default::default);
+                let holds = world.ways.keeps_name.then(Default::default);
                 let wait = Duration::from_secs(5);
                 table
                     .poll(&name, WorkerPoll { functions: vec!["deploy".into()], capacity: 1, wait, holds })
@@ -263,8 +292,8 @@ async fn worker(world: Arc<KilledWorld>, start: usize) {
 }
 
 /// Plays a history with these kills; gives how many messages it had.
-async fn play(folder: &Path, kills: Vec<(usize, KillTarget)>, keeps_name: bool) -> usize {
-    let context = format!("{kills:?}, keeps its name: {keeps_name}");
+async fn play(folder: &Path, kills: Vec<(usize, KillTarget)>, ways: WorkerWays) -> usize {
+    let context = format!("{kills:?}, {ways:?}");
     let (kill, mut killed) = mpsc::unbounded_channel();
     let world = Arc::new(KilledWorld {
         layout: Layout::new(folder),
@@ -273,7 +302,7 @@ async fn play(folder: &Path, kills: Vec<(usize, KillTarget)>, keeps_name: bool) 
         messages: Mutex::new((0, kills)),
         kill,
         engine: watch::Sender::new(None),
-        keeps_name,
+        ways,
     });
     let (mut engines, mut workers, mut starts) = (JoinSet::new(), JoinSet::new(), 0);
     loop {
@@ -326,20 +355,21 @@ async fn every_history() {
     let folder = tempfile::tempdir().unwrap();
     let kinds = [KillTarget::Engine, KillTarget::Worker, KillTarget::Both];
     let mut histories = 0;
-    for keeps_name in [true, false] {
-        let whole = play(folder.path(), Vec::new(), keeps_name).await;
+    for (keeps_name, reserves) in [(true, false), (false, false), (true, true), (false, true)] {
+        let ways = WorkerWays { keeps_name, reserves };
+        let whole = play(folder.path(), Vec::new(), ways).await;
         assert!((6..MESSAGES_MAX).contains(&whole), "{whole} messages");
         for first in kinds {
             for at in 1..=whole {
-                play(folder.path(), vec![(at, first)], keeps_name).await;
+                play(folder.path(), vec![(at, first)], ways).await;
                 for second in kinds {
                     for later in at + 1..=at + whole {
-                        play(folder.path(), vec![(at, first), (later, second)], keeps_name).await;
+                        play(folder.path(), vec![(at, first), (later, second)], ways).await;
                         histories += 1;
                     }
                 }
             }
         }
     }
-    assert!(histories > 500, "{histories} histories");
+    assert!(histories > 1_000, "{histories} histories");
 }

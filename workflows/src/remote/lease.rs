@@ -5,6 +5,7 @@
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 use everfold_ports::{AttemptHolder, WorkerHold};
+use everfold_system::clock;
 
 use super::name::WorkerName;
 use super::protocol::{LeaseClaim, WorkerRefusal};
@@ -19,6 +20,12 @@ pub(super) struct Lease {
 }
 
 impl Lease {
+    /// A lease of its own for a worker that takes an attempt now, with its text.
+    pub(super) fn draw(worker: WorkerName) -> (Self, String) {
+        let text = format!("{:032x}", clock::draw_u128());
+        (Self { hash: Self::hash_of(&text), worker, taken_at: clock::now() }, text)
+    }
+
     /// What is recorded of a lease's text.
     pub(super) fn hash_of(text: &str) -> Hash {
         Hash::of(text.as_bytes())

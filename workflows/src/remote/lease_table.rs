@@ -8,7 +8,8 @@ use std::time::Duration;
 use everfold_base::data_folder::Layout;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::EffectId;
-use everfold_ports::{AttemptEnd, AttemptResult, RecordReceipt};
+use everfold_base::json::Hash;
+use everfold_ports::{AttemptEnd, AttemptResult, RecordReceipt, WorkerReservation};
 use everfold_system::clock;
 use futures::future::join_all;
 use lru::LruCache;
@@ -23,7 +24,7 @@ use super::known_worker::{KnownWorker, forget};
 use super::lease::Lease;
 use super::name::WorkerName;
 use super::protocol::{Job, WorkerPoll, WorkerRefusal};
-use super::queue::{Match, Queues};
+use super::queue::{Match, Queues, ReservedOffer, Seeker};
 use crate::attempt_end::ended_now;
 
 /// How many polls may wait at once.
@@ -52,6 +53,38 @@ pub(super) struct OpenAttempts {
     holdings: Holdings,
     /// Cancelled before they were entered: an attempt is cancelled as soon as it is launched, and entered a moment later.
     cancelled: LruCache<EffectId, ()>,
+    reserved: HashMap<EffectId, ReservedLease>,
+}
+
+/// The lease of an attempt that a worker takes with its schedule, until the attempt is entered.
+struct ReservedLease {
+    lease: Lease,
+    text: String,
+    /// The worker's poll.
+    poll: u64,
+}
+
+/// Lets the poll go that waits for an attempt, where that does not come.
+struct PollReservation {
+    table: LeaseTable,
+    id: EffectId,
+    lease: Hash,
+}
+
+impl Drop for PollReservation {
+    fn drop(&mut self) {
+        let given_up = self.table.open().take_reserved(&self.id, self.lease);
+        if let Some(ReservedLease { poll, .. }) = given_up {
+            self.table.queues().give_up(poll);
+        }
+    }
+}
+
+impl OpenAttempts {
+    /// What is reserved of an attempt under this lease.
+    fn take_reserved(&mut self, id: &EffectId, lease: Hash) -> Option<ReservedLease> {
+        if self.reserved.get(id)?.lease.hash == lease { self.reserved.remove(id) } else { None }
+    }
 }
 
 /// Takes an attempt out of the table however its future ends, also by being dropped.
@@ -74,6 +107,25 @@ impl Drop for Entered {
     }
 }
 
+/// Work that was reserved for a poll and is on its way to its worker: offered again where the poll goes before.
+struct UnheardOffers {
+    table: LeaseTable,
+    offers: Vec<ReservedOffer>,
+}
+
+impl Drop for UnheardOffers {
+    fn drop(&mut self) {
+        let (table, offers) = (self.table.clone(), std::mem::take(&mut self.offers));
+        if !offers.is_empty() {
+            tokio::spawn(async move {
+                for ReservedOffer { id, lease } in offers {
+                    table.give_back(&id, &lease).await;
+                }
+            });
+        }
+    }
+}
+
 /// A poll in progress.
 struct Polling {
     table: LeaseTable,
@@ -83,9 +135,8 @@ struct Polling {
 
 impl Drop for Polling {
     fn drop(&mut self) {
-        if let Some(number) = self.waits {
-            self.table.queues().leave(number);
-        }
+        let came = self.waits.map(|number| self.table.queues().leave(number));
+        drop(UnheardOffers { table: self.table.clone(), offers: came.unwrap_or_default() });
         if let Some(seen) = self.table.seen().get_mut(&self.worker) {
             seen.polls -= 1;
             seen.at = clock::now();
@@ -106,6 +157,7 @@ impl LeaseTable {
                 entered: HashMap::new(),
                 holdings: Holdings::default(),
                 cancelled: LruCache::new(CANCELS_MAX),
+                reserved: HashMap::new(),
             }),
             workers: Mutex::default(),
         };
@@ -168,17 +220,33 @@ impl LeaseTable {
         let (observer, function, id) =
             (Arc::clone(&offer.observer), offer.function.clone(), offer.id.clone());
         let lease = offer.held.as_ref().map(Lease::from).or(former.lease);
-        let is_missed = lease.as_ref().is_some_and(|lease| !self.is_said_to_hold(&lease.worker, &id));
         let mut open = self.open();
-        let stage = match (former.end, lease) {
-            (Some(end), _) => OfferStage::Ended(Box::new(end.into())),
-            (None, _) if open.cancelled.pop(&id).is_some() => OfferStage::Ended(Box::new(cancelled_now())),
-            (None, None) => OfferStage::Offered,
-            (None, Some(lease)) if is_missed => OfferStage::Ended(Box::new(End::own(
+        let is_cancelled = open.cancelled.pop(&id).is_some();
+        let held = offer.held.as_ref().filter(|_| !is_cancelled);
+        let reserved = held.and_then(|held| open.take_reserved(&id, held.holder.lease));
+        let is_former = reserved.is_none() && lease.is_some() || former.end.is_some();
+        let is_missed =
+            is_former && lease.as_ref().is_some_and(|lease| !self.is_said_to_hold(&lease.worker, &id));
+        let stage = match (former.end, lease, reserved) {
+            (Some(end), ..) => OfferStage::Ended(Box::new(end.into())),
+            (None, ..) if is_cancelled => OfferStage::Ended(Box::new(cancelled_now())),
+            (None, None, _) => OfferStage::Offered,
+            (None, Some(_), Some(ReservedLease { lease, text, poll })) => {
+                let worker = lease.worker.clone();
+                let come = ReservedOffer { id: id.clone(), lease: text };
+                // Where the poll has gone, nobody was given it.
+                if self.queues().come(poll, come) {
+                    observer.line(&format!("{worker} does it"));
+                    OfferStage::Held(Held::new(lease, self.inner.lease, offer.timeout))
+                } else {
+                    OfferStage::Offered
+                }
+            }
+            (None, Some(lease), None) if is_missed => OfferStage::Ended(Box::new(End::own(
                 EndResult::Lost(held_no_longer(&lease.worker)),
                 clock::now(),
             ))),
-            (None, Some(lease)) => {
+            (None, Some(lease), None) => {
                 open.holdings.give(id.clone(), &lease.worker);
                 match &offer.held {
                     Some(_) => observer.started(),
@@ -190,7 +258,7 @@ impl LeaseTable {
             }
         };
         let is_offered = matches!(stage, OfferStage::Offered);
-        let attempt = Arc::new(Attempt::new(offer, stage));
+        let attempt = Arc::new(Attempt::new(offer, stage, is_former));
         open.entered.insert(id.clone(), Arc::clone(&attempt));
         drop(open);
         let entered = Entered { table: self.clone(), attempt };
@@ -199,6 +267,22 @@ impl LeaseTable {
             self.queues().put(&function, id);
         }
         entered
+    }
+
+    /// Whether a poll waits for work.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.queues().waiting() > 0
+    }
+
+    /// Reserves an attempt for a worker that waits for such work. It gets the attempt when that is entered as held under this
+    /// lease.
+    pub(crate) fn reserve(&self, id: &EffectId, function: &str) -> Option<WorkerReservation> {
+        let (poll, worker) = self.queues().reserve(function)?;
+        let (lease, text) = Lease::draw(worker);
+        let (holder, hash) = (lease.holder(), lease.hash);
+        self.open().reserved.insert(id.clone(), ReservedLease { lease, text, poll });
+        let release = PollReservation { table: self.clone(), id: id.clone(), lease: hash };
+        Some(WorkerReservation { holder, release: Box::new(release) })
     }
 
     /// Ends an attempt; resolves when no worker holds it.
@@ -237,8 +321,16 @@ impl LeaseTable {
         }
         let deadline = Instant::now() + poll.wait;
         loop {
-            let found = self.queues().take_or_wait(&poll.functions, poll.capacity, polling.waits.take());
+            let seeker = Seeker { worker, functions: &poll.functions, capacity: poll.capacity };
+            let found = self.queues().take_or_wait(&seeker, polling.waits.take());
             let woken = match found {
+                Match::Reserved(came) => {
+                    let jobs = self.jobs_of(came, worker).await;
+                    if jobs.is_empty() {
+                        continue;
+                    }
+                    return Ok(jobs);
+                }
                 Match::Offers(offers) => {
                     let jobs = self.hand_out(offers, worker).await?;
                     if jobs.is_empty() {
@@ -252,9 +344,26 @@ impl LeaseTable {
                 }
             };
             if tokio::time::timeout_at(deadline, woken).await.is_err() {
-                return Ok(Vec::new());
+                let came = polling.waits.map(|number| self.queues().take_reserved(number));
+                return Ok(self.jobs_of(came.unwrap_or_default(), worker).await);
             }
         }
+    }
+
+    /// The work that was reserved for a poll, and is the worker's now.
+    async fn jobs_of(&self, came: Vec<ReservedOffer>, worker: &WorkerName) -> Vec<Job> {
+        let mut unheard = UnheardOffers { table: self.clone(), offers: came };
+        let mut jobs = Vec::with_capacity(unheard.offers.len());
+        for ReservedOffer { id, lease } in &unheard.offers {
+            let Some(attempt) = self.entered(id) else { continue };
+            // A cancel may have ended it.
+            if let OfferStage::Held(held) = &*attempt.stage.lock().await {
+                jobs.push(Job::new(&attempt.offer, held, lease.clone(), self.inner.lease));
+            }
+        }
+        unheard.offers.clear();
+        self.received(worker, jobs.iter().map(|job| job.id.0.clone()).collect());
+        jobs
     }
 
     fn polling(&self, worker: &WorkerName, poll: &WorkerPoll) -> Result<Polling, WorkerRefusal> {
@@ -312,7 +421,7 @@ impl LeaseTable {
             match respond.send(answer) {
                 Err(Ok(unheard)) => {
                     for job in unheard {
-                        table.give_back(&job).await;
+                        table.give_back(&job.id.0, &job.lease).await;
                     }
                 }
                 // From now on it is missed where the worker does not name it.
@@ -334,8 +443,7 @@ impl LeaseTable {
         if !matches!(*stage, OfferStage::Offered) || attempt.ended.is_cancelled() {
             return Ok(None);
         }
-        let text = format!("{:032x}", clock::draw_u128());
-        let lease = Lease { hash: Lease::hash_of(&text), worker: worker.clone(), taken_at: clock::now() };
+        let (lease, text) = Lease::draw(worker.clone());
         let (receipt, recorded) = RecordReceipt::new();
         offer.observer.taken(lease.holder(), receipt);
         durable(recorded).await?;
@@ -386,10 +494,10 @@ impl LeaseTable {
     }
 
     /// Offers what a worker never received once more. Its run says that the worker holds it until the next one takes it.
-    async fn give_back(&self, job: &Job) {
-        let Some(attempt) = self.entered(&job.id.0) else { return };
+    async fn give_back(&self, id: &EffectId, lease: &str) {
+        let Some(attempt) = self.entered(id) else { return };
         let mut stage = attempt.stage.lock().await;
-        let lease = Lease::hash_of(&job.lease);
+        let lease = Lease::hash_of(lease);
         let is_its =
             matches!(&*stage, OfferStage::Held(held) if held.lease.hash == lease && held.stopping.is_none());
         if !is_its {
@@ -398,7 +506,7 @@ impl LeaseTable {
         *stage = OfferStage::Offered;
         drop(stage);
         attempt.changed.notify_one();
-        self.queues().put(&attempt.offer.function, job.id.0.clone());
+        self.queues().put(&attempt.offer.function, id.clone());
     }
 
     /// How long a worker holds an attempt without a heartbeat.

@@ -6,6 +6,7 @@
 //! - A lease and a report are facts of the run: `AttemptStarted` names the holder, the end of the attempt the report. The
 //!   lease is durable before its worker gets it, the end before its report is acknowledged; so a crash of the engine
 //!   changes nothing for a worker, but that its lease begins anew.
+//! - A worker that waits takes an attempt with its schedule, in one append; it gets it when that is durable.
 //! - A worker is a process: two that use one token are two, and neither may speak of what the other holds.
 //! - A report counts once, and only from the worker that holds the attempt.
 //!
@@ -44,6 +45,8 @@ mod worker_reports;
 
 #[cfg(test)]
 mod kill_law;
+#[cfg(test)]
+mod reservation_tests;
 #[cfg(test)]
 mod tests;
 

@@ -5,12 +5,16 @@
 //!   the oldest offer does.
 //! - An offer wakes one waiter: the one of its function that has waited longest. A waiter that was woken
 //!   and goes without taking anything wakes the next.
+//! - A waiter for which attempts are reserved is woken by none but these: when each has come or was given up. From the first
+//!   that came, no more are reserved for it.
 //! - No operation scans: each costs O(log n), times the functions of a poll.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use everfold_base::id::{EffectId, RunId};
 use tokio::sync::oneshot;
+
+use super::name::WorkerName;
 
 /// Offers of all functions, and the polls that wait.
 #[derive(Debug, Default)]
@@ -29,13 +33,36 @@ struct FunctionQueue {
     turns: HashMap<RunId, u64>,
     offers: usize,
     waiters: BTreeSet<u64>,
+    /// Those that attempts are reserved for, and that may have more.
+    reserving: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
 struct Waiter {
     functions: Vec<String>,
+    worker: WorkerName,
+    capacity: usize,
+    /// Reserved attempts that have neither come nor been given up.
+    reserved: usize,
+    /// Reserved attempts that have come.
+    came: Vec<ReservedOffer>,
     /// `None`: it was woken.
     wake: Option<oneshot::Sender<()>>,
+}
+
+/// A poll that looks for work.
+#[derive(Debug)]
+pub(super) struct Seeker<'a> {
+    pub(super) worker: &'a WorkerName,
+    pub(super) functions: &'a [String],
+    pub(super) capacity: usize,
+}
+
+/// An attempt that a worker holds since it was scheduled, with the text of its lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ReservedOffer {
+    pub(super) id: EffectId,
+    pub(super) lease: String,
 }
 
 /// What a poll finds.
@@ -43,6 +70,8 @@ struct Waiter {
 pub(super) enum Match {
     /// Work.
     Offers(Vec<EffectId>),
+    /// Work that was reserved for it.
+    Reserved(Vec<ReservedOffer>),
     /// Nothing yet; it is woken.
     Waits(u64, oneshot::Receiver<()>),
 }
@@ -76,12 +105,14 @@ impl Queues {
 
     /// Takes up to `capacity` offers of these functions, or begins to wait; `number` is that of a poll
     /// that waited already, and keeps its place.
-    pub(super) fn take_or_wait(
-        &mut self,
-        functions: &[String],
-        capacity: usize,
-        number: Option<u64>,
-    ) -> Match {
+    pub(super) fn take_or_wait(&mut self, seeker: &Seeker<'_>, number: Option<u64>) -> Match {
+        if let Some(number) = number {
+            let came = self.take_reserved(number);
+            if !came.is_empty() {
+                return Match::Reserved(came);
+            }
+        }
+        let Seeker { worker, functions, capacity } = *seeker;
         let mut taken = Vec::new();
         while taken.len() < capacity
             && let Some(id) = self.take(functions)
@@ -99,11 +130,92 @@ impl Queues {
             self.next_waiter
         });
         let (wake, woken) = oneshot::channel();
-        self.waiters.insert(number, Waiter { functions: functions.to_vec(), wake: Some(wake) });
-        for function in functions {
+        let (functions, worker, came) = (functions.to_vec(), worker.clone(), Vec::new());
+        let waiter = Waiter { functions, worker, capacity, reserved: 0, came, wake: Some(wake) };
+        for function in &waiter.functions {
             self.functions.entry(function.clone()).or_default().waiters.insert(number);
         }
+        self.waiters.insert(number, waiter);
         Match::Waits(number, woken)
+    }
+
+    /// Reserves an attempt for the poll of its function that has waited longest, where nothing is offered before it. Gives the
+    /// poll and its worker.
+    pub(super) fn reserve(&mut self, function: &str) -> Option<(u64, WorkerName)> {
+        let queue = self.functions.get(function).filter(|queue| queue.offers == 0)?;
+        let number = *queue.reserving.first().or(queue.waiters.first())?;
+        let waiter = self.waiters.get_mut(&number)?;
+        waiter.reserved += 1;
+        let (worker, is_full) = (waiter.worker.clone(), waiter.reserved == waiter.capacity);
+        self.place(number, |queue| {
+            queue.waiters.remove(&number);
+            if is_full {
+                queue.reserving.remove(&number)
+            } else {
+                queue.reserving.insert(number)
+            };
+        });
+        Some((number, worker))
+    }
+
+    /// A reserved attempt has come. `false`: its poll has gone.
+    pub(super) fn come(&mut self, number: u64, offer: ReservedOffer) -> bool {
+        let Some(waiter) = self.waiters.get_mut(&number) else { return false };
+        waiter.came.push(offer);
+        self.settle(number);
+        true
+    }
+
+    /// A reserved attempt does not come.
+    pub(super) fn give_up(&mut self, number: u64) {
+        if self.waiters.contains_key(&number) {
+            self.settle(number);
+        }
+    }
+
+    /// One of the attempts that are reserved for a poll has come, or was given up.
+    fn settle(&mut self, number: u64) {
+        let Some(waiter) = self.waiters.get_mut(&number) else { return };
+        waiter.reserved = waiter.reserved.saturating_sub(1);
+        let (is_closed, is_over) = (!waiter.came.is_empty(), waiter.reserved == 0);
+        if is_closed && is_over {
+            // One whose poll has just gone offers again what came.
+            let _gone = waiter.wake.take().map(|wake| wake.send(()));
+        }
+        let functions = waiter.functions.clone();
+        self.place(number, |queue| {
+            if is_closed || is_over {
+                queue.reserving.remove(&number);
+            } else {
+                queue.reserving.insert(number);
+            }
+            if !is_closed && is_over {
+                queue.waiters.insert(number);
+            }
+        });
+        if !is_closed && is_over {
+            // What was offered meanwhile woke nobody, where no other waited.
+            functions.iter().for_each(|function| self.wake_one(function));
+        }
+    }
+
+    /// What has come of the attempts that are reserved for a poll. Where anything has, the poll waits no longer.
+    pub(super) fn take_reserved(&mut self, number: u64) -> Vec<ReservedOffer> {
+        match self.waiters.get(&number) {
+            Some(waiter) if !waiter.came.is_empty() => {
+                self.drop_waiter(number).map(|waiter| waiter.came).unwrap_or_default()
+            }
+            _nothing => Vec::new(),
+        }
+    }
+
+    /// Changes the place of a waiter in the queues of its functions.
+    fn place(&mut self, number: u64, change: impl Fn(&mut FunctionQueue)) {
+        let Some(waiter) = self.waiters.get(&number) else { return };
+        for function in &waiter.functions.clone() {
+            change(self.functions.entry(function.clone()).or_default());
+            self.forget_if_idle(function);
+        }
     }
 
     fn take(&mut self, functions: &[String]) -> Option<EffectId> {
@@ -127,12 +239,13 @@ impl Queues {
         Some(id)
     }
 
-    /// A poll goes, with or without having been woken.
-    pub(super) fn leave(&mut self, number: u64) {
-        let Some(waiter) = self.drop_waiter(number) else { return };
-        if waiter.wake.is_none() {
+    /// A poll goes, with or without having been woken. Gives what was reserved for it and has come.
+    pub(super) fn leave(&mut self, number: u64) -> Vec<ReservedOffer> {
+        let Some(waiter) = self.drop_waiter(number) else { return Vec::new() };
+        if waiter.wake.is_none() || waiter.reserved > 0 {
             waiter.functions.iter().for_each(|function| self.wake_one(function));
         }
+        waiter.came
     }
 
     /// How many polls wait.
@@ -166,6 +279,7 @@ impl Queues {
         for function in &waiter.functions {
             if let Some(queue) = self.functions.get_mut(function) {
                 queue.waiters.remove(&number);
+                queue.reserving.remove(&number);
             }
             self.forget_if_idle(function);
         }
@@ -173,7 +287,9 @@ impl Queues {
     }
 
     fn forget_if_idle(&mut self, function: &str) {
-        let is_idle = |queue: &FunctionQueue| queue.offers == 0 && queue.waiters.is_empty();
+        let is_idle = |queue: &FunctionQueue| {
+            queue.offers == 0 && queue.waiters.is_empty() && queue.reserving.is_empty()
+        };
         if self.functions.get(function).is_some_and(is_idle) {
             self.functions.remove(function);
         }
@@ -194,21 +310,35 @@ mod tests {
         EffectId { run: run(number), attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
     }
 
-    fn took(queues: &mut Queues, functions: &[&str], capacity: usize) -> Vec<EffectId> {
+    fn seek(queues: &mut Queues, functions: &[&str], capacity: usize, number: Option<u64>) -> Match {
         let functions: Vec<String> = functions.iter().map(|it| (*it).to_owned()).collect();
-        match queues.take_or_wait(&functions, capacity, None) {
+        let worker = WorkerName::new("token", None);
+        queues.take_or_wait(&Seeker { worker: &worker, functions: &functions, capacity }, number)
+    }
+
+    fn took(queues: &mut Queues, functions: &[&str], capacity: usize) -> Vec<EffectId> {
+        match seek(queues, functions, capacity, None) {
             Match::Offers(offers) => offers,
             Match::Waits(number, _) => {
                 queues.leave(number);
                 Vec::new()
             }
+            Match::Reserved(came) => panic!("{came:?}"),
         }
     }
 
+    fn come(queues: &mut Queues, number: u64, item: u32) -> bool {
+        queues.come(number, ReservedOffer { id: offer(1, item), lease: item.to_string() })
+    }
+
+    fn items(came: &[ReservedOffer]) -> Vec<&str> {
+        came.iter().map(|offer| offer.lease.as_str()).collect()
+    }
+
     fn waits(queues: &mut Queues, function: &str, number: Option<u64>) -> (u64, oneshot::Receiver<()>) {
-        match queues.take_or_wait(&[function.to_owned()], 1, number) {
+        match seek(queues, &[function], 2, number) {
             Match::Waits(number, woken) => (number, woken),
-            Match::Offers(offers) => panic!("{offers:?}"),
+            work => panic!("{work:?}"),
         }
     }
 
@@ -252,5 +382,63 @@ mod tests {
         assert!(woken_again.try_recv().is_ok() && third_woken.try_recv().is_err());
         queues.leave(third);
         assert_eq!(queues.waiting(), 2);
+    }
+
+    #[test]
+    fn a_poll_that_attempts_are_reserved_for_is_woken_by_these_alone_once_each_has_come_or_was_given_up() {
+        let mut queues = Queues::default();
+        assert_eq!(queues.reserve("a"), None, "nobody waits");
+        let (first, mut first_woken) = waits(&mut queues, "a", None);
+        let (second, mut second_woken) = waits(&mut queues, "a", None);
+        let reserve = |queues: &mut Queues| queues.reserve("a").map(|(number, _)| number);
+        assert_eq!([reserve(&mut queues), reserve(&mut queues)], [Some(first); 2], "as many as it takes");
+        assert_eq!(reserve(&mut queues), Some(second), "then the next that waits");
+        // The second has none any more, and waits as before: an offer wakes it.
+        queues.give_up(second);
+        assert!(come(&mut queues, first, 1));
+        queues.put("a", offer(2, 0));
+        assert!(second_woken.try_recv().is_ok() && first_woken.try_recv().is_err());
+        assert_eq!(reserve(&mut queues), None, "what is offered goes first");
+        queues.give_up(first);
+        assert!(first_woken.try_recv().is_ok());
+        let Match::Reserved(came) = seek(&mut queues, &["a"], 2, Some(first)) else { panic!() };
+        assert_eq!(items(&came), ["1"]);
+        assert!(!come(&mut queues, first, 2), "its poll has been answered");
+        assert_eq!(took(&mut queues, &["a"], 2).len(), 1);
+        queues.leave(second);
+        assert!(queues.functions.is_empty() && queues.waiters.is_empty(), "{queues:?}");
+    }
+
+    #[test]
+    fn what_came_for_a_poll_that_goes_is_given_back_and_offers_that_it_kept_from_waking_wake_the_next() {
+        let mut queues = Queues::default();
+        let (first, _first_woken) = waits(&mut queues, "a", None);
+        assert_eq!(queues.reserve("a").map(|(number, _)| number), Some(first));
+        queues.put("a", offer(2, 0));
+        let (second, mut second_woken) = waits(&mut queues, "b", None);
+        assert_eq!(queues.reserve("b").map(|(number, _)| number), Some(second));
+        queues.give_up(second);
+        assert!(second_woken.try_recv().is_err(), "it waits on");
+        assert!(come(&mut queues, first, 1));
+        // From the first that came, no more are reserved for it.
+        let came = queues.leave(first);
+        assert_eq!(items(&came), ["1"]);
+        queues.leave(second);
+        assert_eq!(took(&mut queues, &["a"], 5).len(), 1);
+        assert!(queues.functions.is_empty() && queues.waiters.is_empty(), "{queues:?}");
+    }
+
+    #[test]
+    fn a_poll_whose_reserved_attempts_are_given_up_takes_what_was_offered_meanwhile() {
+        let mut queues = Queues::default();
+        let (only, mut woken) = waits(&mut queues, "a", None);
+        assert!(queues.reserve("a").is_some() && queues.reserve("a").is_some());
+        queues.put("a", offer(2, 0));
+        queues.give_up(only);
+        assert!(woken.try_recv().is_err(), "one is on its way still");
+        queues.give_up(only);
+        assert!(woken.try_recv().is_ok());
+        let Match::Offers(offers) = seek(&mut queues, &["a"], 2, Some(only)) else { panic!() };
+        assert_eq!(offers, [offer(2, 0)]);
     }
 }

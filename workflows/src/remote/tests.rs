@@ -27,18 +27,18 @@ use super::protocol::{
 use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
 
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
 
 /// What runs record of attempts: it outlives the tables, as the journal outlives engines.
 #[derive(Clone, Default)]
-struct Journal {
+pub(super) struct Journal {
     holds: Arc<Mutex<HashMap<EffectId, WorkerHold>>>,
     /// What is recorded waits to become durable.
     is_slow: Arc<AtomicBool>,
     /// What waits for that.
     waiting: Arc<Mutex<Vec<RecordReceipt>>>,
-    starts: Arc<AtomicUsize>,
+    pub(super) starts: Arc<AtomicUsize>,
 }
 
 impl Journal {
@@ -48,7 +48,7 @@ impl Journal {
         AttemptFacts { hold, is_in_progress }
     }
 
-    fn taken(&self, id: &EffectId, holder: AttemptHolder, receipt: RecordReceipt) {
+    pub(super) fn taken(&self, id: &EffectId, holder: AttemptHolder, receipt: RecordReceipt) {
         self.starts.fetch_add(1, Ordering::SeqCst);
         let hold = WorkerHold { holder, since: clock::now(), end: None };
         self.holds.lock().unwrap().insert(id.clone(), hold);
@@ -109,7 +109,7 @@ impl AttemptObserver for Ear {
     }
 }
 
-fn effect(run: u8, item: u32) -> EffectId {
+pub(super) fn effect(run: u8, item: u32) -> EffectId {
     let run: RunId = format!("0198c1f0-0000-7000-8000-0000000000{run:02x}").parse().unwrap();
     let path = StepPath::item(&"work".into(), item);
     EffectId { run, attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
@@ -129,14 +129,14 @@ fn offer(layout: &Layout, journal: &Journal, id: EffectId, timeout: Option<Durat
     }
 }
 
-struct LeaseTableFixture {
+pub(super) struct LeaseTableFixture {
     layout: Layout,
-    table: LeaseTable,
-    journal: Journal,
+    pub(super) table: LeaseTable,
+    pub(super) journal: Journal,
 }
 
 impl LeaseTableFixture {
-    fn new(folder: &Path, lease: Duration) -> Self {
+    pub(super) fn new(folder: &Path, lease: Duration) -> Self {
         let layout = Layout::new(folder);
         Self { table: LeaseTable::new(&layout, lease), layout, journal: Journal::default() }
     }
@@ -147,7 +147,7 @@ impl LeaseTableFixture {
         Self { table, layout: self.layout.clone(), journal: self.journal.clone() }
     }
 
-    fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
+    pub(super) fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
         self.carry_within(id, None)
     }
 
@@ -164,11 +164,11 @@ impl LeaseTableFixture {
         })
     }
 
-    async fn poll(&self, worker: &str, capacity: usize) -> Vec<Job> {
+    pub(super) async fn poll(&self, worker: &str, capacity: usize) -> Vec<Job> {
         self.table.poll(&named(worker), poll(capacity, LONG)).await.unwrap()
     }
 
-    async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, WorkerRefusal> {
+    pub(super) async fn report(&self, job: &Job, worker: &str, output: Value) -> Result<bool, WorkerRefusal> {
         self.report_with(job, worker, said(output, Vec::new())).await
     }
 
@@ -192,7 +192,7 @@ fn said(output: Value, log: Vec<String>) -> WorkerReport {
     WorkerReport { result: Reported::Output(output), usage: Vec::new(), log }
 }
 
-fn poll(capacity: usize, wait: Duration) -> WorkerPoll {
+pub(super) fn poll(capacity: usize, wait: Duration) -> WorkerPoll {
     WorkerPoll { functions: vec!["deploy".into()], capacity, wait, holds: None }
 }
 
@@ -203,7 +203,7 @@ fn holding(jobs: &[&Job]) -> WorkerPoll {
 }
 
 /// `ACTOR` or `ACTOR#INSTANCE`.
-fn named(worker: &str) -> WorkerName {
+pub(super) fn named(worker: &str) -> WorkerName {
     match worker.split_once('#') {
         Some((actor, instance)) => WorkerName::new(actor, Some(instance.parse().unwrap())),
         None => WorkerName::new(worker, None),
@@ -214,14 +214,14 @@ fn claim(job: &Job, worker: &str) -> LeaseClaim {
     LeaseClaim { id: job.id.clone(), lease: job.lease.clone(), worker: named(worker) }
 }
 
-fn output(end: AttemptEnd) -> Value {
+pub(super) fn output(end: AttemptEnd) -> Value {
     match end.result {
         AttemptResult::Succeeded(output) => output,
         other => panic!("{other:?}"),
     }
 }
 
-fn failure(end: AttemptEnd) -> Failure {
+pub(super) fn failure(end: AttemptEnd) -> Failure {
     match end.result {
         AttemptResult::Failed(failure) => failure,
         other => panic!("{other:?}"),

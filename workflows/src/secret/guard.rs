@@ -13,7 +13,7 @@ use everfold_core::progress::WorkProgress;
 use everfold_ports::{
     AttemptEnd, AttemptHolder, AttemptObserver, AttemptRequest, AttemptResult, Executor, NameFailure,
     NameRequest, NameWish, NoticeFailure, NoticeReceipt, NoticeRequest, Notifier, ProbeFailure, ProbeRequest,
-    Prober, RecordReceipt, Secrets, Service, Traits, Usage,
+    Prober, RecordReceipt, Secrets, Service, Traits, Usage, WorkerReservation,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -125,6 +125,15 @@ impl Executor for GuardedExecutor {
 
     fn is_elsewhere(&self, spec: &Value) -> bool {
         self.0.is_elsewhere(spec)
+    }
+
+    fn has_waiting_workers(&self) -> bool {
+        self.0.has_waiting_workers()
+    }
+
+    fn reserve(&self, request: &AttemptRequest) -> Option<WorkerReservation> {
+        // Whether a secret can be had is known when it starts.
+        if request.secrets.is_empty() { self.0.reserve(request) } else { None }
     }
 
     fn is_outside(&self, spec: &Value) -> bool {

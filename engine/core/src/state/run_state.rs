@@ -81,6 +81,12 @@ impl RunState {
         &self.graph.definition
     }
 
+    /// The parts whose effects may have changed since they were taken last, in no order; some may stand there twice.
+    #[must_use]
+    pub fn touched(&self) -> &[Touched] {
+        &self.touched
+    }
+
     /// The parts whose effects may have changed since the last call.
     pub fn take_touched(&mut self) -> Vec<Touched> {
         let mut touched = std::mem::take(&mut self.touched);

@@ -24,7 +24,10 @@ impl ShardCore {
                     self.dispatch(loaded);
                 }
             }
-            QueueOutcome::Append => self.send(loaded),
+            QueueOutcome::Append => match self.lease_early(loaded) {
+                Ok(()) => self.send(loaded),
+                Err(reason) => self.quarantine(loaded, reason),
+            },
             QueueOutcome::Fetch(wanted) => {
                 if loaded.batches.is_empty() {
                     loaded.phase = RunPhase::Fetching;

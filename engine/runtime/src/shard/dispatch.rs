@@ -106,7 +106,7 @@ impl ShardCore {
     /// At shutdown nothing starts but what is recorded as started: a later engine could not know that
     /// it was not.
     fn start_recorded(&mut self, loaded: &mut LoadedRun) {
-        let is_recording = |phase| phase == AttemptPhase::Recording;
+        let is_recording = |phase| matches!(phase, AttemptPhase::Recording { .. });
         let recording = loaded.attempts.in_phase(is_recording);
         let mut parts: Vec<_> = recording.map(|id| Touched::Path(id.path.clone())).collect();
         parts.sort_unstable();
@@ -153,6 +153,7 @@ impl ShardCore {
         if let Some(reason) = self.poison(loaded, &parts) {
             return self.quarantine(loaded, reason);
         }
+        self.forget_unscheduled(loaded);
         for part in parts.iter().chain(&gone) {
             self.dispatch_part(loaded, part);
         }

@@ -53,7 +53,11 @@ impl ShardCore {
             grant.begin();
         }
         let planned = loaded.attempts.planned(id);
-        let (executor, request) = (Arc::clone(&planned.executor), planned.request.clone());
+        let (executor, mut request) = (Arc::clone(&planned.executor), planned.request.clone());
+        if planned.reservation.is_some() {
+            // It was planned before that was recorded.
+            request.held = loaded.state.as_ref().and_then(|state| request::held(state, id));
+        }
         // What lives was looked at before it began.
         let approved = if is_reattached { Vec::new() } else { planned.approved.clone() };
         let (is_supervised, class) = (planned.traits.supervised, planned.class);

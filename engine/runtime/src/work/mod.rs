@@ -7,6 +7,7 @@
 
 pub(crate) mod attempt_actions;
 pub(crate) mod child_run;
+pub(crate) mod early_lease;
 pub(crate) mod launch;
 pub(crate) mod look;
 pub(crate) mod multi_probe;

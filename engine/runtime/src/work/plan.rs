@@ -25,7 +25,7 @@ use everfold_ports::{LossTraits, Traits};
 /// What came of planning an attempt.
 enum PlanOutcome {
     Ready(Box<PlannedAttempt>),
-    /// Values are being read; it is planned again.
+    /// Values are being read, or would have to be; it is planned again.
     Later,
     /// It cannot be planned, for this reason.
     Failed(Failure),
@@ -33,10 +33,19 @@ enum PlanOutcome {
     Aborted,
 }
 
+/// When an attempt is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlanMoment {
+    /// What schedules it is durable.
+    Durable,
+    /// What schedules it is not: nothing may follow from the plan, so nothing is read for it either.
+    Before,
+}
+
 impl ShardCore {
     /// Plans an attempt, and gives it what came of that.
     pub(crate) fn plan(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
-        let event = match self.make_plan(loaded, id) {
+        let event = match self.make_plan(loaded, id, PlanMoment::Durable) {
             PlanOutcome::Ready(planned) => {
                 let wants_funds = loaded.state.as_ref().is_some_and(|state| state.wants_funds(id));
                 let needs_funds = planned.traits.paid && wants_funds;
@@ -50,7 +59,7 @@ impl ShardCore {
         self.attempt_event(loaded, id, event);
     }
 
-    fn make_plan(&mut self, loaded: &mut LoadedRun, id: &AttemptId) -> PlanOutcome {
+    fn make_plan(&mut self, loaded: &mut LoadedRun, id: &AttemptId, moment: PlanMoment) -> PlanOutcome {
         let Some(state) = &loaded.state else { return PlanOutcome::Aborted };
         let effect = EffectId { run: loaded.run, attempt: id.clone() };
         let planned = loop {
@@ -90,6 +99,9 @@ impl ShardCore {
             match planned {
                 Ok(Err(EvalError::Needs(wanted))) => {
                     let missing = self.shared.values.at_hand(wanted, &mut loaded.values.of_plans);
+                    if !missing.is_empty() && moment == PlanMoment::Before {
+                        return PlanOutcome::Later;
+                    }
                     if !missing.is_empty() {
                         self.fetch(loaded, missing, WantedBy::Attempt(id.clone()));
                         return PlanOutcome::Later;
@@ -99,6 +111,8 @@ impl ShardCore {
             }
         };
         PlanOutcome::Failed(match planned {
+            // It panics again when the plan counts.
+            Err(_panic) if moment == PlanMoment::Before => return PlanOutcome::Aborted,
             Err(panic) => {
                 self.quarantine(loaded, panic_text(panic.as_ref()));
                 return PlanOutcome::Aborted;
@@ -123,6 +137,7 @@ impl ShardCore {
                             priority: standing.1,
                             approved: Vec::new(),
                             spared: Some(spared),
+                            reservation: None,
                         }));
                     }
                 }
@@ -130,16 +145,42 @@ impl ShardCore {
                 let class = Class::of(&kind, &traits, elsewhere);
                 let (resources, priority) = standing;
                 let needs = self.shared.scheduler.needs(class, &resources, &services);
-                let spared = None;
-                let planned =
-                    PlannedAttempt { executor, request, traits, class, needs, priority, approved, spared };
-                return PlanOutcome::Ready(Box::new(planned));
+                return PlanOutcome::Ready(Box::new(PlannedAttempt {
+                    executor,
+                    request,
+                    traits,
+                    class,
+                    needs,
+                    priority,
+                    approved,
+                    spared: None,
+                    reservation: None,
+                }));
             }
             Ok(Ok(Some((_, _, Some((_, Err(panic))), _)))) => bug(panic.as_ref()),
             Ok(Ok(Some((kind, _, None, _)))) => unknown(&kind, "work", self.shared.edge.executors.keys()),
             Ok(Ok(None)) => Failure::new(FailureKind::Spawn, "the attempt is not known to its run"),
             Ok(Err(error)) => Failure::new(FailureKind::Validation, error.to_string()),
         })
+    }
+
+    /// The plan of an attempt that is being scheduled, as it would be when that is durable. `None`: not by what is at hand.
+    pub(crate) fn plan_before(
+        &mut self,
+        loaded: &mut LoadedRun,
+        id: &AttemptId,
+    ) -> Option<Box<PlannedAttempt>> {
+        // What may be spared is read first, and what is paid for has its funds first.
+        let state = loaded.state.as_ref()?;
+        if state.effect_limits().is_some() || state.parent().is_some() {
+            return None;
+        }
+        match self.make_plan(loaded, id, PlanMoment::Before) {
+            PlanOutcome::Ready(planned) if !planned.traits.paid && planned.approved.is_empty() => {
+                Some(planned)
+            }
+            _another_way => None,
+        }
     }
 
     /// Asks the scheduler for a place. Where there is none now, the shard's inbox gets the grant.

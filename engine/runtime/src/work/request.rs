@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::work::look::ApprovedWork;
 use everfold_base::data_folder::Layout;
-use everfold_base::id::{EffectId, RunId};
+use everfold_base::id::{AttemptId, EffectId, RunId};
 use everfold_base::json::Value;
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::{
@@ -19,7 +19,7 @@ use everfold_language::expr::{EvalError, Loaded};
 use everfold_language::words::Save;
 use everfold_ports::{
     AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Secrets,
-    Workdir, WorkspaceRequest,
+    Workdir, WorkerHold, WorkspaceRequest,
 };
 
 /// The time limit of one probe.
@@ -49,8 +49,13 @@ pub(crate) fn attempt(
         reset_to: plan.reset_to,
         session: plan.session,
         resumption: plan.resumption,
-        held: state.worker_hold(&id.attempt).filter(|hold| hold.end.is_none()).cloned(),
+        held: held(state, &id.attempt),
     })
+}
+
+/// The worker that holds an attempt, as it was recorded.
+pub(crate) fn held(state: &RunState, id: &AttemptId) -> Option<WorkerHold> {
+    state.worker_hold(id).filter(|hold| hold.end.is_none()).cloned()
 }
 
 /// An approval without which an attempt does not start. Its bytes lie where they were shown; where the attempt works in a

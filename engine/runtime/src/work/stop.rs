@@ -54,7 +54,18 @@ impl ShardCore {
         let request = request::stop(&self.shared.layout, EffectId { run: loaded.run, attempt: id.clone() });
         let (class, needs, priority) = (Class::Supervised, WorkNeeds::resources(&[]), 0);
         let (approved, spared) = (Vec::new(), None);
-        let planned = PlannedAttempt { executor, request, traits, class, needs, priority, approved, spared };
+        let reservation = None;
+        let planned = PlannedAttempt {
+            executor,
+            request,
+            traits,
+            class,
+            needs,
+            priority,
+            approved,
+            spared,
+            reservation,
+        };
         traits.supervised.then(|| Box::new(planned))
     }
 

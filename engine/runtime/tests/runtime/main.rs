@@ -10,6 +10,7 @@ mod child_slots;
 mod clock_jumps;
 mod credentials;
 mod disk_full;
+mod early_leases;
 mod fixtures;
 mod fork_definition;
 mod fork_effects;

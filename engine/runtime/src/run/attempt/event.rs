@@ -58,6 +58,8 @@ pub(crate) struct AttemptBegin {
 pub(crate) enum AttemptEvent {
     /// The durable state lists it as to be in progress; `is_recorded`: `AttemptStarted` is in the history.
     Listed { is_recorded: bool },
+    /// A worker that waits takes it; that is on its way into the store together with what schedules it.
+    Reserved,
     /// The durable state lists it as to be stopped.
     StopListed(StopFacts),
     /// Its turn in the run's queue of attempts to plan has come.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Absent ─listed─► Queued ─turn─► Planning ─► Waiting ─granted─► Planning ─► Launching ─► Running ─► Reported ─► Absent
-//!                                                                    └─► Recording ─┘        ├─► HeldBack ────► Planning
+//!    └───────────────────────reserved────────────────────────────────┴─► Recording ─┘        ├─► HeldBack ────► Planning
 //!                                                                                            └─► Unreadable ──► Planning
 //! ```
 //!
@@ -25,6 +25,9 @@ use crate::run::attempt::event::{
 use crate::run::attempt::phase::{AttemptPhase as Phase, Launching, PlanPurpose as Purpose, Running};
 use everfold_base::failure::Failure;
 
+/// Why a worker takes no attempt that is known here.
+const IS_SCHEDULED: &str = "only what is being scheduled is reserved";
+
 /// The phase that follows, and what is to be done.
 type Next = (Phase, Vec<Action>);
 
@@ -36,7 +39,7 @@ impl Phase {
             Self::Queued => queued(event),
             Self::Planning(purpose) => planning(purpose, event),
             Self::Waiting => waiting(event),
-            Self::Recording => recording(event),
+            Self::Recording { is_supervised } => recording(is_supervised, event),
             Self::Launching(launching) => launching.next(event),
             Self::Running(running) => running.next(event),
             Self::HeldBack { is_recorded, has_place } => held_back(is_recorded, has_place, event),
@@ -90,6 +93,7 @@ macro_rules! end_of_waiting {
 fn absent(event: Event) -> Next {
     match event {
         Event::Listed { is_recorded } => listed(is_recorded),
+        Event::Reserved => (Phase::Recording { is_supervised: true }, Vec::new()),
         Event::StopListed(facts) if facts.awaits_funds => cancel(),
         Event::StopListed(facts) => stop_unknown(facts),
         end_of_waiting!() => Phase::Absent.ignored("what it waited for comes after it was forgotten"),
@@ -107,6 +111,7 @@ fn queued(event: Event) -> Next {
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { .. } => Phase::Queued.ignored("it is in the queue already"),
+        Event::Reserved => Phase::Queued.ignored(IS_SCHEDULED),
         Event::PlanResumed(_) | Event::ValuesUnreadable | Event::Granted(_) | Event::PauseOver(_) => {
             Phase::Queued.ignored("belongs to an earlier try; its turn will come")
         }
@@ -135,6 +140,7 @@ fn planning(purpose: Purpose, event: Event) -> Next {
             Purpose::Reattach | Purpose::Stop => (Phase::Planning(Purpose::Stop), Vec::new()),
         },
         Event::Listed { .. } => phase.ignored("its plan is being made already"),
+        Event::Reserved => phase.ignored(IS_SCHEDULED),
         Event::TurnCame(_) | Event::Granted(_) | Event::PauseOver(_) => {
             phase.ignored("belongs to an earlier try")
         }
@@ -177,6 +183,7 @@ fn waiting(event: Event) -> Next {
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { .. } => Phase::Waiting.ignored("it is in the scheduler's queue already"),
+        Event::Reserved => Phase::Waiting.ignored(IS_SCHEDULED),
         Event::TurnCame(_) | Event::PlanResumed(_) | Event::ValuesUnreadable | Event::PauseOver(_) => {
             Phase::Waiting.ignored("belongs to an earlier try")
         }
@@ -191,19 +198,21 @@ fn waiting(event: Event) -> Next {
 }
 
 /// The input that records its start is on its way into the store.
-fn recording(event: Event) -> Next {
+fn recording(is_supervised: bool, event: Event) -> Next {
+    let phase = Phase::Recording { is_supervised };
     match event {
         Event::Listed { is_recorded: true } => {
-            let launching = Launching { is_supervised: false, is_recorded: true, is_to_stop: false };
+            let launching = Launching { is_supervised, is_recorded: true, is_to_stop: false };
             (Phase::Launching(launching), vec![Action::Launch { is_reattached: false }])
         }
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
-        Event::Listed { is_recorded: false } => Phase::Recording.ignored("its start is not durable yet"),
-        end_of_waiting!() => Phase::Recording.ignored("belongs to an earlier try"),
-        answer_to_action!() => Phase::Recording.ignored("answers only an action of another phase"),
-        word_of_work!() => Phase::Recording.ignored("comes late from an earlier try"),
-        Event::EndDecided => Phase::Recording.ignored("this try has no end yet"),
+        Event::Listed { is_recorded: false } => phase.ignored("its start is not durable yet"),
+        Event::Reserved => phase.ignored(IS_SCHEDULED),
+        end_of_waiting!() => phase.ignored("belongs to an earlier try"),
+        answer_to_action!() => phase.ignored("answers only an action of another phase"),
+        word_of_work!() => phase.ignored("comes late from an earlier try"),
+        Event::EndDecided => phase.ignored("this try has no end yet"),
     }
 }
 
@@ -220,6 +229,7 @@ impl Launching {
             Event::LaunchFailed(failure) => report_failure(failure),
             Event::Abandoned => (Phase::Absent, Vec::new()),
             Event::Listed { .. }
+            | Event::Reserved
             | Event::StopListed(_)
             | Event::TurnCame(_)
             | Event::PlanResumed(_)
@@ -280,6 +290,7 @@ impl Running {
             Event::Abandoned => (Phase::Absent, vec![Action::Abandon]),
             Event::StopListed(_) => phase.ignored("its executor was asked to stop it already"),
             Event::Listed { .. } => phase.ignored("it is in progress already"),
+            Event::Reserved => phase.ignored(IS_SCHEDULED),
             end_of_waiting!() => phase.ignored("belongs to an earlier try"),
             answer_to_action!() => phase.ignored("answers only an action of an earlier phase"),
             Event::EndDecided => phase.ignored("this try has no end yet"),
@@ -304,6 +315,7 @@ fn held_back(is_recorded: bool, has_place: bool, event: Event) -> Next {
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { .. } => phase.ignored("it is tried again when its pause is over"),
+        Event::Reserved => phase.ignored(IS_SCHEDULED),
         Event::TurnCame(_) | Event::PlanResumed(_) | Event::ValuesUnreadable | Event::Granted(_) => {
             phase.ignored("belongs to an earlier try")
         }
@@ -323,6 +335,7 @@ fn unreadable(has_place: bool, event: Event) -> Next {
         Event::Listed { is_recorded } => listed(is_recorded),
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
+        Event::Reserved => phase.ignored(IS_SCHEDULED),
         end_of_waiting!() => phase.ignored("belongs to an earlier try; the next load of its run lists it"),
         answer_to_action!() => phase.ignored("answers only an action of another phase"),
         word_of_work!() => phase.ignored("comes late from the try whose record is damaged"),
@@ -334,6 +347,7 @@ fn unreadable(has_place: bool, event: Event) -> Next {
 fn reported(event: Event) -> Next {
     match event {
         Event::EndDecided | Event::Abandoned => (Phase::Absent, Vec::new()),
+        Event::Reserved => Phase::Reported.ignored(IS_SCHEDULED),
         Event::Listed { .. } | Event::StopListed(_) => {
             Phase::Reported.ignored("its end is not decided yet, so the state goes on listing it")
         }
@@ -369,7 +383,7 @@ fn start(WorkFacts { is_supervised, is_idempotent }: WorkFacts) -> Next {
         let launching = Launching { is_supervised, is_recorded: false, is_to_stop: false };
         (Phase::Launching(launching), vec![Action::Launch { is_reattached: false }])
     } else {
-        (Phase::Recording, vec![Action::RecordStart(AttemptBegin::default())])
+        (Phase::Recording { is_supervised: false }, vec![Action::RecordStart(AttemptBegin::default())])
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) enum AttemptPhase {
     /// It is in the queue of the scheduler.
     Waiting,
     /// It has a place, and starts when `AttemptStarted` is durable.
-    Recording,
+    Recording { is_supervised: bool },
     /// Its executor is being called.
     Launching(Launching),
     /// It is in progress.
@@ -69,7 +69,7 @@ impl AttemptPhase {
             | Self::Queued
             | Self::Planning(_)
             | Self::Waiting
-            | Self::Recording
+            | Self::Recording { .. }
             | Self::Reported => false,
         }
     }
@@ -88,7 +88,7 @@ impl AttemptPhase {
     pub(crate) fn holds_place(self) -> bool {
         match self {
             Self::Planning(PlanPurpose::Start | PlanPurpose::Recheck { .. })
-            | Self::Recording
+            | Self::Recording { .. }
             | Self::Launching(_)
             | Self::Running(_) => true,
             Self::HeldBack { has_place, .. } | Self::Unreadable { has_place } => has_place,
@@ -103,7 +103,7 @@ impl AttemptPhase {
     /// Whether its plan is made and needed further on.
     pub(crate) fn holds_plan(self) -> bool {
         match self {
-            Self::Waiting | Self::Recording | Self::Launching(_) | Self::Running(_) => true,
+            Self::Waiting | Self::Recording { .. } | Self::Launching(_) | Self::Running(_) => true,
             Self::Absent
             | Self::Queued
             | Self::Planning(_)

@@ -18,7 +18,7 @@ use crate::scheduler::queue::WorkNeeds;
 use crate::work::look::ApprovedWork;
 use everfold_base::id::AttemptId;
 use everfold_core::event::WorkSpared;
-use everfold_ports::{AttemptRequest, Executor, Traits};
+use everfold_ports::{AttemptRequest, Executor, Traits, WorkerReservation};
 
 /// The attempts of a run that are not [absent](AttemptPhase::Absent).
 #[derive(Default)]
@@ -54,6 +54,8 @@ pub(crate) struct PlannedAttempt {
     pub(crate) approved: Vec<ApprovedWork>,
     /// It is not done, and why; its executor gives what stands in for it.
     pub(crate) spared: Option<WorkSpared>,
+    /// The worker that waits for it.
+    pub(crate) reservation: Option<WorkerReservation>,
 }
 
 /// The task of an attempt in progress.

@@ -39,7 +39,8 @@ fn phases() -> Vec<(&'static str, Phase)> {
         ("plan:reattach", Phase::Planning(Purpose::Reattach)),
         ("plan:stop", Phase::Planning(Purpose::Stop)),
         ("waiting", Phase::Waiting),
-        ("recording", Phase::Recording),
+        ("recording", Phase::Recording { is_supervised: false }),
+        ("recording+supervised", Phase::Recording { is_supervised: true }),
         ("launching", launching(false, false, false)),
         ("launching+recorded", launching(false, true, false)),
         ("launching+supervised", launching(true, false, false)),
@@ -72,6 +73,7 @@ fn events() -> Vec<(&'static str, Event)> {
     vec![
         ("listed", Event::Listed { is_recorded: false }),
         ("listed:recorded", Event::Listed { is_recorded: true }),
+        ("reserved", Event::Reserved),
         ("stop:none", stop_listed(false, false, Superseded::No)),
         ("stop:funds", stop_listed(true, false, Superseded::No)),
         ("stop:left", stop_listed(false, true, Superseded::No)),
