@@ -185,6 +185,8 @@ waiting | granted | plan:start | plan
 waiting | granted:ahead | plan:start | plan_when_durable
 waiting | granted:unlisted | absent |
 recording | listed:recorded | launching+recorded | start
+absent | reserved | recording+supervised |
+recording+supervised | listed:recorded | launching+supervised+recorded | start
 
 # Its executor is called.
 launching | launched | running |
@@ -231,11 +233,11 @@ unreadable+place | listed:recorded | plan:recheck+recorded | plan
 absent | stop:none, stop:left | plan:stop | plan
 absent | stop:funds, stop:in_process, stop:left+in_process | reported | cancelled
 absent | stop:supervised, stop:left+supervised | running+supervised+recorded+stopping | stop_superseded
-queued, plan:place, plan:start, plan:recheck*, waiting, recording | stop:left | plan:stop | plan
+queued, plan:place, plan:start, plan:recheck*, waiting, recording* | stop:left | plan:stop | plan
 held_back*, unreadable* | stop:left | plan:stop | plan
-queued, plan:place, plan:start, plan:recheck*, waiting, recording | stop:left+supervised | running+supervised+recorded+stopping | stop_superseded
+queued, plan:place, plan:start, plan:recheck*, waiting, recording* | stop:left+supervised | running+supervised+recorded+stopping | stop_superseded
 held_back*, unreadable* | stop:left+supervised | running+supervised+recorded+stopping | stop_superseded
-queued, plan:place, plan:start, plan:recheck*, waiting, recording | stop:none, stop:funds, stop:in_process, stop:supervised, stop:left+in_process | reported | cancelled
+queued, plan:place, plan:start, plan:recheck*, waiting, recording* | stop:none, stop:funds, stop:in_process, stop:supervised, stop:left+in_process | reported | cancelled
 held_back*, unreadable* | stop:none, stop:funds, stop:in_process, stop:supervised, stop:left+in_process | reported | cancelled
 plan:reattach | stop:* | plan:stop |
 running | stop:* | running+stopping | stop
@@ -245,7 +247,7 @@ running+supervised+recorded | stop:* | running+supervised+recorded+stopping | st
 
 # It is over.
 reported | end_decided, abandoned | absent |
-queued, plan:*, waiting, recording, launching*, held_back*, unreadable* | abandoned | absent |
+queued, plan:*, waiting, recording*, launching*, held_back*, unreadable* | abandoned | absent |
 running* | abandoned | absent | abandon
 ";
 
