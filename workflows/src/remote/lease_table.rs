@@ -29,6 +29,8 @@ use crate::attempt_end::ended_now;
 
 /// How many polls may wait at once.
 const POLLS_MAX: usize = 10_000;
+/// How long a poll that has work waits for more that is on its way to the disk: its leases count already.
+const COMES_WITHIN: Duration = Duration::from_secs(1);
 /// How many cancels are remembered of attempts that are not in the table, or not yet.
 const CANCELS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("it is not 0");
 
@@ -126,6 +128,12 @@ impl Drop for UnheardOffers {
     }
 }
 
+impl From<&Job> for ReservedOffer {
+    fn from(job: &Job) -> Self {
+        Self { id: job.id.0.clone(), lease: job.lease.clone() }
+    }
+}
+
 /// A poll in progress.
 struct Polling {
     table: LeaseTable,
@@ -133,10 +141,16 @@ struct Polling {
     waits: Option<u64>,
 }
 
+impl Polling {
+    /// It waits no longer; gives what was reserved for it and has come.
+    fn leave(&mut self) -> Vec<ReservedOffer> {
+        self.waits.take().map(|number| self.table.queues().leave(number)).unwrap_or_default()
+    }
+}
+
 impl Drop for Polling {
     fn drop(&mut self) {
-        let came = self.waits.map(|number| self.table.queues().leave(number));
-        drop(UnheardOffers { table: self.table.clone(), offers: came.unwrap_or_default() });
+        drop(UnheardOffers { table: self.table.clone(), offers: self.leave() });
         if let Some(seen) = self.table.seen().get_mut(&self.worker) {
             seen.polls -= 1;
             seen.at = clock::now();
@@ -323,31 +337,50 @@ impl LeaseTable {
         loop {
             let seeker = Seeker { worker, functions: &poll.functions, capacity: poll.capacity };
             let found = self.queues().take_or_wait(&seeker, polling.waits.take());
-            let woken = match found {
-                Match::Reserved(came) => {
-                    let jobs = self.jobs_of(came, worker).await;
-                    if jobs.is_empty() {
-                        continue;
-                    }
-                    return Ok(jobs);
-                }
-                Match::Offers(offers) => {
-                    let jobs = self.hand_out(offers, worker).await?;
-                    if jobs.is_empty() {
-                        continue;
-                    }
-                    return Ok(jobs);
+            let jobs = match found {
+                Match::Offers(offers) => self.take_offers(offers, &seeker, &mut polling).await?,
+                Match::Reserved(came) => self.jobs_of(came, worker).await,
+                Match::Comes(number, woken) => {
+                    polling.waits = Some(number);
+                    let _late = tokio::time::timeout(COMES_WITHIN, woken).await;
+                    self.jobs_of(polling.leave(), worker).await
                 }
                 Match::Waits(number, woken) => {
                     polling.waits = Some(number);
-                    woken
+                    if tokio::time::timeout_at(deadline, woken).await.is_ok() {
+                        continue;
+                    }
+                    return Ok(self.jobs_of(polling.leave(), worker).await);
                 }
             };
-            if tokio::time::timeout_at(deadline, woken).await.is_err() {
-                let came = polling.waits.map(|number| self.queues().take_reserved(number));
-                return Ok(self.jobs_of(came.unwrap_or_default(), worker).await);
+            if !jobs.is_empty() {
+                return Ok(jobs);
             }
         }
+    }
+
+    /// Hands out offers, and what is scheduled meanwhile.
+    async fn take_offers(
+        &self,
+        offers: Vec<EffectId>,
+        seeker: &Seeker<'_>,
+        polling: &mut Polling,
+    ) -> Result<Vec<Job>, WorkerRefusal> {
+        let rest = Seeker { capacity: seeker.capacity.saturating_sub(offers.len()), ..*seeker };
+        if rest.capacity == 0 {
+            return self.hand_out(offers, seeker.worker).await;
+        }
+        let (number, woken) = self.queues().take_beside(&rest);
+        polling.waits = Some(number);
+        let mut jobs = self.hand_out(offers, seeker.worker).await?;
+        let given = jobs.iter().map(ReservedOffer::from).collect();
+        let mut unheard = UnheardOffers { table: self.clone(), offers: given };
+        if !self.queues().close(number) {
+            let _late = tokio::time::timeout(COMES_WITHIN, woken).await;
+        }
+        jobs.extend(self.jobs_of(polling.leave(), seeker.worker).await);
+        unheard.offers.clear();
+        Ok(jobs)
     }
 
     /// The work that was reserved for a poll, and is the worker's now.
@@ -420,9 +453,7 @@ impl LeaseTable {
             };
             match respond.send(answer) {
                 Err(Ok(unheard)) => {
-                    for job in unheard {
-                        table.give_back(&job.id.0, &job.lease).await;
-                    }
+                    drop(UnheardOffers { table, offers: unheard.iter().map(ReservedOffer::from).collect() });
                 }
                 // From now on it is missed where the worker does not name it.
                 Ok(()) => table.received(&worker, given),

@@ -5,8 +5,9 @@
 //!   the oldest offer does.
 //! - An offer wakes one waiter: the one of its function that has waited longest. A waiter that was woken
 //!   and goes without taking anything wakes the next.
-//! - A waiter for which attempts are reserved is woken by none but these: when each has come or was given up. From the first
-//!   that came, no more are reserved for it.
+//! - A waiter for which attempts are reserved is woken by none but these: when the first has come, from which on no more are
+//!   reserved for it, and when each has come or was given up. While a poll hands out what it took, further attempts are
+//!   reserved for it.
 //! - No operation scans: each costs O(log n), times the functions of a poll.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -42,12 +43,47 @@ struct Waiter {
     functions: Vec<String>,
     worker: WorkerName,
     capacity: usize,
+    stage: WaiterStage,
     /// Reserved attempts that have neither come nor been given up.
     reserved: usize,
     /// Reserved attempts that have come.
     came: Vec<ReservedOffer>,
     /// `None`: it was woken.
     wake: Option<oneshot::Sender<()>>,
+}
+
+/// What a poll waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaiterStage {
+    /// For offers, and for what is reserved for it.
+    Waits,
+    /// Until what it took is its worker's. Attempts are reserved for it meanwhile.
+    HandsOut,
+    /// For what is reserved for it already.
+    Closed,
+}
+
+impl Waiter {
+    fn new(seeker: &Seeker<'_>, stage: WaiterStage, wake: oneshot::Sender<()>) -> Self {
+        let (functions, worker) = (seeker.functions.to_vec(), seeker.worker.clone());
+        let (capacity, reserved, came) = (seeker.capacity, 0, Vec::new());
+        Self { functions, worker, capacity, stage, reserved, came, wake: Some(wake) }
+    }
+
+    /// Whether an offer wakes it.
+    fn is_free(&self) -> bool {
+        self.stage == WaiterStage::Waits && self.reserved == 0 && self.wake.is_some()
+    }
+
+    /// Whether an attempt is reserved for it rather than for one that waits.
+    fn is_reserving(&self) -> bool {
+        let is_open = match self.stage {
+            WaiterStage::Waits => self.reserved > 0,
+            WaiterStage::HandsOut => true,
+            WaiterStage::Closed => false,
+        };
+        is_open && self.reserved + self.came.len() < self.capacity
+    }
 }
 
 /// A poll that looks for work.
@@ -72,6 +108,8 @@ pub(super) enum Match {
     Offers(Vec<EffectId>),
     /// Work that was reserved for it.
     Reserved(Vec<ReservedOffer>),
+    /// Work that was reserved for it, and more is on its way; it is woken when that has come or was given up.
+    Comes(u64, oneshot::Receiver<()>),
     /// Nothing yet; it is woken.
     Waits(u64, oneshot::Receiver<()>),
 }
@@ -106,16 +144,20 @@ impl Queues {
     /// Takes up to `capacity` offers of these functions, or begins to wait; `number` is that of a poll
     /// that waited already, and keeps its place.
     pub(super) fn take_or_wait(&mut self, seeker: &Seeker<'_>, number: Option<u64>) -> Match {
-        if let Some(number) = number {
-            let came = self.take_reserved(number);
-            if !came.is_empty() {
-                return Match::Reserved(came);
+        if let Some(number) = number
+            && let Some(waiter) = self.waiters.get_mut(&number)
+            && !waiter.came.is_empty()
+        {
+            if waiter.reserved == 0 {
+                return Match::Reserved(self.leave(number));
             }
+            let (wake, woken) = oneshot::channel();
+            waiter.wake = Some(wake);
+            return Match::Comes(number, woken);
         }
-        let Seeker { worker, functions, capacity } = *seeker;
         let mut taken = Vec::new();
-        while taken.len() < capacity
-            && let Some(id) = self.take(functions)
+        while taken.len() < seeker.capacity
+            && let Some(id) = self.take(seeker.functions)
         {
             taken.push(id);
         }
@@ -125,18 +167,29 @@ impl Queues {
             }
             return Match::Offers(taken);
         }
+        let (number, woken) = self.add(seeker, WaiterStage::Waits, number);
+        Match::Waits(number, woken)
+    }
+
+    /// Has attempts reserved for a poll that hands out what it took, until [`Queues::close`].
+    pub(super) fn take_beside(&mut self, seeker: &Seeker<'_>) -> (u64, oneshot::Receiver<()>) {
+        self.add(seeker, WaiterStage::HandsOut, None)
+    }
+
+    fn add(
+        &mut self,
+        seeker: &Seeker<'_>,
+        stage: WaiterStage,
+        number: Option<u64>,
+    ) -> (u64, oneshot::Receiver<()>) {
         let number = number.unwrap_or_else(|| {
             self.next_waiter += 1;
             self.next_waiter
         });
         let (wake, woken) = oneshot::channel();
-        let (functions, worker, came) = (functions.to_vec(), worker.clone(), Vec::new());
-        let waiter = Waiter { functions, worker, capacity, reserved: 0, came, wake: Some(wake) };
-        for function in &waiter.functions {
-            self.functions.entry(function.clone()).or_default().waiters.insert(number);
-        }
-        self.waiters.insert(number, waiter);
-        Match::Waits(number, woken)
+        self.waiters.insert(number, Waiter::new(seeker, stage, wake));
+        self.stand(number);
+        (number, woken)
     }
 
     /// Reserves an attempt for the poll of its function that has waited longest, where nothing is offered before it. Gives the
@@ -146,16 +199,18 @@ impl Queues {
         let number = *queue.reserving.first().or(queue.waiters.first())?;
         let waiter = self.waiters.get_mut(&number)?;
         waiter.reserved += 1;
-        let (worker, is_full) = (waiter.worker.clone(), waiter.reserved == waiter.capacity);
-        self.place(number, |queue| {
-            queue.waiters.remove(&number);
-            if is_full {
-                queue.reserving.remove(&number)
-            } else {
-                queue.reserving.insert(number)
-            };
-        });
+        let worker = waiter.worker.clone();
+        self.stand(number);
         Some((number, worker))
+    }
+
+    /// No more attempts are reserved for a poll. Whether each has come or was given up; else it is woken then.
+    pub(super) fn close(&mut self, number: u64) -> bool {
+        let Some(waiter) = self.waiters.get_mut(&number) else { return true };
+        waiter.stage = WaiterStage::Closed;
+        let is_over = waiter.reserved == 0;
+        self.stand(number);
+        is_over
     }
 
     /// A reserved attempt has come. `false`: its poll has gone.
@@ -177,43 +232,37 @@ impl Queues {
     fn settle(&mut self, number: u64) {
         let Some(waiter) = self.waiters.get_mut(&number) else { return };
         waiter.reserved = waiter.reserved.saturating_sub(1);
-        let (is_closed, is_over) = (!waiter.came.is_empty(), waiter.reserved == 0);
-        if is_closed && is_over {
+        let has_first = waiter.stage == WaiterStage::Waits && !waiter.came.is_empty();
+        if has_first {
+            waiter.stage = WaiterStage::Closed;
+        }
+        if has_first || waiter.stage == WaiterStage::Closed && waiter.reserved == 0 {
             // One whose poll has just gone offers again what came.
             let _gone = waiter.wake.take().map(|wake| wake.send(()));
         }
-        let functions = waiter.functions.clone();
-        self.place(number, |queue| {
-            if is_closed || is_over {
-                queue.reserving.remove(&number);
-            } else {
-                queue.reserving.insert(number);
-            }
-            if !is_closed && is_over {
-                queue.waiters.insert(number);
-            }
-        });
-        if !is_closed && is_over {
-            // What was offered meanwhile woke nobody, where no other waited.
-            functions.iter().for_each(|function| self.wake_one(function));
-        }
+        // What was offered meanwhile woke nobody, where no other waited.
+        let is_free = waiter.is_free();
+        let functions = if is_free { waiter.functions.clone() } else { Vec::new() };
+        self.stand(number);
+        functions.iter().for_each(|function| self.wake_one(function));
     }
 
-    /// What has come of the attempts that are reserved for a poll. Where anything has, the poll waits no longer.
-    pub(super) fn take_reserved(&mut self, number: u64) -> Vec<ReservedOffer> {
-        match self.waiters.get(&number) {
-            Some(waiter) if !waiter.came.is_empty() => {
-                self.drop_waiter(number).map(|waiter| waiter.came).unwrap_or_default()
-            }
-            _nothing => Vec::new(),
-        }
-    }
-
-    /// Changes the place of a waiter in the queues of its functions.
-    fn place(&mut self, number: u64, change: impl Fn(&mut FunctionQueue)) {
+    /// Puts a waiter into the lists of its functions in which it belongs now.
+    fn stand(&mut self, number: u64) {
         let Some(waiter) = self.waiters.get(&number) else { return };
+        let (is_free, is_reserving) = (waiter.is_free(), waiter.is_reserving());
         for function in &waiter.functions.clone() {
-            change(self.functions.entry(function.clone()).or_default());
+            let queue = self.functions.entry(function.clone()).or_default();
+            if is_free {
+                queue.waiters.insert(number)
+            } else {
+                queue.waiters.remove(&number)
+            };
+            if is_reserving {
+                queue.reserving.insert(number)
+            } else {
+                queue.reserving.remove(&number)
+            };
             self.forget_if_idle(function);
         }
     }
@@ -242,7 +291,8 @@ impl Queues {
     /// A poll goes, with or without having been woken. Gives what was reserved for it and has come.
     pub(super) fn leave(&mut self, number: u64) -> Vec<ReservedOffer> {
         let Some(waiter) = self.drop_waiter(number) else { return Vec::new() };
-        if waiter.wake.is_none() || waiter.reserved > 0 {
+        // What was offered meanwhile woke nobody, where it was woken itself or had attempts reserved.
+        if waiter.wake.is_none() || waiter.reserved > 0 || !waiter.came.is_empty() {
             waiter.functions.iter().for_each(|function| self.wake_one(function));
         }
         waiter.came
@@ -323,7 +373,7 @@ mod tests {
                 queues.leave(number);
                 Vec::new()
             }
-            Match::Reserved(came) => panic!("{came:?}"),
+            reserved => panic!("{reserved:?}"),
         }
     }
 
@@ -395,7 +445,8 @@ mod tests {
         assert_eq!(reserve(&mut queues), Some(second), "then the next that waits");
         // The second has none any more, and waits as before: an offer wakes it.
         queues.give_up(second);
-        assert!(come(&mut queues, first, 1));
+        assert!(come(&mut queues, first, 1) && first_woken.try_recv().is_ok());
+        let Match::Comes(_, mut first_woken) = seek(&mut queues, &["a"], 2, Some(first)) else { panic!() };
         queues.put("a", offer(2, 0));
         assert!(second_woken.try_recv().is_ok() && first_woken.try_recv().is_err());
         assert_eq!(reserve(&mut queues), None, "what is offered goes first");
@@ -440,5 +491,28 @@ mod tests {
         assert!(woken.try_recv().is_ok());
         let Match::Offers(offers) = seek(&mut queues, &["a"], 2, Some(only)) else { panic!() };
         assert_eq!(offers, [offer(2, 0)]);
+    }
+
+    #[test]
+    fn attempts_are_reserved_for_a_poll_while_it_hands_out_what_it_took() {
+        let mut queues = Queues::default();
+        let (worker, functions) = (WorkerName::new("token", None), ["a".to_owned()]);
+        let seeker = Seeker { worker: &worker, functions: &functions, capacity: 2 };
+        let (busy, mut woken) = queues.take_beside(&seeker);
+        queues.put("a", offer(2, 0));
+        assert!(woken.try_recv().is_err(), "an offer does not wake it");
+        assert_eq!(took(&mut queues, &["a"], 1).len(), 1);
+        let reserve = |queues: &mut Queues| queues.reserve("a").map(|(number, _)| number);
+        assert_eq!(reserve(&mut queues), Some(busy));
+        assert!(come(&mut queues, busy, 1) && woken.try_recv().is_err());
+        assert_eq!(reserve(&mut queues), Some(busy), "it has come, and more may");
+        assert_eq!(reserve(&mut queues), None, "as many as it takes");
+        assert!(!queues.close(busy), "one is on its way");
+        queues.give_up(busy);
+        assert!(woken.try_recv().is_ok());
+        assert_eq!(items(&queues.leave(busy)), ["1"]);
+        let (idle, _woken) = queues.take_beside(&seeker);
+        assert!(queues.close(idle) && queues.leave(idle).is_empty());
+        assert!(queues.functions.is_empty() && queues.waiters.is_empty(), "{queues:?}");
     }
 }
