@@ -14,6 +14,7 @@ use everfold_base::json::Value;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{AttemptObserver, Usage, Workdir};
 use serde_json::json;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const REPORTS_MAX: u32 = 8_640;
 /// How long work that asked for its cancellation may go on.
 const GRACE: Duration = Duration::from_secs(10);
+/// How many times as many attempts as it works on at once a worker holds, with those whose reports are under way.
+const UNREPORTED_MAX: usize = 2;
 /// Lines that wait for the next heartbeat; older ones are dropped.
 const LINES_MAX: usize = 1_000;
 
@@ -205,6 +208,7 @@ impl Worker {
         let shared =
             Arc::new(WorkerParts { engine: Arc::clone(&engine), functions: Arc::new(functions), folder });
         let (mut at_work, mut pause) = (JoinSet::new(), PAUSE_MIN);
+        let places = Arc::new(Semaphore::new(capacity));
         let (reports, outgoing) = ReportSender::new();
         let reporting = tokio::spawn(send_reports(Arc::clone(&engine), outgoing));
         let (mut holds, mut says_holds) = (BTreeSet::new(), true);
@@ -212,18 +216,18 @@ impl Worker {
             while let Some(ended) = at_work.try_join_next() {
                 let _one_that_panicked_is_held_until_its_lease_ends = ended.map(|id| holds.remove(&id));
             }
-            if at_work.len() >= capacity {
+            let unreported_max = capacity.saturating_mul(UNREPORTED_MAX).saturating_sub(at_work.len());
+            let free = places.available_permits().min(unreported_max);
+            if free == 0 {
                 tokio::select! {
                     () = stop.cancelled() => break Ok(()),
-                    Some(ended) = at_work.join_next() => {
-                        let _removed = ended.map(|id| holds.remove(&id));
-                        continue;
-                    }
+                    Some(ended) = at_work.join_next() => drop(ended.map(|id| holds.remove(&id))),
+                    Ok(_place) = places.acquire(), if unreported_max > 0 => {}
                 }
+                continue;
             }
             let mut body = json!({
-                "kinds": names, "capacity": capacity - at_work.len(), "wait": WAIT.as_secs(),
-                "instance": engine.instance,
+                "kinds": names, "capacity": free, "wait": WAIT.as_secs(), "instance": engine.instance,
             });
             if says_holds {
                 body["holds"] = json!(holds);
@@ -241,7 +245,8 @@ impl Worker {
                     pause = PAUSE_MIN;
                     for job in jobs {
                         holds.insert(job.id.to_string());
-                        at_work.spawn(work(Arc::clone(&shared), reports.clone(), job));
+                        let place = Arc::clone(&places).acquire_owned();
+                        at_work.spawn(work(Arc::clone(&shared), reports.clone(), job, place));
                     }
                 }
                 // An engine of a former version: what a worker does not name there is held until its lease ends.
@@ -264,8 +269,14 @@ impl Worker {
     }
 }
 
-/// Does one attempt, and reports; gives its name.
-async fn work(shared: Arc<WorkerParts>, reports: ReportSender, job: Job) -> String {
+/// Does one attempt in its place, and reports; gives its name.
+async fn work(
+    shared: Arc<WorkerParts>,
+    reports: ReportSender,
+    job: Job,
+    place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+) -> String {
+    let place = place.await;
     let (forwarder, stop) =
         (Arc::new(LogForwarder::default()), StopHandle { grace: GRACE, ..StopHandle::default() });
     let logged = Arc::clone(&forwarder);
@@ -303,6 +314,8 @@ async fn work(shared: Arc<WorkerParts>, reports: ReportSender, job: Job) -> Stri
         }
     };
     stop.token.cancel();
+    // What is reported is work no longer: the next may come while the engine records the end.
+    drop(place);
     let cancelled = || Failure::new(FailureKind::Error, "the worker dropped it, as it was told");
     report(&reports, &job, &forwarder, result.unwrap_or_else(|| Err(cancelled())), call.used()).await;
     job.id.to_string()

@@ -134,3 +134,40 @@ async fn a_poll_whose_time_is_over_takes_what_has_come_and_leaves_what_comes_lat
     let _second = recorded(&fixture, effect(1, 1), &stuck);
     assert_eq!(fixture.poll("worker:b", 5).await[0].id.0, effect(1, 1));
 }
+
+#[tokio::test]
+async fn what_is_scheduled_while_a_poll_hands_out_what_it_took_comes_with_that_and_goes_with_it() {
+    for is_heard in [true, false] {
+        let place = tempfile::tempdir().unwrap();
+        let fixture = LeaseTableFixture::new(place.path(), LONG);
+        fixture.journal.is_slow.store(true, Ordering::SeqCst);
+        let _offered = fixture.carry(effect(1, 0));
+        settled().await;
+        let table = fixture.table.clone();
+        let polling = tokio::spawn(async move { table.poll(&named("worker:a"), poll(3, LONG)).await });
+        while fixture.journal.starts.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let reservation = reserve(&fixture, &effect(1, 1));
+        let _scheduled = recorded(&fixture, effect(1, 1), &reservation);
+        settled().await;
+        assert!(!polling.is_finished(), "the lease of the first is not durable");
+        if !is_heard {
+            polling.abort();
+        }
+        fixture.journal.flush();
+        let (worker, jobs) = match is_heard {
+            true => ("worker:a", polling.await.unwrap().unwrap()),
+            false => {
+                settled().await;
+                let mut jobs = fixture.poll("worker:b", 1).await;
+                jobs.extend(fixture.poll("worker:b", 1).await);
+                ("worker:b", jobs)
+            }
+        };
+        assert_eq!(jobs.len(), 2, "{is_heard}");
+        for job in &jobs {
+            assert_eq!(fixture.report(job, worker, json!(1)).await, Ok(false));
+        }
+    }
+}

@@ -35,7 +35,7 @@ const SHORT: Duration = Duration::from_millis(300);
 pub(super) struct Journal {
     holds: Arc<Mutex<HashMap<EffectId, WorkerHold>>>,
     /// What is recorded waits to become durable.
-    is_slow: Arc<AtomicBool>,
+    pub(super) is_slow: Arc<AtomicBool>,
     /// What waits for that.
     waiting: Arc<Mutex<Vec<RecordReceipt>>>,
     pub(super) starts: Arc<AtomicUsize>,
@@ -76,7 +76,7 @@ impl Journal {
     }
 
     /// All that was recorded is durable, and what comes is at once.
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         self.is_slow.store(false, Ordering::SeqCst);
         self.waiting.lock().unwrap().drain(..).for_each(|receipt| receipt.recorded());
     }
