@@ -14,7 +14,7 @@ use everfold_base::json::Value;
 use everfold_core::progress::WorkProgress;
 use everfold_ports::{AttemptObserver, Usage, Workdir};
 use serde_json::json;
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ const REPORTS_MAX: u32 = 8_640;
 /// How long work that asked for its cancellation may go on.
 const GRACE: Duration = Duration::from_secs(10);
 /// How many times as many attempts as it works on at once a worker holds, with those whose reports are under way.
-const UNREPORTED_MAX: usize = 2;
+const HOLDS_MAX: usize = 2;
 /// Lines that wait for the next heartbeat; older ones are dropped.
 const LINES_MAX: usize = 1_000;
 
@@ -216,13 +216,13 @@ impl Worker {
             while let Some(ended) = at_work.try_join_next() {
                 let _one_that_panicked_is_held_until_its_lease_ends = ended.map(|id| holds.remove(&id));
             }
-            let unreported_max = capacity.saturating_mul(UNREPORTED_MAX).saturating_sub(at_work.len());
-            let free = places.available_permits().min(unreported_max);
+            let room = capacity.saturating_mul(HOLDS_MAX).saturating_sub(at_work.len());
+            let free = places.available_permits().min(room);
             if free == 0 {
                 tokio::select! {
                     () = stop.cancelled() => break Ok(()),
                     Some(ended) = at_work.join_next() => drop(ended.map(|id| holds.remove(&id))),
-                    Ok(_place) = places.acquire(), if unreported_max > 0 => {}
+                    Ok(_place) = places.acquire(), if room > 0 => {}
                 }
                 continue;
             }
@@ -245,7 +245,8 @@ impl Worker {
                     pause = PAUSE_MIN;
                     for job in jobs {
                         holds.insert(job.id.to_string());
-                        let place = Arc::clone(&places).acquire_owned();
+                        // No more come than were asked for, and nothing else takes places.
+                        let place = Arc::clone(&places).try_acquire_owned().ok();
                         at_work.spawn(work(Arc::clone(&shared), reports.clone(), job, place));
                     }
                 }
@@ -274,9 +275,8 @@ async fn work(
     shared: Arc<WorkerParts>,
     reports: ReportSender,
     job: Job,
-    place: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+    place: Option<OwnedSemaphorePermit>,
 ) -> String {
-    let place = place.await;
     let (forwarder, stop) =
         (Arc::new(LogForwarder::default()), StopHandle { grace: GRACE, ..StopHandle::default() });
     let logged = Arc::clone(&forwarder);
