@@ -82,7 +82,12 @@ impl Waiter {
             WaiterStage::HandsOut => true,
             WaiterStage::Closed => false,
         };
-        is_open && self.reserved + self.came.len() < self.capacity
+        is_open && self.room() > 0
+    }
+
+    /// How many more attempts its worker takes.
+    fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.reserved + self.came.len())
     }
 }
 
@@ -192,12 +197,12 @@ impl Queues {
         (number, woken)
     }
 
-    /// Reserves an attempt for the poll of its function that has waited longest, where nothing is offered before it. Gives the
-    /// poll and its worker.
+    /// Reserves an attempt for the poll of its function that has waited longest, where that leaves its worker room for what is
+    /// offered already. Gives the poll and its worker.
     pub(super) fn reserve(&mut self, function: &str) -> Option<(u64, WorkerName)> {
-        let queue = self.functions.get(function).filter(|queue| queue.offers == 0)?;
-        let number = *queue.reserving.first().or(queue.waiters.first())?;
-        let waiter = self.waiters.get_mut(&number)?;
+        let queue = self.functions.get(function)?;
+        let (number, offers) = (*queue.reserving.first().or(queue.waiters.first())?, queue.offers);
+        let waiter = self.waiters.get_mut(&number).filter(|waiter| waiter.room() > offers)?;
         waiter.reserved += 1;
         let worker = waiter.worker.clone();
         self.stand(number);
@@ -511,7 +516,12 @@ mod tests {
         queues.give_up(busy);
         assert!(woken.try_recv().is_ok());
         assert_eq!(items(&queues.leave(busy)), ["1"]);
+        // What is offered meanwhile has room with the worker, too.
         let (idle, _woken) = queues.take_beside(&seeker);
+        queues.put("a", offer(2, 0));
+        assert_eq!([reserve(&mut queues), reserve(&mut queues)], [Some(idle), None]);
+        queues.give_up(idle);
+        assert_eq!(took(&mut queues, &["a"], 1).len(), 1);
         assert!(queues.close(idle) && queues.leave(idle).is_empty());
         assert!(queues.functions.is_empty() && queues.waiters.is_empty(), "{queues:?}");
     }
