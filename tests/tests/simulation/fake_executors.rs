@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use everfold_engine::definition::OnLost;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, Service, Traits,
+    AttemptEnd, AttemptHolder, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, Service,
+    Traits, WorkerReservation,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::EffectId;
-use everfold_engine::json::Value;
+use everfold_engine::json::{Hash, Value};
 use everfold_engine::progress::WorkProgress;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -17,7 +18,8 @@ use tokio::sync::watch;
 use super::fake_machine::{Exit, FakeMachine, Process};
 use super::side_effects::Place;
 
-/// Lives on without an engine, is begun at most once, leaves a record; whether it costs money.
+/// Lives on without an engine, is begun at most once, leaves a record; whether it costs money. What costs nothing is in part
+/// taken by workers that wait.
 pub struct Processes(pub Arc<FakeMachine>, pub bool);
 
 impl Processes {
@@ -75,6 +77,20 @@ impl Executor for Processes {
         }
     }
 
+    fn has_waiting_workers(&self) -> bool {
+        !self.1
+    }
+
+    fn reserve(&self, request: &AttemptRequest) -> Option<WorkerReservation> {
+        let id = &request.id;
+        if self.1 || !self.0.luck(&format!("worker {} {}", id.run, id.attempt)).is_one_of(3) {
+            return None;
+        }
+        let lease = Hash::of(id.to_string().as_bytes());
+        let holder = AttemptHolder { worker: "token:simulated".to_owned(), instance: None, lease };
+        Some(WorkerReservation { holder, release: Box::new(()) })
+    }
+
     fn start(
         &self,
         request: AttemptRequest,
@@ -82,6 +98,9 @@ impl Executor for Processes {
     ) -> BoxFuture<'static, AttemptEnd> {
         let machine = &self.0;
         let id = request.id.clone();
+        if request.held.is_some() {
+            machine.side_effects.given_to_worker(&id);
+        }
         let mut luck = machine.luck(&format!("process {} {}", id.run, id.attempt));
         let known = machine.processes().get(&id).cloned();
         if matches!(known, None | Some(Process::Unbegun)) {

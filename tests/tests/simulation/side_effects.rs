@@ -114,6 +114,15 @@ impl SideEffects {
         }
     }
 
+    /// A worker is given work that it took with its schedule.
+    pub fn given_to_worker(&self, id: &EffectId) {
+        let mut known = self.known();
+        if !known.recorded.contains(id) {
+            known
+                .violate(format!("D2: a worker is given {} before it is durable that it takes it", name(id)));
+        }
+    }
+
     /// Work begins; `once`: it must never begin again.
     pub fn began(&self, place: Place, id: &EffectId, once: bool) {
         let mut known = self.known();
