@@ -44,6 +44,8 @@ mod view;
 mod worker_reports;
 
 #[cfg(test)]
+mod carried_attempts;
+#[cfg(test)]
 mod kill_law;
 #[cfg(test)]
 mod reservation_tests;

@@ -8,8 +8,8 @@ use everfold_ports::{AttemptEnd, RecordReceipt, WorkerReservation};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use super::carried_attempts::{LONG, LeaseTableFixture, effect, failure, named, output, poll};
 use super::protocol::{Job, WorkerPoll, WorkerRefusal};
-use super::tests::{LONG, LeaseTableFixture, effect, failure, named, output, poll};
 
 /// A worker waits for up to so much work.
 async fn waits(

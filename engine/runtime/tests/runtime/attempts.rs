@@ -100,7 +100,7 @@ async fn work_of_an_unknown_kind_fails_before_it_starts_and_says_what_is_known()
     assert_eq!(rig.end(run).await, RunStatus::Failed);
     let failure = rig.engine.with_state(run, |state| state.failure().unwrap().0.clone()).await.unwrap();
     assert_eq!(failure.kind, FailureKind::Spawn);
-    assert!(failure.hint().contains("command, function"), "{}", failure.hint());
+    assert!(failure.hint().contains("command, elsewhere, function"), "{}", failure.hint());
 }
 
 #[tokio::test(start_paused = true)]
