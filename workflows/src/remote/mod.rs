@@ -16,7 +16,8 @@
 //! | `attempt` | one attempt: offered, held, ended |
 //! | `lease`, `end` | who holds an attempt, and how it ended, as its run records it |
 //! | `former_record` | what former versions kept of that in the attempt's folder |
-//! | `lease_table` | all of it, as the executor uses it and polls do |
+//! | `lease_table` | all of it, as the executor uses it |
+//! | `worker_polls` | what polls are given |
 //! | `worker_reports` | heartbeats and ends, as workers report them |
 //! | `name` | who a worker is |
 //! | `known_worker`, `holdings` | which workers polled or reported, and what each holds |
@@ -41,6 +42,7 @@ mod protocol;
 mod queue;
 pub(crate) mod settings;
 mod view;
+mod worker_polls;
 mod worker_reports;
 
 #[cfg(test)]
