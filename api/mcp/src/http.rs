@@ -51,7 +51,7 @@ impl McpService {
         // The SDK wants to see a host, also where the listener needs none: on the folder's own socket.
         let headers = request.headers_mut();
         headers.entry(header::HOST).or_insert(HeaderValue::from_static("everfold"));
-        // Nor does it read that a client takes anything, as most say that nobody told what to take.
+        // The SDK refuses `*/*`, which HTTP clients send unless they are told what to accept.
         if headers.get(header::ACCEPT).is_some_and(|kinds| kinds == "*/*") {
             headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         }

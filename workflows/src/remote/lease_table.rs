@@ -192,7 +192,7 @@ impl LeaseTable {
             (None, Some(_), Some(ReservedLease { lease, text, poll })) => {
                 let worker = lease.worker.clone();
                 let come = ReservedOffer { id: id.clone(), lease: text };
-                // Where the poll has gone, nobody was given it.
+                // A poll that has gone received nothing: the table offers the attempt to other workers.
                 if self.queues().come(poll, come) {
                     observer.line(&format!("{worker} does it"));
                     OfferStage::Held(Held::new(lease, self.inner.lease, offer.timeout))

@@ -228,9 +228,7 @@ impl Queues {
 
     /// A reserved attempt does not come.
     pub(super) fn give_up(&mut self, number: u64) {
-        if self.waiters.contains_key(&number) {
-            self.settle(number);
-        }
+        self.settle(number);
     }
 
     /// One of the attempts that are reserved for a poll has come, or was given up.
@@ -245,7 +243,7 @@ impl Queues {
             // One whose poll has just gone offers again what came.
             let _gone = waiter.wake.take().map(|wake| wake.send(()));
         }
-        // What was offered meanwhile woke nobody, where no other waited.
+        // `put` woke no poll for an offer while this one had attempts reserved, and no other waited.
         let is_free = waiter.is_free();
         let functions = if is_free { waiter.functions.clone() } else { Vec::new() };
         self.stand(number);
@@ -296,7 +294,7 @@ impl Queues {
     /// A poll goes, with or without having been woken. Gives what was reserved for it and has come.
     pub(super) fn leave(&mut self, number: u64) -> Vec<ReservedOffer> {
         let Some(waiter) = self.drop_waiter(number) else { return Vec::new() };
-        // What was offered meanwhile woke nobody, where it was woken itself or had attempts reserved.
+        // `put` woke this poll, or no poll, for an offer while this one had attempts reserved: the next poll takes it.
         if waiter.wake.is_none() || waiter.reserved > 0 || !waiter.came.is_empty() {
             waiter.functions.iter().for_each(|function| self.wake_one(function));
         }

@@ -35,8 +35,11 @@ struct UnheardOffers {
 impl Drop for UnheardOffers {
     fn drop(&mut self) {
         let (table, offers) = (self.table.clone(), std::mem::take(&mut self.offers));
-        if !offers.is_empty() {
-            tokio::spawn(async move {
+        // A poll may be dropped when its runtime has ended; then the table ends, too.
+        if !offers.is_empty()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
                 for ReservedOffer { id, lease } in offers {
                     table.give_back(&id, &lease).await;
                 }
