@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use everfold_engine::definition::OnLost;
 use everfold_engine::execution::{
-    AttemptEnd, AttemptHolder, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, Service,
-    Traits, WorkerReservation,
+    AttemptEnd, AttemptHolder, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits,
+    RecordReceipt, Service, Traits, WorkerReservation,
 };
 use everfold_engine::failure::{Failure, FailureKind};
 use everfold_engine::id::EffectId;
@@ -16,13 +16,95 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::fake_machine::{Exit, FakeMachine, Process};
+use super::luck::Luck;
 use super::side_effects::Place;
 
 /// Lives on without an engine, is begun at most once, leaves a record; whether it costs money. What costs nothing is in part
-/// taken by workers that wait.
+/// taken by workers that wait, and in some plans is offered to workers that come later.
 pub struct Processes(pub Arc<FakeMachine>, pub bool);
 
+fn killed(machine: &FakeMachine) -> AttemptEnd {
+    let killed = AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "killed"));
+    AttemptEnd::new(killed, (machine.clock)())
+}
+
+/// A worker takes an attempt, and it is not durable yet.
+struct Lending(Arc<FakeMachine>, EffectId);
+
+impl Lending {
+    fn of(machine: &Arc<FakeMachine>, id: &EffectId) -> Option<Self> {
+        let mut offers = machine.offers();
+        let is_open = !offers.cancelled.contains(id);
+        is_open.then(|| {
+            offers.lending.insert(id.clone());
+            Self(Arc::clone(machine), id.clone())
+        })
+    }
+}
+
+impl Drop for Lending {
+    fn drop(&mut self) {
+        self.0.offers().lending.remove(&self.1);
+    }
+}
+
 impl Processes {
+    fn is_offered(&self) -> bool {
+        !self.1 && self.0.luck("offered").is_one_of(3)
+    }
+
+    fn holder(id: &EffectId) -> AttemptHolder {
+        let lease = Hash::of(id.to_string().as_bytes());
+        AttemptHolder { worker: "token:simulated".to_owned(), instance: None, lease }
+    }
+
+    /// A process begins, and goes on whatever becomes of engines.
+    fn begin(&self, request: &AttemptRequest, mut luck: Luck) {
+        let (machine, id) = (&self.0, request.id.clone());
+        let living = Process::Living(watch::Sender::new(None), request.folder.clone());
+        machine.processes().insert(id.clone(), living);
+        let place = if self.is_offered() { Place::Elsewhere } else { Place::Supervised };
+        machine.side_effects.began(place, &id, true);
+        let span = if machine.is_calm() { Duration::from_millis(5) } else { luck.span() };
+        let span = request.timeout.map_or(span, |limit| span.min(limit));
+        let machine = Arc::clone(machine);
+        // The task belongs to no engine: engines come and go.
+        tokio::spawn(async move {
+            tokio::time::sleep(span).await;
+            let end = machine.end(&id, &mut luck, true);
+            machine.exit(&id, end);
+        });
+    }
+
+    /// Waits for a worker, which begins when it is durable that it takes it.
+    fn offer(
+        &self,
+        request: AttemptRequest,
+        observer: Arc<dyn AttemptObserver>,
+        mut luck: Luck,
+    ) -> BoxFuture<'static, AttemptEnd> {
+        let own = Self(Arc::clone(&self.0), self.1);
+        Box::pin(async move {
+            if !own.0.is_calm() {
+                tokio::time::sleep(luck.span() / 4).await;
+            }
+            let (receipt, recorded) = RecordReceipt::new();
+            let Some(lending) = Lending::of(&own.0, &request.id) else {
+                return killed(&own.0);
+            };
+            observer.taken(Self::holder(&request.id), receipt);
+            if !recorded.await {
+                drop(lending);
+                // The worker got nothing; whether another one comes does not matter.
+                return std::future::pending().await;
+            }
+            own.0.side_effects.given_to_worker(&request.id);
+            own.begin(&request, luck);
+            drop(lending);
+            own.wait(&request, observer).await
+        })
+    }
+
     fn wait(
         &self,
         request: &AttemptRequest,
@@ -77,6 +159,10 @@ impl Executor for Processes {
         }
     }
 
+    fn is_elsewhere(&self, _spec: &Value) -> bool {
+        self.is_offered()
+    }
+
     fn has_waiting_workers(&self) -> bool {
         !self.1
     }
@@ -86,9 +172,7 @@ impl Executor for Processes {
         if self.1 || !self.0.luck(&format!("worker {} {}", id.run, id.attempt)).is_one_of(3) {
             return None;
         }
-        let lease = Hash::of(id.to_string().as_bytes());
-        let holder = AttemptHolder { worker: "token:simulated".to_owned(), instance: None, lease };
-        Some(WorkerReservation { holder, release: Box::new(()) })
+        Some(WorkerReservation { holder: Self::holder(id), release: Box::new(()) })
     }
 
     fn start(
@@ -103,6 +187,9 @@ impl Executor for Processes {
         }
         let mut luck = machine.luck(&format!("process {} {}", id.run, id.attempt));
         let known = machine.processes().get(&id).cloned();
+        if known.is_none() && self.is_offered() && request.held.is_none() {
+            return self.offer(request, observer, luck);
+        }
         if matches!(known, None | Some(Process::Unbegun)) {
             if known.is_none() && luck.is_one_of(24) && !machine.is_calm() {
                 machine.processes().insert(id, Process::Unbegun);
@@ -110,18 +197,7 @@ impl Executor for Processes {
                 let at = (machine.clock)();
                 return Box::pin(async move { AttemptEnd::new(full, at) });
             }
-            let living = Process::Living(watch::Sender::new(None), request.folder.clone());
-            machine.processes().insert(id.clone(), living);
-            machine.side_effects.began(Place::Supervised, &id, true);
-            let span = if machine.is_calm() { Duration::from_millis(5) } else { luck.span() };
-            let span = request.timeout.map_or(span, |limit| span.min(limit));
-            let machine = Arc::clone(machine);
-            // The task belongs to no engine: engines come and go.
-            tokio::spawn(async move {
-                tokio::time::sleep(span).await;
-                let end = machine.end(&id, &mut luck, true);
-                machine.exit(&id, end);
-            });
+            self.begin(&request, luck);
         }
         self.wait(&request, observer)
     }
@@ -138,14 +214,17 @@ impl Executor for Processes {
         let machine = Arc::clone(&self.0);
         // At once: the next holder of its slot may begin before this is polled.
         machine.side_effects.asked_to_end(&request.id);
+        machine.offers().cancelled.insert(request.id.clone());
         Box::pin(async move {
             let id = request.id;
             let mut luck = machine.luck(&format!("stop {} {}", id.run, id.attempt));
             if !machine.is_calm() {
                 tokio::time::sleep(Duration::from_millis(luck.below(3) * 700)).await;
             }
-            let killed = AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "killed"));
-            machine.exit(&id, AttemptEnd::new(killed, (machine.clock)()));
+            while machine.offers().lending.contains(&id) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            machine.exit(&id, killed(&machine));
         })
     }
 }
@@ -158,7 +237,7 @@ struct AtWork(Arc<FakeMachine>, EffectId);
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        self.0.side_effects.left(Place::InProcess, &self.1);
+        self.0.side_effects.left(&self.1);
     }
 }
 

@@ -3,7 +3,7 @@
 //! What a piece of work does follows from its name and the seed alone, so that it is the same however
 //! often engines die in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::luck::Luck;
-use super::side_effects::{Place, SideEffects};
+use super::side_effects::SideEffects;
 
 #[derive(Clone)]
 pub enum Process {
@@ -39,6 +39,15 @@ pub struct Exit {
     pub end: AttemptEnd,
 }
 
+/// What becomes of attempts that are offered to workers.
+#[derive(Default)]
+pub struct Offers {
+    /// A worker takes it, and it is not durable yet.
+    pub lending: BTreeSet<EffectId>,
+    /// No worker gets it any more.
+    pub cancelled: BTreeSet<EffectId>,
+}
+
 /// The machine.
 pub struct FakeMachine {
     pub side_effects: Arc<SideEffects>,
@@ -47,6 +56,7 @@ pub struct FakeMachine {
     /// From here on everything goes well.
     calm: AtomicBool,
     processes: Mutex<BTreeMap<EffectId, Process>>,
+    offers: Mutex<Offers>,
     blobs: Mutex<BTreeMap<(RunId, Hash), Vec<u8>>>,
     pub prepared: Mutex<BTreeMap<RunId, u32>>,
     /// How often each process was looked at.
@@ -62,6 +72,7 @@ impl FakeMachine {
             seed,
             calm: AtomicBool::new(false),
             processes: Mutex::default(),
+            offers: Mutex::default(),
             blobs: Mutex::default(),
             prepared: Mutex::default(),
             looks: Mutex::default(),
@@ -83,6 +94,10 @@ impl FakeMachine {
 
     pub fn processes(&self) -> MutexGuard<'_, BTreeMap<EffectId, Process>> {
         self.processes.lock().unwrap()
+    }
+
+    pub fn offers(&self) -> MutexGuard<'_, Offers> {
+        self.offers.lock().unwrap()
     }
 
     /// The error that an engine gets that cannot look at a process, alive or ended.
@@ -110,7 +125,7 @@ impl FakeMachine {
             if let Process::Living(exit, _) = process
                 && exit.borrow().is_none()
             {
-                self.side_effects.left(Place::Supervised, id);
+                self.side_effects.left(id);
                 *process = Process::Gone;
             }
         }
@@ -134,7 +149,7 @@ impl FakeMachine {
             is_first
         });
         if is_first {
-            self.side_effects.left(Place::Supervised, id);
+            self.side_effects.left(id);
         }
     }
 

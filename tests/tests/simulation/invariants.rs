@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_engine::budgets::room;
+use everfold_engine::effect::Effect;
 use everfold_engine::envelope::{Envelope, StreamId, StreamKind, flag};
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::hooks::HookEvent;
@@ -155,6 +156,19 @@ async fn one(
             if let Some(full) = own.into_iter().find(|budget| room(budget.terms, &budget.used).is_err()) {
                 let (id, version) = (&full.terms.id, header.version);
                 return Err(format!("budgets: version {version} gives money of {id}, where none is left"));
+            }
+        }
+        if let RunEvent::AttemptStarted(started) = event
+            && started.holder.is_some()
+            && header.flags & flag::COPIED == 0
+            && folded.is_paused()
+        {
+            let begun = Effect::Attempt { id: started.id.clone(), started: true };
+            if !effects(&folded).contains(&begun) {
+                let (id, version) = (&started.id, header.version);
+                return Err(format!(
+                    "pause: version {version} has a worker take {id}, and nothing may start"
+                ));
             }
         }
         let (at, actor, input) = (header.recorded_at, header.actor.clone(), cause.input);

@@ -131,11 +131,13 @@ fn seeds_that_failed_once_hold() {
     let unread = [1265, 3357, 4897, 4900, 4996, 5805, 6073, 7114, 7194, 7636, 8516];
     let late = [1105, 3060, 6995, 8742];
     let progress = [197, 240, 281, 1706];
+    let paused = [959];
     for seed in [1812, 2224, 2983, 3134, 5527, 4755, 3732, 5180, 5780, 12_927, 16_313]
         .into_iter()
         .chain(unread)
         .chain(late)
         .chain(progress)
+        .chain(paused)
     {
         if let Err(failed) = played(seed, &of_seed(seed)) {
             panic!("{}", story(seed, failed));

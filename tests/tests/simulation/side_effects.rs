@@ -21,6 +21,8 @@ use super::plan::Bounds;
 pub enum Place {
     Supervised,
     InProcess,
+    /// With a worker.
+    Elsewhere,
 }
 
 /// A resource of which there is one.
@@ -114,7 +116,7 @@ impl SideEffects {
         }
     }
 
-    /// A worker is given work that it took with its schedule.
+    /// A worker is given work that it took.
     pub fn given_to_worker(&self, id: &EffectId) {
         let mut known = self.known();
         if !known.recorded.contains(id) {
@@ -161,6 +163,7 @@ impl SideEffects {
         let limit = match place {
             Place::Supervised => self.bounds.supervised,
             Place::InProcess => self.bounds.functions,
+            Place::Elsewhere => usize::MAX,
         };
         if busy > limit {
             let all = &known.at_work[&place];
@@ -190,9 +193,10 @@ impl SideEffects {
     }
 
     /// Nothing of it is at work any more.
-    pub fn left(&self, place: Place, id: &EffectId) {
-        let mut known = self.known();
-        known.at_work.entry(place).or_default().remove(id);
+    pub fn left(&self, id: &EffectId) {
+        for at_work in self.known().at_work.values_mut() {
+            at_work.remove(id);
+        }
     }
 
     /// It was asked to end; its place may be given to others.

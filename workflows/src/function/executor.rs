@@ -19,7 +19,7 @@ use crate::attempt_end::ended_now;
 use crate::git::head;
 use crate::http::host_of;
 use crate::in_process::{InProcess, InProcessWork, StopHandle};
-use crate::remote::{LeaseTable, carry};
+use crate::remote::{CarryMode, LeaseTable, carry};
 
 /// Does the work of `function` steps.
 #[derive(Clone)]
@@ -131,7 +131,7 @@ impl Executor for FunctionExecutor {
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
         if let Some(leases) = self.leases_for(&request.spec) {
-            return carry(leases, &self.functions, request, observer);
+            return carry(leases, &self.functions, request, CarryMode::Start, observer);
         }
         let (mut spec, workdir) = (request.spec, request.workdir.clone());
         let with = spec.get_mut("with").map(Value::take).filter(|with| !with.is_null());
@@ -182,7 +182,7 @@ impl Executor for FunctionExecutor {
         observer: Arc<dyn AttemptObserver>,
     ) -> BoxFuture<'static, AttemptEnd> {
         if let Some(leases) = self.leases_for(&request.spec) {
-            return carry(leases, &self.functions, request, observer);
+            return carry(leases, &self.functions, request, CarryMode::Reattach, observer);
         }
         if request.idempotent.unwrap_or(self.traits(&request.spec).loss.idempotent) {
             return self.start(request, observer);

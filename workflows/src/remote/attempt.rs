@@ -39,7 +39,17 @@ pub(crate) struct WorkOffer {
     pub(crate) folder: std::path::PathBuf,
     /// The worker that holds it already.
     pub(crate) held: Option<WorkerHold>,
+    pub(crate) mode: CarryMode,
     pub(crate) observer: Arc<dyn AttemptObserver>,
+}
+
+/// What an engine asks the table for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CarryMode {
+    /// Workers are to do it.
+    Start,
+    /// The worker that has it is to go on: where none has it, it is lost, and offered to nobody.
+    Reattach,
 }
 
 /// An attempt in the table.

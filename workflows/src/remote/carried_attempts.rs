@@ -17,7 +17,7 @@ use everfold_system::clock;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::attempt::WorkOffer;
+use super::attempt::{CarryMode, WorkOffer};
 use super::lease_table::LeaseTable;
 use super::name::WorkerName;
 use super::protocol::{
@@ -129,6 +129,7 @@ pub(super) fn offer(
         grace: SHORT,
         folder: layout.attempt(&id),
         held: journal.facts(&id).hold,
+        mode: CarryMode::Start,
         observer: Arc::new(Ear { id: id.clone(), journal: journal.clone(), masks: false }),
         id,
     }

@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::attempt::WorkOffer;
+use super::attempt::{CarryMode, WorkOffer};
 use super::lease_table::LeaseTable;
 use crate::attempt_end::ended_now;
 use crate::function::Functions;
@@ -19,6 +19,7 @@ pub(crate) fn carry(
     table: &LeaseTable,
     functions: &Arc<Functions>,
     request: AttemptRequest,
+    mode: CarryMode,
     observer: Arc<dyn AttemptObserver>,
 ) -> BoxFuture<'static, AttemptEnd> {
     let AttemptRequest { id, mut spec, input, timeout, grace, folder, held, .. } = request;
@@ -39,6 +40,7 @@ pub(crate) fn carry(
             grace,
             folder,
             held,
+            mode,
             observer,
         };
         let mut end = table.carry(offer).await;

@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::attempt::WorkOffer;
+use super::attempt::{CarryMode, WorkOffer};
 use super::lease_table::LeaseTable;
 use super::name::WorkerName;
 use super::protocol::{AttemptFacts, Job, LeaseClaim, Reported, WorkerPoll, WorkerRefusal, WorkerReport};
@@ -234,6 +234,7 @@ async fn engine(world: Arc<KilledWorld>) {
                 grace: LEASE,
                 folder: world.layout.attempt(&id),
                 held,
+                mode: CarryMode::Start,
                 observer: Arc::new(LeaseRecorder(id.clone(), facts.clone())),
             };
             let end = table.carry(offer).await;

@@ -14,7 +14,7 @@ use everfold_system::clock;
 use lru::LruCache;
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, Held, OfferStage, WorkOffer};
+use super::attempt::{Attempt, CarryMode, Held, OfferStage, WorkOffer};
 use super::end::{End, EndResult};
 use super::former_record::{self, FormerRecord};
 use super::holdings::Holdings;
@@ -91,11 +91,12 @@ struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let offer = &self.attempt.offer;
-        self.table.queues().withdraw(&offer.function, &offer.id);
         let mut open = self.table.open();
+        // The offer of one that was entered in its place stays.
         if open.entered.get(&offer.id).is_some_and(|own| Arc::ptr_eq(own, &self.attempt)) {
             open.entered.remove(&offer.id);
             open.holdings.take(&offer.id);
+            self.table.queues().withdraw(&offer.function, &offer.id);
         }
         drop(open);
         self.attempt.ended.cancel();
@@ -188,6 +189,10 @@ impl LeaseTable {
         let stage = match (former.end, lease, reserved) {
             (Some(end), ..) => OfferStage::Ended(Box::new(end.into())),
             (None, ..) if is_cancelled => OfferStage::Ended(Box::new(cancelled_now())),
+            (None, None, _) if offer.mode == CarryMode::Reattach => OfferStage::Ended(Box::new(End::own(
+                EndResult::Lost("no worker holds it".to_owned()),
+                clock::now(),
+            ))),
             (None, None, _) => OfferStage::Offered,
             (None, Some(_), Some(ReservedLease { lease, text, poll })) => {
                 let worker = lease.worker.clone();
@@ -217,7 +222,11 @@ impl LeaseTable {
         };
         let is_offered = matches!(stage, OfferStage::Offered);
         let attempt = Arc::new(Attempt::new(offer, stage, is_former));
-        open.entered.insert(id.clone(), Arc::clone(&attempt));
+        // One whose task was dropped a moment ago may not have left yet.
+        if let Some(former) = open.entered.insert(id.clone(), Arc::clone(&attempt)) {
+            self.queues().withdraw(&former.offer.function, &id);
+            former.ended.cancel();
+        }
         drop(open);
         let entered = Entered { table: self.clone(), attempt };
         if is_offered {

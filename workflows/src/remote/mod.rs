@@ -50,10 +50,13 @@ mod carried_attempts;
 #[cfg(test)]
 mod kill_law;
 #[cfg(test)]
+mod offer_tests;
+#[cfg(test)]
 mod reservation_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use attempt::CarryMode;
 pub use client::{Worker, WorkerError};
 pub(crate) use executor::carry;
 pub use lease_table::LeaseTable;

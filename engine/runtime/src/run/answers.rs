@@ -8,6 +8,7 @@ use crate::run::append_batch::DecidedItem;
 use crate::run::loaded_run::{Item, LoadedRun};
 use crate::start::submission::Accepted;
 use everfold_base::id::{Position, Version};
+use everfold_core::input::InputKind;
 use everfold_store::Appended;
 
 impl LoadedRun {
@@ -29,6 +30,9 @@ impl LoadedRun {
         let answered = |changed, version, position| Accepted { version, position, changed, repeated: false };
         match decided {
             DecidedItem::Changed { mut queued, last } => {
+                if let InputKind::AttemptStarted(started) = &queued.kind {
+                    self.attempts.start_recorded(&started.id);
+                }
                 let behind = version.0.saturating_sub(last);
                 let position = Position(position.0.saturating_sub(behind));
                 queued.recorded();

@@ -16,6 +16,7 @@ use everfold_base::time::Timestamp;
 use everfold_core::decide::{Decision, decide};
 use everfold_core::event::ClockRead;
 use everfold_core::input::{Input, InputKind};
+use everfold_core::state::RunState;
 use everfold_language::expr::{Loaded, ValueRef};
 use everfold_store::{APPEND_BYTES_MAX, APPEND_EVENTS_MAX};
 
@@ -43,6 +44,12 @@ pub(crate) fn clock_read(run: RunId, version: Version, clock: Timestamp) -> Queu
     Queued::own(InputId::derive(&about), InputKind::ClockRead(ClockRead { clock }))
 }
 
+/// Whether a worker is about to take what no worker has begun, in a run of which nothing may start: a pause was decided before.
+fn takes_while_paused(state: &RunState, input: &InputKind) -> bool {
+    let InputKind::AttemptStarted(started) = input else { return false };
+    started.holder.is_some() && state.is_paused() && !state.has_begun(&started.id)
+}
+
 impl LoadedRun {
     /// Decides what waits, up to what one append takes.
     pub(crate) fn decide_queue(&mut self, shared: &Runtime) -> QueueOutcome {
@@ -65,6 +72,10 @@ impl LoadedRun {
                 self.queue.push_front(Item::Input(queued));
                 break;
             };
+            if takes_while_paused(state, &queued.kind) {
+                // What waits for its receipt hears that it is not recorded.
+                continue;
+            }
             let now = shared.now();
             if matches!(queued.kind, InputKind::ClockRead(_)) {
                 // What the clock said when this began to wait is a reading of the past.
@@ -160,7 +171,6 @@ mod tests {
     use everfold_base::id::{InputId, RunId};
     use everfold_core::event::{CancelRequested, NoteAdded};
     use everfold_core::input::{Start, StartOptions};
-    use everfold_core::state::RunState;
     use everfold_ports::Edge;
     use everfold_store::{BlobStore, MemoryStore};
     use serde_json::json;

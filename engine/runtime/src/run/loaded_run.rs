@@ -341,6 +341,16 @@ impl LoadedRun {
         self.state.as_ref().and_then(RunState::run).is_some_and(|run| run != self.run)
     }
 
+    /// Takes back what is queued of an attempt's begin.
+    pub(crate) fn drop_start(&mut self, id: &AttemptId) {
+        self.queue.retain(|item| match item {
+            Item::Input(queued) => {
+                !matches!(&queued.kind, InputKind::AttemptStarted(started) if started.id == *id)
+            }
+            _query => true,
+        });
+    }
+
     /// Whether the input that makes a copied history a run is in the queue.
     pub(crate) fn is_forking(&self) -> bool {
         self.queue.iter().any(|item| match item {

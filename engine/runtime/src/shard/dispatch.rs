@@ -19,7 +19,7 @@ use everfold_base::time::Timestamp;
 use everfold_core::effect::{Effect, Touched};
 use everfold_core::event::{HaltScope, OriginKind, RunHalted, RunReleased, TimerFired, TimerId};
 use everfold_core::input::InputKind;
-use everfold_core::state::effects_of;
+use everfold_core::state::{RunState, effects_of};
 
 impl ShardCore {
     /// Brings what is in progress in line with the state, which is durable.
@@ -57,6 +57,9 @@ impl ShardCore {
             for part in &touched {
                 self.dispatch_part(loaded, part);
             }
+        }
+        if loaded.state.as_ref().is_some_and(RunState::is_paused) {
+            self.withdraw_offers(loaded);
         }
         if !self.shared.is_stopping() {
             for start in std::mem::take(&mut loaded.dispatching.later) {

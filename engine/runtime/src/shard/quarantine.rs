@@ -28,6 +28,7 @@ impl ShardCore {
             loaded.slots = SlotProgress::Unknown;
         }
         loaded.give_up_places();
+        self.withdraw_offers(loaded);
         loaded.budgets.asked.clear();
         loaded.budgets.reported.clear();
         for waiting in loaded.awaited.drain(..) {

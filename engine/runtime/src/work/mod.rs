@@ -25,6 +25,7 @@ pub(crate) mod run_span;
 pub(crate) mod signal_work;
 pub(crate) mod spare;
 pub(crate) mod stop;
+pub(crate) mod withdraw;
 pub(crate) mod work_done;
 pub(crate) mod workspace;
 pub(crate) mod worktree_copies;

@@ -19,6 +19,7 @@ mod gate_probes;
 mod input_answers;
 mod nesting_limit;
 mod notice_delivery;
+mod offers;
 mod other_definition;
 mod panics;
 mod parked_starts;

@@ -94,6 +94,8 @@ pub(crate) enum AttemptEvent {
     Unreadable(String),
     /// The executor has done everything to stop it.
     Stopped,
+    /// It is offered to workers, none of which has taken it, and nothing of its run may start now.
+    OfferWithdrawn,
     /// The pause of a held back attempt is over.
     PauseOver(StateView),
     /// Its end is decided, durably.

@@ -25,6 +25,8 @@ use crate::run::attempt::event::{
 use crate::run::attempt::phase::{AttemptPhase as Phase, Launching, PlanPurpose as Purpose, Running};
 use everfold_base::failure::Failure;
 
+/// Why nothing is withdrawn of an attempt that is not in progress.
+const IS_NO_OFFER: &str = "what is not in progress is offered to nobody";
 /// Why a worker takes no attempt that is known here.
 const IS_SCHEDULED: &str = "only what is being scheduled is reserved";
 
@@ -101,6 +103,7 @@ fn absent(event: Event) -> Next {
         answer_to_action!() => Phase::Absent.ignored("answers only an action of a later phase"),
         Event::EndDecided => Phase::Absent.ignored("another engine, or the run itself, reported it"),
         Event::Abandoned => Phase::Absent.ignored("there is nothing to abandon"),
+        Event::OfferWithdrawn => Phase::Absent.ignored(IS_NO_OFFER),
     }
 }
 
@@ -112,6 +115,7 @@ fn queued(event: Event) -> Next {
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { .. } => Phase::Queued.ignored("it is in the queue already"),
         Event::Reserved => Phase::Queued.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => Phase::Queued.ignored(IS_NO_OFFER),
         Event::PlanResumed(_) | Event::ValuesUnreadable | Event::Granted(_) | Event::PauseOver(_) => {
             Phase::Queued.ignored("belongs to an earlier try; its turn will come")
         }
@@ -141,6 +145,7 @@ fn planning(purpose: Purpose, event: Event) -> Next {
         },
         Event::Listed { .. } => phase.ignored("its plan is being made already"),
         Event::Reserved => phase.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => phase.ignored(IS_NO_OFFER),
         Event::TurnCame(_) | Event::Granted(_) | Event::PauseOver(_) => {
             phase.ignored("belongs to an earlier try")
         }
@@ -184,6 +189,7 @@ fn waiting(event: Event) -> Next {
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { .. } => Phase::Waiting.ignored("it is in the scheduler's queue already"),
         Event::Reserved => Phase::Waiting.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => Phase::Waiting.ignored(IS_NO_OFFER),
         Event::TurnCame(_) | Event::PlanResumed(_) | Event::ValuesUnreadable | Event::PauseOver(_) => {
             Phase::Waiting.ignored("belongs to an earlier try")
         }
@@ -209,6 +215,7 @@ fn recording(is_supervised: bool, event: Event) -> Next {
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { is_recorded: false } => phase.ignored("its start is not durable yet"),
         Event::Reserved => phase.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => phase.ignored(IS_NO_OFFER),
         end_of_waiting!() => phase.ignored("belongs to an earlier try"),
         answer_to_action!() => phase.ignored("answers only an action of another phase"),
         word_of_work!() => phase.ignored("comes late from an earlier try"),
@@ -244,6 +251,7 @@ impl Launching {
             | Event::HeldBack(_)
             | Event::Unreadable(_)
             | Event::Stopped
+            | Event::OfferWithdrawn
             | Event::PauseOver(_)
             | Event::EndDecided => {
                 Phase::Launching(self).ignored("a launch is one call: the shard takes in nothing meanwhile")
@@ -287,8 +295,16 @@ impl Running {
                 let phase = Phase::Unreadable { has_place: is_supervised };
                 (phase, vec![Action::NoteLeft, Action::Quarantine(reason)])
             }
+            // The state lists it again when it may start.
+            Event::OfferWithdrawn if is_supervised && !is_recorded && !is_stopping => {
+                (Phase::Absent, vec![Action::AbortTask])
+            }
             Event::Abandoned => (Phase::Absent, vec![Action::Abandon]),
+            Event::OfferWithdrawn => phase.ignored("it has begun, or its end is waited for"),
             Event::StopListed(_) => phase.ignored("its executor was asked to stop it already"),
+            Event::Listed { is_recorded: true } if !is_recorded => {
+                (Phase::Running(Self { is_recorded: true, ..self }), Vec::new())
+            }
             Event::Listed { .. } => phase.ignored("it is in progress already"),
             Event::Reserved => phase.ignored(IS_SCHEDULED),
             end_of_waiting!() => phase.ignored("belongs to an earlier try"),
@@ -316,6 +332,7 @@ fn held_back(is_recorded: bool, has_place: bool, event: Event) -> Next {
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Listed { .. } => phase.ignored("it is tried again when its pause is over"),
         Event::Reserved => phase.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => phase.ignored(IS_NO_OFFER),
         Event::TurnCame(_) | Event::PlanResumed(_) | Event::ValuesUnreadable | Event::Granted(_) => {
             phase.ignored("belongs to an earlier try")
         }
@@ -336,6 +353,7 @@ fn unreadable(has_place: bool, event: Event) -> Next {
         Event::StopListed(facts) => stop_before_launch(facts),
         Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Reserved => phase.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => phase.ignored(IS_NO_OFFER),
         end_of_waiting!() => phase.ignored("belongs to an earlier try; the next load of its run lists it"),
         answer_to_action!() => phase.ignored("answers only an action of another phase"),
         word_of_work!() => phase.ignored("comes late from the try whose record is damaged"),
@@ -348,6 +366,7 @@ fn reported(event: Event) -> Next {
     match event {
         Event::EndDecided | Event::Abandoned => (Phase::Absent, Vec::new()),
         Event::Reserved => Phase::Reported.ignored(IS_SCHEDULED),
+        Event::OfferWithdrawn => Phase::Reported.ignored(IS_NO_OFFER),
         Event::Listed { .. } | Event::StopListed(_) => {
             Phase::Reported.ignored("its end is not decided yet, so the state goes on listing it")
         }

@@ -79,6 +79,11 @@ impl AttemptPhase {
         matches!(self, Self::Launching(_) | Self::Running(_))
     }
 
+    /// Whether it is in progress as work of its own, and nothing recorded says that it began.
+    pub(crate) fn is_unrecorded(self) -> bool {
+        matches!(self, Self::Running(Running { is_supervised: true, is_recorded: false, .. }))
+    }
+
     /// Whether it is in progress inside the engine's process.
     pub(crate) fn is_in_process(self) -> bool {
         matches!(self, Self::Running(Running { is_supervised: false, .. }))

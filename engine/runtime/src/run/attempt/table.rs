@@ -139,6 +139,16 @@ impl AttemptTable {
         debug_assert!(actions.is_empty(), "nothing is done about an attempt whose end is decided");
     }
 
+    /// That an attempt in progress began is recorded, durably.
+    pub(crate) fn start_recorded(&mut self, id: &AttemptId) {
+        // What is not in progress yet starts by this when its run is dispatched.
+        if self.phase(id).is_unrecorded() {
+            let recorded = AttemptEvent::Listed { is_recorded: true };
+            let (actions, _none) = self.next(id, recorded, AttemptHandles::default());
+            debug_assert!(actions.is_empty(), "it is in progress already");
+        }
+    }
+
     pub(crate) fn phase(&self, id: &AttemptId) -> AttemptPhase {
         self.entries.get(id).map_or(AttemptPhase::Absent, |entry| entry.phase)
     }

@@ -110,6 +110,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("no_room", Event::HeldBack("full".into())),
         ("damaged", Event::Unreadable("torn".into())),
         ("stopped", Event::Stopped),
+        ("withdrawn", Event::OfferWithdrawn),
         ("pause_over", Event::PauseOver(LISTED)),
         ("pause_over:unlisted", Event::PauseOver(UNLISTED)),
         ("pause_over:ahead", Event::PauseOver(AHEAD)),
@@ -202,11 +203,16 @@ launching* | ended:lost | reported | report_lost
 running, running+stopping, running+supervised, running+supervised+stopping | began, taken | = | note_living, record_start
 running+recorded*, running+supervised+recorded* | began | = | note_living
 running+recorded*, running+supervised+recorded* | taken | = | note_living, record_start
+running | listed:recorded | running+recorded |
+running+stopping | listed:recorded | running+recorded+stopping |
+running+supervised | listed:recorded | running+supervised+recorded |
+running+supervised+stopping | listed:recorded | running+supervised+recorded+stopping |
 running* | used | = | record_usage
 running* | ended | reported | report
 running, running+recorded, running+supervised, running+supervised+recorded | ended:lost | reported | report_lost
 running+stopping, running+recorded+stopping | ended:lost, no_room, damaged | reported | cancelled
 running+supervised+stopping, running+supervised+recorded+stopping | ended:lost | reported | cancelled
+running+supervised | withdrawn | absent | abort_task
 running* | stopped | reported | abort_task, cancelled
 running | no_room | held_back | retry_later
 running+recorded | no_room | held_back+recorded | retry_later

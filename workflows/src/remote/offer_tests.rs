@@ -1,0 +1,51 @@
+//! Offers that are taken back, and what is offered to nobody.
+
+use everfold_ports::AttemptResult;
+
+use super::attempt::{CarryMode, WorkOffer};
+use super::carried_attempts::*;
+
+#[tokio::test]
+async fn what_is_reattached_and_no_worker_holds_is_lost_and_offered_to_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let offer = offer(&fixture.layout, &fixture.journal, effect(1, 0), None);
+    let end = fixture.carry_offer(WorkOffer { mode: CarryMode::Reattach, ..offer });
+    let polled = fixture.table.poll(&named("worker:a"), poll(1, SHORT)).await.unwrap();
+    assert!(polled.is_empty(), "{polled:?}");
+    assert!(matches!(end.await.unwrap().result, AttemptResult::Lost { .. }));
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_taken_back_and_offered_again_is_given_once_however_late_the_former_offer_goes() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let offered = || fixture.table.function("deploy", "").waiting;
+    let carried = || {
+        let table = fixture.table.clone();
+        let offer = offer(&fixture.layout, &fixture.journal, effect(1, 0), None);
+        Box::pin(async move { table.carry(offer).await })
+    };
+    for goes_before in [true, false] {
+        let mut former = carried();
+        assert!(futures::poll!(&mut former).is_pending());
+        assert_eq!(offered(), 1);
+        let mut next = carried();
+        if goes_before {
+            drop(former);
+            assert_eq!(offered(), 0);
+            assert!(futures::poll!(&mut next).is_pending());
+        } else {
+            assert!(futures::poll!(&mut next).is_pending());
+            drop(former);
+        }
+        assert_eq!(offered(), 1);
+        drop(next);
+        assert_eq!(offered(), 0);
+    }
+    let (mut former, mut next) = (carried(), carried());
+    assert!(futures::poll!(&mut former).is_pending() && futures::poll!(&mut next).is_pending());
+    drop(former);
+    let _carried = tokio::spawn(next);
+    assert_eq!(fixture.poll("worker:a", 5).await.len(), 1);
+}
