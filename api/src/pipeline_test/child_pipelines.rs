@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use everfold_engine::definition::case::{CaseStubs, StepStub, StepStubs, StubResult, StubTurns};
-use everfold_engine::definition::{self, ConfigSource, Definition, ExecutorTask, PipelineRef};
+use everfold_engine::definition::{self, ConfigSource, Definition, ExecutorTask, PipelineRef, Work};
+use everfold_engine::expr::Template;
 use everfold_engine::id::StepId;
 use everfold_engine::json::Value;
 use everfold_workflows::builtin;
@@ -55,28 +56,27 @@ fn with_children(
     stubs: &CaseStubs,
     children: &mut BTreeMap<String, Arc<Definition>>,
 ) -> Result<Definition, String> {
-    let mut document: Value =
-        serde_json::from_str(&definition.document()).map_err(|error| error.to_string())?;
-    for part in ["steps", "on_finish"] {
-        for step in document.get_mut(part).and_then(Value::as_array_mut).into_iter().flatten() {
-            let id = step["id"].as_str().unwrap_or_default().to_owned();
-            let task = step.pointer_mut("/work/task").filter(|task| task["kind"] == ExecutorTask::RUN);
-            let Some(task) = task else { continue };
-            let named = task["spec"]["pipeline"].as_str().unwrap_or_default();
-            let child = match real_child(stubs, &id)? {
-                None => whole(&id)?,
-                Some(stubs) => {
-                    let real = find(definition, named);
-                    let missing = || format!("the pipeline “{named}” of the step {id} cannot be had");
-                    with_children(&real.ok_or_else(missing)?, stubs, children)?
-                }
-            };
-            let name = unused(&id, children);
-            task["spec"]["pipeline"] = json!(name);
-            children.insert(name, Arc::new(child));
+    let mut own = definition.clone();
+    for step in own.steps.iter_mut().chain(&mut own.on_finish) {
+        let Some(Work::Task(task)) = &mut step.work else { continue };
+        if task.kind != ExecutorTask::RUN {
+            continue;
         }
+        let (id, mut spec) = (step.id.as_str(), task.spec.source().clone());
+        let child = match real_child(stubs, id)? {
+            None => whole(id)?,
+            Some(stubs) => {
+                let named = spec["pipeline"].as_str().unwrap_or_default();
+                let missing = || format!("the pipeline “{named}” of the step {id} cannot be had");
+                with_children(&find(definition, named).ok_or_else(missing)?, stubs, children)?
+            }
+        };
+        let name = unused(id, children);
+        spec["pipeline"] = json!(name);
+        task.spec = Template::parse(&spec).map_err(|error| error.to_string())?;
+        children.insert(name, Arc::new(child));
     }
-    serde_json::from_value(document).map_err(|error| error.to_string())
+    Ok(own)
 }
 
 /// A name for the child of a step that no other child of the case has.

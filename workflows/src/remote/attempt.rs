@@ -31,6 +31,8 @@ const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// An attempt to offer to workers.
 pub(crate) struct WorkOffer {
     pub(crate) id: EffectId,
+    /// Of all offers of the table ([`super::lease_table::LeaseTable::next_offer`]).
+    pub(crate) nth: u64,
     pub(crate) function: String,
     pub(crate) with: Value,
     pub(crate) context: Value,

@@ -115,26 +115,6 @@ pub(super) fn effect(run: u8, item: u32) -> EffectId {
     EffectId { run, attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
 }
 
-pub(super) fn offer(
-    layout: &Layout,
-    journal: &Journal,
-    id: EffectId,
-    timeout: Option<Duration>,
-) -> WorkOffer {
-    WorkOffer {
-        function: "deploy".into(),
-        with: json!({ "item": id.attempt.path.item }),
-        context: Value::Null,
-        timeout,
-        grace: SHORT,
-        folder: layout.attempt(&id),
-        held: journal.facts(&id).hold,
-        mode: CarryMode::Start,
-        observer: Arc::new(Ear { id: id.clone(), journal: journal.clone(), masks: false }),
-        id,
-    }
-}
-
 pub(super) struct LeaseTableFixture {
     pub(super) layout: Layout,
     pub(super) table: LeaseTable,
@@ -153,12 +133,28 @@ impl LeaseTableFixture {
         Self { table, layout: self.layout.clone(), journal: self.journal.clone() }
     }
 
+    pub(super) fn offer(&self, id: EffectId, timeout: Option<Duration>) -> WorkOffer {
+        WorkOffer {
+            nth: self.table.next_offer(),
+            function: "deploy".into(),
+            with: json!({ "item": id.attempt.path.item }),
+            context: Value::Null,
+            timeout,
+            grace: SHORT,
+            folder: self.layout.attempt(&id),
+            held: self.journal.facts(&id).hold,
+            mode: CarryMode::Start,
+            observer: Arc::new(Ear { id: id.clone(), journal: self.journal.clone(), masks: false }),
+            id,
+        }
+    }
+
     pub(super) fn carry(&self, id: EffectId) -> JoinHandle<AttemptEnd> {
         self.carry_within(id, None)
     }
 
     pub(super) fn carry_within(&self, id: EffectId, timeout: Option<Duration>) -> JoinHandle<AttemptEnd> {
-        self.carry_offer(offer(&self.layout, &self.journal, id, timeout))
+        self.carry_offer(self.offer(id, timeout))
     }
 
     pub(super) fn carry_offer(&self, offer: WorkOffer) -> JoinHandle<AttemptEnd> {

@@ -29,10 +29,13 @@ pub(crate) fn carry(
         Ok(with) => with,
         Err(failure) => return async { ended_now(AttemptResult::Failed(failure)) }.boxed(),
     };
+    // Taken here: the shard calls for a run's attempts in their order, and their tasks run in any.
+    let nth = table.next_offer();
     let (table, functions) = (table.clone(), Arc::clone(functions));
     async move {
         let offer = WorkOffer {
             id,
+            nth,
             function: function.clone(),
             with,
             context: input,

@@ -227,6 +227,7 @@ async fn engine(world: Arc<KilledWorld>) {
             }
             let offer = WorkOffer {
                 id: id.clone(),
+                nth: table.next_offer(),
                 function: "deploy".into(),
                 with: json!({}),
                 context: Value::Null,

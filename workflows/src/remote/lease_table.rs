@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(super) struct TableState {
     queues: Mutex<Queues>,
     open: Mutex<OpenAttempts>,
     workers: Mutex<BTreeMap<WorkerName, KnownWorker>>,
+    offers: AtomicU64,
 }
 
 /// The attempts in the table.
@@ -91,12 +93,12 @@ struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let offer = &self.attempt.offer;
+        self.table.queues().withdraw(&offer.function, offer.nth, offer.id.run);
         let mut open = self.table.open();
-        // The offer of one that was entered in its place stays.
+        // Another one may have been entered in its place.
         if open.entered.get(&offer.id).is_some_and(|own| Arc::ptr_eq(own, &self.attempt)) {
             open.entered.remove(&offer.id);
             open.holdings.take(&offer.id);
-            self.table.queues().withdraw(&offer.function, &offer.id);
         }
         drop(open);
         self.attempt.ended.cancel();
@@ -119,8 +121,14 @@ impl LeaseTable {
                 reserved: HashMap::new(),
             }),
             workers: Mutex::default(),
+            offers: AtomicU64::new(0),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The number of the next offer: of those of a run the lowest goes first, whenever its task comes to offer it.
+    pub(crate) fn next_offer(&self) -> u64 {
+        self.inner.offers.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Offers an attempt, or goes on with the worker that holds it, and resolves with its end. Dropping the future leaves
@@ -222,16 +230,12 @@ impl LeaseTable {
         };
         let is_offered = matches!(stage, OfferStage::Offered);
         let attempt = Arc::new(Attempt::new(offer, stage, is_former));
-        // One whose task was dropped a moment ago may not have left yet.
-        if let Some(former) = open.entered.insert(id.clone(), Arc::clone(&attempt)) {
-            self.queues().withdraw(&former.offer.function, &id);
-            former.ended.cancel();
-        }
+        open.entered.insert(id.clone(), Arc::clone(&attempt));
         drop(open);
         let entered = Entered { table: self.clone(), attempt };
         if is_offered {
             observer.line(&format!("waits for a worker that does {function}"));
-            self.queues().put(&function, id);
+            self.queues().put(&function, entered.attempt.offer.nth, id);
         }
         entered
     }
@@ -266,7 +270,7 @@ impl LeaseTable {
         let mut stage = attempt.stage.lock().await;
         match &mut *stage {
             OfferStage::Offered => {
-                self.queues().withdraw(&attempt.offer.function, &id);
+                self.queues().withdraw(&attempt.offer.function, attempt.offer.nth, id.run);
                 *stage = OfferStage::Ended(Box::new(cancelled_now()));
             }
             OfferStage::Held(held) => held.stop(cancelled(), grace),

@@ -9,7 +9,7 @@ use super::carried_attempts::*;
 async fn what_is_reattached_and_no_worker_holds_is_lost_and_offered_to_nobody() {
     let place = tempfile::tempdir().unwrap();
     let fixture = LeaseTableFixture::new(place.path(), LONG);
-    let offer = offer(&fixture.layout, &fixture.journal, effect(1, 0), None);
+    let offer = fixture.offer(effect(1, 0), None);
     let end = fixture.carry_offer(WorkOffer { mode: CarryMode::Reattach, ..offer });
     let polled = fixture.table.poll(&named("worker:a"), poll(1, SHORT)).await.unwrap();
     assert!(polled.is_empty(), "{polled:?}");
@@ -22,8 +22,7 @@ async fn an_attempt_that_is_taken_back_and_offered_again_is_given_once_however_l
     let fixture = LeaseTableFixture::new(place.path(), LONG);
     let offered = || fixture.table.function("deploy", "").waiting;
     let carried = || {
-        let table = fixture.table.clone();
-        let offer = offer(&fixture.layout, &fixture.journal, effect(1, 0), None);
+        let (table, offer) = (fixture.table.clone(), fixture.offer(effect(1, 0), None));
         Box::pin(async move { table.carry(offer).await })
     };
     for goes_before in [true, false] {
@@ -48,4 +47,23 @@ async fn an_attempt_that_is_taken_back_and_offered_again_is_given_once_however_l
     drop(former);
     let _carried = tokio::spawn(next);
     assert_eq!(fixture.poll("worker:a", 5).await.len(), 1);
+}
+
+#[tokio::test]
+async fn offers_of_a_run_are_given_in_the_order_in_which_they_were_made_whichever_task_came_first() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let offers: Vec<WorkOffer> = (0..20).map(|item| fixture.offer(effect(1, item), None)).collect();
+    let mut carried = Vec::new();
+    for offer in offers.into_iter().rev() {
+        carried.push(fixture.carry_offer(offer));
+        tokio::task::yield_now().await;
+    }
+    while fixture.table.function("deploy", "").waiting < 20 {
+        tokio::task::yield_now().await;
+    }
+    let given = fixture.poll("worker:a", 20).await;
+    let items: Vec<Option<u32>> = given.iter().map(|job| job.id.0.attempt.path.item).collect();
+    assert_eq!(items, (0..20).map(Some).collect::<Vec<_>>());
+    carried.iter().for_each(tokio::task::JoinHandle::abort);
 }

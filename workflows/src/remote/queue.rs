@@ -10,7 +10,7 @@
 //!   reserved for it.
 //! - No operation scans: each costs O(log n), times the functions of a poll.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use everfold_base::id::{EffectId, RunId};
 use tokio::sync::oneshot;
@@ -30,7 +30,8 @@ pub(super) struct Queues {
 /// The offers and waiters of one function.
 #[derive(Debug, Default)]
 struct FunctionQueue {
-    runs: BTreeMap<(u64, RunId), VecDeque<EffectId>>,
+    /// Of each run by the order in which they were first offered.
+    runs: BTreeMap<(u64, RunId), BTreeMap<u64, EffectId>>,
     turns: HashMap<RunId, u64>,
     offers: usize,
     waiters: BTreeSet<u64>,
@@ -120,27 +121,29 @@ pub(super) enum Match {
 }
 
 impl Queues {
-    /// Offers an attempt.
-    pub(super) fn put(&mut self, function: &str, id: EffectId) {
+    /// Offers an attempt; of its run's offers one with a lower number goes first.
+    pub(super) fn put(&mut self, function: &str, nth: u64, id: EffectId) {
         let turn = self.turn;
         let queue = self.functions.entry(function.to_owned()).or_default();
         let place = *queue.turns.entry(id.run).or_insert(turn);
-        queue.runs.entry((place, id.run)).or_default().push_back(id);
-        queue.offers += 1;
+        if queue.runs.entry((place, id.run)).or_default().insert(nth, id).is_none() {
+            queue.offers += 1;
+        }
         self.wake_one(function);
     }
 
     /// Takes an offer back. `false`: a worker has taken it.
-    pub(super) fn withdraw(&mut self, function: &str, id: &EffectId) -> bool {
+    pub(super) fn withdraw(&mut self, function: &str, nth: u64, run: RunId) -> bool {
         let Some(queue) = self.functions.get_mut(function) else { return false };
-        let Some(turn) = queue.turns.get(&id.run).copied() else { return false };
-        let Some(offers) = queue.runs.get_mut(&(turn, id.run)) else { return false };
-        let Some(at) = offers.iter().position(|offer| offer == id) else { return false };
-        offers.remove(at);
+        let Some(turn) = queue.turns.get(&run).copied() else { return false };
+        let Some(offers) = queue.runs.get_mut(&(turn, run)) else { return false };
+        if offers.remove(&nth).is_none() {
+            return false;
+        }
         queue.offers -= 1;
         if offers.is_empty() {
-            queue.runs.remove(&(turn, id.run));
-            queue.turns.remove(&id.run);
+            queue.runs.remove(&(turn, run));
+            queue.turns.remove(&run);
         }
         self.forget_if_idle(function);
         true
@@ -278,7 +281,7 @@ impl Queues {
         let function = functions.iter().filter(|it| first(it).is_some()).min_by_key(first)?.clone();
         let queue = self.functions.get_mut(&function)?;
         let ((_, run), mut offers) = queue.runs.pop_first()?;
-        let id = offers.pop_front()?;
+        let (_nth, id) = offers.pop_first()?;
         queue.offers -= 1;
         self.turn += 1;
         if offers.is_empty() {
@@ -363,6 +366,14 @@ mod tests {
         EffectId { run: run(number), attempt: AttemptId { path, round: Round(1), attempt: Attempt(1) } }
     }
 
+    fn nth(number: u8, item: u32) -> u64 {
+        u64::from(number) * 1_000 + u64::from(item)
+    }
+
+    fn put(queues: &mut Queues, function: &str, number: u8, item: u32) {
+        queues.put(function, nth(number, item), offer(number, item));
+    }
+
     fn seek(queues: &mut Queues, functions: &[&str], capacity: usize, number: Option<u64>) -> Match {
         let functions: Vec<String> = functions.iter().map(|it| (*it).to_owned()).collect();
         let worker = WorkerName::new("token", None);
@@ -398,10 +409,10 @@ mod tests {
     #[test]
     fn runs_take_turns_and_within_a_run_the_oldest_goes_first() {
         let mut queues = Queues::default();
-        (0..100).for_each(|item| queues.put("a", offer(1, item)));
-        queues.put("b", offer(2, 0));
-        queues.put("a", offer(3, 0));
-        queues.put("a", offer(3, 1));
+        (0..100).rev().for_each(|item| put(&mut queues, "a", 1, item));
+        put(&mut queues, "b", 2, 0);
+        put(&mut queues, "a", 3, 0);
+        put(&mut queues, "a", 3, 1);
         let order = took(&mut queues, &["a", "b"], 7);
         let order: Vec<(RunId, u32)> =
             order.iter().map(|id| (id.run, id.attempt.path.item.unwrap())).collect();
@@ -410,7 +421,7 @@ mod tests {
             [(run(1), 0), (run(2), 0), (run(3), 0), (run(1), 1), (run(3), 1), (run(1), 2), (run(1), 3)]
         );
         assert_eq!(queues.offers("a"), 96);
-        assert!(queues.withdraw("a", &offer(1, 50)) && !queues.withdraw("a", &offer(1, 50)));
+        assert!(queues.withdraw("a", nth(1, 50), run(1)) && !queues.withdraw("a", nth(1, 50), run(1)));
         assert_eq!(took(&mut queues, &["a"], 1_000).len(), 95);
         assert!(queues.functions.is_empty(), "what is idle costs nothing");
     }
@@ -421,7 +432,7 @@ mod tests {
         let (first, mut first_woken) = waits(&mut queues, "a", None);
         let (second, mut second_woken) = waits(&mut queues, "a", None);
         let (_other, mut other_woken) = waits(&mut queues, "b", None);
-        queues.put("a", offer(1, 0));
+        put(&mut queues, "a", 1, 0);
         assert!(first_woken.try_recv().is_ok());
         assert!(second_woken.try_recv().is_err() && other_woken.try_recv().is_err(), "one offer wakes one");
         queues.leave(first);
@@ -431,7 +442,7 @@ mod tests {
         let (third, mut third_woken) = waits(&mut queues, "a", None);
         let (again, mut woken_again) = waits(&mut queues, "a", Some(second));
         assert_eq!(again, second);
-        queues.put("a", offer(1, 1));
+        put(&mut queues, "a", 1, 1);
         assert!(woken_again.try_recv().is_ok() && third_woken.try_recv().is_err());
         queues.leave(third);
         assert_eq!(queues.waiting(), 2);
@@ -450,7 +461,7 @@ mod tests {
         queues.give_up(second);
         assert!(come(&mut queues, first, 1) && first_woken.try_recv().is_ok());
         let Match::Comes(_, mut first_woken) = seek(&mut queues, &["a"], 2, Some(first)) else { panic!() };
-        queues.put("a", offer(2, 0));
+        put(&mut queues, "a", 2, 0);
         assert!(second_woken.try_recv().is_ok() && first_woken.try_recv().is_err());
         assert_eq!(reserve(&mut queues), None, "what is offered goes first");
         queues.give_up(first);
@@ -468,7 +479,7 @@ mod tests {
         let mut queues = Queues::default();
         let (first, _first_woken) = waits(&mut queues, "a", None);
         assert_eq!(queues.reserve("a").map(|(number, _)| number), Some(first));
-        queues.put("a", offer(2, 0));
+        put(&mut queues, "a", 2, 0);
         let (second, mut second_woken) = waits(&mut queues, "b", None);
         assert_eq!(queues.reserve("b").map(|(number, _)| number), Some(second));
         queues.give_up(second);
@@ -487,7 +498,7 @@ mod tests {
         let mut queues = Queues::default();
         let (only, mut woken) = waits(&mut queues, "a", None);
         assert!(queues.reserve("a").is_some() && queues.reserve("a").is_some());
-        queues.put("a", offer(2, 0));
+        put(&mut queues, "a", 2, 0);
         queues.give_up(only);
         assert!(woken.try_recv().is_err(), "one is on its way still");
         queues.give_up(only);
@@ -502,7 +513,7 @@ mod tests {
         let (worker, functions) = (WorkerName::new("token", None), ["a".to_owned()]);
         let seeker = Seeker { worker: &worker, functions: &functions, capacity: 2 };
         let (busy, mut woken) = queues.take_beside(&seeker);
-        queues.put("a", offer(2, 0));
+        put(&mut queues, "a", 2, 0);
         assert!(woken.try_recv().is_err(), "an offer does not wake it");
         assert_eq!(took(&mut queues, &["a"], 1).len(), 1);
         let reserve = |queues: &mut Queues| queues.reserve("a").map(|(number, _)| number);
@@ -516,7 +527,7 @@ mod tests {
         assert_eq!(items(&queues.leave(busy)), ["1"]);
         // What is offered meanwhile has room with the worker, too.
         let (idle, _woken) = queues.take_beside(&seeker);
-        queues.put("a", offer(2, 0));
+        put(&mut queues, "a", 2, 0);
         assert_eq!([reserve(&mut queues), reserve(&mut queues)], [Some(idle), None]);
         queues.give_up(idle);
         assert_eq!(took(&mut queues, &["a"], 1).len(), 1);

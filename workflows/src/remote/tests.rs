@@ -302,7 +302,7 @@ async fn what_a_worker_says_before_its_attempt_is_taken_up_again_is_masked_and_c
     assert!(matches!(early, Err(WorkerRefusal::NotKept(_))), "{early:?}");
     assert!(!folder.exists());
 
-    let offer = offer(&next.layout, &next.journal, job.id.0.clone(), None);
+    let offer = next.offer(job.id.0.clone(), None);
     let ear = Ear { id: job.id.0.clone(), journal: next.journal.clone(), masks: true };
     let end = next.carry_offer(WorkOffer { observer: Arc::new(ear), ..offer });
     // Both say it again.

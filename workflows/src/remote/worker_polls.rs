@@ -196,7 +196,7 @@ impl LeaseTable {
                     Err((attempt, why)) => {
                         wrong = Some(why);
                         if !attempt.ended.is_cancelled() {
-                            table.queues().put(&attempt.offer.function, attempt.offer.id.clone());
+                            table.offer_again(&attempt);
                         }
                     }
                 }
@@ -239,6 +239,11 @@ impl LeaseTable {
         offer.observer.line(&format!("{worker} does it"));
         attempt.changed.notify_one();
         Ok(Some(job))
+    }
+
+    fn offer_again(&self, attempt: &Attempt) {
+        let offer = &attempt.offer;
+        self.queues().put(&offer.function, offer.nth, offer.id.clone());
     }
 
     /// A worker has received attempts: it holds them until it says otherwise.
@@ -286,6 +291,6 @@ impl LeaseTable {
         *stage = OfferStage::Offered;
         drop(stage);
         attempt.changed.notify_one();
-        self.queues().put(&attempt.offer.function, id.clone());
+        self.offer_again(&attempt);
     }
 }
