@@ -1,6 +1,8 @@
 //! Offers that are taken back, and what is offered to nobody.
 
-use everfold_ports::AttemptResult;
+use std::sync::Arc;
+
+use everfold_ports::{AttemptObserver, AttemptResult};
 
 use super::attempt::{CarryMode, WorkOffer};
 use super::carried_attempts::*;
@@ -66,4 +68,31 @@ async fn offers_of_a_run_are_given_in_the_order_in_which_they_were_made_whicheve
     let items: Vec<Option<u32>> = given.iter().map(|job| job.id.0.attempt.path.item).collect();
     assert_eq!(items, (0..20).map(Some).collect::<Vec<_>>());
     carried.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Records nothing.
+struct DeafObserver;
+
+impl AttemptObserver for DeafObserver {
+    fn started(&self) {}
+
+    fn line(&self, _line: &str) {}
+}
+
+#[tokio::test]
+async fn a_poll_whose_take_a_pause_overtook_waits_on_and_is_refused_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let (table, offer) = (fixture.table.clone(), fixture.offer(effect(1, 0), None));
+    let offer = WorkOffer { observer: Arc::new(DeafObserver), ..offer };
+    let mut carried = Box::pin(async move { table.carry(offer).await });
+    assert!(futures::poll!(&mut carried).is_pending());
+    let worker = named("worker:a");
+    let (polled, ()) = tokio::join!(fixture.table.poll(&worker, poll(1, SHORT)), async {
+        while fixture.table.function("deploy", "").waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+        drop(carried);
+    });
+    assert!(polled.unwrap().is_empty());
 }

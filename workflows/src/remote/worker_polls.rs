@@ -26,6 +26,9 @@ use super::queue::{Match, ReservedOffer, Seeker};
 const POLLS_MAX: usize = 10_000;
 /// How long a poll that has work waits for more that is on its way to the disk: its leases count already.
 const COMES_WITHIN: Duration = Duration::from_secs(1);
+/// How long a poll whose take was not recorded waits for the offer to be taken back.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
+
 /// Work that was reserved for a poll and is on its way to its worker: offered again where the poll goes before.
 struct UnheardOffers {
     table: LeaseTable,
@@ -232,7 +235,11 @@ impl LeaseTable {
         let (lease, text) = Lease::draw(worker.clone());
         let (receipt, recorded) = RecordReceipt::new();
         offer.observer.taken(lease.holder(), receipt);
-        durable(recorded).await?;
+        if let Err(refusal) = durable(recorded).await {
+            // A pause has overtaken it, and takes the offer back in a moment.
+            let withdrawn = tokio::time::timeout(WITHDRAWN_WITHIN, attempt.ended.cancelled()).await;
+            return if withdrawn.is_ok() { Ok(None) } else { Err(refusal) };
+        }
         let held = Held::new(lease, self.inner.lease, offer.timeout);
         let job = Job::new(offer, &held, text, self.inner.lease);
         *stage = OfferStage::Held(held);
