@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use everfold_base::failure::FailureKind;
 use everfold_ports::{AttemptObserver, AttemptResult};
 
 use super::attempt::{CarryMode, WorkOffer};
@@ -95,4 +96,24 @@ async fn a_poll_whose_take_a_pause_overtook_waits_on_and_is_refused_nothing() {
         drop(carried);
     });
     assert!(polled.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_cancel_that_overtakes_a_take_waits_for_no_poll() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let offer = WorkOffer { observer: Arc::new(DeafObserver), ..fixture.offer(effect(1, 0), None) };
+    let end = fixture.carry_offer(offer);
+    let worker = named("worker:a");
+    let (polled, ()) = tokio::join!(fixture.table.poll(&worker, poll(1, SHORT)), async {
+        while fixture.table.function("deploy", "").waiting == 0 {
+            tokio::task::yield_now().await;
+        }
+        while fixture.table.function("deploy", "").waiting > 0 {
+            tokio::task::yield_now().await;
+        }
+        fixture.table.cancel(effect(1, 0), LONG).await;
+    });
+    assert!(polled.unwrap().is_empty(), "it is refused nothing");
+    assert_eq!(failure(end.await.unwrap()).kind, FailureKind::Cancelled);
 }

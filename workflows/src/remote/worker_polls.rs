@@ -236,7 +236,8 @@ impl LeaseTable {
         let (receipt, recorded) = RecordReceipt::new();
         offer.observer.taken(lease.holder(), receipt);
         if let Err(refusal) = durable(recorded).await {
-            // A pause has overtaken it, and takes the offer back in a moment.
+            // A pause has overtaken it, and takes the offer back in a moment, or an interrupt ends it.
+            drop(stage);
             let withdrawn = tokio::time::timeout(WITHDRAWN_WITHIN, attempt.ended.cancelled()).await;
             return if withdrawn.is_ok() { Ok(None) } else { Err(refusal) };
         }
