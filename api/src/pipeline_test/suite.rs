@@ -56,7 +56,8 @@ fn play_all(
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
         for _other in 1..processors.min(cases.len()) {
-            scope.spawn(play);
+            // Where the system has no thread to give, this one plays the cases alone.
+            let _none_to_be_had = thread::Builder::new().spawn_scoped(scope, play);
         }
         play();
     });
@@ -74,8 +75,8 @@ pub fn test_pipeline<'c>(
     test_pipeline_with(definition, Some(&Settings::default()), cases)
 }
 
-/// Plays cases of a pipeline, as many at once as there are processors. Agent profiles, the functions of workers and what is masked are those
-/// of the settings; without settings (they are a server's) no name of a profile or function is refused.
+/// Plays cases of a pipeline, as many at once as there are processors. Agent profiles, the functions of workers and what
+/// is masked are those of the settings; without settings (they are a server's) no name of a profile or function is refused.
 #[must_use]
 pub fn test_pipeline_with<'c>(
     definition: &Definition,

@@ -50,7 +50,7 @@ pub(crate) struct WorkOffer {
 pub(crate) enum CarryMode {
     /// Workers are to do it.
     Start,
-    /// The worker that has it is to go on: where none has it, it is lost, and offered to nobody.
+    /// The worker that holds it goes on. Where no worker holds it, the table ends it as lost, and offers it to none.
     Reattach,
 }
 

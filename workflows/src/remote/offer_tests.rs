@@ -1,4 +1,4 @@
-//! Offers that are taken back, and what is offered to nobody.
+//! Offers that the table takes back, and attempts that it offers to no worker.
 
 use std::sync::Arc;
 

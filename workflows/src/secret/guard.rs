@@ -79,6 +79,24 @@ impl AttemptObserver for Masked {
     }
 }
 
+/// Has the work done, with what it says masked.
+fn masked(
+    inner: &dyn Executor,
+    request: AttemptRequest,
+    observer: Arc<dyn AttemptObserver>,
+    mask: Mask,
+    again: bool,
+) -> BoxFuture<'static, AttemptEnd> {
+    let observer = Arc::new(Masked(observer, mask.clone()));
+    let work = if again { inner.reattach(request, observer) } else { inner.start(request, observer) };
+    async move {
+        let mut end = work.await;
+        mask.end(&mut end);
+        end
+    }
+    .boxed()
+}
+
 impl GuardedExecutor {
     fn go(
         &self,
@@ -90,14 +108,7 @@ impl GuardedExecutor {
         if request.secrets.is_empty() && inner.is_elsewhere(&request.spec) {
             // Called at once: workers get the attempts of a run in the order of these calls.
             let mask = resolver.mask(&SecretValues::default());
-            let observer = Arc::new(Masked(observer, mask.clone()));
-            let work = if again { inner.reattach(request, observer) } else { inner.start(request, observer) };
-            return async move {
-                let mut end = work.await;
-                mask.end(&mut end);
-                end
-            }
-            .boxed();
+            return masked(&*inner, request, observer, mask, again);
         }
         async move {
             let values = match resolver.look_up(&request.secrets).await {
@@ -111,13 +122,7 @@ impl GuardedExecutor {
             {
                 *with = request.spec.get("with").cloned().unwrap_or_default();
             }
-            let observer = Arc::new(Masked(observer, mask.clone()));
-            let mut end = match again {
-                true => inner.reattach(request, observer).await,
-                false => inner.start(request, observer).await,
-            };
-            mask.end(&mut end);
-            end
+            masked(&*inner, request, observer, mask, again).await
         }
         .boxed()
     }

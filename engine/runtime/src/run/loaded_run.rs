@@ -341,13 +341,12 @@ impl LoadedRun {
         self.state.as_ref().and_then(RunState::run).is_some_and(|run| run != self.run)
     }
 
-    /// Takes back what is queued of an attempt's begin.
-    pub(crate) fn drop_start(&mut self, id: &AttemptId) {
+    /// Takes back what is queued of the begin of these attempts, which are sorted.
+    pub(crate) fn drop_starts(&mut self, sorted: &[AttemptId]) {
+        let is_one = |kind: &InputKind| matches!(kind, InputKind::AttemptStarted(started) if sorted.binary_search(&started.id).is_ok());
         self.queue.retain(|item| match item {
-            Item::Input(queued) => {
-                !matches!(&queued.kind, InputKind::AttemptStarted(started) if started.id == *id)
-            }
-            _query => true,
+            Item::Input(queued) => !is_one(&queued.kind),
+            Item::Query(_) => true,
         });
     }
 

@@ -1,7 +1,7 @@
 //! Workers that wait take an attempt in the append that schedules it: one append and one wait for the disk less for each step
 //! of a worker.
 //!
-//! Law: the shard shows nobody what it plans before the schedule is durable (D2). The worker gets the attempt when the append
+//! Law: the shard hands out what it plans when the schedule is durable, and not before (D2). The worker gets the attempt when the append
 //! that names it as the holder is durable, by the call of its executor; where the append comes to nothing, it is let go.
 
 use std::collections::HashSet;

@@ -18,8 +18,11 @@ impl ShardCore {
         let offered = unrecorded.filter(|id| loaded.attempts.planned(id).class == Class::Elsewhere);
         let mut offered: Vec<AttemptId> = offered.cloned().collect();
         offered.sort_unstable();
+        if offered.is_empty() {
+            return;
+        }
+        loaded.drop_starts(&offered);
         for id in offered {
-            loaded.drop_start(&id);
             self.attempt_event(loaded, &id, AttemptEvent::OfferWithdrawn);
         }
     }

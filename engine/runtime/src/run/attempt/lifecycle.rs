@@ -26,7 +26,7 @@ use crate::run::attempt::phase::{AttemptPhase as Phase, Launching, PlanPurpose a
 use everfold_base::failure::Failure;
 
 /// Why nothing is withdrawn of an attempt that is not in progress.
-const IS_NO_OFFER: &str = "what is not in progress is offered to nobody";
+const IS_NO_OFFER: &str = "an executor offers only what is in progress";
 /// Why a worker takes no attempt that is known here.
 const IS_SCHEDULED: &str = "only what is being scheduled is reserved";
 
