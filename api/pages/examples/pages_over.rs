@@ -10,33 +10,39 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Uri, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use everfold_pages::{Change, ChangeSource, Rest};
 use futures::StreamExt as _;
 use futures::stream;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 /// The request as the server gets it, and its answer.
 async fn passed_on(server: String, mut request: Request) -> Result<Response, Infallible> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let uri: Result<Uri, _> = format!("http://{server}{path}").parse();
-    let Ok(uri) = uri else { return Ok((axum::http::StatusCode::BAD_REQUEST, "no path").into_response()) };
-    *request.uri_mut() = uri;
-    request.headers_mut().remove(header::HOST);
     request.headers_mut().remove(header::ORIGIN);
     request.headers_mut().remove(header::ACCEPT_ENCODING);
     request.headers_mut().remove(header::COOKIE);
     let token = std::env::var("EVERFOLD_TOKEN").unwrap_or_default();
-    if let Ok(value) = format!("Bearer {token}").parse() {
-        request.headers_mut().insert(header::AUTHORIZATION, value);
+    let lines = [(header::HOST, server.clone()), (header::AUTHORIZATION, format!("Bearer {token}"))];
+    for (name, text) in lines {
+        if let Ok(value) = text.parse() {
+            request.headers_mut().insert(name, value);
+        }
     }
-    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
-    Ok(match client.request(request).await {
-        Ok(response) => response.map(Body::new),
-        Err(error) => (axum::http::StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
-    })
+    Ok(asked(&server, request)
+        .await
+        .unwrap_or_else(|error| (axum::http::StatusCode::BAD_GATEWAY, error.to_string()).into_response()))
+}
+
+/// The answer to a request over a connection of its own.
+async fn asked(server: &str, request: Request) -> std::io::Result<Response> {
+    let stream = TokioIo::new(TcpStream::connect(server).await?);
+    let (mut sender, connection) = http1::handshake(stream).await.map_err(std::io::Error::other)?;
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(std::io::Error::other)?;
+    Ok(response.map(Body::new))
 }
 
 /// A change each second: this program does not follow the server's log.

@@ -121,8 +121,9 @@ impl CaseStage {
     ) -> Result<Result<RunId, StartError>, String> {
         let request = StartRequest::new(Arc::clone(&self.definition), options, Actor::User(by.to_owned()));
         tokio::select! {
+            biased;
             started = self.engine.start(request) => Ok(started.map(|started| started.run)),
-            () = self.world.failed() => Err(self.world.fault().unwrap_or_default()),
+            () = cut_off(&self.world) => Err(self.world.fault().unwrap_or_default()),
         }
     }
 
@@ -141,6 +142,7 @@ impl CaseStage {
         let begun = Instant::now();
         let mut limit = self.at.plus(until.unwrap_or(UNTIL));
         let (mut events, mut runs, mut still_looks) = (Vec::new(), BTreeSet::new(), 0);
+        let mut cut_off = std::pin::pin!(cut_off(&self.world));
         loop {
             let due = people.next().await;
             let now = (self.clock)();
@@ -165,9 +167,12 @@ impl CaseStage {
                         }
                         events.push(CaseEvent { run, is_root: run == root, at_ms: header.recorded_at.0 - self.at.0, event });
                     }
-                    self.bound(events.len(), begun);
+                    if let Err(why) = self.bound(events.len(), begun) {
+                        self.world.fail(why);
+                        break;
+                    }
                 }
-                () = self.world.failed() => break,
+                () = &mut cut_off => break,
                 // All that can be done at this moment is done when the clock goes on.
                 () = tokio::time::sleep(Duration::from_millis(1)), if still_looks < STILL_LOOKS => {
                     still_looks += 1;
@@ -189,24 +194,33 @@ impl CaseStage {
         Ok(events)
     }
 
-    fn bound(&self, events: usize, begun: Instant) {
+    /// # Errors
+    /// The play is too long for a case or for this machine.
+    fn bound(&self, events: usize, begun: Instant) -> Result<(), String> {
         if events > EVENTS_MAX {
-            let why = format!(
-                "the case has over {EVENTS_MAX} events: a loop without an end, or `until` is missing"
-            );
-            self.world.fail(match self.real_time {
-                None => why,
+            return Err(match self.real_time {
+                None => format!(
+                    "the case has over {EVENTS_MAX} events: a loop without an end, or `until` is missing"
+                ),
                 Some(_) => format!(
                     "over {EVENTS_MAX} events: the run goes on without an end, or is too long to be played"
                 ),
             });
         }
-        if let Some(limit) = self.real_time
-            && begun.elapsed() > limit
-        {
-            self.world.fail(format!("playing takes longer than {} seconds", limit.as_secs()));
+        match self.real_time {
+            Some(limit) if begun.elapsed() > limit => {
+                Err(format!("playing takes longer than {} seconds", limit.as_secs()))
+            }
+            _within => Ok(()),
         }
     }
+}
+
+/// Resolves when something ended the case, and what else is done at that moment is done: how much of it is told would
+/// follow from the order of tasks otherwise.
+async fn cut_off(world: &CaseWorld) {
+    world.failed().await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// The resources that a pipeline and its children name, with more slots than are asked for.

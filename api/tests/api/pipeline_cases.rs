@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use everfold_api::pipeline_test::{
-    CaseVerdict, SuiteReport, first_case, read_cases, test_pipeline, test_pipeline_with,
+    CaseVerdict, StoryLine, SuiteReport, first_case, read_cases, test_pipeline, test_pipeline_with,
 };
 use everfold_api::settings::Settings;
 use everfold_engine::definition::{Definition, NoFiles, RUN_STATUSES, STEP_STATUSES, parse};
@@ -378,6 +378,33 @@ fn a_case_gives_the_same_events_each_time() {
     let (one, other) = (test_pipeline(&definition, &cases), test_pipeline(&definition, &cases));
     for (one, other) in one.cases.iter().zip(&other.cases) {
         assert_eq!(one.story, other.story, "{}", one.name);
+    }
+}
+
+/// Which step's task came to run first decided how much of the others was told.
+#[test]
+fn a_case_that_is_cut_off_tells_all_of_its_moment_each_time() {
+    let text = "\
+name: t
+input: { type: object }
+steps:
+  - { id: each, foreach: { in: '${input.l}', max_in_flight: 3 }, function: notify.log, with: { text: x } }
+  - { id: build, needs: [], command: make }
+  - { id: lint, needs: [], command: lint, gates: [{ id: ok, command: ./ok }] }
+";
+    let cases = "\
+- name: a
+  input: { l: [1, 2, 3] }
+  steps: { each: { output: 1 }, build: { fail: never, takes: 2s } }
+  gates: { lint: { ok: pass } }
+";
+    let first = play(text, cases).cases.remove(0);
+    assert!(first.fault.as_deref().unwrap_or_default().contains("the step lint has no stub"), "{first:#?}");
+    let succeeded = |line: &&StoryLine| line.event == "AttemptSucceeded" && line.place.starts_with("each");
+    assert_eq!(first.story.iter().filter(succeeded).count(), 3, "{:#?}", first.story);
+    for _ in 0..40 {
+        let again = play(text, cases).cases.remove(0);
+        assert_eq!((&again.story, &again.status), (&first.story, &first.status));
     }
 }
 

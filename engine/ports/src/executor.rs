@@ -294,8 +294,9 @@ pub trait Executor: Send + Sync + 'static {
         matches!(failure.kind, FailureKind::Spawn | FailureKind::Timeout | FailureKind::Lost)
     }
 
-    /// Whether a worker waits for work at this moment. Costs nothing to ask.
-    fn has_waiting_workers(&self) -> bool {
+    /// Whether a worker waits for work at this moment; of such work as a step has it written, or of any. Costs nothing to ask.
+    fn has_waiting_workers(&self, spec: Option<&Value>) -> bool {
+        let _ = spec;
         false
     }
 

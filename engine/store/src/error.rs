@@ -110,6 +110,15 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+    /// What reading goes by (`store.json`, the index's folder) could not be written.
+    #[error("could not write {path}", path = path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The index failed.
     #[error("the index failed: {0}")]
     Index(String),
@@ -131,7 +140,7 @@ impl ReadError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full => true,
-            Self::Io { source, .. } => is_shortage(source),
+            Self::Io { source, .. } | Self::Write { source, .. } => is_shortage(source),
             Self::Damaged(_)
             | Self::DamagedStream { .. }
             | Self::Index(_)
@@ -143,7 +152,12 @@ impl ReadError {
     /// Whether reading it again may help: it is not what is stored that is wrong.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Full | Self::Io { .. } | Self::Index(_) | Self::IndexInUse(_) | Self::Closed => true,
+            Self::Full
+            | Self::Io { .. }
+            | Self::Write { .. }
+            | Self::Index(_)
+            | Self::IndexInUse(_)
+            | Self::Closed => true,
             Self::Damaged(_) | Self::DamagedStream { .. } => false,
         }
     }
@@ -232,7 +246,7 @@ impl OpenError {
     pub(crate) fn from_read(index: &Path, error: ReadError) -> Self {
         match error {
             ReadError::Damaged(damage) => Self::Damaged(damage),
-            ReadError::Io { path, source } => Self::from_io(path, source),
+            ReadError::Io { path, source } | ReadError::Write { path, source } => Self::from_io(path, source),
             ReadError::Full => Self::Full { path: index.to_owned() },
             other => Self::Index(other.to_string()),
         }
@@ -241,7 +255,7 @@ impl OpenError {
     /// What could not be read of the journal, as a reason not to open.
     pub(crate) fn from_journal(error: ReadError) -> Self {
         match error {
-            ReadError::Io { path, source } => Self::Io { path, source },
+            ReadError::Io { path, source } | ReadError::Write { path, source } => Self::Io { path, source },
             ReadError::Damaged(damage) => Self::Damaged(damage),
             other => Self::Index(other.to_string()),
         }

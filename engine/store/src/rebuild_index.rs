@@ -19,7 +19,7 @@ use everfold_base::id::Position;
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ReadError + use<> {
     let path = path.to_owned();
-    move |source| ReadError::Io { path, source }
+    move |source| ReadError::Write { path, source }
 }
 
 /// Builds an index of the journal up to `last` in a folder of its own; gives the number of events.

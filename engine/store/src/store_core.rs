@@ -147,7 +147,7 @@ impl StoreCore {
         let mut manifest = self.manifest().clone();
         last_words(&mut manifest);
         manifest::write(self.files.as_ref(), &self.folder, &manifest)
-            .map_err(|source| ReadError::Io { path: self.folder.join(manifest::FILE_NAME), source })
+            .map_err(|source| ReadError::Write { path: self.folder.join(manifest::FILE_NAME), source })
     }
 
     /// Whether the folder still belongs to this process: asked before anything in it is written, replaced or removed by

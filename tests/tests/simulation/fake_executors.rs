@@ -163,7 +163,7 @@ impl Executor for Processes {
         self.is_offered()
     }
 
-    fn has_waiting_workers(&self) -> bool {
+    fn has_waiting_workers(&self, _spec: Option<&Value>) -> bool {
         !self.1
     }
 

@@ -95,8 +95,9 @@ impl Executor for FunctionExecutor {
         self.leases_for(spec).is_some()
     }
 
-    fn has_waiting_workers(&self) -> bool {
-        self.leases.as_ref().is_some_and(LeaseTable::has_waiting)
+    fn has_waiting_workers(&self, spec: Option<&Value>) -> bool {
+        let leases = spec.map_or(self.leases.as_ref(), |spec| self.leases_for(spec));
+        leases.is_some_and(LeaseTable::has_waiting)
     }
 
     fn reserve(&self, request: &AttemptRequest) -> Option<WorkerReservation> {

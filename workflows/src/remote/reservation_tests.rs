@@ -1,15 +1,17 @@
 //! Workers that take attempts with their schedule.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use everfold_base::failure::FailureKind;
 use everfold_base::id::EffectId;
-use everfold_ports::{AttemptEnd, RecordReceipt, WorkerReservation};
+use everfold_ports::{AttemptEnd, Executor as _, RecordReceipt, WorkerReservation};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
 use super::carried_attempts::{LONG, LeaseTableFixture, effect, failure, named, output, poll};
 use super::protocol::{Job, WorkerPoll, WorkerRefusal};
+use crate::function::{Function, FunctionExecutor, Functions};
 
 /// A worker waits for up to so much work.
 async fn waits(
@@ -44,6 +46,22 @@ async fn settled() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
+}
+
+/// What the engine calls itself was planned twice while some worker waited for other work.
+#[tokio::test]
+async fn a_worker_that_waits_is_awaited_by_the_steps_of_workers_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let mut functions = Functions::built_in();
+    functions.register(Function::remote("deploy")).unwrap();
+    let executor = FunctionExecutor::with_workers(Arc::new(functions), fixture.table.clone());
+    let has_waiting = |name: &str| executor.has_waiting_workers(Some(&json!({ "name": name })));
+    assert!(!executor.has_waiting_workers(None) && !has_waiting("deploy"));
+    let polling = waits(&fixture, "worker:a", 1).await;
+    assert!(executor.has_waiting_workers(None) && has_waiting("deploy"));
+    assert!(!has_waiting("noop") && !has_waiting("${input.name}"));
+    polling.abort();
 }
 
 #[tokio::test]

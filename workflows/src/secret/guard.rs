@@ -145,8 +145,8 @@ impl Executor for GuardedExecutor {
         self.0.is_elsewhere(spec)
     }
 
-    fn has_waiting_workers(&self) -> bool {
-        self.0.has_waiting_workers()
+    fn has_waiting_workers(&self, spec: Option<&Value>) -> bool {
+        self.0.has_waiting_workers(spec)
     }
 
     fn reserve(&self, request: &AttemptRequest) -> Option<WorkerReservation> {

@@ -17,6 +17,7 @@ use crate::work::report::started_input;
 use everfold_base::id::{AttemptId, EffectId, Position};
 use everfold_core::effect::{Effect, Touched};
 use everfold_core::state::effects_of;
+use everfold_language::definition::Work;
 use everfold_ports::RecordReceipt;
 
 impl ShardCore {
@@ -53,7 +54,7 @@ impl ShardCore {
         let mut executors = self.shared.edge.executors.values();
         let is_new = loaded.position == Position::ZERO;
         let dispatching = &loaded.dispatching;
-        executors.any(|executor| executor.has_waiting_workers())
+        executors.any(|executor| executor.has_waiting_workers(None))
             && dispatching.driven
             && (is_new || !dispatching.unlisted)
             && loaded.queue.is_empty()
@@ -68,6 +69,10 @@ impl ShardCore {
 
     /// Has a worker that waits take an attempt; whether one does.
     fn lease_one_early(&mut self, loaded: &mut LoadedRun, id: &AttemptId) -> bool {
+        // What no worker waits for is planned once, when its schedule is durable.
+        if !self.is_awaited_by_workers(loaded, id) {
+            return false;
+        }
         let Some(mut planned) = self.plan_before(loaded, id) else { return false };
         let Some(reservation) = planned.executor.reserve(&planned.request) else { return false };
         let (effect, group) = (EffectId { run: loaded.run, attempt: id.clone() }, self.group(loaded));
@@ -82,6 +87,14 @@ impl ShardCore {
         let begin = AttemptBegin { at: None, taken: Some(taken) };
         loaded.push(started_input(loaded.run, id.clone(), begin));
         true
+    }
+
+    /// Whether a worker waits for what the step says; a name that is computed is known with the plan alone.
+    fn is_awaited_by_workers(&self, loaded: &LoadedRun, id: &AttemptId) -> bool {
+        let step = loaded.state.as_ref().and_then(|state| state.step(&id.path.step));
+        let Some(Work::Task(task)) = step.and_then(|(step, _)| step.work.as_ref()) else { return false };
+        let executor = self.shared.edge.executors.get(&task.kind);
+        executor.is_some_and(|executor| executor.has_waiting_workers(Some(task.spec.source())))
     }
 
     /// Forgets attempts that workers were to take with their schedule, where the schedule came to nothing.

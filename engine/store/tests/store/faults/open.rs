@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use everfold_base::id::{Position, Version};
 use everfold_store::verify::{NoMeaning, verify_folder};
 use everfold_store::{
-    AppendError, EventStore, IndexOpened, OpenError, SledOptions, SledStore, Writability, would_be_new,
+    AppendError, EventStore, IndexOpened, OpenError, ReadError, SledOptions, SledStore, Writability,
+    would_be_new,
 };
 use tempfile::TempDir;
 
@@ -205,6 +206,23 @@ fn s13_a_copy_draws_a_new_epoch_reads_at_once_and_writes_when_adopted() {
         assert!(open(&copied, &FaultFiles::default()).report().adopted);
         let original = open(folder.path(), &FaultFiles::default());
         assert_eq!((original.report().epoch.clone(), original.report().adopted), (epoch, true));
+    });
+}
+
+/// It said that `store.json` could not be read, which sent people to look at a file that was in order.
+#[test]
+fn store_json_that_cannot_be_replaced_is_said_to_be_unwritten() {
+    run(async {
+        let (folder, files) = (TempDir::new().unwrap(), FaultFiles::default());
+        let store = open(folder.path(), &files);
+        files.set_no_files(true);
+        let refused = store.adopt().await.unwrap_err();
+        files.set_no_files(false);
+        assert_eq!(
+            refused.to_string(),
+            format!("could not write {}", folder.path().join("store.json").display())
+        );
+        assert!(matches!(refused, ReadError::Write { .. }), "{refused:?}");
     });
 }
 
