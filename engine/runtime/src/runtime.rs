@@ -82,7 +82,7 @@ pub(crate) struct Runtime {
     /// The engine ends: nothing new is taken or started.
     pub(crate) stopping: AtomicBool,
     quarantined: Mutex<BTreeMap<RunId, String>>,
-    /// The part of the engine that panicked first, and how.
+    /// What broke first, and how.
     broken: watch::Sender<Option<String>>,
 }
 
@@ -151,17 +151,31 @@ impl Runtime {
         let shared = Arc::clone(self);
         tokio::spawn(async move {
             let Err(panic) = AssertUnwindSafe(task).catch_unwind().await else { return };
-            let report = format!("{what} {}", panic_text(panic.as_ref()));
-            tracing::error!("the engine is broken: {report}");
-            shared.broken.send_if_modified(|broken| {
-                let is_first = broken.is_none();
-                broken.get_or_insert(report);
-                is_first
-            });
+            shared.set_broken(format!("{what} {}", panic_text(panic.as_ref())));
         })
     }
 
-    /// The part of the engine that panicked first, and how.
+    /// Says that the engine is broken; what was said first stands.
+    fn set_broken(&self, report: String) {
+        self.broken.send_if_modified(|broken| {
+            let is_first = broken.is_none();
+            if is_first {
+                tracing::error!("the engine is broken: {report}");
+                *broken = Some(report);
+            }
+            is_first
+        });
+    }
+
+    /// The store takes nothing ever again. Where the engine is not being ended either, the store's writer is gone, and
+    /// only another process can go on.
+    pub(crate) fn store_has_closed(&self) {
+        if !self.is_stopping() {
+            self.set_broken("the store takes no appends any more, though nobody closed it".to_owned());
+        }
+    }
+
+    /// What broke first, and how.
     pub(crate) fn broken(&self) -> watch::Receiver<Option<String>> {
         self.broken.subscribe()
     }

@@ -108,6 +108,9 @@ impl ShardCore {
             AppendError::Full => self.append_later(loaded),
             AppendError::ReadOnly(_) => self.append_when_taken(loaded, &error),
             AppendError::NotOurs(_) | AppendError::Fenced { .. } | AppendError::Closed => {
+                if matches!(error, AppendError::Closed) {
+                    self.shared.store_has_closed();
+                }
                 loaded.requeue();
                 let error = SubmitError::Store(error.to_string());
                 loaded.refuse(|queued| queued.answer.is_some(), &error);

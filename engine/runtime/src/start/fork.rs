@@ -6,6 +6,7 @@
 //! named ([`crate::recovery::aborted_forks`]) and blocks nothing. Requests with one key copy one after the other, and
 //! no copy is continued behind what the request asks for, or behind a run.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::error::{LoadError, QueryError, StartError, SubmitError};
@@ -22,7 +23,7 @@ use crate::work::spare::holds_back;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
 use everfold_base::id::{InputId, Round, RunId, StepId, Version};
-use everfold_base::json::{Hash, JsonText, Value};
+use everfold_base::json::{BlobRef, Hash, JsonText, Value};
 use everfold_core::decide::begin::Beginning;
 use everfold_core::decide::{Decision, Refusal, begin, decide};
 use everfold_core::event::{EffectLimits, Origin, OriginKind, SlotKind};
@@ -445,11 +446,8 @@ impl Runtime {
         Ok(())
     }
 
-    /// Copies the blobs of an event.
-    async fn copy_values(&self, origin: RunId, run: RunId, envelope: &Envelope) -> Result<(), StartError> {
-        let failed = |what: String| StartError::from(SubmitError::Store(what));
-        let event = decode(origin, envelope).map_err(|error| failed(error.to_string()))?;
-        let wanted = event.blobs();
+    /// Copies what a run keeps outside of its events for another run.
+    pub(crate) async fn copy_blobs(&self, origin: RunId, run: RunId, wanted: Vec<BlobRef>) -> io::Result<()> {
         if wanted.is_empty() {
             return Ok(());
         }
@@ -457,9 +455,16 @@ impl Runtime {
         let copied = self.config.blocking.run(move || {
             wanted.iter().try_for_each(|blob| blobs.put(run, &blobs.get(origin, blob)?).map(drop))
         });
-        let copied = copied.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        copied.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+
+    /// Copies the blobs of an event.
+    async fn copy_values(&self, origin: RunId, run: RunId, envelope: &Envelope) -> Result<(), StartError> {
+        let failed = |what: String| StartError::from(SubmitError::Store(what));
+        let event = decode(origin, envelope).map_err(|error| failed(error.to_string()))?;
+        let copied = self.copy_blobs(origin, run, event.blobs()).await;
         copied.map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull => SubmitError::Full.into(),
+            io::ErrorKind::StorageFull => SubmitError::Full.into(),
             _other => failed(format!("a value of run {origin} could not be copied: {error}")),
         })
     }

@@ -63,3 +63,31 @@ async fn runs_go_on_after_the_store_is_opened_again() {
     }
     assert!(engine.shutdown(Duration::from_secs(5)).await);
 }
+
+/// A service whose store had lost its writer answered that it was ready, and recorded nothing until somebody restarted it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_whose_store_takes_nothing_ever_again_is_broken_and_one_that_was_ended_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let machine = Machine::new(clock::system());
+    let definition = definition(json!({"name": "p", "steps": [function("a", &[], "ok", json!({}))]}));
+    let open = async || {
+        let store = Arc::new(SledStore::open(folder.path(), SledOptions::default()).unwrap());
+        let blobs = Arc::new(BlobStore::new(folder.path()));
+        let (config, layout) = (EngineConfig::default(), Layout::new(folder.path()));
+        let engine = Engine::open(config, store.clone(), blobs, layout, machine.edge());
+        engine.start(request(&definition, json!({}))).await.unwrap();
+        (engine, store)
+    };
+    let (engine, store) = open().await;
+    assert!(engine.shutdown(Duration::from_secs(5)).await);
+    store.close().await.unwrap();
+    let _refused = engine.start(request(&definition, json!({}))).await.unwrap_err();
+    assert!(tokio::time::timeout(Duration::from_millis(50), engine.broken()).await.is_err());
+    drop((engine, store));
+
+    let (engine, store) = open().await;
+    store.close().await.unwrap();
+    let _refused = engine.start(request(&definition, json!({}))).await.unwrap_err();
+    let broken = tokio::time::timeout(Duration::from_secs(60), engine.broken()).await.unwrap();
+    assert_eq!(broken, "the store takes no appends any more, though nobody closed it");
+}

@@ -1,5 +1,6 @@
 //! The executor of work that is spared: it gives the end that stands in for it.
 
+use std::io;
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt as _;
@@ -71,10 +72,10 @@ impl Executor for SparedWork {
             };
             match (is_held, given.commit.as_ref()) {
                 (false, Some(commit)) => match go_to(&shared, &request, commit.clone()).await {
-                    Ok(()) => ended(&shared, origin, end, given, is_held).await,
+                    Ok(()) => ended(&shared, origin, end, given, (request.id.run, is_held)).await,
                     Err(failure) => AttemptEnd::new(AttemptResult::Failed(failure), shared.now()),
                 },
-                _no_commit => ended(&shared, origin, end, given, is_held).await,
+                _no_commit => ended(&shared, origin, end, given, (request.id.run, is_held)).await,
             }
         }
         .boxed()
@@ -98,7 +99,7 @@ async fn ended(
     origin: RunId,
     end: RecordedEnd,
     given: ReadEnd,
-    is_held: bool,
+    (run, is_held): (RunId, bool),
 ) -> AttemptEnd {
     let ReadEnd { result, ask, commit, artefacts, notes } = given;
     let text = async |payload: Payload| shared.values.text(origin, &payload).await.map(|text| text.value());
@@ -119,6 +120,14 @@ async fn ended(
             Err(what) => return unreadable(shared, origin, end.version, &what),
         },
     };
+    let files = artefacts.iter().map(|artefact| artefact.blob).collect();
+    if let Err(error) = shared.copy_blobs(origin, run, files).await {
+        let reason = format!("a file that run {origin} kept could not be copied: {error}");
+        return match error.kind() {
+            io::ErrorKind::StorageFull => AttemptEnd::new(AttemptResult::NoRoom { reason }, shared.now()),
+            _other => unreadable(shared, origin, end.version, &reason),
+        };
+    }
     // A session is gone on with by work that is done; nothing was used up.
     let usage = end.sessions.into_iter();
     let usage = usage.map(|(model, session)| Usage { model, session: Some(session), ..Usage::default() });
