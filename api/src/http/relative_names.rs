@@ -78,9 +78,7 @@ async fn run_of(app: &App, key: Hash) -> Result<Option<RunId>, Fault> {
 
 /// The first event that came of a write under a key, and its run.
 async fn first_of(app: &App, key: Hash) -> Result<Option<(RunId, RunEvent)>, Fault> {
-    let Some(first) = app.store().first_write(key).await? else { return Ok(None) };
-    let read = app.store().read_all(first.appended.first_position, 1).await?;
-    let Some(envelope) = read.first() else { return Ok(None) };
+    let Some(envelope) = app.first_event(key).await? else { return Ok(None) };
     let header = &envelope.header;
     let Some(run) = header.stream.as_run() else { return Ok(None) };
     let event = event::decode(header.kind, header.schema, &envelope.payload)

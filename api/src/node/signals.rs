@@ -7,13 +7,13 @@ use everfold_engine::decide::{check_signal, why_not_taken};
 use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaken, SignalTaker};
-use everfold_engine::id::{InputId, RunId, Version};
+use everfold_engine::id::{InputId, Position, RunId, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{JsonText, Payload};
 use everfold_engine::pauses::PauseOrder;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
-use everfold_projections::{RunFilter, RunOrder, RunsView};
+use everfold_projections::{RunFilter, RunOrder, RunRow, RunsView};
 use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
@@ -28,6 +28,16 @@ const RUNS_MAX: usize = 10_000;
 const PAGE: usize = 1_000;
 /// Events after a signal that are searched for its takers.
 const TAKEN_MAX: u64 = 256;
+
+/// The states of runs that go on.
+const UNENDED: [RunStatus; 6] = [
+    RunStatus::Queued,
+    RunStatus::Running,
+    RunStatus::Waiting,
+    RunStatus::Paused,
+    RunStatus::Blocked,
+    RunStatus::Stopping,
+];
 
 /// A signal to send.
 #[derive(Debug, Clone)]
@@ -147,11 +157,14 @@ impl Node {
         once: Idempotency,
     ) -> Result<(WriteReceipt, Signalled), Fault> {
         check_signal(&signal.received())?;
-        let holder = self.engine().holder(key).await?;
-        let run = holder.ok_or_else(|| {
-            Fault::new(Code::NoRun, format!("no unended run has the key “{key}”"))
-                .hint("`everfold runs` lists all; the key of a run is what its pipeline's `key` gives")
-        })?;
+        // A repeat goes to the run of the first time, whichever has the key by now.
+        let run = match self.made_before(&once).await? {
+            Some((run, _)) => run,
+            None => self.engine().holder(key).await?.ok_or_else(|| {
+                Fault::new(Code::NoRun, format!("no unended run has the key “{key}”"))
+                    .hint("`everfold runs` lists all; the key of a run is what its pipeline's `key` gives")
+            })?,
+        };
         self.signal(run, signal, actor, once).await
     }
 
@@ -170,10 +183,22 @@ impl Node {
         self.may_write()?;
         // Also where no run has the labels.
         check_signal(&signal.received())?;
+        let before = self.made_before(once).await?;
+        let runs = match before {
+            Some(first) => self.meant_before(labels, once, first).await?,
+            None => self.labelled(labels, &UNENDED, |_| true).await?.into_iter().map(|row| row.id).collect(),
+        };
+        let mut first_run = before.map(|(run, _)| run);
         let (mut signalled, mut is_first) = (Vec::new(), false);
-        for run in self.unended_with(labels).await? {
-            match self.signal(run, signal, actor.clone(), once.of_run(run)).await {
+        // The oldest is the first one: it is that also for who sends the same meanwhile.
+        for run in runs.into_iter().rev() {
+            let own = match first_run {
+                Some(first) if first != run => once.of_run(run),
+                _first => once.of_first_run(run),
+            };
+            match self.signal(run, signal, actor.clone(), own).await {
                 Ok((went, outcome)) => {
+                    first_run.get_or_insert(run);
                     is_first |= !went.replayed;
                     signalled.push(outcome);
                 }
@@ -182,34 +207,50 @@ impl Node {
                 Err(fault) => return Err(fault),
             }
         }
+        signalled.reverse();
         let replayed = !is_first && !signalled.is_empty();
         Ok((WriteReceipt { position: self.store().last_position(), replayed }, signalled))
     }
 
-    async fn unended_with(&self, labels: &BTreeMap<String, String>) -> Result<Vec<RunId>, Fault> {
-        let unended = [
-            RunStatus::Queued,
-            RunStatus::Running,
-            RunStatus::Waiting,
-            RunStatus::Paused,
-            RunStatus::Blocked,
-            RunStatus::Stopping,
-        ];
+    /// The runs that a write went to, or was to go to when it was cut off; `at` is the place of its first event.
+    async fn meant_before(
+        &self,
+        labels: &BTreeMap<String, String>,
+        once: &Idempotency,
+        (first, at): (RunId, Position),
+    ) -> Result<Vec<RunId>, Fault> {
+        let mut meant = Vec::new();
+        for row in self.labelled(labels, &[], |row| row.position <= at && row.since >= at).await? {
+            let is_meant = row.id == first
+                || !row.shown.status.is_ended()
+                || self.made_before(&once.of_run(row.id)).await?.is_some();
+            meant.extend(is_meant.then_some(row.id));
+        }
+        Ok(meant)
+    }
+
+    /// The runs of one of these states that have all of the labels, the newest first.
+    async fn labelled(
+        &self,
+        labels: &BTreeMap<String, String>,
+        states: &[RunStatus],
+        is_meant: impl Fn(&RunRow) -> bool,
+    ) -> Result<Vec<RunRow>, Fault> {
         let labels = labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-        let filter = RunFilter { status: unended.to_vec(), labels, ..RunFilter::default() };
-        let (mut runs, mut cursor) = (Vec::new(), None);
+        let filter = RunFilter { status: states.to_vec(), labels, ..RunFilter::default() };
+        let (mut rows, mut cursor) = (Vec::new(), None);
         loop {
             let filter = filter.clone();
             let list = move |view: &RunsView<'_>| view.list(&filter, RunOrder::Newest, cursor, PAGE, None);
             let page = self.runs(None, list).await?;
-            runs.extend(page.items.iter().map(|row| row.id));
-            if runs.len() > RUNS_MAX {
+            rows.extend(page.items.into_iter().filter(&is_meant));
+            if rows.len() > RUNS_MAX {
                 let message = format!("more than {RUNS_MAX} runs have these labels");
                 return Err(Fault::new(Code::Refused, message).hint("name more labels"));
             }
             cursor = page.next;
             if cursor.is_none() {
-                return Ok(runs);
+                return Ok(rows);
             }
         }
     }

@@ -282,3 +282,64 @@ async fn a_request_with_two_keys_is_refused() {
     assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("several Idempotency-Key"), "{problem}");
 }
+
+const LISTENS: &str = "\
+name: listens
+labels: { team: b }
+key: sole
+steps: [{ id: first, wait: { signal: go } }]
+";
+
+/// A repeat reached runs that had started since, and knew nothing of those that had ended.
+#[tokio::test]
+async fn a_signal_to_several_runs_that_comes_again_is_that_of_the_runs_of_the_first_time() {
+    let api = Api::new();
+    let twice = Twice { api: &api, sent: Default::default(), keys: Default::default() };
+    let listens = LISTENS.replace("key: sole\n", "");
+    let send = async |body: Value, key: &str| twice.once("POST", "/api/v1/signals/go", &body, key).await;
+    let runs = |answer: &Value| -> Vec<String> {
+        answer["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["run"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let (one, two) = (twice.start(&listens, "waiting").await, twice.start(&listens, "waiting").await);
+    let to = json!({ "labels": { "team": "b" }, "payload": 1 });
+    let (status, replayed, first) = send(to.clone(), "many").await;
+    assert_eq!(
+        (status, replayed, runs(&first)),
+        (200, None, vec![two.clone(), one.clone()]),
+        "the newest first"
+    );
+    let later = twice.start(&listens, "waiting").await;
+    for run in [&one, &two] {
+        api.until(run, "succeeded").await;
+    }
+    let (status, replayed, again) = send(to, "many").await;
+    assert_eq!((status, replayed.as_deref(), runs(&again)), (200, Some("true"), vec![two, one]), "{again}");
+    assert_eq!(api.get(&format!("/api/v1/runs/{later}")).await.1["status"], "waiting");
+    let (status, _, refused) = send(json!({ "labels": { "team": "b" }, "payload": 2 }), "many").await;
+    assert_eq!((status, &refused["code"]), (422, &json!("EF0214")));
+    let (_, _, other) = send(json!({ "labels": { "team": "b" } }), "another key").await;
+    assert_eq!(runs(&other), [later], "and nobody else");
+}
+
+/// It was refused as of no run, and was that of another run when one had the key.
+#[tokio::test]
+async fn a_signal_to_a_key_that_comes_again_is_that_of_the_run_of_the_first_time() {
+    let api = Api::new();
+    let twice = Twice { api: &api, sent: Default::default(), keys: Default::default() };
+    let to = json!({ "key": "sole", "payload": 1 });
+    let one = twice.start(LISTENS, "waiting").await;
+    let (status, replayed, first) = twice.once("POST", "/api/v1/signals/go", &to, "k").await;
+    assert_eq!((status, replayed, first["items"][0]["run"].as_str()), (200, None, Some(&*one)));
+    api.until(&one, "succeeded").await;
+    for _ in 0..2 {
+        let (status, replayed, again) = twice.once("POST", "/api/v1/signals/go", &to, "k").await;
+        assert_eq!((status, replayed.as_deref()), (200, Some("true")), "{again}");
+        assert_eq!(again["items"][0]["run"].as_str(), Some(&*one), "{again}");
+        api.post("/api/v1/runs", json!({ "definition": LISTENS })).await;
+    }
+}
