@@ -91,6 +91,35 @@ async fn row_16_a_retry_of_a_failed_run_and_a_fork_of_a_fork_have_workspaces_of_
     assert_eq!(state.root(), Some(origin), "the root is the first origin, also of a fork of a fork");
 }
 
+/// Its history named a file that only its origin had: that was damage, and nothing could go on from it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fork_that_replays_effects_has_the_files_that_stand_in_for_those_of_its_work() {
+    let place = Place::new();
+    let text = "\
+name: keeps
+steps:
+  - { id: made, command: 'echo hi > out.txt', outputs: { out: out.txt } }
+  - { id: end, command: 'true' }
+";
+    let definition = parse(text, "keeps.yaml", &NoFiles).unwrap_or_else(|problems| panic!("{problems}"));
+    let engine = place.open();
+    let origin = place.start(&engine, definition.definition, &json!({})).await;
+    approved_to_success(&engine, origin).await;
+    let request = fork_request(origin, OriginKind::Fork, Some(Version(1)), None);
+    let fork = engine.fork(ForkRequest { replay_effects: true, ..request }).await.unwrap().run;
+    approved_to_success(&engine, fork).await;
+    let events = place.store.read(&StreamId::run(fork), Version::FIRST, 100).await.unwrap();
+    let decoded = |event: &Envelope| decode(event.header.kind, event.header.schema, &event.payload).unwrap();
+    let events: Vec<RunEvent> = events.iter().map(|event| decoded(event)).collect();
+    assert!(events.iter().any(|event| matches!(event, RunEvent::WorkSpared(_))), "{events:?}");
+    let blobs = place.home.processes_with("").blobs;
+    let kept: Vec<Vec<u8>> =
+        events.iter().flat_map(RunEvent::blobs).map(|blob| blobs.get(fork, &blob).unwrap()).collect();
+    assert_eq!(kept, [b"hi\n"]);
+    let restart = fork_request(fork, OriginKind::Restart, None, Some("end"));
+    approved_to_success(&engine, engine.fork(restart).await.unwrap().run).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn row_16_a_fork_whose_repository_is_gone_says_so_and_can_be_cancelled() {
     let place = Place::new();
