@@ -220,9 +220,13 @@ impl Node {
         (first, at): (RunId, Position),
     ) -> Result<Vec<RunId>, Fault> {
         let mut meant = Vec::new();
-        for row in self.labelled(labels, &[], |row| row.position <= at && row.since >= at).await? {
+        let has_ended = |row: &RunRow| row.shown.status.is_ended();
+        // Those that had started, and had not ended.
+        let ran = |row: &RunRow| row.position <= at && (row.since >= at || !has_ended(row));
+        for row in self.labelled(labels, &[], ran).await? {
+            // One that has ended without it may have done so before its turn came.
             let is_meant = row.id == first
-                || !row.shown.status.is_ended()
+                || !has_ended(&row)
                 || self.made_before(&once.of_run(row.id)).await?.is_some();
             meant.extend(is_meant.then_some(row.id));
         }

@@ -60,7 +60,7 @@ async fn a_worker_that_waits_is_awaited_by_the_steps_of_workers_alone() {
     assert!(!executor.has_waiting_workers(None) && !has_waiting("deploy"));
     let polling = waits(&fixture, "worker:a", 1).await;
     assert!(executor.has_waiting_workers(None) && has_waiting("deploy"));
-    assert!(!has_waiting("noop") && !has_waiting("${input.name}"));
+    assert!(!has_waiting("notify.log") && !has_waiting("${input.name}"));
     polling.abort();
 }
 
