@@ -244,7 +244,12 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
     } else {
         context.out.raw(&planned(&plan, yes, from_sled, &context.program));
     }
-    Ok(0)
+    if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
+        return Ok(0);
+    }
+    // Neither the journal nor the index says what should stand there.
+    Err(Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it")
+        .hint("restore a copy without the damage; a file of another store is to be moved out of `journal`"))
 }
 
 /// What a repair does, as a text.
@@ -264,6 +269,9 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
             ),
             true => "neither journal nor index holds them: restore a copy that does\n".to_owned(),
         });
+        return text;
+    }
+    if plan.steps.is_empty() {
         return text;
     }
     let word = if done { "did   " } else { "would " };

@@ -69,8 +69,11 @@ pub(crate) fn walk(
             }
         }
         if walk.next > last {
-            break;
+            return Ok(walk.next);
         }
+    }
+    if let Some(Ok(header)) = headers.last() {
+        walk.successor(header)?;
     }
     Ok(walk.next)
 }
@@ -174,6 +177,17 @@ impl SalvageWalk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Names the segment that is missing behind the last one: what is compressed had a successor.
+    fn successor(&mut self, last: &SegmentHeader) -> Result<(), ReadError> {
+        let path = self.folder.join(segment::file_name(last.number));
+        let is_sealed = compressed::is_compressed(self.files, &path);
+        if !is_sealed.map_err(|source| ReadError::Io { path: path.clone(), source })? {
+            return Ok(());
+        }
+        let what = format!("{} is compressed, so it had a successor, and this is missing", path.display());
+        self.lose(self.folder.join(segment::file_name(last.number + 1)), 0, what, None)
     }
 
     /// Names damage to the lengths of a compressed segment's blocks, which stand twice: one of the two may fail, but not

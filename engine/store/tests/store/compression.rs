@@ -342,3 +342,25 @@ fn s12_without_room_for_a_compressed_segment_it_stays_as_it_is() {
     let left = fs::read_dir(folder.path().join("journal")).unwrap().count();
     assert_eq!(left, segments(folder.path()).len(), "half a file is left");
 }
+
+/// Without `store.json` and the index nothing else knows that the journal went on.
+#[test]
+fn a_segment_that_is_missing_behind_a_compressed_one_is_named_also_where_nothing_else_tells_of_it() {
+    let folder = TempDir::new().unwrap();
+    make(folder.path());
+    let newest = segments(folder.path()).pop().unwrap();
+    fs::remove_file(&newest).unwrap();
+    fs::remove_file(folder.path().join("store.json")).unwrap();
+    fs::remove_dir_all(folder.path().join("sled")).unwrap();
+    let refused = SledStore::open(folder.path(), system()).map(drop).unwrap_err();
+    assert!(matches!(refused, OpenError::Missing { .. }), "{refused}");
+    let report = verify_folder(folder.path(), &system(), &mut NoMeaning).unwrap();
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    let name = newest.file_name().unwrap().to_str().unwrap();
+    assert!(
+        faults.iter().any(|fault| fault.contains(name) && fault.contains("had a successor")),
+        "{faults:#?}"
+    );
+    let plan = everfold_store::repair::plan(folder.path(), &system(), false).unwrap();
+    assert!(plan.damage.iter().any(|damage| damage.file == newest), "{:?}", plan.damage);
+}

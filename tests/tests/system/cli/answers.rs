@@ -175,6 +175,15 @@ fn a_damaged_journal_is_repaired_by_typing_what_each_answer_says() {
     said(&scratch.run(&["store", "verify"]), 0, &["there is no index", "as it was written"]);
     assert_eq!(scratch.run(&["events", "@", "--json"]).out, before);
     said(&scratch.run(&["store", "repair"]), 0, &["nothing need be repaired"]);
+    // What is no segment in the place of one: no repair knows what it was to be.
+    let foreign = scratch.data().join("journal/0000000002.segment");
+    std::fs::write(&foreign, "").unwrap();
+    let unmended = ["damage  ", "0000000002.segment", "cannot mend it", "is to be moved out of `journal`"];
+    for repair in [&["store", "repair"][..], &["store", "repair", "--yes"]] {
+        said(&scratch.run(repair), 7, &unmended);
+    }
+    std::fs::remove_file(&foreign).unwrap();
+    said(&scratch.run(&["runs"]), 0, &[]);
 }
 
 #[test]
