@@ -109,8 +109,9 @@ steps:
     let fork = engine.fork(ForkRequest { replay_effects: true, ..request }).await.unwrap().run;
     approved_to_success(&engine, fork).await;
     let events = place.store.read(&StreamId::run(fork), Version::FIRST, 100).await.unwrap();
-    let decoded = |event: &Envelope| decode(event.header.kind, event.header.schema, &event.payload).unwrap();
-    let events: Vec<RunEvent> = events.iter().map(|event| decoded(event)).collect();
+    let decoded =
+        events.iter().map(|event| decode(event.header.kind, event.header.schema, &event.payload).unwrap());
+    let events: Vec<RunEvent> = decoded.collect();
     assert!(events.iter().any(|event| matches!(event, RunEvent::WorkSpared(_))), "{events:?}");
     let blobs = place.home.processes_with("").blobs;
     let kept: Vec<Vec<u8>> =
