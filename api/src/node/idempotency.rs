@@ -44,7 +44,11 @@ impl Node {
     /// The store cannot be read.
     pub(crate) async fn first_event(&self, key: Hash) -> Result<Option<Arc<Envelope>>, Fault> {
         let Some(first) = self.store().first_write(key).await? else { return Ok(None) };
-        Ok(self.store().read_all(first.appended.first_position, 1).await?.into_iter().next())
+        self.event_at(first.appended.first_position).await
+    }
+
+    async fn event_at(&self, position: Position) -> Result<Option<Arc<Envelope>>, Fault> {
+        Ok(self.store().read_all(position, 1).await?.into_iter().next())
     }
 
     /// The run and the place of a write that was made before; `None`: it was not, or it has no key.
@@ -57,7 +61,7 @@ impl Node {
         if first.body != dedup.body {
             return Err(SubmitError::KeyReused.into());
         }
-        let event = self.first_event(dedup.key).await?;
+        let event = self.event_at(first.appended.first_position).await?;
         Ok(event.and_then(|event| Some((event.header.stream.as_run()?, event.position))))
     }
 }

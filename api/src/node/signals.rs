@@ -29,16 +29,6 @@ const PAGE: usize = 1_000;
 /// Events after a signal that are searched for its takers.
 const TAKEN_MAX: u64 = 256;
 
-/// The states of runs that go on.
-const UNENDED: [RunStatus; 6] = [
-    RunStatus::Queued,
-    RunStatus::Running,
-    RunStatus::Waiting,
-    RunStatus::Paused,
-    RunStatus::Blocked,
-    RunStatus::Stopping,
-];
-
 /// A signal to send.
 #[derive(Debug, Clone)]
 pub struct Signal {
@@ -186,7 +176,12 @@ impl Node {
         let before = self.made_before(once).await?;
         let runs = match before {
             Some(first) => self.meant_before(labels, once, first).await?,
-            None => self.labelled(labels, &UNENDED, |_| true).await?.into_iter().map(|row| row.id).collect(),
+            None => self
+                .labelled(labels, &RunStatus::UNENDED, |_| true)
+                .await?
+                .into_iter()
+                .map(|row| row.id)
+                .collect(),
         };
         let mut first_run = before.map(|(run, _)| run);
         let (mut signalled, mut is_first) = (Vec::new(), false);

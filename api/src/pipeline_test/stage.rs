@@ -216,8 +216,8 @@ impl CaseStage {
     }
 }
 
-/// Resolves when something ended the case, and what else is done at that moment is done: how much of it is told would
-/// follow from the order of tasks otherwise.
+/// Resolves when something ended the case and the engine has done what it does at that moment; otherwise the order in
+/// which the runtime polls its tasks would decide how much of it the story tells.
 async fn cut_off(world: &CaseWorld) {
     world.failed().await;
     tokio::time::sleep(Duration::from_millis(1)).await;

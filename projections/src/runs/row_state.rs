@@ -46,17 +46,7 @@ pub struct RowState {
 }
 
 /// Every status, in the order of boards.
-pub const STATUSES: [RunStatus; 9] = [
-    RunStatus::Queued,
-    RunStatus::Running,
-    RunStatus::Waiting,
-    RunStatus::Paused,
-    RunStatus::Blocked,
-    RunStatus::Stopping,
-    RunStatus::Succeeded,
-    RunStatus::Failed,
-    RunStatus::Cancelled,
-];
+pub const STATUSES: [RunStatus; 9] = RunStatus::ALL;
 
 /// How far work is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

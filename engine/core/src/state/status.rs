@@ -27,6 +27,10 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// The statuses of a run that has not ended.
+    pub const UNENDED: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Waiting, Self::Paused, Self::Blocked, Self::Stopping];
+
     /// Every status.
     pub const ALL: [Self; 9] = [
         Self::Queued,

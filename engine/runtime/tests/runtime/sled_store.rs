@@ -64,7 +64,8 @@ async fn runs_go_on_after_the_store_is_opened_again() {
     assert!(engine.shutdown(Duration::from_secs(5)).await);
 }
 
-/// A service whose store had lost its writer answered that it was ready, and recorded nothing until somebody restarted it.
+/// The service answered that it was ready after its store had lost its writer thread, and recorded nothing until somebody
+/// restarted it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_whose_store_takes_nothing_ever_again_is_broken_and_one_that_was_ended_is_not() {
     let folder = tempfile::tempdir().unwrap();

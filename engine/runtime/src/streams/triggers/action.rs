@@ -38,15 +38,6 @@ const REASONS_MAX: usize = 3;
 pub(crate) const SIGNAL_REFUSED: &str = "signal_refused";
 /// Ids of runs that triggers start derive from this, and from the delivery or the moment.
 const NAMESPACE: Uuid = Uuid::from_u128(0x9f1c_2b7e_5a60_4c1d_8e3f_7b52_06d4_a91e);
-/// The statuses of a run that has not ended.
-const UNENDED: [RunStatus; 6] = [
-    RunStatus::Queued,
-    RunStatus::Running,
-    RunStatus::Waiting,
-    RunStatus::Paused,
-    RunStatus::Blocked,
-    RunStatus::Stopping,
-];
 
 /// Records the runs that are about to get a signal.
 pub(crate) type RecordTargets =
@@ -421,7 +412,7 @@ impl TriggerSender<'_> {
             Target::Labels(labels) => {
                 let query = RunQuery {
                     labels: labels.clone(),
-                    status: UNENDED.to_vec(),
+                    status: RunStatus::UNENDED.to_vec(),
                     pipeline: None,
                     started_after: None,
                     limit: RUNS_MAX,
