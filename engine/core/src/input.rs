@@ -329,4 +329,6 @@ pub struct Fork {
     pub initiator: Option<Actor>,
     /// What of its work is not done; `None`: all is.
     pub effects: Option<EffectLimits>,
+    /// What was in progress in the origin uses up no try of `retry`; false in forks that former versions made.
+    pub keeps_tries: bool,
 }

@@ -194,6 +194,7 @@ fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
         until_step: fact.until_step,
         initiator: fact.initiator,
         effects: fact.effects,
+        keeps_tries: fact.keeps_tries,
     })))
 }
 

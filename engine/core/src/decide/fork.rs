@@ -71,6 +71,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         input,
         config,
         from_step: fork.from_step.clone(),
+        keeps_tries: fork.keeps_tries && goes_on_with_work(draft.state, &reset),
         reset,
         title: fork.title.clone(),
         entropy: fork.entropy,
@@ -92,6 +93,14 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         draft.record(RunQueued { slots });
     }
     Ok(Ok(()))
+}
+
+/// Whether an attempt was in progress of a step that does not begin anew.
+fn goes_on_with_work(state: &RunState, reset: &[StepId]) -> bool {
+    let facts = &state.facts;
+    let attempts = facts.attempts.iter().map(|key| state.step_id(key.step));
+    let stopped = facts.stops.keys().map(|id| id.path.step.clone());
+    attempts.chain(stopped).any(|step| !reset.contains(&step))
 }
 
 /// The steps that begin anew: the named one, what depends on it, and what an end of the origin left undone.

@@ -469,6 +469,41 @@ pub struct RunForked4 {
     pub(super) effects: Option<EffectLimits>,
 }
 
+/// [`super::RunForked`], schema 5: with limits and who is behind it; what it cuts off counts as a try.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked5 {
+    pub(super) run: RunId,
+    pub(super) origin: Origin,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) config: Option<Payload>,
+    pub(super) from_step: Option<StepId>,
+    pub(super) reset: Vec<StepId>,
+    pub(super) title: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) until_step: Option<StepId>,
+    pub(super) initiator: Option<Actor>,
+    pub(super) effects: Option<EffectLimits>,
+}
+
+/// [`super::RunForked`], all of it: the bytes of the newest schema.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForkedWhole {
+    pub(super) run: RunId,
+    pub(super) origin: Origin,
+    pub(super) definition: Hash,
+    pub(super) input: Payload,
+    pub(super) config: Option<Payload>,
+    pub(super) from_step: Option<StepId>,
+    pub(super) reset: Vec<StepId>,
+    pub(super) title: Option<String>,
+    pub(super) entropy: u64,
+    pub(super) until_step: Option<StepId>,
+    pub(super) initiator: Option<Actor>,
+    pub(super) effects: Option<EffectLimits>,
+    pub(super) keeps_tries: bool,
+}
+
 /// [`super::NoticeQueued`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NoticeQueued1 {

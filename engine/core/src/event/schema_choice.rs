@@ -61,12 +61,17 @@ impl RunForked {
 
     /// The schema before limits says all of it.
     pub(super) fn is_unlimited(&self) -> bool {
-        self.effects.is_none()
+        self.effects.is_none() && self.counts_tries()
     }
 
     /// The schema with limits alone says all of it.
     pub(super) fn has_no_initiator(&self) -> bool {
-        self.initiator.is_none()
+        self.initiator.is_none() && self.counts_tries()
+    }
+
+    /// The schema before tries that are kept says all of it.
+    pub(super) fn counts_tries(&self) -> bool {
+        !self.keeps_tries
     }
 }
 

@@ -10,9 +10,10 @@ use super::former::{
     AttemptNotes3, AttemptStarted1, AttemptStarted2, AttemptStarted3, AttemptSucceeded1, AttemptSucceeded2,
     AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, FundsRequested1, NoticeQueued1, NoticeQueued2,
     NoticeQueued3, NoticeSent1, ProbeFailed1, ReworkRequested1, RunAdmitted1, RunFailed1, RunForked1,
-    RunForked2, RunForked3, RunForked4, RunPaused1, RunResumed1, RunStarted1, RunStarted2, RunStarted3,
-    RunStarted4, RunStarted5, RunStartedWhole, RunUnblocked1, RunUnblocked2, SignalTaken1, StepFailed1,
-    StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1, VoteCast2,
+    RunForked2, RunForked3, RunForked4, RunForked5, RunForkedWhole, RunPaused1, RunResumed1, RunStarted1,
+    RunStarted2, RunStarted3, RunStarted4, RunStarted5, RunStartedWhole, RunUnblocked1, RunUnblocked2,
+    SignalTaken1, StepFailed1, StepSkipped1, StepSucceeded1, StopRequested1, Unblocked1, VoteCast1,
+    VoteCast2,
 };
 use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
@@ -417,6 +418,7 @@ impl From<RunForked1> for RunForked {
             until_step: None,
             initiator: None,
             effects: None,
+            keeps_tries: false,
         }
     }
 }
@@ -436,6 +438,7 @@ impl From<RunForked2> for RunForked {
             until_step: old.until_step,
             initiator: None,
             effects: None,
+            keeps_tries: false,
         }
     }
 }
@@ -455,6 +458,7 @@ impl From<RunForked3> for RunForked {
             until_step: old.until_step,
             initiator: old.initiator,
             effects: None,
+            keeps_tries: false,
         }
     }
 }
@@ -474,6 +478,67 @@ impl From<RunForked4> for RunForked {
             until_step: old.until_step,
             initiator: None,
             effects: old.effects,
+            keeps_tries: false,
+        }
+    }
+}
+
+impl From<RunForked5> for RunForked {
+    fn from(old: RunForked5) -> Self {
+        Self {
+            run: old.run,
+            origin: old.origin,
+            definition: old.definition,
+            input: old.input,
+            config: old.config,
+            from_step: old.from_step,
+            reset: old.reset,
+            title: old.title,
+            entropy: old.entropy,
+            until_step: old.until_step,
+            initiator: old.initiator,
+            effects: old.effects,
+            keeps_tries: false,
+        }
+    }
+}
+
+impl From<RunForkedWhole> for RunForked {
+    fn from(stored: RunForkedWhole) -> Self {
+        Self {
+            run: stored.run,
+            origin: stored.origin,
+            definition: stored.definition,
+            input: stored.input,
+            config: stored.config,
+            from_step: stored.from_step,
+            reset: stored.reset,
+            title: stored.title,
+            entropy: stored.entropy,
+            until_step: stored.until_step,
+            initiator: stored.initiator,
+            effects: stored.effects,
+            keeps_tries: stored.keeps_tries,
+        }
+    }
+}
+
+impl From<RunForked> for RunForkedWhole {
+    fn from(event: RunForked) -> Self {
+        Self {
+            run: event.run,
+            origin: event.origin,
+            definition: event.definition,
+            input: event.input,
+            config: event.config,
+            from_step: event.from_step,
+            reset: event.reset,
+            title: event.title,
+            entropy: event.entropy,
+            until_step: event.until_step,
+            initiator: event.initiator,
+            effects: event.effects,
+            keeps_tries: event.keeps_tries,
         }
     }
 }

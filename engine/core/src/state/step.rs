@@ -227,7 +227,8 @@ pub struct Unit {
     pub code: Option<String>,
     /// What people are asked by it.
     pub people: Option<Box<People>>,
-    /// Tries of this round that were made when a person had it retried: `retry` counts from there.
+    /// Tries of this round that `retry` does not count: those before a person had it retried, and attempts that a fork cut
+    /// off.
     pub(crate) tries_before: u32,
 }
 

@@ -207,7 +207,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 25] = [
+const WRITTEN: [(&str, Written); 26] = [
     ("delivery-10", delivery),
     ("cancelled-9", cancelled),
     ("budgets-10", golden_runs::budgets),
@@ -222,6 +222,7 @@ const WRITTEN: [(&str, Written); 25] = [
     ("nested-9", golden_runs::nested),
     ("initiated-9", golden_runs::initiated),
     ("forked-by-a-step-9", golden_runs::forked_by_a_step),
+    ("forked-at-work-9", golden_runs::forked_at_work),
     ("counted-below-9", golden_runs::nested_and_numbered),
     ("reported-9", golden_runs::reported),
     ("searched-9", golden_runs::searched),

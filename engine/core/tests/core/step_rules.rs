@@ -4,7 +4,7 @@ use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{AttemptStarted, RunEvent, RunPaused, RunResumed, TimerKind};
+use everfold_core::event::{AttemptStarted, OriginKind, RunEvent, RunPaused, RunResumed, TimerKind};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus, StepStatus};
 use everfold_language::definition::{OnLost, Vote};
@@ -464,4 +464,31 @@ fn inputs_are_refused_before_a_start_and_a_second_start_is() {
     assert_eq!(everfold_core::decide::decide(&mut state, &input(cancel()), &none), Err(Refusal::NotStarted));
     let mut world = run(json!([function("a", &[])]));
     assert_eq!(world.by("ada", start(json!({}))), Err(Refusal::AlreadyStarted));
+}
+
+/// What the origin was at is not a try that failed.
+#[test]
+fn l30_a_fork_in_the_middle_of_an_attempt_has_the_tries_that_its_origin_had_left() {
+    let retry = json!({"retry": {"attempts": 3, "backoff_min": "1s", "backoff_max": "1s"}});
+    let item = json!({"foreach": {"items": "${[1]}", "as": "n"}});
+    for (work, path) in [(json!({}), "a"), (item, "a.0")] {
+        for former in 0..3 {
+            let mut origin = run(json!([with(with(function("a", &[]), retry.clone()), work.clone())]));
+            for attempt in 1..=former {
+                origin.fail(&format!("{path}/1/{attempt}"), "exit 3");
+                fire(&mut origin, TimerKind::Retry);
+            }
+            let forked = origin.forked(origin.history.len(), OriginKind::Fork, None);
+            let mut fork = forked.expect("it can be forked");
+            for attempt in former + 2..=4 {
+                assert_eq!(fork.state.status(), RunStatus::Running, "{path}: {former} tries failed before");
+                fork.fail(&format!("{path}/1/{attempt}"), "exit 3");
+                if attempt < 4 {
+                    fire(&mut fork, TimerKind::Retry);
+                }
+            }
+            assert_eq!(fork.state.status(), RunStatus::Failed, "{path}: {former} tries failed before");
+            fork.check_fold();
+        }
+    }
 }

@@ -235,6 +235,7 @@ impl Runtime {
         let effects = self.effect_limits(state, request).await?;
         Ok(Fork {
             effects,
+            keeps_tries: true,
             run,
             origin: Origin { run: request.origin, version: state.version(), how: request.how },
             definition: hash,

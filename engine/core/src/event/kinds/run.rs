@@ -58,7 +58,8 @@ event_payloads! {
     ///
     /// Then: what was in progress in the origin begins anew in this run.
     RunForked [former::RunForked1] then [former::RunForked2, unless is_plain]
-        then [former::RunForked3, unless is_unlimited] then [former::RunForked4, unless has_no_initiator] {
+        then [former::RunForked3, unless is_unlimited] then [former::RunForked4, unless has_no_initiator]
+        then [former::RunForked5, unless counts_tries] whole former::RunForkedWhole {
         /// This run.
         run: RunId,
         /// Whose history it is, and up to where.
@@ -85,6 +86,10 @@ event_payloads! {
         /// What of its work is not done; absent: all is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         effects: Option<EffectLimits>,
+        /// An attempt that was in progress in the origin uses up no try of `retry`; false in forks that former versions
+        /// made, and where none was.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps_tries: bool,
     }
     /// The run waits for slots; nothing begins before it is admitted.
     ///

@@ -78,7 +78,7 @@ impl RunState {
         }
         self.owe_workspace();
         self.render_anew();
-        self.go_on_forked(meta);
+        self.go_on_forked(meta, event.keeps_tries);
         let put_off: Vec<usize> =
             self.facts.order.deferred.keys().map(|(place, _)| place.unwrap_or_default()).collect();
         for at in put_off {
@@ -248,8 +248,8 @@ impl RunState {
         wants && is_new && !self.timers_of(&path).any(|(timer, _)| timer.kind == TimerKind::Deadline)
     }
 
-    /// What was in progress is the origin's: here it is the next attempt.
-    fn go_on_forked(&mut self, meta: &EventMeta) {
+    /// What was in progress is the origin's: here it is the next attempt, and not a further try where those are kept.
+    fn go_on_forked(&mut self, meta: &EventMeta, keeps_tries: bool) {
         let stopped: Vec<Key> = self.facts.stops.keys().filter_map(|id| self.current(id)).collect();
         let is_in_flight = |key: &Key| self.unit_at(*key).is_some_and(|unit| unit.stage.is_in_flight());
         let mut open: Vec<Key> =
@@ -280,6 +280,7 @@ impl RunState {
                 && let Some(unit) = self.unit_mut(key)
             {
                 unit.attempt = unit.attempt.next();
+                unit.tries_before += u32::from(keeps_tries);
                 self.begin_attempt(key, meta.at);
             }
         }
