@@ -169,7 +169,19 @@ async fn copied(
     let (mut copied, mut next, stream) = (Vec::new(), Version::FIRST, StreamId::run(run));
     while next < before {
         let wanted = CHUNK.min(usize::try_from(before.0 - next.0).unwrap_or(CHUNK));
-        let events = store.read(&stream, next, wanted).await?;
+        let events = match store.read(&stream, next, wanted).await {
+            Ok(events) => events,
+            // It concerns no other run.
+            Err(ReadError::DamagedStream { version, what, .. }) => {
+                unreadable.push(Unreadable { run, version, what });
+                break;
+            }
+            Err(error @ ReadError::Unlinked { version, .. }) => {
+                unreadable.push(Unreadable { run, version, what: error.to_string() });
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         let Some(last) = events.last() else { break };
         next = last.header.version.next();
         for envelope in events {

@@ -113,7 +113,7 @@ impl From<ReadError> for Fault {
 
 fn code_of(error: &ReadError) -> Code {
     match error {
-        ReadError::Damaged(_) | ReadError::DamagedStream { .. } => Code::Damaged,
+        ReadError::Damaged(_) | ReadError::DamagedStream { .. } | ReadError::Unlinked { .. } => Code::Damaged,
         ReadError::Index(_) => Code::StoreIndex,
         ReadError::IndexInUse(_) => Code::InUse,
         full if full.is_full() => Code::Full,

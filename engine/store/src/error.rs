@@ -101,6 +101,15 @@ pub enum ReadError {
         /// What was found.
         what: String,
     },
+    /// An event is not what its stream's hash chain says, although its bytes pass their checksums; the other streams are not
+    /// concerned.
+    #[error("{stream} was altered: event {version} is not linked to the event before it")]
+    Unlinked {
+        /// The stream.
+        stream: StreamId,
+        /// The event.
+        version: Version,
+    },
     /// The operating system failed.
     #[error("could not read {path}", path = path.display())]
     Io {
@@ -143,6 +152,7 @@ impl ReadError {
             Self::Io { source, .. } | Self::Write { source, .. } => is_shortage(source),
             Self::Damaged(_)
             | Self::DamagedStream { .. }
+            | Self::Unlinked { .. }
             | Self::Index(_)
             | Self::IndexInUse(_)
             | Self::Closed => false,
@@ -158,7 +168,7 @@ impl ReadError {
             | Self::Index(_)
             | Self::IndexInUse(_)
             | Self::Closed => true,
-            Self::Damaged(_) | Self::DamagedStream { .. } => false,
+            Self::Damaged(_) | Self::DamagedStream { .. } | Self::Unlinked { .. } => false,
         }
     }
 }

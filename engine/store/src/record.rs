@@ -113,11 +113,10 @@ fn encode_events(append: &Append, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads the head and the last event's hash, without looking at payloads.
-pub(crate) fn decode_outline(bytes: &[u8]) -> Result<(RecordHead, Hash), String> {
+/// Reads the head, and looks whether what follows are as many events.
+pub(crate) fn decode_outline(bytes: &[u8]) -> Result<RecordHead, String> {
     let mut reader = ByteReader(bytes);
     let head = read_head(&mut reader)?;
-    let mut last = Hash::ZERO;
     for _ in 0..head.count {
         let bits = reader.u8()?;
         reader.take(6)?;
@@ -126,12 +125,12 @@ pub(crate) fn decode_outline(bytes: &[u8]) -> Result<(RecordHead, Hash), String>
             let length = reader.u16()?;
             reader.take(usize::from(length))?;
         }
-        last = Hash(reader.array()?);
+        reader.take(32)?;
         let length = reader.u32()?;
         reader.take(length as usize)?;
     }
     reader.end()?;
-    Ok((head, last))
+    Ok(head)
 }
 
 /// What stands of an event in a record, beside what it shares with the one before it.
@@ -211,6 +210,19 @@ pub(crate) fn decode(
         });
     })?;
     Ok((head, events))
+}
+
+/// The first of a record's events that does not follow the hash of the one before it; `previous`: that of the one before
+/// the first.
+pub(crate) fn first_unlinked(events: &[Envelope], previous: Hash) -> Option<Version> {
+    let mut previous = &previous;
+    // Decoding has hashed the payload.
+    let unlinked = events.iter().find(|event| {
+        let is_linked = event.hash == event.header.chain(previous);
+        previous = &event.hash;
+        !is_linked
+    });
+    unlinked.map(|event| event.header.version)
 }
 
 /// Calls `each` with every event, borrowed from the bytes; returns how many there are.

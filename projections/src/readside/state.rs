@@ -36,7 +36,11 @@ impl ModelProgress {
     /// Whether waiting cannot help: the log is damaged.
     pub(super) fn is_damaged(&self) -> bool {
         let is_damage = |error: &Arc<ReadError>| {
-            matches!(**error, ReadError::Damaged(_) | ReadError::DamagedStream { .. })
+            let error = &**error;
+            matches!(
+                error,
+                ReadError::Damaged(_) | ReadError::DamagedStream { .. } | ReadError::Unlinked { .. }
+            )
         };
         self.unread.as_ref().is_some_and(is_damage)
     }

@@ -155,15 +155,15 @@ fn write_beside(
     salvage::walk(options.files.as_ref(), &journal_folder(folder), store, last, &mut |found| {
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         let mut copy = || -> Result<(), RepairError> {
-            fill(&mut target, group.first_position)?;
             let mut position = group.first_position;
-            for record in format::records(place.body) {
-                let unreadable = |what: String| RepairError::Write(what);
-                let bytes = record.map_err(unreadable)?;
-                let (head, _) = record::decode_outline(bytes).map_err(unreadable)?;
-                let (stream, version) = (head.stream.clone(), head.first_version);
-                if !target.put(bytes, position, group.committed_at)? {
-                    return Err(RepairError::Unproven { stream, version });
+            for bytes in format::records(place.body).map_while(Result::ok) {
+                // The index has it and what stands behind it in the group.
+                let Ok(head) = record::decode_outline(bytes) else { break };
+                fill(&mut target, position)?;
+                // Neither has the index the batch in its place, which the next call writes.
+                let is_replaced = looked.indexed.contains_key(&position);
+                if !is_replaced && !target.put(bytes, position, group.committed_at)? {
+                    return Err(RepairError::Unproven { stream: head.stream, version: head.first_version });
                 }
                 position = Position(position.0 + u64::from(head.count));
             }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::chains::{Chains, Range};
 use super::steps::{RepairError, RepairPlan, RepairStep};
 use crate::error::{OpenError, ReadError};
 use crate::index_copy::{IndexCopy, NotCopied};
@@ -34,16 +35,17 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     let store = manifest.as_ref().map(|manifest| manifest.store_id());
     let journal = journal_folder(folder);
     let mut plan = RepairPlan::default();
-    let mut whole: Vec<(Position, Position)> = Vec::new();
+    let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), Chains::default());
     let last = Position(u64::MAX - 1);
     salvage::walk(options.files.as_ref(), &journal, store, last, &mut |found| {
         match found {
-            SalvageItem::Group(group, _) => {
-                let (first, next) = (group.first_position, group.next_position());
-                match whole.last_mut() {
-                    Some((_, end)) if end.next() == first => *end = Position(next.0 - 1),
-                    _ => whole.push((first, Position(next.0 - 1))),
+            SalvageItem::Group(group, place) => {
+                let (readable, damage) = chains.show(&group, &place);
+                match (readable, whole.last_mut()) {
+                    (Some((first, last)), Some((_, end))) if end.next() == first => *end = last,
+                    (readable, _) => whole.extend(readable),
                 }
+                plan.damage.extend(damage);
             }
             SalvageItem::Lost(damage) => plan.damage.push(damage),
             SalvageItem::Lengths { damage, is_readable } => {
@@ -73,15 +75,18 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     if let Some(copy) = &index {
         end = end.max(copy.index.held());
     }
-    let gaps = gaps(&whole, end);
-    if gaps.is_empty() {
-        return Ok(Findings { plan, manifest, indexed, index: None });
-    }
-    if from_index && index.is_none() {
+    let missing = gaps(&whole, end);
+    if from_index && index.is_none() && !(missing.is_empty() && chains.are_whole()) {
         index = copied(folder, options)?;
     }
     let readable = index.as_ref().map(|copy| copy.index.as_ref()).filter(|index| index.is_readable());
-    if let (true, Some(index)) = (from_index, readable) {
+    let asked = readable.filter(|_| from_index);
+    let altered = chains.altered(options.files.as_ref(), &journal, store, asked)?;
+    let gaps = joined(missing.into_iter().chain(altered.replaced).chain(altered.lost.iter().copied()));
+    if gaps.is_empty() {
+        return Ok(Findings { plan, manifest, indexed, index: None });
+    }
+    if let Some(index) = asked {
         index
             .each_place(&mut |position, stream, version| {
                 if gaps.iter().any(|(first, last)| (first..=last).contains(&&position)) {
@@ -93,11 +98,11 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
         let mut filled = Vec::new();
         for (position, (stream, version)) in &indexed {
             let Ok(Some((_, bytes))) = index.batch(stream, *version) else { continue };
-            if let Ok((head, _)) = record::decode_outline(&bytes) {
+            if let Ok(head) = record::decode_outline(&bytes) {
                 filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
             }
         }
-        plan.lost = gaps_within(&gaps, &filled);
+        plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(altered.lost));
         if plan.lost.is_empty() {
             plan.steps.clear();
             let kept_as = journal.exists().then(|| unused(folder));
@@ -131,7 +136,7 @@ fn copied(folder: &Path, options: &SledOptions) -> Result<Option<IndexCopy>, Rep
 }
 
 /// The positions from 1 to `end` that are in no range; the ranges are in order.
-fn gaps(whole: &[(Position, Position)], end: Position) -> Vec<(Position, Position)> {
+fn gaps(whole: &[Range], end: Position) -> Vec<Range> {
     let mut gaps = Vec::new();
     let mut next = Position::FIRST;
     for (first, last) in whole {
@@ -146,10 +151,24 @@ fn gaps(whole: &[(Position, Position)], end: Position) -> Vec<(Position, Positio
     gaps
 }
 
+/// Ranges in their order, those that touch as one.
+fn joined(ranges: impl Iterator<Item = Range>) -> Vec<Range> {
+    let mut ranges: Vec<Range> = ranges.collect();
+    ranges.sort_unstable();
+    let mut joined: Vec<Range> = Vec::new();
+    for (first, last) in ranges {
+        match joined.last_mut() {
+            Some((_, end)) if first <= end.next() => *end = last.max(*end),
+            _ => joined.push((first, last)),
+        }
+    }
+    joined
+}
+
 fn gaps_within(
-    wanted: &[(Position, Position)],
-    filled: &[(Position, Position)],
-) -> Vec<(Position, Position)> {
+    wanted: &[Range],
+    filled: &[Range],
+) -> Vec<Range> {
     wanted
         .iter()
         .flat_map(|(first, last)| {

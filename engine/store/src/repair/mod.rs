@@ -7,9 +7,12 @@
 //! Called by `everfold store repair`, on a folder that no process has open.
 
 mod apply;
+mod chains;
 mod look;
 mod rewritten_journal;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{apply, plan};
 pub use steps::{RepairError, RepairPlan, RepairStep};

@@ -76,18 +76,15 @@ impl RewrittenJournal {
         committed_at: Timestamp,
     ) -> Result<bool, RepairError> {
         let Ok((head, events)) = record::decode(bytes, position, committed_at) else { return Ok(false) };
-        let (mut version, mut hash) =
-            self.ends.get(&head.stream).copied().unwrap_or((Version::ZERO, Hash::ZERO));
-        for event in &events {
-            if event.header.version != version.next() || !event.is_linked(&hash) {
-                return Ok(false);
-            }
-            (version, hash) = (event.header.version, event.hash);
+        let (version, hash) = self.ends.get(&head.stream).copied().unwrap_or((Version::ZERO, Hash::ZERO));
+        let Some(last) = events.last() else { return Ok(false) };
+        if head.first_version != version.next() || record::first_unlinked(&events, hash).is_some() {
+            return Ok(false);
         }
         if self.writer.tail().next_position != position {
             return Ok(false);
         }
-        self.ends.insert(head.stream, (version, hash));
+        self.ends.insert(head.stream, (last.header.version, last.hash));
         self.buffer.clear();
         self.buffer.resize(GROUP_HEADER, 0);
         let length = u32::try_from(bytes.len()).expect("a decoded record is bounded");

@@ -1,6 +1,7 @@
 //! Reads streams, heads, timers and snapshots from the index.
 //!
-//! Law: what is given out was checked: a batch's checksum, and that versions follow one another.
+//! Law: what is given out was checked: a batch's checksum, that versions follow one another, and each event the hash of the
+//! one before it.
 //! A stream with a fault is an error of its own and concerns no other.
 //!
 //! Called on blocking threads.
@@ -101,7 +102,9 @@ impl Index {
         let head = self.head(stream)?.filter(|head| head.position <= last);
         let mut events: Vec<Envelope> = Vec::new();
         let mut expected = None;
-        self.each_value(stream, from, last, |first, appends| {
+        // Of the event before the first one, from which on it is read.
+        let (before, mut previous) = (Version(from.0.saturating_sub(1)), Hash::ZERO);
+        self.each_value(stream, before, last, |first, appends| {
             let damaged = |what| ReadError::DamagedStream { stream: stream.clone(), version: first, what };
             let mut next = expected.unwrap_or(first);
             if next != first {
@@ -117,7 +120,13 @@ impl Index {
                     )));
                 }
                 next = Version(next.0 + u64::from(head.count));
-                events.extend(batch.into_iter().filter(|event| event.header.version >= from));
+                for event in batch {
+                    if event.header.version >= from {
+                        events.push(event);
+                    } else if event.header.version == before {
+                        previous = event.hash;
+                    }
+                }
             }
             expected = Some(next);
             Ok(events.len() < limit)
@@ -126,6 +135,9 @@ impl Index {
         let from = from.max(Version::FIRST);
         if events.first().is_some_and(|event| event.header.version != from) {
             return Err(fault(from, "the event is not in the index"));
+        }
+        if let Some(version) = record::first_unlinked(&events, previous) {
+            return Err(ReadError::Unlinked { stream: stream.clone(), version });
         }
         let reached = events.last().map_or(Version(from.0 - 1), |event| event.header.version);
         if let Some(head) = head
@@ -271,7 +283,7 @@ impl Index {
             }
             let value = values::unpacked(&bytes).map_err(IndexError::new)?;
             for (place, record) in values::appends_in(&value).map_err(IndexError::new)? {
-                let (head, _) = record::decode_outline(record).map_err(IndexError::new)?;
+                let head = record::decode_outline(record).map_err(IndexError::new)?;
                 if head.first_version == first {
                     return Ok(Some((place, record.to_vec())));
                 }
@@ -292,7 +304,7 @@ impl Index {
                 let appends = values::appends_in(&value).unwrap_or_default();
                 let mut next = version;
                 for (place, record) in appends {
-                    let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok())
+                    let Some((stream, head)) = stream.clone().zip(record::decode_outline(record).ok())
                     else {
                         break;
                     };

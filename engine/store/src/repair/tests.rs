@@ -1,0 +1,153 @@
+//! Events that somebody altered, with checksums that are right.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{RepairError, RepairStep, apply, plan};
+use crate::append::Append;
+use crate::error::ReadError;
+use crate::event_store::EventStore as _;
+use crate::journal::format::{self, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
+use crate::options::SledOptions;
+use crate::record;
+use crate::sled_store::SledStore;
+use crate::stream_head::StreamNote;
+use crate::verify::{NoMeaning, verify_folder};
+use everfold_base::actor::Actor;
+use everfold_base::envelope::{Cause, Envelope, EventHeader, NewEvent, StreamId};
+use everfold_base::id::{InputId, Position, Version};
+use everfold_base::json::Hash;
+use everfold_base::time::Timestamp;
+
+/// Two streams, whose appends alternate, each of two events with payloads such as `a 3`.
+fn store(folder: &Path) {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(folder, SledOptions::default()).unwrap();
+        let streams = [StreamId::engine("a"), StreamId::engine("b")];
+        let mut ends = [Hash::ZERO; 2];
+        for expected in (0..8).step_by(2).map(Version) {
+            for (stream, previous) in streams.iter().zip(&mut ends) {
+                let before = *previous;
+                let events = [1, 2].map(|behind| {
+                    let version = Version(expected.0 + behind);
+                    let header = EventHeader {
+                        stream: stream.clone(),
+                        version,
+                        recorded_at: Timestamp(1_000),
+                        actor: Actor::Engine,
+                        cause: Cause { input: InputId::derive("input"), because: expected },
+                        kind: 7,
+                        schema: 1,
+                        flags: 0,
+                        payload_hash: Hash::ZERO,
+                    };
+                    let event = NewEvent::link(header, format!("{} {version}", stream.id).into(), previous);
+                    *previous = event.hash;
+                    event
+                });
+                let note = StreamNote { open: true, busy: false, wake_at: None };
+                let (stream, events) = (stream.clone(), events.into());
+                let append =
+                    Append { stream, expected, previous: before, events, dedup: None, fence: None, note };
+                store.append(append).await.unwrap();
+            }
+        }
+        store.close().await.unwrap();
+    });
+}
+
+/// Puts another payload of the same length in the place of an event's, and makes all checksums right; with `rehashed` the
+/// event's own hash as well.
+fn alter(folder: &Path, payload: &str, by: &str, rehashed: bool) {
+    let path = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&path).unwrap();
+    let nonce = SegmentHeader::decode(&bytes).unwrap().nonce;
+    let (mut offset, mut crc) = (SEGMENT_HEADER, 0);
+    while let Some((mut group, _)) = GroupHeader::decode(&bytes[offset..], nonce, offset as u64) {
+        let length = group.body_bytes as usize;
+        let body = &mut bytes[offset + GROUP_HEADER..][..length];
+        if let Some(at) = body.windows(payload.len()).position(|window| window == payload.as_bytes()) {
+            body[at..at + by.len()].copy_from_slice(by.as_bytes());
+            if rehashed {
+                let record = format::records(body).next().unwrap().unwrap();
+                let (_, events) = record::decode(record, group.first_position, group.committed_at).unwrap();
+                let at = events.iter().position(|event| event.payload == by.as_bytes()).unwrap();
+                let new = events[at].header.chain(&events[at - 1].hash);
+                let old = body.windows(32).position(|window| window == events[at].hash.0).unwrap();
+                body[old..old + 32].copy_from_slice(&new.0);
+            }
+        }
+        group.previous_crc = crc;
+        group.body_crc = format::body_crc(nonce, offset as u64, body);
+        let (header, new) = group.encode(nonce, offset as u64);
+        bytes[offset..offset + GROUP_HEADER].copy_from_slice(&header);
+        crc = new;
+        offset += usize::try_from(group.length()).unwrap();
+    }
+    fs::write(&path, bytes).unwrap();
+}
+
+fn events(folder: &Path, from: u64, limit: usize) -> Result<Vec<Envelope>, ReadError> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(folder, SledOptions::default()).unwrap();
+        let read = store.read(&StreamId::engine("a"), Version(from), limit).await;
+        assert_eq!(store.read(&StreamId::engine("b"), Version(1), 100).await.unwrap().len(), 8);
+        store.close().await.unwrap();
+        read
+    })
+}
+
+#[test]
+fn an_event_that_was_altered_with_its_checksums_is_restored_from_the_index() {
+    // The second event of an append, alone and with its own hash: then the next append tells of it.
+    for (payload, by, rehashed) in [("a 4", "a 5", false), ("a 3", "a 5", false), ("a 4", "a 5", true)] {
+        let folder = TempDir::new().unwrap();
+        let (folder, options) = (folder.path().join("store"), SledOptions::default());
+        store(&folder);
+        let before = events(&folder, 1, 100).unwrap();
+        alter(&folder, payload, by, rehashed);
+        assert!(!verify_folder(&folder, &options, &mut NoMeaning).unwrap().is_sound());
+        let without = plan(&folder, &options, false).unwrap();
+        let told = if rehashed { Position(9) } else { Position(5) };
+        assert_eq!(without.lost, [(told, told.next())], "{payload} {rehashed}");
+        assert!(without.damage[0].to_string().contains("is not linked"), "{:?}", without.damage);
+        assert!(matches!(apply(&folder, &options, false), Err(RepairError::NotInJournal { .. })));
+        let with = plan(&folder, &options, true).unwrap();
+        let [RepairStep::RewriteJournal { from_index, .. }, RepairStep::RebuildIndex] = &with.steps[..] else {
+            panic!("{:?}", with.steps)
+        };
+        assert_eq!((&with.lost[..], &from_index[..]), (&[][..], &[(Position(5), Position(6))][..]));
+        apply(&folder, &options, true).unwrap();
+        assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
+        assert!(events(&folder, 1, 100).unwrap() == before);
+    }
+}
+
+#[test]
+fn an_altered_event_that_the_index_was_built_from_is_refused_to_who_reads_it_and_to_nobody_else() {
+    for (rehashed, unlinked) in [(false, Version(4)), (true, Version(5))] {
+        let folder = TempDir::new().unwrap();
+        let (folder, options) = (folder.path().join("store"), SledOptions::default());
+        store(&folder);
+        alter(&folder, "a 4", "a 5", rehashed);
+        fs::remove_dir_all(folder.join("sled")).unwrap();
+        // It has the last group's checksum.
+        fs::remove_file(folder.join("store.json")).unwrap();
+        for (from, limit) in [(1, 100), (2, 4), (unlinked.0, 1)] {
+            match events(&folder, from, limit) {
+                Err(ReadError::Unlinked { version, .. }) => assert_eq!(version, unlinked),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(events(&folder, 1, 3).unwrap().len(), 3);
+        assert_eq!(events(&folder, unlinked.0 + 1, 100).unwrap().len() as u64, 8 - unlinked.0);
+        // The index was built from it: nothing else is known.
+        let plan = plan(&folder, &options, true).unwrap();
+        assert_eq!((plan.steps.len(), plan.lost.len()), (0, 1), "{plan:?}");
+        assert!(matches!(apply(&folder, &options, true), Err(RepairError::Lost { .. })));
+    }
+}
