@@ -9,7 +9,7 @@ use std::time::Duration;
 use everfold_base::envelope::Envelope;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, Round, StepId, StepPath, Version};
-use everfold_base::json::{Hash, JsonText};
+use everfold_base::json::{Hash, JsonText, Payload, Value};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{self, RunEvent, ScheduledWork, SkipReason};
 use everfold_core::policy::Verdict;
@@ -301,7 +301,7 @@ impl RoundsOfRun {
                     let verdict = RoundVerdict {
                         verdict: event.verdict,
                         reason: event.reason.clone(),
-                        evidence: event.evidence.hash(),
+                        evidence: found_hash(&event.evidence),
                         policy: event.policy_hash,
                         version,
                     };
@@ -349,6 +349,19 @@ impl RoundsOfRun {
             }
             other => passed_over(other, ROUNDS),
         }
+    }
+}
+
+/// The hash of what was found. Evidence that a fork took over names the event that it stands in, and is the same as there;
+/// of a large one, which is a blob, that is not seen.
+fn found_hash(evidence: &Payload) -> Hash {
+    let inline = evidence.text().filter(|text| text.as_str().contains(r#""recorded":{"#));
+    let Some(Value::Object(mut fields)) = inline.map(JsonText::value) else { return evidence.hash() };
+    match fields.remove("recorded") {
+        Some(place) if place["run"].is_string() && place["version"].is_u64() => {
+            JsonText::new(&Value::Object(fields)).hash()
+        }
+        _other => evidence.hash(),
     }
 }
 

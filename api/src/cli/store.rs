@@ -144,9 +144,16 @@ async fn verify(context: &CommandContext) -> Result<u8, Fault> {
         return Ok(0);
     }
     let number = verified.faults.len() as u64 + verified.more_faults;
-    let hint = match number == verified.logs.damaged {
-        true => "the history is sound; a log cannot be made again: bring it back from a copy of the folder",
-        false => "copy the folder first; then `everfold store repair` says what it would do",
+    // Of more faults than are listed it is not known what they are of.
+    let hint = match (number == verified.logs.damaged, verified.logs.damaged + verified.damaged_blobs) {
+        (true, _) => {
+            "the history is sound; a log cannot be made again: bring it back from a copy of the folder"
+        }
+        (false, beside) if beside == number => {
+            "every event is as it was written; files of `blobs` cannot be made again: bring them back from a copy of the \
+             folder"
+        }
+        (false, _) => "copy the folder first; then `everfold store repair` says what it would do",
     };
     Err(Fault::new(Code::Faults, format!("the store has {}", count(number, "fault"))).hint(hint))
 }
@@ -182,8 +189,9 @@ fn ended() -> Fault {
 
 /// What a verification found, as a text.
 fn report(verified: &Verified) -> String {
-    let Verified { events, groups, streams, blobs, snapshots, logs, faults, more_faults, notes, sound } =
-        verified;
+    let Verified {
+        events, groups, streams, blobs, snapshots, logs, faults, more_faults, notes, sound, ..
+    } = verified;
     let mut text = format!(
         "{} in {} of {}, {}, {}, {}\n",
         count(*events, "event"),
@@ -244,6 +252,10 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
     } else {
         context.out.raw(&planned(&plan, yes, from_sled, &context.program));
     }
+    if from_sled && !plan.lost.is_empty() {
+        return Err(Fault::new(Code::Damaged, "neither the journal nor the index holds what is lost")
+            .hint("the store is as it was; restore a copy that does"));
+    }
     if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
         return Ok(0);
     }
@@ -263,12 +275,11 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
         return text + "nothing need be repaired\n";
     }
     if !plan.lost.is_empty() {
-        text.push_str(&match from_sled {
-            false => format!(
+        if !from_sled {
+            text.push_str(&format!(
                 "the journal alone does not hold them\n\nnext\n  {program} store repair --from-sled   # says what the index can restore\n"
-            ),
-            true => "neither journal nor index holds them: restore a copy that does\n".to_owned(),
-        });
+            ));
+        }
         return text;
     }
     if plan.steps.is_empty() {

@@ -171,7 +171,7 @@ impl From<Refusal> for Fault {
             Refusal::Ended(_) => Code::Ended,
             Refusal::NotSetAside => Code::NotSetAside,
             Refusal::InvalidInput(_) => Code::BadInput,
-            Refusal::UnknownStep(_) => Code::NoStep,
+            Refusal::UnknownStep(_) | Refusal::FinishStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
             Refusal::Superseded(_) => Code::Superseded,
             Refusal::Decided { .. } | Refusal::Answered(_) => Code::Decided,

@@ -27,7 +27,7 @@ use everfold_engine::schedules::ScheduleEvent;
 use everfold_engine::service_pauses::{ServicePauseEvent, ServicePauses};
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
-use everfold_engine::store::verify::{self, Meaning, VerifyReport};
+use everfold_engine::store::verify::{self, Meaning, VerifyFault, VerifyReport};
 use everfold_engine::store::{Progress, SledOptions, Snapshot};
 use everfold_engine::tokens::AccessRegistry;
 use everfold_engine::unique_names::{NameEvent, UniqueNames};
@@ -61,6 +61,9 @@ pub struct Verified {
     pub streams: u64,
     /// Blobs.
     pub blobs: u64,
+    /// Blobs that are missing or not what they were, and folders of blobs that cannot be read.
+    #[serde(default)]
+    pub damaged_blobs: u64,
     /// Snapshots.
     pub snapshots: u64,
     /// Logs of attempts that have ended.
@@ -76,12 +79,16 @@ pub struct Verified {
 
 impl From<VerifyReport> for Verified {
     fn from(report: VerifyReport) -> Self {
+        let of_blobs =
+            |fault: &&VerifyFault| matches!(fault, VerifyFault::Blob { .. } | VerifyFault::BlobFolder { .. });
+        let damaged_blobs = report.faults.iter().filter(of_blobs);
         Self {
             sound: report.is_sound(),
             events: report.events,
             groups: report.groups,
             streams: report.streams,
             blobs: report.blobs,
+            damaged_blobs: damaged_blobs.count() as u64,
             snapshots: report.snapshots,
             logs: VerifiedLogs::default(),
             faults: report.faults.iter().map(ToString::to_string).collect(),

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::data_folder::Layout;
-use everfold_engine::envelope::{Envelope, flag};
-use everfold_engine::event::{self, AttemptNotes, LogSeal, RunEvent};
+use everfold_engine::envelope::{Envelope, StreamId, flag};
+use everfold_engine::event::{self, AttemptNotes, LogSeal, RunEvent, SpareReason};
 use everfold_engine::id::{AttemptId, EffectId, RunId};
 use everfold_workflows::process::LogFinder;
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
@@ -126,6 +126,10 @@ impl Node {
                     .hint("a log cannot be made again: bring it back from a copy of the folder"))
             }
             Some(seal) if seal.lost_bytes == 0 => Ok(()),
+            _removed if self.is_held_back(id).await? => {
+                Err(Fault::new(Code::NoLog, format!("the work of {} was held back: it printed nothing", id.attempt))
+                    .hint("a fork does not act outside unless it is made with `--live`"))
+            }
             _removed => Err(Fault::new(Code::NoLog, format!("there is no log of {}", id.attempt)).hint(format!(
                 "`everfold show {}` shows rounds and attempts; of ended runs logs are removed after a while: `[logs] keep`",
                 id.run.short()
@@ -133,7 +137,8 @@ impl Node {
         }
     }
 
-    /// The attempt as the run has it that it was made for: of a copied history its origin, or the origin of that.
+    /// The attempt whose work was done: of a copied history that of the origin, or of the origin of that, and of work that
+    /// ended as recorded that which it ended as.
     ///
     /// # Errors
     /// A history cannot be read.
@@ -144,6 +149,13 @@ impl Node {
                 self.engine().with_state(id.run, |state| state.origin().map(|origin| origin.run)).await?;
             let Some(origin) = of else { return Ok(id) };
             let history = self.history(id.run).await?;
+            if let Some(SpareReason::Recorded { run, version }) = spared(&history, &id.attempt) {
+                let end = self.store().read(&StreamId::run(run), version, 1).await?;
+                let Some(event) = end.first().and_then(decoded) else { return Ok(id) };
+                let Some((attempt, _)) = ended(&event) else { return Ok(id) };
+                id = EffectId { run, attempt: attempt.clone() };
+                continue;
+            }
             let is_copied = |envelope: &Envelope| envelope.header.flags & flag::COPIED != 0;
             let mut copied = history.iter().filter(|envelope| is_copied(envelope)).filter_map(decoded);
             if !copied.any(|event| ended(&event).is_some_and(|(of, _)| *of == id.attempt)) {
@@ -151,6 +163,12 @@ impl Node {
             }
             id.run = origin;
         }
+    }
+
+    /// Whether the work of an attempt was not done, since it acts outside of its run.
+    async fn is_held_back(&self, id: &EffectId) -> Result<bool, Fault> {
+        let history = self.history(id.run).await?;
+        Ok(matches!(spared(&history, &id.attempt), Some(SpareReason::Held { .. })))
     }
 
     /// What the run's own history records of the log of an attempt.
@@ -166,6 +184,15 @@ impl Node {
 fn decoded(envelope: &Envelope) -> Option<RunEvent> {
     let header = &envelope.header;
     event::decode(header.kind, header.schema, &envelope.payload).ok()
+}
+
+/// Why the work of an attempt was not done in its own run.
+fn spared(history: &[Envelope], id: &AttemptId) -> Option<SpareReason> {
+    let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
+    own.filter_map(decoded).find_map(|event| match event {
+        RunEvent::WorkSpared(event) if event.id == *id => Some(event.reason),
+        _other => None,
+    })
 }
 
 /// What an event records of the log of an attempt that ends with it.

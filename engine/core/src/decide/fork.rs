@@ -13,7 +13,7 @@ use crate::event::{BudgetsOpened, OriginKind, RunForked, RunQueued, SearchSet, S
 use crate::input::Fork;
 use crate::search::SearchChanges;
 use crate::state::{Phase, RunOutcome, RunState};
-use everfold_base::id::{StepId, Version};
+use everfold_base::id::{StepId, StepPath, Version};
 use everfold_base::json::{JsonText, Value};
 use everfold_language::definition::{Graph, OnTaken};
 
@@ -115,8 +115,11 @@ fn reset(state: &RunState, next: &Graph, fork: &Fork) -> Result<Vec<StepId>, Ref
             false => Ok(Vec::new()),
         };
     };
-    if next.find(from).is_none_or(|at| next.is_finish(at)) {
-        return Err(Refusal::UnknownStep(everfold_base::id::StepPath::step(from)));
+    let step = || StepPath::step(from);
+    match next.find(from) {
+        None => return Err(Refusal::UnknownStep(step())),
+        Some(at) if next.is_finish(at) => return Err(Refusal::FinishStep(step())),
+        Some(_) => {}
     }
     let graph = &state.graph;
     let mut anew = BTreeSet::new();

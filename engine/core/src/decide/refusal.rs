@@ -88,6 +88,9 @@ pub enum Refusal {
     /// There is no such step.
     #[error("there is no step “{0}”")]
     UnknownStep(StepPath),
+    /// The step runs when its run ends, and no run begins anew at it.
+    #[error("“{0}” is a step of `on_finish`: it runs when its run ends, and no run begins anew at it")]
+    FinishStep(StepPath),
     /// There is no such question.
     #[error("“{0}” asks no question")]
     NotAsking(StepPath),
@@ -337,6 +340,7 @@ impl Refusal {
             Self::CredentialRefused { .. } => "credential_refused",
             Self::NothingToRetry(_) => "nothing_to_retry",
             Self::UnknownStep(_) => "unknown_step",
+            Self::FinishStep(_) => "finish_step",
             Self::NotAsking(_) => "not_asking",
             Self::Superseded(_) => "superseded",
             Self::Decided { .. } => "decided",

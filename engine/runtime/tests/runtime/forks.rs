@@ -255,7 +255,7 @@ async fn l30_what_is_refused_stores_nothing() {
     let unknown = rig.engine.fork(restart(origin, "nowhere")).await;
     assert!(matches!(unknown, Err(StartError::Refused(Refusal::UnknownStep(_)))), "{unknown:?}");
     let tidy = rig.engine.fork(restart(origin, "tidy")).await;
-    assert!(matches!(tidy, Err(StartError::Refused(Refusal::UnknownStep(_)))), "{tidy:?}");
+    assert!(matches!(tidy, Err(StartError::Refused(Refusal::FinishStep(_)))), "{tidy:?}");
     let too_late = ForkRequest { at: Some(Version(999)), ..again(origin, OriginKind::Fork) };
     assert!(rig.engine.fork(too_late).await.is_err());
     let unknown = again(RunId(uuid::Uuid::from_u128(1)), OriginKind::Retry);

@@ -34,7 +34,11 @@ pub(super) struct Chains {
 impl Chains {
     /// Goes through the records of a group. Gives the positions of those that can be read, and what is wrong with them or
     /// behind them.
-    pub(super) fn show(&mut self, group: &GroupHeader, place: &GroupPlace<'_>) -> (Option<Range>, Vec<Damage>) {
+    pub(super) fn show(
+        &mut self,
+        group: &GroupHeader,
+        place: &GroupPlace<'_>,
+    ) -> (Option<Range>, Vec<Damage>) {
         let (mut next, mut damage) = (group.first_position, Vec::new());
         let at = |what: String, positions: Range| Damage {
             file: place.path.to_owned(),
@@ -53,8 +57,7 @@ impl Chains {
             };
             let range = (next, Position(next.0 + u64::from(head.count) - 1));
             next = range.1.next();
-            let (version, hash) =
-                self.ends.get(&head.stream).copied().unwrap_or((Version::ZERO, Hash::ZERO));
+            let (version, hash) = self.ends.get(&head.stream).copied().unwrap_or((Version::ZERO, Hash::ZERO));
             // Behind what is lost nothing can be said.
             if head.first_version == version.next()
                 && let Some(version) = record::first_unlinked(&events, hash)

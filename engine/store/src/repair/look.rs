@@ -165,10 +165,7 @@ fn joined(ranges: impl Iterator<Item = Range>) -> Vec<Range> {
     joined
 }
 
-fn gaps_within(
-    wanted: &[Range],
-    filled: &[Range],
-) -> Vec<Range> {
+fn gaps_within(wanted: &[Range], filled: &[Range]) -> Vec<Range> {
     wanted
         .iter()
         .flat_map(|(first, last)| {

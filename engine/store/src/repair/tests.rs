@@ -117,7 +117,8 @@ fn an_event_that_was_altered_with_its_checksums_is_restored_from_the_index() {
         assert!(without.damage[0].to_string().contains("is not linked"), "{:?}", without.damage);
         assert!(matches!(apply(&folder, &options, false), Err(RepairError::NotInJournal { .. })));
         let with = plan(&folder, &options, true).unwrap();
-        let [RepairStep::RewriteJournal { from_index, .. }, RepairStep::RebuildIndex] = &with.steps[..] else {
+        let [RepairStep::RewriteJournal { from_index, .. }, RepairStep::RebuildIndex] = &with.steps[..]
+        else {
             panic!("{:?}", with.steps)
         };
         assert_eq!((&with.lost[..], &from_index[..]), (&[][..], &[(Position(5), Position(6))][..]));

@@ -53,8 +53,8 @@ pub(crate) fn catch_up(
         let Some((group, place)) = groups.next()? else { break };
         let mut position = group.first_position;
         for record in format::records(place.body) {
-            let decoded = record
-                .and_then(|record| Ok((record, record::decode(record, position, group.committed_at)?)));
+            let decoded =
+                record.and_then(|record| Ok((record, record::decode(record, position, group.committed_at)?)));
             let (bytes, (head, events)) = decoded.map_err(|what| Damage {
                 file: place.path.to_owned(),
                 offset: place.offset,

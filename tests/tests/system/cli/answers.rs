@@ -129,6 +129,26 @@ fn logs_of_a_step_that_a_retry_kept_are_those_of_the_run_that_made_them() {
 }
 
 #[test]
+fn logs_of_work_that_a_fork_did_not_do_are_those_of_the_work_that_stands_in_and_its_evidence_is_the_same() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "p.yaml",
+        "name: p\nsteps:\n  - id: a\n    command: echo made once\n    outside: true\n    \
+         gates: [{ id: g, command: echo found }]\n",
+    );
+    let origin = scratch.run(&["run", "./p.yaml", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    said(&scratch.run(&["fork", &origin, "--at", "1", "--replay-effects"]), 0, &[]);
+    said(&scratch.run(&["logs", "@", "a"]), 0, &["made once\n"]);
+    let diff = scratch.run(&["diff", &origin, "@"]);
+    said(&diff, 0, &[]);
+    assert!(!diff.out.contains("other evidence"), "{diff:?}");
+    said(&scratch.run(&["fork", "@", "--at", "1", "--replay-effects"]), 0, &[]);
+    said(&scratch.run(&["logs", "@", "a"]), 0, &["made once\n"]);
+    said(&scratch.run(&["fork", &origin, "--at", "1"]), 0, &[]);
+    said(&scratch.run(&["logs", "@", "a"]), 3, &["held back", "--live"]);
+}
+
+#[test]
 fn what_a_program_prints_cannot_drive_the_terminal() {
     let scratch = Scratch::new();
     scratch.write(
