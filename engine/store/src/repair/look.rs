@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::chains::{Chains, Range};
 use super::steps::{RepairError, RepairPlan, RepairStep};
+use super::stream_chains::{Range, StreamChains};
 use crate::error::{OpenError, ReadError};
 use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
@@ -35,7 +35,7 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     let store = manifest.as_ref().map(|manifest| manifest.store_id());
     let journal = journal_folder(folder);
     let mut plan = RepairPlan::default();
-    let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), Chains::default());
+    let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());
     let last = Position(u64::MAX - 1);
     salvage::walk(options.files.as_ref(), &journal, store, last, &mut |found| {
         match found {

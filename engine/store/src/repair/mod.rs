@@ -7,10 +7,10 @@
 //! Called by `everfold store repair`, on a folder that no process has open.
 
 mod apply;
-mod chains;
 mod look;
 mod rewritten_journal;
 mod steps;
+mod stream_chains;
 #[cfg(test)]
 mod tests;
 

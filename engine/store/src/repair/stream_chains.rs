@@ -25,13 +25,13 @@ pub(super) type Range = (Position, Position);
 
 /// The chains of a journal's streams, as far as its groups were shown.
 #[derive(Default)]
-pub(super) struct Chains {
+pub(super) struct StreamChains {
     ends: HashMap<StreamId, (Version, Hash)>,
     /// The batches that do not follow the one before them.
     broken: BTreeMap<StreamId, Vec<Range>>,
 }
 
-impl Chains {
+impl StreamChains {
     /// Goes through the records of a group. Gives the positions of those that can be read, and what is wrong with them or
     /// behind them.
     pub(super) fn show(
@@ -87,7 +87,7 @@ impl Chains {
         index: Option<&Index>,
     ) -> Result<Altered, ReadError> {
         let mut altered = Altered::default();
-        let mut told: BTreeSet<StreamId> = BTreeSet::new();
+        let mut differing: BTreeSet<StreamId> = BTreeSet::new();
         if let (Some(index), false) = (index, self.are_whole()) {
             let last = Position(u64::MAX - 1);
             salvage::walk(files, journal, store, last, &mut |found| {
@@ -102,14 +102,14 @@ impl Chains {
                         && held != bytes
                     {
                         altered.replaced.push(range);
-                        told.insert(head.stream);
+                        differing.insert(head.stream);
                     }
                 }
                 Ok(())
             })?;
         }
-        let untold = self.broken.into_iter().filter(|(stream, _)| !told.contains(stream));
-        altered.lost = untold.flat_map(|(_, ranges)| ranges).collect();
+        let equal = self.broken.into_iter().filter(|(stream, _)| !differing.contains(stream));
+        altered.lost = equal.flat_map(|(_, ranges)| ranges).collect();
         Ok(altered)
     }
 }
