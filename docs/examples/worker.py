@@ -39,9 +39,11 @@ def work(job):
     cancelled, done, lines, lease = threading.Event(), threading.Event(), [], {"lease": job["lease"]}
 
     def beat():
-        while not done.wait(job["lease_seconds"] / 3):
+        while not done.wait(min(1, job["lease_seconds"] / 3)):
             taken = [lines.pop(0) for _ in range(min(len(lines), 1000))]
-            heard = post(f"attempts/{job['id']}/heartbeat", {**lease, "log": taken})
+            # Answered as soon as the attempt is to stop.
+            waits = f"heartbeat?wait={int(job['lease_seconds'] / 3)}s"
+            heard = post(f"attempts/{job['id']}/{waits}", {**lease, "log": taken})
             if heard is None or heard["cancel"]:
                 return cancelled.set()
 

@@ -17,7 +17,8 @@ use serde_json::Value;
 
 use super::answer::written;
 use super::app::App;
-use super::extract::{JsonBody, Path};
+use super::extract::{JsonBody, Params, Path};
+use super::parameters::wait;
 use super::session_check::SessionCheck;
 use super::values::whole;
 use crate::access::Caller;
@@ -261,30 +262,60 @@ fn is_remote(app: &Node, name: &str) -> Result<(), Fault> {
     Err(Fault::new(Code::NotRemote, format!("workers do no {name}: it {what}")).hint(hint))
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BeatParams {
+    /// How long it waits for a stop of the attempt, at most a minute; it is answered as soon as there is one.
+    wait: Option<String>,
+}
+
 /// `POST /workers/attempts/{id}/heartbeat`: extends the lease of an attempt.
 #[utoipa::path(
     post,
     path = "/workers/attempts/{id}/heartbeat",
     tag = "workers",
+    params(BeatParams),
     request_body = BeatBody,
     responses((status = 200, description = "Until when it is held, and whether it is to end.", body = schema::HeardSchema))
 )]
 pub(crate) async fn heartbeat(
     State(app): State<App>,
     caller: Caller,
+    session: SessionCheck,
     Path(id): Path<String>,
+    Params(params): Params<BeatParams>,
     body: JsonBody<BeatBody>,
 ) -> Result<Json<HeartbeatReply>, Fault> {
+    let wait = wait(params.wait.as_deref())?.unwrap_or_default();
     let BeatBody { lease, instance, log, progress } = body.value;
     lines_fit(&log)?;
     if progress.as_ref().is_some_and(|line| line.len() > LINE_BYTES_MAX) {
         return Err(Fault::new(Code::TooLarge, "`progress` is longer than 64 KiB"));
     }
     let claim = lease_claim(&caller, &id, lease, instance)?;
-    let (book, facts) = (app.book(), facts(&app, &claim));
-    let id = claim.id.0.clone();
-    match book.heartbeat(claim, Heartbeat { log, progress }, facts).await {
-        Ok(heard) => Ok(Json(heard)),
+    let (book, id) = (app.book(), claim.id.0.clone());
+    let known = facts(&app, &claim);
+    let reply = match book.heartbeat(claim.clone(), Heartbeat { log, progress }, known).await {
+        Ok(reply) => reply,
+        Err(why) => return Err(refused_report(&app, &id, why).await),
+    };
+    if reply.cancel || wait.is_zero() {
+        return Ok(Json(reply));
+    }
+    tokio::select! {
+        biased;
+        () = app.closing() => return Ok(Json(reply)),
+        why = session.ended(&app) => return Err(Fault::new(Code::NotKnown, why)),
+        () = book.stop_requested(&id, wait) => {}
+    }
+    let known = facts(&app, &claim);
+    match book.heartbeat(claim, Heartbeat::default(), known).await {
+        Ok(reply) => Ok(Json(reply)),
+        // What ended meanwhile was the worker's when it sent this.
+        Err(WorkerRefusal::Over(why)) => {
+            Ok(Json(HeartbeatReply { cancel: true, reason: Some(why), ..reply }))
+        }
         Err(why) => Err(refused_report(&app, &id, why).await),
     }
 }

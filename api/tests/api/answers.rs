@@ -378,6 +378,48 @@ async fn each_report_of_a_message_has_an_answer_of_its_own_and_the_whole_may_be_
     api.held.release().await;
 }
 
+/// A worker that heard of it with its next heartbeat had used up the step's grace by then.
+#[tokio::test]
+async fn a_heartbeat_that_waits_is_answered_as_soon_as_its_attempt_is_to_end() {
+    let api = of_workers().await;
+    let definition = "name: deploy\nsteps: [{ id: canary, function: deploy.canary, on_fail: block }]\n";
+    let poll = json!({ "kinds": ["deploy.canary"], "wait": 30 });
+    for (way, then) in [("cancel", "cancelled"), ("interrupt", "paused")] {
+        let (status, run) = post(&api, "/api/v1/runs", json!({ "definition": definition })).await;
+        assert_eq!(status, 201, "{run}");
+        let (_, jobs) = post(&api, "/api/v1/workers/poll", poll.clone()).await;
+        let job = &jobs["attempts"][0];
+        let attempt = format!("/api/v1/workers/attempts/{}", job["id"].as_str().unwrap());
+        let beat = |wait: &str| format!("{attempt}/heartbeat?wait={wait}");
+        let lease = json!({ "lease": job["lease"] });
+        let (status, reply) = post(&api, &beat("20ms"), lease.clone()).await;
+        assert_eq!((status, &reply["cancel"]), (200, &json!(false)), "{reply}");
+        for wrong in ["61s", "soon", "-1s"] {
+            assert_eq!(post(&api, &beat(wrong), lease.clone()).await.0, 422, "{wrong}");
+        }
+        let run = format!("/api/v1/runs/{}", run["id"].as_str().unwrap());
+        let stop = async {
+            let (status, answer) = post(&api, &format!("{run}/{way}"), json!({})).await;
+            assert_eq!(status, 200, "{answer}");
+        };
+        // In turns, so that the heartbeat waits when the stop comes.
+        let path = beat("60s");
+        let (heard, ()) = tokio::join!(post(&api, &path, lease.clone()), stop);
+        assert_eq!((heard.0, &heard.1["cancel"]), (200, &json!(true)), "{heard:?}");
+        let failure = json!({ "lease": job["lease"], "failure": { "message": "it stopped" } });
+        assert_eq!(post(&api, &format!("{attempt}/fail"), failure).await.0, 200);
+        loop {
+            let (_, _, view) = api.get(&run, &[]).await;
+            let view: Value = serde_json::from_slice(&view).unwrap();
+            if view["status"] == then {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    api.held.release().await;
+}
+
 /// It heard that the attempt had succeeded.
 #[tokio::test]
 async fn a_worker_whose_output_was_refused_by_its_schema_is_told_so_when_it_reports_again() {

@@ -60,6 +60,8 @@ pub(super) struct Attempt {
     pub(super) stage: tokio::sync::Mutex<OfferStage>,
     /// Signalled when the stage, or the time it waits for, changed.
     pub(super) changed: Notify,
+    /// Its worker is to stop.
+    pub(super) stopping: CancellationToken,
     /// No worker holds it any more.
     pub(super) ended: CancellationToken,
     log: Mutex<WorkerLog>,
@@ -182,6 +184,7 @@ impl Attempt {
             offer,
             stage: tokio::sync::Mutex::new(stage),
             changed: Notify::new(),
+            stopping: CancellationToken::new(),
             ended: CancellationToken::new(),
             log: Mutex::default(),
             is_former,

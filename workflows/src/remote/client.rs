@@ -16,6 +16,7 @@ use everfold_ports::{AttemptObserver, Usage, Workdir};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::engine_connection::{EngineConnection, NoAnswer};
@@ -33,6 +34,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// How often a report is tried again: for about a day.
 const REPORTS_MAX: u32 = 8_640;
+/// How long after its beginning work is spoken of first: what ends before costs no heartbeat.
+const FIRST_HEARTBEAT: Duration = Duration::from_secs(1);
+/// How long one heartbeat waits for a stop, at most.
+const STOP_WAIT: Duration = Duration::from_secs(30);
 /// How long work that asked for its cancellation may go on.
 const GRACE: Duration = Duration::from_secs(10);
 /// How many times as many attempts as it works on at once a worker holds, with those whose reports are under way.
@@ -334,12 +339,15 @@ impl Drop for LinesUnderWay<'_> {
     }
 }
 
-/// Sends heartbeats until the engine answers that the work must stop.
+/// Sends heartbeats, each of which waits for a stop, until the engine answers that the work must stop.
 async fn send_heartbeats(shared: &WorkerParts, job: &Job, forwarder: &LogForwarder) {
     let span = Duration::try_from_secs_f64(job.lease_seconds / 3.0).unwrap_or(PAUSE_MAX);
-    let path = format!("attempts/{}/heartbeat", job.id);
+    let span = span.min(STOP_WAIT);
+    let path = format!("attempts/{}/heartbeat?wait={}ms", job.id, span.as_millis());
+    let mut pause = span.min(FIRST_HEARTBEAT);
     loop {
-        tokio::time::sleep(span).await;
+        tokio::time::sleep(pause).await;
+        let sent = Instant::now();
         let mut log = LinesUnderWay { forwarder, lines: forwarder.take_log() };
         let body = json!({
             "lease": job.lease, "instance": shared.engine.instance, "log": log.lines, "progress": forwarder.take_progress(),
@@ -350,12 +358,17 @@ async fn send_heartbeats(shared: &WorkerParts, job: &Job, forwarder: &LogForward
                 if reply.cancel {
                     return;
                 }
+                // An engine of a former version answers at once, and one that does not know the attempt yet.
+                pause = span.saturating_sub(sent.elapsed());
             }
             Err(NoAnswer::WorkerRefusal(why)) => {
                 tracing::warn!(attempt = %job.id, %why, "the attempt is this worker's no longer");
                 return;
             }
-            Err(NoAnswer::Passing(why)) => tracing::warn!(attempt = %job.id, %why, "not heard"),
+            Err(NoAnswer::Passing(why)) => {
+                tracing::warn!(attempt = %job.id, %why, "not heard");
+                pause = span;
+            }
         }
     }
 }

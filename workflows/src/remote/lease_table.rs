@@ -160,10 +160,14 @@ impl LeaseTable {
         loop {
             let next = {
                 let mut stage = attempt.stage.lock().await;
-                if let OfferStage::Held(held) = &mut *stage
-                    && let Some(end) = held.due(Instant::now(), &attempt.offer, self.inner.lease)
-                {
-                    *stage = OfferStage::Ended(Box::new(end));
+                if let OfferStage::Held(held) = &mut *stage {
+                    let end = held.due(Instant::now(), &attempt.offer, self.inner.lease);
+                    if held.stopping.is_some() {
+                        attempt.stopping.cancel();
+                    }
+                    if let Some(end) = end {
+                        *stage = OfferStage::Ended(Box::new(end));
+                    }
                 }
                 match &mut *stage {
                     OfferStage::Ended(end) => return end.hand_over(),
@@ -273,7 +277,10 @@ impl LeaseTable {
                 self.queues().withdraw(&attempt.offer.function, attempt.offer.nth, id.run);
                 *stage = OfferStage::Ended(Box::new(cancelled_now()));
             }
-            OfferStage::Held(held) => held.stop(cancelled(), grace),
+            OfferStage::Held(held) => {
+                held.stop(cancelled(), grace);
+                attempt.stopping.cancel();
+            }
             OfferStage::Ended(_) => {}
         }
         drop(stage);

@@ -359,6 +359,48 @@ async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     assert_eq!(fixture.table.function("deploy", "").waiting, 0);
 }
 
+/// Whoever waits for a stop is woken by it, by a time limit, and by the end of the attempt.
+#[tokio::test]
+async fn what_waits_for_a_stop_is_woken_by_each_way_to_one() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let ends = [0, 1, 2].map(|item| match item {
+        1 => fixture.carry_within(effect(1, item), Some(SHORT)),
+        _other => fixture.carry(effect(1, item)),
+    });
+    let mut jobs = Vec::new();
+    while jobs.len() < 3 {
+        jobs.extend(fixture.poll("worker:a", 3).await);
+    }
+    let waiting = [0, 1, 2].map(|item| {
+        let table = fixture.table.clone();
+        tokio::spawn(async move { table.stop_requested(&effect(1, item), Duration::MAX).await })
+    });
+    fixture.table.stop_requested(&effect(1, 0), SHORT).await;
+    assert!(!waiting[0].is_finished(), "it waits no longer than it was asked to, and nobody stops it");
+    let table = fixture.table.clone();
+    let cancel = tokio::spawn(async move { table.cancel(effect(1, 0), LONG).await });
+    let ended = jobs.iter().find(|job| job.id.0 == effect(1, 2)).unwrap();
+    assert_eq!(fixture.report(ended, "worker:a", json!(1)).await, Ok(false));
+    for woken in waiting {
+        woken.await.unwrap();
+    }
+    let cancelled = jobs.iter().find(|job| job.id.0 == effect(1, 0)).unwrap();
+    assert!(fixture.beat(cancelled, "worker:a", Heartbeat::default()).await.unwrap().cancel);
+    assert_eq!(fixture.report(cancelled, "worker:a", json!(1)).await, Ok(false));
+    cancel.await.unwrap();
+    let results = futures::future::join_all(ends).await.into_iter().map(|end| end.unwrap().result);
+    let kinds: Vec<_> = results
+        .map(|result| match result {
+            AttemptResult::Failed(failure) => Some(failure.kind),
+            _other => None,
+        })
+        .collect();
+    assert_eq!(kinds, [Some(FailureKind::Cancelled), Some(FailureKind::Timeout), None]);
+    // What is not in the table is not waited for.
+    fixture.table.stop_requested(&effect(9, 9), Duration::MAX).await;
+}
+
 #[tokio::test]
 async fn a_time_limit_counts_from_the_lease_and_leaves_the_grace() {
     let place = tempfile::tempdir().unwrap();

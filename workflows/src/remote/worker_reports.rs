@@ -5,7 +5,9 @@
 //! are masked in all that is kept, are known from then on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use everfold_base::id::EffectId;
 use everfold_base::json::Hash;
 use everfold_system::clock;
 use tokio::time::Instant;
@@ -56,6 +58,19 @@ impl LeaseTable {
             attempt.offer.observer.line(&attempt.offer.observer.shown(&line));
         }
         Ok(answer)
+    }
+
+    /// Resolves when an attempt is to stop or is over, at the latest after `wait`; at once where it is not in the table.
+    pub async fn stop_requested(&self, id: &EffectId, wait: Duration) {
+        let tokens = self.entered(id).map(|attempt| (attempt.stopping.clone(), attempt.ended.clone()));
+        let Some((stopping, ended)) = tokens else { return };
+        let either = async {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = ended.cancelled() => {}
+            }
+        };
+        let _late = tokio::time::timeout(wait, either).await;
     }
 
     /// Takes a worker's report of how the attempt ended. A repeated report does no harm: `true`.
