@@ -48,13 +48,11 @@ impl IndexCopy {
         let opened = made
             .and_then(|()| copy_folder(&index_folder(folder), &copy))
             .map_err(|source| NotCopied::Io { folder: copy.clone(), source })
-            .and_then(|()| match Index::open(&copy, cache_bytes) {
-                Ok(index) => Ok(index),
-                Err(error) if error.is_full() => {
-                    let source = io::Error::from(io::ErrorKind::StorageFull);
-                    Err(NotCopied::Io { folder: copy.clone(), source })
-                }
-                Err(error) => Err(NotCopied::Unreadable(error.about("it cannot be opened"))),
+            .and_then(|()| {
+                Index::open(&copy, cache_bytes).map_err(|error| match error.of_system() {
+                    Some(source) => NotCopied::Io { folder: copy.clone(), source },
+                    None => NotCopied::Unreadable(error.about("it cannot be opened")),
+                })
             });
         match opened {
             Ok(index) => Ok(Self { index: Arc::new(index), folder: copy }),

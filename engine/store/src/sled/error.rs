@@ -20,7 +20,19 @@ enum ErrorCause {
     Full,
     /// Another process has its files locked: they are no damage.
     InUse,
+    /// The operating system failed, with this number.
+    System(i32),
     Other,
+}
+
+impl ErrorCause {
+    fn of(error: &std::io::Error) -> Self {
+        match error.raw_os_error() {
+            _ if is_disk_full(error) => Self::Full,
+            Some(number) => Self::System(number),
+            None => Self::Other,
+        }
+    }
 }
 
 impl IndexError {
@@ -34,24 +46,27 @@ impl IndexError {
         Self { what: format!("{what}: {}", self.what), ..self }
     }
 
-    /// Whether the disk has no room, which says nothing of the index.
-    pub(crate) fn is_full(&self) -> bool {
-        matches!(self.cause, ErrorCause::Full)
+    /// The failure of the operating system, where it was one: a full disk, or any other, which says nothing of the index.
+    pub(crate) fn of_system(&self) -> Option<std::io::Error> {
+        match self.cause {
+            ErrorCause::Full => Some(std::io::ErrorKind::StorageFull.into()),
+            ErrorCause::System(number) => Some(std::io::Error::from_raw_os_error(number)),
+            ErrorCause::InUse | ErrorCause::Other => None,
+        }
     }
 }
 
 impl From<std::io::Error> for IndexError {
     fn from(error: std::io::Error) -> Self {
-        let cause = if is_disk_full(&error) { ErrorCause::Full } else { ErrorCause::Other };
-        Self { what: error.to_string(), cause }
+        Self { what: error.to_string(), cause: ErrorCause::of(&error) }
     }
 }
 
 impl From<::sled::Error> for IndexError {
     fn from(error: ::sled::Error) -> Self {
         let cause = match &error {
-            ::sled::Error::Io(cause) if is_disk_full(cause) => ErrorCause::Full,
             error if is_locked(error) => ErrorCause::InUse,
+            ::sled::Error::Io(cause) => ErrorCause::of(cause),
             _ => ErrorCause::Other,
         };
         Self { what: error.to_string(), cause }
@@ -63,7 +78,7 @@ impl From<IndexError> for ReadError {
         match error.cause {
             ErrorCause::Full => Self::Full,
             ErrorCause::InUse => Self::IndexInUse(error.what),
-            ErrorCause::Other => Self::Index(error.what),
+            ErrorCause::System(_) | ErrorCause::Other => Self::Index(error.what),
         }
     }
 }
@@ -71,4 +86,21 @@ impl From<IndexError> for ReadError {
 /// Whether sled did not get the lock of its files. It says so in words alone.
 pub(super) fn is_locked(error: &::sled::Error) -> bool {
     matches!(error, ::sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failing_disk_says_nothing_of_the_index_and_damage_does() {
+        let io = |number| IndexError::from(::sled::Error::Io(std::io::Error::from_raw_os_error(number)));
+        assert_eq!(io(5).of_system().and_then(|error| error.raw_os_error()), Some(5));
+        assert_eq!(io(28).of_system().map(|error| error.kind()), Some(std::io::ErrorKind::StorageFull));
+        let damaged = ::sled::Error::Corruption { at: None, bt: () };
+        let short = ::sled::Error::Io(std::io::ErrorKind::UnexpectedEof.into());
+        for error in [damaged, short] {
+            assert!(IndexError::from(error).of_system().is_none());
+        }
+    }
 }
