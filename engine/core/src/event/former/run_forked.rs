@@ -1,0 +1,104 @@
+//! Structs of former schemas: the moment at which a copied history becomes a run. Frozen for ever.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::parts::{EffectLimits, Origin};
+use everfold_base::actor::Actor;
+use everfold_base::id::{RunId, StepId};
+use everfold_base::json::{Hash, Payload};
+
+/// [`crate::event::RunForked`], schema 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked1 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+}
+
+/// [`crate::event::RunForked`], schema 2.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked2 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+}
+
+/// [`crate::event::RunForked`], schema 3: with who is behind it, and without limits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked3 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+    pub(crate) initiator: Option<Actor>,
+}
+
+/// [`crate::event::RunForked`], schema 4: with limits, by nobody else.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked4 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+    pub(crate) effects: Option<EffectLimits>,
+}
+
+/// [`crate::event::RunForked`], schema 5: with limits and who is behind it; what it cuts off counts as a try.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked5 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+    pub(crate) initiator: Option<Actor>,
+    pub(crate) effects: Option<EffectLimits>,
+}
+
+/// [`crate::event::RunForked`], all of it: the bytes of the newest schema.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForkedWhole {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+    pub(crate) initiator: Option<Actor>,
+    pub(crate) effects: Option<EffectLimits>,
+    pub(crate) keeps_tries: bool,
+}
