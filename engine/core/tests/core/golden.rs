@@ -15,6 +15,7 @@ use everfold_core::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
+use crate::fixtures::golden_forks;
 use crate::fixtures::golden_runs;
 use crate::fixtures::interrupted_run::interrupted;
 use crate::fixtures::noticed_run::noticed;
@@ -213,7 +214,7 @@ const WRITTEN: [(&str, Written); 26] = [
     ("budgets-10", golden_runs::budgets),
     ("edge-9", golden_runs::edge),
     ("shared-9", golden_runs::shared),
-    ("control-9", golden_runs::control),
+    ("control-9", golden_forks::control),
     ("mended-9", golden_runs::mended),
     ("abandoned-9", golden_runs::abandoned),
     ("otherwise-9", golden_runs::otherwise),
@@ -221,13 +222,13 @@ const WRITTEN: [(&str, Written); 26] = [
     ("numbered-9", golden_runs::numbered),
     ("nested-9", golden_runs::nested),
     ("initiated-9", golden_runs::initiated),
-    ("forked-by-a-step-9", golden_runs::forked_by_a_step),
-    ("forked-at-work-9", golden_runs::forked_at_work),
+    ("forked-by-a-step-9", golden_forks::forked_by_a_step),
+    ("forked-at-work-9", golden_forks::forked_at_work),
     ("counted-below-9", golden_runs::nested_and_numbered),
     ("reported-9", golden_runs::reported),
     ("searched-9", golden_runs::searched),
-    ("spared-9", golden_runs::spared),
-    ("spared-below-a-step-9", golden_runs::spared_below_a_step),
+    ("spared-9", golden_forks::spared),
+    ("spared-below-a-step-9", golden_forks::spared_below_a_step),
     ("interrupted-9", interrupted),
     ("sealed-9", golden_runs::sealed),
     ("began-2", golden_runs::began),
