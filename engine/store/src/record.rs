@@ -113,10 +113,11 @@ fn encode_events(append: &Append, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Reads the head, and looks whether what follows are as many events.
-pub(crate) fn decode_outline(bytes: &[u8]) -> Result<RecordHead, String> {
+/// Reads the head and the last event's hash, without looking at payloads.
+pub(crate) fn decode_outline(bytes: &[u8]) -> Result<(RecordHead, Hash), String> {
     let mut reader = ByteReader(bytes);
     let head = read_head(&mut reader)?;
+    let mut last = Hash::ZERO;
     for _ in 0..head.count {
         let bits = reader.u8()?;
         reader.take(6)?;
@@ -125,12 +126,12 @@ pub(crate) fn decode_outline(bytes: &[u8]) -> Result<RecordHead, String> {
             let length = reader.u16()?;
             reader.take(usize::from(length))?;
         }
-        reader.take(32)?;
+        last = Hash(reader.array()?);
         let length = reader.u32()?;
         reader.take(length as usize)?;
     }
     reader.end()?;
-    Ok(head)
+    Ok((head, last))
 }
 
 /// What stands of an event in a record, beside what it shares with the one before it.

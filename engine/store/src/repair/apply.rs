@@ -158,7 +158,7 @@ fn write_beside(
             let mut position = group.first_position;
             for bytes in format::records(place.body).map_while(Result::ok) {
                 // The index has it and what stands behind it in the group.
-                let Ok(head) = record::decode_outline(bytes) else { break };
+                let Ok((head, _)) = record::decode_outline(bytes) else { break };
                 fill(&mut target, position)?;
                 // Neither has the index the batch in its place, which the next call writes.
                 let is_replaced = looked.indexed.contains_key(&position);

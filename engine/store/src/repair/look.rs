@@ -98,7 +98,7 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
         let mut filled = Vec::new();
         for (position, (stream, version)) in &indexed {
             let Ok(Some((_, bytes))) = index.batch(stream, *version) else { continue };
-            if let Ok(head) = record::decode_outline(&bytes) {
+            if let Ok((head, _)) = record::decode_outline(&bytes) {
                 filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
             }
         }

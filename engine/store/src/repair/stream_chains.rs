@@ -94,7 +94,7 @@ impl StreamChains {
                 let SalvageItem::Group(group, place) = found else { return Ok(()) };
                 let mut next = group.first_position;
                 for bytes in format::records(place.body).map_while(Result::ok) {
-                    let Ok(head) = record::decode_outline(bytes) else { break };
+                    let Ok((head, _)) = record::decode_outline(bytes) else { break };
                     let range = (next, Position(next.0 + u64::from(head.count) - 1));
                     next = range.1.next();
                     if self.broken.contains_key(&head.stream)

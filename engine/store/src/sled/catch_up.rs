@@ -1,7 +1,6 @@
 //! Brings the index up to the journal: from its tail after a kill, from its start after damage.
 //!
-//! Law: the result depends on the journal alone. What does not follow its stream's hash chain is brought in and named: it
-//! concerns no other stream. Stopped half-way, it goes on from the position that
+//! Law: the result depends on the journal alone. Stopped half-way, it goes on from the position that
 //! the index holds.
 //!
 //! Called when a store is opened, and when the index failed under way.
@@ -20,18 +19,13 @@ use crate::journal::reader::JournalGroups;
 use crate::journal::segment::Segments;
 use crate::progress::Progress;
 use crate::record;
-use everfold_base::envelope::Envelope;
 use everfold_base::id::{Position, Version};
-use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
 
 /// Appends that go into the index together.
 const APPENDS_AT_ONCE: usize = 16_384;
 /// Bytes that go into the index together.
 const BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
-
-/// Altered events that the log names.
-const UNLINKED_TOLD_MAX: u64 = 10;
 
 /// Applies what the journal holds behind the index's position, up to `last`.
 ///
@@ -46,16 +40,15 @@ pub(crate) fn catch_up(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<u64, ReadError> {
     let held = index.position()?;
-    let mut pending = Pending { index, fresh, batch: IndexBatch::default(), unlinked: 0 };
+    let mut pending = Pending { index, fresh, batch: IndexBatch::default() };
     let mut groups = JournalGroups::new(files.clone(), segments.clone(), held.next());
     let mut next = held.next();
     while next <= last {
         let Some((group, place)) = groups.next()? else { break };
         let mut position = group.first_position;
         for record in format::records(place.body) {
-            let decoded =
-                record.and_then(|record| Ok((record, record::decode(record, position, group.committed_at)?)));
-            let (bytes, (head, events)) = decoded.map_err(|what| Damage {
+            let outline = record.and_then(|record| Ok((record, record::decode_outline(record)?)));
+            let (bytes, (head, hash)) = outline.map_err(|what| Damage {
                 file: place.path.to_owned(),
                 offset: place.offset,
                 what,
@@ -69,7 +62,7 @@ pub(crate) fn catch_up(
                 repeated: false,
             };
             if position >= next {
-                pending.add(bytes, &head, &events, &appended, now)?;
+                pending.add(bytes, &head, hash, &appended, now)?;
             }
             position = appended.last_position().next();
         }
@@ -89,8 +82,6 @@ struct Pending<'a> {
     /// Nothing was in the index: no head of a new stream need be looked for.
     fresh: bool,
     batch: IndexBatch,
-    /// Appends with events that do not follow the one before them.
-    unlinked: u64,
 }
 
 impl Pending<'_> {
@@ -102,7 +93,7 @@ impl Pending<'_> {
         &mut self,
         bytes: &[u8],
         head: &record::RecordHead,
-        events: &[Envelope],
+        hash: everfold_base::json::Hash,
         appended: &Appended,
         now: Timestamp,
     ) -> Result<(), IndexError> {
@@ -117,20 +108,9 @@ impl Pending<'_> {
             None if self.fresh && appended.first_version == Version::FIRST => None,
             None => self.index.head(&head.stream)?,
         };
-        let before = seen.map_or(Hash::ZERO, |head| head.hash);
-        if let Some(version) = record::first_unlinked(events, before) {
-            self.unlinked += 1;
-            if self.unlinked <= UNLINKED_TOLD_MAX {
-                let (stream, position) = (&head.stream, appended.first_position);
-                tracing::error!(
-                    %stream, %version, %position,
-                    "the journal was altered: an event is not linked to the event before it; `everfold store verify` names all"
-                );
-            }
-        }
         let after = HeadRecord {
             version: appended.last_version(),
-            hash: events.last().map_or(before, |event| event.hash),
+            hash,
             position: appended.last_position(),
             note: head.note,
             fence: head.fence.max(seen.and_then(|head| head.fence)),

@@ -283,7 +283,7 @@ impl Index {
             }
             let value = values::unpacked(&bytes).map_err(IndexError::new)?;
             for (place, record) in values::appends_in(&value).map_err(IndexError::new)? {
-                let head = record::decode_outline(record).map_err(IndexError::new)?;
+                let (head, _) = record::decode_outline(record).map_err(IndexError::new)?;
                 if head.first_version == first {
                     return Ok(Some((place, record.to_vec())));
                 }
@@ -304,7 +304,7 @@ impl Index {
                 let appends = values::appends_in(&value).unwrap_or_default();
                 let mut next = version;
                 for (place, record) in appends {
-                    let Some((stream, head)) = stream.clone().zip(record::decode_outline(record).ok()) else {
+                    let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok()) else {
                         break;
                     };
                     visit(place.first_position, stream, next);
