@@ -304,7 +304,8 @@ impl Index {
                 let appends = values::appends_in(&value).unwrap_or_default();
                 let mut next = version;
                 for (place, record) in appends {
-                    let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok()) else {
+                    let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok())
+                    else {
                         break;
                     };
                     visit(place.first_position, stream, next);
