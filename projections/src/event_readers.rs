@@ -47,13 +47,16 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::AttemptFailed(_) => ROW | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
-        RunEvent::AttemptAsked(_) => ROW | STEP_FIGURES | STAGES,
-        RunEvent::ChildFinished(_) => STAGES | ROUNDS,
-        RunEvent::ChildStopped(_) | RunEvent::NoticeQueued(_) => STAGES,
+        RunEvent::AttemptAsked(_) => ROW | TIMELINE | STEP_FIGURES | STAGES,
+        RunEvent::ChildStarted(_) => TIMELINE,
+        RunEvent::ChildFinished(_) => TIMELINE | STAGES | ROUNDS,
+        RunEvent::ChildStopped(_) => TIMELINE | STAGES,
+        RunEvent::NoticeQueued(_) => STAGES,
         RunEvent::TimerSet(_) => INBOX | STAGES,
         RunEvent::AnswerSaved(_) => INBOX,
-        RunEvent::StepSkipped(_) | RunEvent::StepFailed(_) | RunEvent::StepCancelled(_) => {
-            INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
+        RunEvent::StepSkipped(_) => INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::StepFailed(_) | RunEvent::StepCancelled(_) => {
+            INBOX | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
         }
         RunEvent::StepBlocked(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StopRequested(_)
@@ -66,7 +69,9 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::GateEvaluated(_) => DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StepCancelRequested(_) => DECISIONS,
         RunEvent::VoteCast(_) => INBOX | DECISIONS,
-        RunEvent::ReworkRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::ReworkRequested(_) => {
+            INBOX | DECISIONS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
+        }
         RunEvent::ApprovalDecided(_) | RunEvent::RunUnblocked(_) | RunEvent::QuestionAnswered(_) => {
             INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS
         }
@@ -96,7 +101,6 @@ fn readers(event: &RunEvent) -> u16 {
         | RunEvent::NoteAdded(_)
         | RunEvent::RunQueued(_)
         | RunEvent::RunAdmitted(_)
-        | RunEvent::ChildStarted(_)
         | RunEvent::SignalReceived(_)
         | RunEvent::BreakpointsSet(_)
         | RunEvent::BudgetsOpened(_)

@@ -1,6 +1,6 @@
 //! The timeline of a run: every attempt with its times.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use everfold_base::envelope::{Envelope, flag};
 use everfold_base::failure::{Failure, FailureKind};
@@ -110,13 +110,15 @@ pub fn attempts(events: &[Envelope]) -> Vec<AttemptRow> {
             _copied => rows.copied(&event),
         }
     }
-    rows.rows
+    rows.came()
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Rows {
     rows: Vec<AttemptRow>,
     open: HashMap<AttemptId, usize>,
+    /// Places of rows of attempts that never came.
+    never: HashSet<usize>,
     /// The executors of what a fork copied.
     kinds: HashMap<StepPath, String>,
     /// When the run became a fork: what was in progress goes on then, with an attempt that no event schedules.
@@ -163,6 +165,29 @@ impl Rows {
         }
     }
 
+    /// The rows of attempts that came, or may come yet.
+    fn came(self) -> Vec<AttemptRow> {
+        let Self { rows, never, .. } = self;
+        rows.into_iter().enumerate().filter(|(at, _)| !never.contains(at)).map(|(_, row)| row).collect()
+    }
+
+    /// A step, or an item, ended: what was to be tried again later never was.
+    fn forget_unbegun(&mut self, path: &StepPath, at: Timestamp) {
+        let is_of = |id: &AttemptId| id.path == *path || path.item.is_none() && id.path.step == path.step;
+        let rows = &self.rows;
+        let is_unbegun = |row: &AttemptRow| row.started_at.is_none() && row.scheduled_at > at;
+        let never: Vec<(AttemptId, usize)> = self
+            .open
+            .iter()
+            .filter(|(id, row)| is_of(id) && rows.get(**row).is_some_and(is_unbegun))
+            .map(|(id, row)| (id.clone(), *row))
+            .collect();
+        for (id, row) in never {
+            self.open.remove(&id);
+            self.never.insert(row);
+        }
+    }
+
     fn apply(&mut self, event: &RunEvent, at: Timestamp) {
         match event {
             RunEvent::RunForked(_) => self.forked_at = Some(at),
@@ -205,6 +230,30 @@ impl Rows {
                 let end = AttemptRowEnd { at, failure, commit: None, log: None };
                 self.end(&event.id, end);
             }
+            RunEvent::AttemptAsked(event) => {
+                let (commit, log) = (event.commit.clone(), event.notes.log.clone());
+                self.end(&event.id, AttemptRowEnd { at: event.ended_at, failure: None, commit, log });
+            }
+            RunEvent::ChildStarted(event) => {
+                if let Some(row) = self.row(&event.id) {
+                    row.started_at.get_or_insert(at);
+                }
+            }
+            RunEvent::ChildFinished(event) => {
+                let failure = event.failure.as_ref().map(AttemptFailure::of);
+                let commit = event.commit.clone();
+                self.end(&event.id, AttemptRowEnd { at: event.ended_at, failure, commit, log: None });
+            }
+            RunEvent::ChildStopped(event) => {
+                let stopped = Failure::new(FailureKind::Cancelled, "its run was stopped");
+                let failure = Some(AttemptFailure::of(&stopped));
+                self.end(&event.id, AttemptRowEnd { at: event.ended_at, failure, commit: None, log: None });
+            }
+            RunEvent::StepFailed(event) => self.forget_unbegun(&event.path, at),
+            RunEvent::StepCancelled(event) => self.forget_unbegun(&event.path, at),
+            RunEvent::ReworkRequested(event) => {
+                event.reset.iter().for_each(|step| self.forget_unbegun(&StepPath::step(step), at));
+            }
             other => passed_over(other, TIMELINE),
         }
     }
@@ -213,8 +262,12 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+    use everfold_base::id::RunId;
     use everfold_base::json::{JsonText, Payload};
-    use everfold_core::event::{AttemptLost, AttemptStarted, ScheduledTask, StepScheduled, WorkSpared};
+    use everfold_core::event::{
+        AttemptAsked, AttemptLost, AttemptStarted, ChildFinished, ChildStarted, ChildStopped, RetryScheduled,
+        ScheduledTask, StepCancelled, StepScheduled, WorkSpared,
+    };
     use everfold_language::words::OnLost;
     use serde_json::json;
 
@@ -253,6 +306,62 @@ mod tests {
         );
         assert_eq!(row.spared.as_ref().map(|spared| spared.why), Some("held"));
         assert_eq!(row.end.as_ref().map(|end| end.at), Some(Timestamp(700)));
+    }
+
+    /// They stood in the list as if they went on for ever.
+    #[test]
+    fn an_attempt_that_asked_a_child_and_a_retry_that_never_came_are_over() {
+        let id = |id: &str| -> AttemptId { id.parse().unwrap() };
+        let task = Payload::Inline(JsonText::new(&json!({})));
+        let schedule = |id: AttemptId| -> RunEvent {
+            let kind = "run".to_owned();
+            let task = ScheduledTask { kind, task: task.clone(), timeout_ms: None, grace_ms: 0 };
+            StepScheduled { id, work: ScheduledWork::Task(task) }.into()
+        };
+        let mut rows = Rows::default();
+        for it in ["ask/1/1", "child/1/1", "stopped/1/1"] {
+            rows.apply(&schedule(id(it)), Timestamp(100));
+        }
+        let ask = AttemptAsked {
+            id: id("ask/1/1"),
+            ask: task.clone(),
+            commit: None,
+            ended_at: Timestamp(200),
+            notes: Default::default(),
+        };
+        rows.apply(&ask.into(), Timestamp(210));
+        let child = RunId(uuid::Uuid::from_u128(7));
+        rows.apply(&ChildStarted { id: id("child/1/1"), child }.into(), Timestamp(120));
+        let failure = Some(Failure::new(FailureKind::Exit, "exit 1"));
+        let (output, ended_at) = (task.clone(), Timestamp(300));
+        let finished = ChildFinished { id: id("child/1/1"), child, output, failure, ended_at, commit: None };
+        rows.apply(&finished.into(), Timestamp(310));
+        let stopped = ChildStopped { id: id("stopped/1/1"), ended_at: Timestamp(400) };
+        rows.apply(&stopped.into(), Timestamp(410));
+        for (path, again, cancelled) in [("busy", 900, true), ("late", 450, false)] {
+            let id = id(&format!("{path}/1/2"));
+            let retry = RetryScheduled { id: id.clone(), at: Timestamp(again), task: None };
+            rows.apply(&retry.into(), Timestamp(440));
+            if cancelled {
+                let cancelled = StepCancelled { path: id.path, round: id.round };
+                rows.apply(&cancelled.into(), Timestamp(500));
+            }
+        }
+        let shown: Vec<_> = rows
+            .came()
+            .into_iter()
+            .map(|row| (row.step, row.started_at, row.end.map(|end| (end.at, end.failure.map(|it| it.kind)))))
+            .collect();
+        let end = |at, kind| Some((Timestamp(at), kind));
+        assert_eq!(
+            shown,
+            [
+                ("ask".to_owned(), None, end(200, None)),
+                ("child".to_owned(), Some(Timestamp(120)), end(300, Some(FailureKind::Exit))),
+                ("stopped".to_owned(), None, end(400, Some(FailureKind::Cancelled))),
+                ("late".to_owned(), None, None),
+            ]
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 
+use everfold_engine::json::strict;
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
@@ -44,7 +45,7 @@ fn no_text(name: &str, error: &std::string::FromUtf8Error) -> Fault {
 pub(crate) fn json(path: &Path) -> Result<Value, Fault> {
     let (name, text) = (path.display(), text(path)?);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    serde_json::from_str(text).map_err(|error| {
+    let value = serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         if is_too_deep(&error) {
             let what = format!("{name}:{line}:{column}: values are nested deeper than 128 levels");
@@ -53,7 +54,14 @@ pub(crate) fn json(path: &Path) -> Result<Value, Fault> {
         }
         Fault::new(Code::File, format!("{name} is no JSON: {error}"))
             .hint("strings and names stand in double quotes, and nothing follows the last value")
-    })
+    })?;
+    match strict::beyond_64_bits(text.as_bytes()) {
+        Some(number) => {
+            Err(Fault::new(Code::File, format!("{name}: the number {number} does not fit into 64 bits"))
+                .hint("write it as a text, in double quotes"))
+        }
+        None => Ok(value),
+    }
 }
 
 fn is_too_deep(error: &serde_json::Error) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::json::Value;
+use everfold_base::json::{Value, strict};
 use everfold_ports::{self as execution, AttemptRequest, RequestedJson, RequestedOutputs, Usage};
 use regex::Regex;
 use serde::Deserialize;
@@ -93,6 +93,17 @@ fn no_json(what: &str, error: &serde_json::Error) -> Failure {
         .with_hint("write one JSON value in UTF-8, and nothing else, or leave the file out")
 }
 
+/// Refuses a text whose value would hold another number than it says.
+fn keeps_numbers(what: &str, text: &[u8]) -> Result<(), Failure> {
+    match strict::beyond_64_bits(text) {
+        Some(number) => {
+            Err(invalid(format!("{what} has the number {number}, which does not fit into 64 bits"))
+                .with_hint("write it as a text, in double quotes"))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A path that may not be read.
 pub(super) fn outside(message: String) -> Failure {
     invalid(message).with_hint("only what lies in the workspace, links followed, can be kept: copy it there")
@@ -123,6 +134,7 @@ fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     }
     let mut value: Value =
         serde_json::from_slice(bytes).map_err(|error| no_json("the result file", &error))?;
+    keeps_numbers("the result file", bytes)?;
     let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
     let reserved = match reserved {
         None => return Ok(ResultFile { output: Some(value), ..ResultFile::default() }),
@@ -220,10 +232,12 @@ fn declared(
         RequestedJson::Stdout if stdout.tail.is_some() => {
             Err(invalid("standard output is larger than what is kept of it, so it cannot be read as JSON"))
         }
-        RequestedJson::Stdout => serde_json::from_str(stdout.text.trim()).map_err(|error| {
-            invalid(format!("standard output is no JSON: {error}"))
-                .with_hint("`json: lenient` takes the last JSON value and leaves other lines alone")
-        }),
+        RequestedJson::Stdout => serde_json::from_str(stdout.text.trim())
+            .map_err(|error| {
+                invalid(format!("standard output is no JSON: {error}"))
+                    .with_hint("`json: lenient` takes the last JSON value and leaves other lines alone")
+            })
+            .and_then(|value| keeps_numbers("standard output", stdout.text.as_bytes()).map(|()| value)),
         RequestedJson::Lenient => last_json(stdout.tail.as_deref().unwrap_or(&stdout.text))
             .ok_or_else(|| invalid("no JSON value stands in standard output")),
         RequestedJson::File(path) => return json_file(workdir, folder, path).map(Some),
@@ -247,7 +261,9 @@ fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Unready
         false => invalid(format!("{path} could not be read: {error}")).into(),
     })?;
     let bytes = bytes.ok_or_else(|| invalid(format!("{path} is larger than 1 MiB")))?;
-    Ok(serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error))?)
+    let value = serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error))?;
+    keeps_numbers(path, &bytes)?;
+    Ok(value)
 }
 
 /// The last whole JSON object or list in a text: of those that end last the widest.
@@ -323,6 +339,14 @@ mod tests {
         ] {
             assert_eq!(last_json(text), value, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_would_become_another_one_is_refused() {
+        let kept = format!("{{\"n\": {}}}", u64::MAX);
+        assert_eq!(result_of(kept.as_bytes()).unwrap().output, Some(json!({"n": u64::MAX})));
+        let refused = result_of(b"{\"n\": [18446744073709551616]}").unwrap_err();
+        assert!(refused.message.contains("18446744073709551616, which does not fit"), "{refused:?}");
     }
 
     #[test]

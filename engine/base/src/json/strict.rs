@@ -17,8 +17,7 @@ struct Once(Value);
 /// What is wrong with it: no JSON, a name that an object has twice, a whole number beyond 64 bits.
 pub fn value(text: &[u8]) -> Result<Value, String> {
     let Once(value) = serde_json::from_slice(text).map_err(|error| error.to_string())?;
-    let is_beyond = |number: &str| number.parse::<u64>().is_err() && number.parse::<i64>().is_err();
-    match whole(text, is_beyond) {
+    match beyond_64_bits(text) {
         Some(number) => Err(format!("the number {number} does not fit into 64 bits; send it as a text")),
         None => Ok(value),
     }
@@ -32,7 +31,14 @@ pub fn canonical(text: &[u8]) -> Result<Vec<u8>, String> {
     value(text).map(|value| JsonText::new(&value).as_str().as_bytes().to_vec())
 }
 
-/// The first whole number of a JSON text that does not fit into 64 bits with a sign: expressions know no larger ones.
+/// The first whole number of a JSON text that does not fit into 64 bits, with or without a sign: a [`Value`] would hold
+/// another one.
+#[must_use]
+pub fn beyond_64_bits(text: &[u8]) -> Option<&str> {
+    whole(text, |number| number.parse::<u64>().is_err() && number.parse::<i64>().is_err())
+}
+
+/// The first whole number of a JSON text that does not fit into 64 bits with a sign: few functions of expressions take a larger one.
 #[must_use]
 pub fn beyond_whole(text: &str) -> Option<&str> {
     whole(text.as_bytes(), |number| number.parse::<i64>().is_err())

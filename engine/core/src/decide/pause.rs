@@ -6,7 +6,7 @@ use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
 use super::stops::stop_all;
 use crate::event::{BreakpointsSet, OriginKind, RunHalted, RunPaused, RunReleased, RunResumed, StopReason};
-use crate::state::{Key, RunState};
+use crate::state::{Key, PausedBy, RunState};
 use everfold_base::id::AttemptId;
 use everfold_base::json::{JsonText, Payload};
 use everfold_language::definition::ExecutorTask;
@@ -19,7 +19,10 @@ pub(super) fn pause(draft: &mut Draft<'_>, paused: &RunPaused) -> Result<(), Ref
         return Ok(());
     }
     let ids = if paused.interrupt { interruptible(draft.state) } else { Vec::new() };
-    if draft.state.facts.order.pause.is_none() || !ids.is_empty() {
+    // A breakpoint's pause ends with a signal, an actor's does not.
+    let pause = &draft.state.facts.order.pause;
+    let is_actors = pause.as_ref().is_some_and(|pause| matches!(pause.by, PausedBy::Actor(_)));
+    if !is_actors || !ids.is_empty() {
         draft.record(paused.clone());
     }
     stop_all(draft, &ids, StopReason::Interrupt);

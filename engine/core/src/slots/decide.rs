@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::event::{ReleaseReason, SlotEvent, SlotGranted, SlotReleased, SlotRequested, SlotShared};
-use super::state::{Holder, SlotState, WaitingRun};
+use super::state::{SlotState, WaitingRun};
 use crate::event::{SlotKind, WantedSlot};
 use everfold_base::id::{Position, RunId};
 use everfold_language::definition::{OnLimit, OnTaken};
@@ -161,16 +161,21 @@ impl SlotDraft<'_> {
         self.record(SlotEvent::SlotRequested(SlotRequested { run, slot, priority, began, victims }));
     }
 
-    /// The holders that the run evicts: of an identity all, else the oldest that no other run evicted yet.
+    /// The runs that the run evicts: of an identity all, else the oldest that no other run evicted yet. Where all that hold
+    /// a slot are on their way out, that is the oldest of those that come in their place.
     fn victims(&self, slot: &WantedSlot) -> Vec<RunId> {
         match slot.kind {
             SlotKind::Identity { on_taken: OnTaken::Replace, .. } => {
                 self.state.living().chain(self.state.waiting.keys().copied()).collect()
             }
             SlotKind::Concurrency { on_limit: OnLimit::CancelOldest, .. } => {
-                let is_spared = |run: &RunId| !self.state.waiting.values().any(|it| it.evicted.contains(run));
-                let oldest = |run: &RunId| self.state.holders.get(run).map_or(u64::MAX, |it: &Holder| it.nth);
-                self.state.living().filter(is_spared).min_by_key(oldest).into_iter().collect()
+                let holders = self.state.holders.iter().filter(|(_, it)| !it.is_kept && !it.is_leaving);
+                let oldest = holders.min_by_key(|(_, holder)| holder.nth).map(|(run, _)| *run);
+                let next = || {
+                    let waiting = self.state.waiting.iter().filter(|(_, it)| !it.is_leaving);
+                    waiting.min_by_key(|(run, it)| (it.began, **run)).map(|(run, _)| *run)
+                };
+                oldest.or_else(next).into_iter().collect()
             }
             SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => Vec::new(),
         }

@@ -17,6 +17,8 @@ pub struct Holder {
     pub nth: u64,
     /// It succeeded, and keeps the key beyond its end.
     pub is_kept: bool,
+    /// Another run evicted it: its slot is that one's when it has ended.
+    pub is_leaving: bool,
 }
 
 /// A run that waits.
@@ -30,6 +32,8 @@ pub struct WaitingRun {
     pub began: Position,
     /// The runs that are cancelled to make room for it.
     pub evicted: Vec<RunId>,
+    /// Another run evicted it before it held anything.
+    pub is_leaving: bool,
 }
 
 /// A run that shares the slot of the one that waits for it.
@@ -55,11 +59,20 @@ impl SlotState {
     pub fn apply(&mut self, event: &SlotEvent) {
         match event {
             SlotEvent::SlotRequested(event) => {
+                for victim in &event.victims {
+                    if let Some(holder) = self.holders.get_mut(victim) {
+                        holder.is_leaving = true;
+                    }
+                    if let Some(waiting) = self.waiting.get_mut(victim) {
+                        waiting.is_leaving = true;
+                    }
+                }
                 let waiting = WaitingRun {
                     slot: event.slot.clone(),
                     priority: event.priority,
                     began: event.began,
                     evicted: event.victims.clone(),
+                    is_leaving: false,
                 };
                 self.waiting.insert(event.run, waiting);
             }
@@ -86,7 +99,7 @@ impl SlotState {
 
     fn hold(&mut self, run: RunId, slot: WantedSlot) {
         self.granted += 1;
-        self.holders.insert(run, Holder { slot, nth: self.granted, is_kept: false });
+        self.holders.insert(run, Holder { slot, nth: self.granted, is_kept: false, is_leaving: false });
     }
 
     /// A run goes. Its sharers become those of its own host or, where it had none, hold slots of their own,

@@ -134,8 +134,18 @@ fn d9_the_oldest_holder_that_nobody_sent_away_yet_makes_room() {
     for n in 1..=5 {
         key.request(n, two(), 0);
     }
-    let victims = |n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
-    assert_eq!((victims(3), victims(4), victims(5)), (vec![run(1)], vec![run(2)], vec![]));
+    let victims = |key: &KeyHistory, n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
+    // All holders are on their way out: the oldest of those that come in their place is next.
+    assert_eq!([3, 4, 5].map(|n| victims(&key, n)), [[run(1)], [run(2)], [run(3)]]);
+    // It goes before it held anything, and the one that it had sent away is not sent away again.
+    assert_eq!(key.end(3, ReleaseReason::Cancelled), ["released 3"]);
+    key.request(6, two(), 0);
+    assert_eq!(victims(&key, 6), [run(4)]);
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 4"]);
+    assert_eq!(key.end(2, ReleaseReason::Cancelled), ["released 2", "granted 5"]);
+    assert_eq!(key.end(4, ReleaseReason::Cancelled), ["released 4", "granted 6"]);
+    key.request(7, two(), 0);
+    assert_eq!(victims(&key, 7), [run(5)], "it has held one longest");
 }
 
 #[test]

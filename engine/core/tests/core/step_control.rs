@@ -4,8 +4,8 @@ use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    BlockReason, BreakpointsSet, CancelRequested, HaltScope, OriginKind, RunEvent, RunHalted, RunReleased,
-    RunResumed, TimerFired, TimerKind, UnblockDecision,
+    BlockReason, BreakpointsSet, CancelRequested, HaltScope, OriginKind, RunEvent, RunHalted, RunPaused,
+    RunReleased, RunResumed, TimerFired, TimerKind, UnblockDecision,
 };
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, RunStatus, StepStatus};
@@ -250,6 +250,27 @@ fn a_signal_resumes_a_run_at_a_breakpoint_before_all_other_routes_and_lifts_no_p
     let batch = send_signal(&mut world, "go", json!(null));
     assert!(!names(&batch).contains(&"RunResumed"), "{batch:?}");
     assert_eq!(world.state.status(), RunStatus::Paused, "a person paused it");
+    // Also where the breakpoint has paused it before: that is a fact, and stays.
+    resume(&mut world);
+    let steps = vec!["b".into()];
+    let paused = RunPaused { reason: Some("lunch".into()), interrupt: false };
+    let mut at_breakpoint = World::start(
+        definition(json!({
+            "name": "p", "on_signal": {"go": [{"to": "resume"}]}, "steps": [function("a", &[]), function("b", &["a"])],
+        })),
+        json!({}),
+    );
+    at_breakpoint.by("ada", InputKind::Breakpoints(BreakpointsSet { steps })).expect("taken");
+    at_breakpoint.succeed("a/1/1", json!(1));
+    for recorded in [vec!["RunPaused"], vec![]] {
+        let batch = at_breakpoint.by("bob", InputKind::Pause(paused.clone())).expect("taken");
+        assert_eq!(names(&batch), recorded);
+    }
+    let batch = send_signal(&mut at_breakpoint, "go", json!(null));
+    assert!(!names(&batch).contains(&"RunResumed"), "{batch:?}");
+    assert_eq!(names(&resume(&mut at_breakpoint))[0], "RunResumed");
+    assert_eq!(attempts(&at_breakpoint), ["b/1/1"], "the breakpoint is passed");
+    at_breakpoint.check_fold();
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! like a given value. Only `properties` are followed, also inside `items`; a `default` anywhere else
 //! is a remark for readers.
 
+use everfold_base::json::strict;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde::Serialize;
@@ -175,6 +176,8 @@ pub fn from_pairs<'a>(schema: Option<&Value>, pairs: impl IntoIterator<Item = (&
     for (key, text) in pairs {
         let property = schema.and_then(|schema| Some((schema, schema.get("properties")?.get(key)?)));
         let is_text = property.is_some_and(|(root, property)| says_string(root, property, 0));
+        // What does not fit into 64 bits stays text: as a number it would be another one.
+        let is_text = is_text || strict::beyond_64_bits(text.as_bytes()).is_some();
         let value = if is_text { None } else { serde_json::from_str(text).ok() };
         fields.insert(key.to_owned(), value.unwrap_or_else(|| Value::String(text.to_owned())));
     }
@@ -370,6 +373,12 @@ mod tests {
         assert_eq!(
             from_pairs(Some(&schema), pairs),
             json!({"a": "5", "b": "1", "c": 5, "d": [1, true], "e": "plain text", "f": "a=b"})
+        );
+        let (largest, beyond) = ("18446744073709551615", "18446744073709551616");
+        assert_eq!(
+            from_pairs(None, [("a", largest), ("b", beyond)]),
+            json!({"a": u64::MAX, "b": beyond}),
+            "what does not fit keeps its digits"
         );
     }
 

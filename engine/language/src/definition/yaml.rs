@@ -171,7 +171,7 @@ pub(crate) fn json_as_yaml(json: &str) -> String {
     escaped
 }
 
-/// A plain scalar by the rules of YAML 1.2; numbers with leading zeros stay text.
+/// A plain scalar by the rules of YAML 1.2; numbers with leading zeros, and whole ones beyond 64 bits, stay text.
 fn scalar(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -186,6 +186,13 @@ fn scalar(text: &str) -> Value {
     if number_like {
         if let Ok(number) = text.parse::<i64>() {
             return Value::from(number);
+        }
+        if let Ok(number) = text.parse::<u64>() {
+            return Value::from(number);
+        }
+        // As a number it would be another one.
+        if digits.chars().all(|c| c.is_ascii_digit()) {
+            return Value::String(text.to_owned());
         }
         if let Some(number) = text.parse::<f64>().ok().and_then(serde_json::Number::from_f64) {
             return Value::Number(number);
@@ -466,14 +473,17 @@ mod tests {
 
     #[test]
     fn scalars_keep_what_was_written() {
-        let (_, node, problems) = tree("a: 1.10\nb: no\nc: 017\nd: 2_000_000\ne: '5'\nf:\ng: true\nh: 1e3");
+        let (_, node, problems) = tree(
+            "a: 1.10\nb: no\nc: 017\nd: 2_000_000\ne: '5'\nf:\ng: true\nh: 1e3\ni: 18446744073709551615\nj: 18446744073709551616",
+        );
         assert!(problems.is_empty());
         let node = node.unwrap();
         assert_eq!(node.get("a").and_then(YamlNode::text), Some("1.10"));
         assert_eq!(
             node.value(),
             serde_json::json!({
-                "a": 1.1, "b": "no", "c": "017", "d": "2_000_000", "e": "5", "f": null, "g": true, "h": 1000.0
+                "a": 1.1, "b": "no", "c": "017", "d": "2_000_000", "e": "5", "f": null, "g": true, "h": 1000.0,
+                "i": u64::MAX, "j": "18446744073709551616"
             })
         );
     }

@@ -332,14 +332,16 @@ impl ReferenceValues {
     }
 }
 
-/// JSON as CEL sees it: whole numbers are `int` (CEL's own conversion would make them `uint`).
+/// JSON as CEL sees it: whole numbers are `int` (CEL's own conversion would make them `uint`), larger ones than that holds
+/// are `uint`, so that no digit of them is lost.
 fn from_json(value: &Value) -> Box<dyn Val> {
     match value {
         Value::Null => Box::new(CelNull),
         Value::Bool(flag) => Box::new(CelBool::from(*flag)),
-        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(number), _) => Box::new(CelInt::from(number)),
-            (None, number) => Box::new(CelDouble::from(number.unwrap_or(f64::NAN))),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => Box::new(CelInt::from(number)),
+            (None, Some(number), _) => Box::new(CelUInt::from(number)),
+            (None, None, number) => Box::new(CelDouble::from(number.unwrap_or(f64::NAN))),
         },
         Value::String(text) => Box::new(CelString::from(text.clone())),
         Value::Array(items) => {

@@ -97,6 +97,25 @@ fn expressions_give_values() {
     }
 }
 
+/// Two ids that differ in their last digit gave one key.
+#[test]
+fn a_whole_number_beyond_an_int_keeps_its_digits() {
+    for id in [u64::MAX - 1, u64::MAX - 5] {
+        let scope = Fixed(BTreeMap::from([("input".to_owned(), Ok(json!({"id": id, "n": 3})))]));
+        let eval =
+            |source: &str| Expr::parse(source).unwrap().eval(&scope).map_err(|error| error.to_string());
+        let template = Template::parse(&json!("task-${input.id}")).unwrap();
+        assert_eq!(template.render(&scope).unwrap(), json!(format!("task-{id}")));
+        assert_eq!(eval("input.id"), Ok(json!(id)));
+        assert_eq!(eval("string(input.id)"), Ok(json!(id.to_string())));
+        assert_eq!(
+            eval("input.id > input.n && input.id != input.n && input.id == input.id"),
+            Ok(json!(true))
+        );
+        assert!(eval("input.id + input.n").is_err(), "it fits into no number of one kind");
+    }
+}
+
 #[test]
 fn failures_say_what_to_write_instead() {
     for (source, expected) in [
