@@ -174,7 +174,7 @@ impl<'a> RunScope<'a> {
                 if !matches!(step.phase, Phase::Skipped | Phase::Failed { .. })
                     && step.output == StoredValue::Null =>
             {
-                self.items_output(items)
+                self.items_output(items, step.phase == Phase::Cancelled)
             }
             _whole => step.output.value(self.loaded),
         }
@@ -186,17 +186,20 @@ impl<'a> RunScope<'a> {
             _this_one if step.phase == Phase::Succeeded => self.output(step),
             Last::Output(output) => output.value(self.loaded),
             Last::Items(ends) => {
-                let one =
-                    |end: &ItemEnd| self.item_output(end.stage.as_ref(), &end.output, end.failure.as_ref());
+                let one = |end: &ItemEnd| {
+                    self.item_output(end.stage.as_ref(), &end.output, end.failure.as_ref(), false)
+                };
                 all(ends.iter().map(one)).map(Value::Array)
             }
         }
     }
 
-    fn items_output(&self, items: &Items) -> Result<Value, EvalError> {
-        let one = |unit: &Unit| self.item_output(Some(&unit.stage), &unit.output, unit.failure.as_ref());
+    /// `is_over`: the step ended with its run, and so did each item that had not ended.
+    fn items_output(&self, items: &Items, is_over: bool) -> Result<Value, EvalError> {
+        let one =
+            |unit: &Unit| self.item_output(Some(&unit.stage), &unit.output, unit.failure.as_ref(), is_over);
         let mut values = all(items.units.iter().map(one))?;
-        values.resize(items.total(), self.item_output(None, &StoredValue::Null, None)?);
+        values.resize(items.total(), self.item_output(None, &StoredValue::Null, None, is_over)?);
         Ok(Value::Array(values))
     }
 
@@ -206,12 +209,14 @@ impl<'a> RunScope<'a> {
         stage: Option<&Stage>,
         output: &StoredValue,
         failure: Option<&Failure>,
+        is_over: bool,
     ) -> Result<Value, EvalError> {
         let status = match stage {
             None => "cancelled",
             Some(Stage::Succeeded) => "succeeded",
             Some(Stage::Failed) => "failed",
             Some(Stage::Skipped) => "skipped",
+            Some(_ended_with_the_step) if is_over => "cancelled",
             Some(Stage::Asking) => "waiting",
             Some(_unended) => "running",
         };

@@ -52,6 +52,25 @@ fn l24_a_failed_item_fails_the_step_after_the_rest_ended() {
     assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"]);
 }
 
+/// They were `running` in a step that was over.
+#[test]
+fn l24_items_that_end_with_their_run_are_cancelled_in_the_list() {
+    let tidy = json!({"id": "tidy", "work": {"task": {"kind": "function", "spec": {"name": "f", "with": "${steps.each.output}"}}}});
+    let each = json!({"id": "each", "foreach": {"items": "${[1, 2, 3]}", "as": "n", "max_in_flight": 2, "fail_fast": false},
+        "work": {"task": {"kind": "function", "spec": {"name": "f"}}}});
+    let document = json!({"name": "p", "on_finish": [tidy], "steps": [each, function("other", &[])]});
+    let mut world = World::start(definition(document), json!({}));
+    world.succeed("each.0/1/1", json!("A"));
+    world.fail("other/1/1", "broken");
+    world.fail("each.1/1/1", "stopped");
+    let batch = world.fail("each.2/1/1", "stopped");
+    assert_eq!(status(&world, "each"), StepStatus::Cancelled);
+    let text = format!("{batch:?}");
+    assert!(text.contains(r#""output":"A","status":"succeeded""#), "{text}");
+    assert_eq!(text.matches(r#""status":"cancelled""#).count(), 2, "{text}");
+    assert!(!text.contains(r#""status":"running""#), "{text}");
+}
+
 #[test]
 fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
     let mut world = each(true, json!({}));

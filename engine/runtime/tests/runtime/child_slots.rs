@@ -141,7 +141,7 @@ async fn l4_a_child_that_would_be_its_own_parent_is_refused() {
         let run = rig.start(&definition(document)).await;
         assert_eq!(rig.end(run).await, RunStatus::Failed, "{on_taken}");
         let failure = failure(&rig, run).await;
-        assert_eq!(failure.code.as_deref(), Some("key_taken"));
+        assert_eq!(failure.code.as_deref(), Some("KEY_TAKEN"));
         assert!(failure.message.contains(&run.to_string()), "{}", failure.message);
     }
 }
@@ -162,7 +162,7 @@ async fn a_child_that_needs_the_resource_that_its_parent_holds_all_of_is_refused
         }
         assert_eq!(rig.end(run).await, RunStatus::Failed);
         let failure = failure(&rig, run).await;
-        assert_eq!(failure.code.as_deref(), Some("resource_held"));
+        assert_eq!(failure.code.as_deref(), Some("RESOURCE_HELD"));
         assert!(failure.message.contains("“gpu”") && failure.message.contains(&run.to_string()));
     }
 }

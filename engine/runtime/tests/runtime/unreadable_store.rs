@@ -221,7 +221,7 @@ async fn l25_a_child_begins_only_when_it_is_known_what_those_who_wait_for_it_hol
         RunEvent::RunFailed(event) => Some(event.failure),
         _other => None,
     });
-    assert_eq!(failure.unwrap().code.as_deref(), Some("resource_held"));
+    assert_eq!(failure.unwrap().code.as_deref(), Some("RESOURCE_HELD"));
 }
 
 /// The others were left out, and went on standing still when the pause was over.

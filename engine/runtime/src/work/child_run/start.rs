@@ -186,15 +186,15 @@ fn held_above(pipeline: &str, Starved { step, name, holder }: &Starved) -> Failu
         "the child run of “{pipeline}” cannot start: its step {step} needs the resource “{name}”, which run {holder} holds until the child has ended"
     );
     let hint = "leave the resource to the steps of the child, or give it one more slot in the settings";
-    Failure { code: Some("resource_held".to_owned()), ..Failure::new(FailureKind::Validation, message) }
+    Failure { code: Some("RESOURCE_HELD".to_owned()), ..Failure::new(FailureKind::Validation, message) }
         .with_hint(hint)
 }
 
 fn refused(pipeline: &str, error: &StartError) -> Failure {
     let (kind, code) = match error {
-        StartError::Refused(refusal) => (FailureKind::Validation, Some(refusal.code().to_owned())),
-        StartError::UnknownResource { .. } => (FailureKind::Validation, Some("no_resource".to_owned())),
-        StartError::UnknownWork(_) => (FailureKind::Validation, Some("unknown_work".to_owned())),
+        StartError::Refused(refusal) => (FailureKind::Validation, Some(refusal.code().to_ascii_uppercase())),
+        StartError::UnknownResource { .. } => (FailureKind::Validation, Some("NO_RESOURCE".to_owned())),
+        StartError::UnknownWork(_) => (FailureKind::Validation, Some("UNKNOWN_WORK".to_owned())),
         _not_taken => (FailureKind::Spawn, None),
     };
     let failure = Failure::new(kind, format!("the child run of “{pipeline}” cannot start: {error}"));
