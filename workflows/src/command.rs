@@ -56,8 +56,8 @@ pub(crate) fn command_line(spec: &Value) -> Result<CommandInvocation, Failure> {
                 vars.iter().map(|(name, value)| (name.clone(), text(value))).collect();
             if let Some((_, value)) = env.iter().find(|(_, value)| value.len() > VARIABLE_BYTES_MAX) {
                 return Err(invalid(format!(
-                    "a value in the command has {} KiB; at most 64 KiB fit into a variable",
-                    value.len() / 1024
+                    "a value in the command has {} bytes; at most {VARIABLE_BYTES_MAX} fit into a variable",
+                    value.len()
                 ))
                 .with_hint("read it from the JSON file that EVERFOLD_INPUT names"));
             }

@@ -144,7 +144,8 @@ fn decided(view: &RunView, task: &str, decision: &str) -> String {
         AwaitView::Approval { task: open, quorum, votes, .. }
             if is_run || task.ends_with(short_task(open)) =>
         {
-            Some((votes.len(), *quorum))
+            let alike = votes.values().filter(|vote| *vote == decision).count();
+            Some((alike, *quorum))
         }
         _other => None,
     });

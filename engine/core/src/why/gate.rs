@@ -6,7 +6,7 @@ use super::cause::{CauseKind, CauseNode, CauseSubject, LookedAt};
 use super::condition::clipped;
 use super::explainer::Explainer;
 use super::failure::of_failure;
-use super::trail::{NotedFact, Topic, TrailEvent, of_gate};
+use super::trail::{NotedFact, Topic, TrailEvent, of_gate, of_gate_in};
 use crate::event::{TimerId, TimerKind};
 use crate::policy::Verdict;
 use crate::state::{Key, VerdictNote};
@@ -22,8 +22,7 @@ pub(super) fn verdict(
     let said_of_round =
         |event: &&TrailEvent| matches!(&event.noted, NotedFact::Verdict { round: of, .. } if *of == round);
     let event = explainer
-        .newest(Topic::Failing, &about)
-        .filter(said_of_round)
+        .newest(Topic::Failing, &of_gate_in(step, gate, round))
         .or_else(|| explainer.newest(Topic::Verdict, &about).filter(said_of_round));
     let subject =
         CauseSubject { round: Some(round.get()), ..CauseSubject::step(&StepPath::step(step)).named(gate) };

@@ -127,6 +127,11 @@ pub(super) fn of_gate(step: &StepId, gate: &str) -> String {
     format!("{step}/{gate}")
 }
 
+/// A gate of a step in one of its rounds.
+pub(super) fn of_gate_in(step: &StepId, gate: &str, round: Round) -> String {
+    format!("{step}/{gate}/{round}")
+}
+
 /// A timer, as the trail calls it.
 pub(super) fn of_timer(timer: &TimerId) -> String {
     format!("{}/{:?}/{}", timer.id.path, timer.kind, timer.name)
@@ -206,6 +211,8 @@ fn topics(event: &RunEvent) -> Vec<(Topic, String, NotedFact)> {
             };
             let mut topics = vec![(Topic::Verdict, about.clone(), noted.clone())];
             if event.verdict == Verdict::Fail {
+                let of_round = of_gate_in(&event.id.path.step, &event.gate, event.id.round);
+                topics.push((Topic::Failing, of_round, noted.clone()));
                 topics.push((Topic::Failing, about, noted));
             }
             topics

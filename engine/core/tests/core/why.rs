@@ -129,6 +129,22 @@ fn a_step_that_is_sent_back_names_what_sent_it_back() {
     );
 }
 
+/// The newest verdict alone was shown by its event.
+#[test]
+fn a_verdict_that_sent_back_is_shown_by_its_event_when_the_gate_has_failed_again() {
+    let gate = json!({"id": "g", "probe": {"expression": "false"}, "on_fail": [{"to": {"rework": "b"}, "max": {"times": 1}}, {"to": "block"}]});
+    let steps = json!([function("b", &[]), with(function("z", &["b"]), json!({"gates": [gate]}))]);
+    let mut world = run(steps);
+    for round in [1, 2] {
+        world.succeed(&format!("b/{round}/1"), json!(null));
+        world.succeed(&format!("z/{round}/1"), json!(null));
+    }
+    let said: Vec<String> =
+        of(&world).into_iter().filter(|line| line.contains("the gate g of z said")).collect();
+    assert_eq!(said.len(), 2, "{:?}", of(&world));
+    assert!(said.iter().all(|line| line.ends_with("<GateEvaluated>")), "{said:?}");
+}
+
 #[test]
 fn people_a_signal_and_a_moment_are_named_with_what_they_are_for() {
     let people = json!({"roles": ["qa", "product"], "quorum": 2});

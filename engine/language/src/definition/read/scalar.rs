@@ -14,6 +14,7 @@ use super::reader::PipelineReader;
 use super::renamed;
 use super::uses::{ExprPlace, ExprUse, Wants};
 use crate::expr::{Expr, ExprError, Template, TextPart, parts};
+use everfold_base::duration::BadDuration;
 
 impl PipelineReader<'_> {
     /// The place in the file of every byte of a node's text.
@@ -233,7 +234,16 @@ impl PipelineReader<'_> {
         let text = self.text(node, what)?;
         match everfold_base::duration::parse(&text) {
             Ok(span) => Some(Span(span)),
-            Err(_) => {
+            Err(BadDuration::TooLong(_)) => {
+                self.report(
+                    Code::Value,
+                    node.span.clone(),
+                    format!("“{text}” is longer than a duration may be"),
+                )
+                .hint = Some("write at most 3650d".to_owned());
+                None
+            }
+            Err(BadDuration::NoSpan(_)) => {
                 let hint = if text.chars().all(|c| c.is_ascii_digit()) && !text.is_empty() {
                     format!("a unit is missing: {text}s, {text}m, {text}h")
                 } else {
