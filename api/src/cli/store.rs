@@ -261,7 +261,11 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
     }
     // Neither the journal nor the index says what should stand there.
     Err(Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it")
-        .hint("restore a copy without the damage; a file of another store is to be moved out of `journal`"))
+        .hint(format!(
+            "{} store repair --from-sled says what the index can restore; else restore a copy without the damage; a \
+             file of another store is to be moved out of `journal`",
+            context.program
+        )))
 }
 
 /// What a repair does, as a text.

@@ -266,7 +266,8 @@ fn is_remote(app: &Node, name: &str) -> Result<(), Fault> {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct BeatParams {
-    /// How long it waits for a stop of the attempt, at most a minute; it is answered as soon as there is one.
+    /// How long it waits for a stop of the attempt, at most a minute and half of the lease; it is answered as soon as there
+    /// is one.
     wait: Option<String>,
 }
 
@@ -303,19 +304,20 @@ pub(crate) async fn heartbeat(
     if reply.cancel || wait.is_zero() {
         return Ok(Json(reply));
     }
-    tokio::select! {
+    let stops = tokio::select! {
         biased;
         () = app.closing() => return Ok(Json(reply)),
         why = session.ended(&app) => return Err(Fault::new(Code::NotKnown, why)),
-        () = book.stop_requested(&id, wait) => {}
-    }
+        stops = book.stop_requested(&id, wait) => stops,
+    };
+    let over = |why: String| Ok(Json(HeartbeatReply { cancel: true, reason: Some(why), ..reply }));
     let known = facts(&app, &claim);
     match book.heartbeat(claim, Heartbeat::default(), known).await {
+        // Its end is on the way to its run.
+        Ok(HeartbeatReply { cancel: false, .. }) if stops => over("the attempt is over".to_owned()),
         Ok(reply) => Ok(Json(reply)),
         // What ended meanwhile was the worker's when it sent this.
-        Err(WorkerRefusal::Over(why)) => {
-            Ok(Json(HeartbeatReply { cancel: true, reason: Some(why), ..reply }))
-        }
+        Err(WorkerRefusal::Over(why)) => over(why),
         Err(why) => Err(refused_report(&app, &id, why).await),
     }
 }

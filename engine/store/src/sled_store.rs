@@ -209,7 +209,10 @@ impl SledStore {
                 (
                     Err(error @ (ReadError::Index(_) | ReadError::DamagedStream { .. } | ReadError::Full)),
                     seen,
-                ) if tries < READ_AGAIN_MAX && !self.core.published.borrow().closed => {
+                ) if tries < READ_AGAIN_MAX
+                    && !self.core.published.borrow().closed
+                    && !self.core.is_damaged(&error) =>
+                {
                     tries += 1;
                     match self.rebuilt(&seen).await {
                         Ok(()) => {}
@@ -217,6 +220,12 @@ impl SledStore {
                         // The first error says what the caller asked about.
                         Err(_) => return Err(error),
                     }
+                }
+                (Err(error), _) => {
+                    if tries > 0 {
+                        self.core.note_damage(&error);
+                    }
+                    return Err(error);
                 }
                 (outcome, _) => return outcome,
             }

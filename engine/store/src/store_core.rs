@@ -32,6 +32,9 @@ use everfold_base::json::Hash;
 /// Heads that are kept in memory.
 const HEADS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
+/// Streams of which it is remembered that building the index again does not mend them.
+const DAMAGED_MAX: NonZeroUsize = NonZeroUsize::new(1_000).expect("not zero");
+
 /// The state that the store's threads and its readers share.
 pub(crate) struct StoreCore {
     pub(crate) folder: PathBuf,
@@ -40,6 +43,8 @@ pub(crate) struct StoreCore {
     pub(crate) segments: Segments,
     index: RwLock<Option<Arc<Index>>>,
     heads: Mutex<LruCache<StreamId, HeadRecord>>,
+    /// Streams that the index was built again for, and that were as damaged in the new one: the journal is.
+    damaged: Mutex<LruCache<StreamId, ()>>,
     pub(crate) recent: Recent,
     pub(crate) unindexed: Unindexed,
     pub(crate) checkpoints: CheckpointRequests,
@@ -69,6 +74,7 @@ impl StoreCore {
             segments,
             index: RwLock::new(Some(Arc::new(index))),
             heads: Mutex::new(LruCache::new(HEADS_MAX)),
+            damaged: Mutex::new(LruCache::new(DAMAGED_MAX)),
             recent: Recent::default(),
             unindexed: Unindexed::default(),
             checkpoints: CheckpointRequests::default(),
@@ -110,6 +116,19 @@ impl StoreCore {
     /// The durable heads that were used lately.
     pub(crate) fn heads(&self) -> MutexGuard<'_, LruCache<StreamId, HeadRecord>> {
         self.heads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an error is of a stream that a new index did not mend.
+    pub(crate) fn is_damaged(&self, error: &ReadError) -> bool {
+        let ReadError::DamagedStream { stream, .. } = error else { return false };
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).contains(stream)
+    }
+
+    /// Remembers the stream of an error that came from a new index as well.
+    pub(crate) fn note_damage(&self, error: &ReadError) {
+        if let ReadError::DamagedStream { stream, .. } = error {
+            self.damaged.lock().unwrap_or_else(PoisonError::into_inner).put(stream.clone(), ());
+        }
     }
 
     /// A stream's durable head, from memory, the unindexed appends or the index.

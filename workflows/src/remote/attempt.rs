@@ -60,7 +60,7 @@ pub(super) struct Attempt {
     pub(super) stage: tokio::sync::Mutex<OfferStage>,
     /// Signalled when the stage, or the time it waits for, changed.
     pub(super) changed: Notify,
-    /// Its worker is to stop.
+    /// Its worker is to stop, or it is over. One that the engine lets go of, for the next to take up, is neither.
     pub(super) stopping: CancellationToken,
     /// No worker holds it any more.
     pub(super) ended: CancellationToken,

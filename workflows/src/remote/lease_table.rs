@@ -170,7 +170,10 @@ impl LeaseTable {
                     }
                 }
                 match &mut *stage {
-                    OfferStage::Ended(end) => return end.hand_over(),
+                    OfferStage::Ended(end) => {
+                        attempt.stopping.cancel();
+                        return end.hand_over();
+                    }
                     OfferStage::Offered => None,
                     OfferStage::Held(held) => Some(held.next()),
                 }

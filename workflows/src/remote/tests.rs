@@ -376,14 +376,14 @@ async fn what_waits_for_a_stop_is_woken_by_each_way_to_one() {
         let table = fixture.table.clone();
         tokio::spawn(async move { table.stop_requested(&effect(1, item), Duration::MAX).await })
     });
-    fixture.table.stop_requested(&effect(1, 0), SHORT).await;
+    assert!(!fixture.table.stop_requested(&effect(1, 0), SHORT).await);
     assert!(!waiting[0].is_finished(), "it waits no longer than it was asked to, and nobody stops it");
     let table = fixture.table.clone();
     let cancel = tokio::spawn(async move { table.cancel(effect(1, 0), LONG).await });
     let ended = jobs.iter().find(|job| job.id.0 == effect(1, 2)).unwrap();
     assert_eq!(fixture.report(ended, "worker:a", json!(1)).await, Ok(false));
     for woken in waiting {
-        woken.await.unwrap();
+        assert!(woken.await.unwrap(), "it is to stop, or over");
     }
     let cancelled = jobs.iter().find(|job| job.id.0 == effect(1, 0)).unwrap();
     assert!(fixture.beat(cancelled, "worker:a", Heartbeat::default()).await.unwrap().cancel);
@@ -398,7 +398,25 @@ async fn what_waits_for_a_stop_is_woken_by_each_way_to_one() {
         .collect();
     assert_eq!(kinds, [Some(FailureKind::Cancelled), Some(FailureKind::Timeout), None]);
     // What is not in the table is not waited for.
-    fixture.table.stop_requested(&effect(9, 9), Duration::MAX).await;
+    assert!(!fixture.table.stop_requested(&effect(9, 9), Duration::MAX).await);
+}
+
+/// It lost the attempt, or was told to stop what another engine goes on with.
+#[tokio::test]
+async fn who_waits_for_a_stop_waits_no_longer_than_the_lease_and_is_not_stopped_by_an_engine_that_lets_go() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), Duration::from_secs(2));
+    let end = fixture.carry(effect(1, 0));
+    let job = fixture.poll("worker:a", 1).await.remove(0);
+    for _ in 0..3 {
+        assert!(!fixture.table.stop_requested(&effect(1, 0), Duration::MAX).await);
+        assert!(!fixture.beat(&job, "worker:a", Heartbeat::default()).await.unwrap().cancel);
+    }
+    let table = fixture.table.clone();
+    let waiting = tokio::spawn(async move { table.stop_requested(&effect(1, 0), Duration::MAX).await });
+    tokio::task::yield_now().await;
+    end.abort();
+    assert!(!waiting.await.unwrap(), "it goes on with the next engine");
 }
 
 #[tokio::test]

@@ -60,10 +60,13 @@ impl LeaseTable {
         Ok(answer)
     }
 
-    /// Resolves when an attempt is to stop or is over, at the latest after `wait`; at once where it is not in the table.
-    pub async fn stop_requested(&self, id: &EffectId, wait: Duration) {
+    /// Waits until an attempt is to stop or is over, `wait` at most, and no longer than its lease allows; not at all where it
+    /// is not in the table. Whether it is one of the two.
+    pub async fn stop_requested(&self, id: &EffectId, wait: Duration) -> bool {
         let tokens = self.entered(id).map(|attempt| (attempt.stopping.clone(), attempt.ended.clone()));
-        let Some((stopping, ended)) = tokens else { return };
+        let Some((stopping, ended)) = tokens else { return false };
+        // The lease goes on meanwhile.
+        let wait = wait.min(self.inner.lease / 2);
         let either = async {
             tokio::select! {
                 () = stopping.cancelled() => {}
@@ -71,6 +74,7 @@ impl LeaseTable {
             }
         };
         let _late = tokio::time::timeout(wait, either).await;
+        stopping.is_cancelled()
     }
 
     /// Takes a worker's report of how the attempt ended. A repeated report does no harm: `true`.

@@ -17,6 +17,7 @@ use super::segment;
 use super::segment::{GroupStart, Segment};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::files::Files;
+use crate::manifest::JournalEnd;
 use everfold_base::id::Position;
 
 /// What the walk meets.
@@ -37,14 +38,33 @@ pub(crate) enum SalvageItem<'a> {
     },
 }
 
-/// Visits all groups of a journal up to the position `last`; gives the position behind them.
+/// Where a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WalkEnd {
+    /// The position behind the last group.
+    pub(crate) next: Position,
+    /// The last group's checksum, where no damage lies behind it.
+    pub(crate) crc: Option<u32>,
+}
+
+impl WalkEnd {
+    /// What is wrong where `store.json` names another group as the last one: a start refuses such a folder.
+    pub(crate) fn other_than(&self, known: &JournalEnd) -> Option<String> {
+        let is_there = known.segment > 0 && known.position.next() == self.next;
+        let is_other = self.crc.is_some_and(|crc| crc != known.crc);
+        let what = "it names another last group than the journal has: one of the two was altered, or is another store's";
+        (is_there && is_other).then(|| what.to_owned())
+    }
+}
+
+/// Visits all groups of a journal up to the position `last`.
 pub(crate) fn walk(
     files: &dyn Files,
     folder: &Path,
     store: Option<u128>,
     last: Position,
     visit: &mut dyn FnMut(SalvageItem<'_>) -> Result<(), ReadError>,
-) -> Result<Position, ReadError> {
+) -> Result<WalkEnd, ReadError> {
     let (numbers, _) = recover::list(folder).map_err(unreadable)?;
     let mut headers = Vec::with_capacity(numbers.len());
     for number in &numbers {
@@ -69,13 +89,13 @@ pub(crate) fn walk(
             }
         }
         if walk.next > last {
-            return Ok(walk.next);
+            return Ok(walk.end());
         }
     }
     if let Some(Ok(header)) = headers.last() {
         walk.successor(header)?;
     }
-    Ok(walk.next)
+    Ok(walk.end())
 }
 
 fn unreadable(error: OpenError) -> ReadError {
@@ -97,6 +117,10 @@ struct SalvageWalk<'a> {
 }
 
 impl SalvageWalk<'_> {
+    fn end(&self) -> WalkEnd {
+        WalkEnd { next: self.next, crc: self.crc }
+    }
+
     /// Names what is lost, up to the position where the log goes on, if that is known.
     fn lose(
         &mut self,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::steps::{RepairError, RepairPlan, RepairStep};
-use super::stream_chains::{Range, StreamChains};
-use crate::error::{OpenError, ReadError};
+use super::stream_chains::{Range, StreamChains, differing};
+use crate::error::{Damage, OpenError, ReadError};
 use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
 use crate::journal::salvage::SalvageItem;
@@ -18,6 +18,9 @@ use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
 use crate::record;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
+
+/// Batches that the index holds otherwise, of which a plan names so many at most.
+const DIFFERING_MAX: usize = 1_000;
 
 /// What was found.
 pub(super) struct Findings {
@@ -37,10 +40,15 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     let mut plan = RepairPlan::default();
     let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());
     let last = Position(u64::MAX - 1);
-    salvage::walk(options.files.as_ref(), &journal, store, last, &mut |found| {
+    let walked = salvage::walk(options.files.as_ref(), &journal, store, last, &mut |found| {
         match found {
             SalvageItem::Group(group, place) => {
-                let (readable, damage) = chains.show(&group, &place);
+                let is_whole = match whole.as_slice() {
+                    [] => group.first_position == Position::FIRST,
+                    [(first, end)] => *first == Position::FIRST && end.next() == group.first_position,
+                    _more => false,
+                };
+                let (readable, damage) = chains.show(&group, &place, is_whole);
                 match (readable, whole.last_mut()) {
                     (Some((first, last)), Some((_, end))) if end.next() == first => *end = last,
                     (readable, _) => whole.extend(readable),
@@ -67,52 +75,78 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
         }
         Ok(())
     })?;
+    if let Some(what) = manifest.as_ref().and_then(|manifest| walked.other_than(&manifest.journal)) {
+        let file = folder.join(manifest::FILE_NAME);
+        plan.damage.push(Damage { file, offset: 0, what, positions: None });
+    }
     let mut indexed = BTreeMap::new();
     let mut end = whole.last().map_or(Position::ZERO, |(_, last)| *last);
     end = end.max(manifest.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position));
-    // What was closed in order is no further than the manifest says.
-    let mut index = if is_as_closed(folder, manifest.as_ref()) { None } else { copied(folder, options)? };
+    let index = match copied(folder, options) {
+        Ok(index) => index,
+        // What was closed in order is no further than the manifest says; it is compared where that is possible.
+        Err(_) if !from_index && is_as_closed(folder, manifest.as_ref()) => None,
+        Err(error) => return Err(error),
+    };
     if let Some(copy) = &index {
         end = end.max(copy.index.held());
     }
-    let missing = gaps(&whole, end);
-    if from_index && index.is_none() && !(missing.is_empty() && chains.are_whole()) {
-        index = copied(folder, options)?;
-    }
     let readable = index.as_ref().map(|copy| copy.index.as_ref()).filter(|index| index.is_readable());
-    let asked = readable.filter(|_| from_index);
-    let altered = chains.altered(options.files.as_ref(), &journal, store, asked)?;
-    let gaps = joined(missing.into_iter().chain(altered.replaced).chain(altered.lost.iter().copied()));
-    if gaps.is_empty() {
+    let differing = match readable {
+        Some(index) => differing(options.files.as_ref(), &journal, store, index)?,
+        None => Vec::new(),
+    };
+    let missing = gaps(&whole, end);
+    let broken = chains.into_broken();
+    let Some(index_asked) = readable.filter(|_| from_index) else {
+        name(&mut plan, differing, &broken);
+        plan.lost = joined(missing.into_iter().chain(broken));
         return Ok(Findings { plan, manifest, indexed, index: None });
-    }
-    if let Some(index) = asked {
-        index
-            .each_place(&mut |position, stream, version| {
-                if gaps.iter().any(|(first, last)| (first..=last).contains(&&position)) {
-                    indexed.insert(position, (stream, version));
-                }
-            })
-            .map_err(ReadError::from)?;
-        // A batch covers more than its first position.
-        let mut filled = Vec::new();
-        for (position, (stream, version)) in &indexed {
-            let Ok(Some((_, bytes))) = index.batch(stream, *version) else { continue };
-            if let Ok((head, _)) = record::decode_outline(&bytes) {
-                filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
+    };
+    // What is in question, as far as the index has something in its place.
+    let wanted = joined(missing.iter().copied().chain(differing.iter().map(|(range, _)| *range)));
+    index_asked
+        .each_place(&mut |position, stream, version| {
+            if is_within(position, &wanted) {
+                indexed.insert(position, (stream, version));
             }
+        })
+        .map_err(ReadError::from)?;
+    // A batch covers more than its first position.
+    let mut filled: Vec<Range> = Vec::new();
+    for (position, (stream, version)) in &indexed {
+        let Ok(Some((_, bytes))) = index_asked.batch(stream, *version) else { continue };
+        if let Ok((head, _)) = record::decode_outline(&bytes) {
+            filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
         }
-        plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(altered.lost));
-        if plan.lost.is_empty() {
-            plan.steps.clear();
-            let kept_as = journal.exists().then(|| unused(folder));
-            plan.steps.push(RepairStep::RewriteJournal { kept_as, from_index: gaps });
-            plan.steps.push(RepairStep::RebuildIndex);
-        }
-    } else {
-        plan.lost = gaps;
+    }
+    // In their order, as the positions were.
+    let is_filled = |range: &Range| filled.binary_search(range).is_ok();
+    let replaced: Vec<_> = differing.into_iter().filter(|(range, _)| is_filled(range)).collect();
+    // Where nothing differs the index holds the same.
+    let lost = if replaced.is_empty() { broken.clone() } else { Vec::new() };
+    let gaps = joined(missing.into_iter().chain(replaced.iter().map(|(range, _)| *range)));
+    name(&mut plan, replaced, &broken);
+    indexed.retain(|position, _| is_within(*position, &gaps));
+    plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
+    if plan.lost.is_empty() && !gaps.is_empty() {
+        plan.steps.clear();
+        let kept_as = journal.exists().then(|| unused(folder));
+        plan.steps.push(RepairStep::RewriteJournal { kept_as, from_index: gaps });
+        plan.steps.push(RepairStep::RebuildIndex);
     }
     Ok(Findings { plan, manifest, indexed, index })
+}
+
+/// Adds what the index says otherwise to the damage, but for what was named as breaking its chain.
+fn name(plan: &mut RepairPlan, differing: Vec<(Range, Damage)>, broken: &[Range]) {
+    let unnamed = differing.into_iter().filter(|(range, _)| !broken.contains(range));
+    plan.damage.extend(unnamed.map(|(_, damage)| damage).take(DIFFERING_MAX));
+}
+
+fn is_within(position: Position, ranges: &[Range]) -> bool {
+    let behind = ranges.partition_point(|(first, _)| *first <= position);
+    behind.checked_sub(1).is_some_and(|at| position <= ranges[at].1)
 }
 
 /// Whether the index has the files that it was closed with.

@@ -59,9 +59,8 @@ fn store(folder: &Path) {
     });
 }
 
-/// Puts another payload of the same length in the place of an event's, and makes all checksums right; with `rehashed` the
-/// event's own hash as well.
-fn alter(folder: &Path, payload: &str, by: &str, rehashed: bool) {
+/// Changes the body of each group of the first segment, and makes all checksums right.
+fn reseal(folder: &Path, mut change: impl FnMut(&GroupHeader, &mut [u8])) {
     let path = folder.join("journal/0000000001.segment");
     let mut bytes = fs::read(&path).unwrap();
     let nonce = SegmentHeader::decode(&bytes).unwrap().nonce;
@@ -69,17 +68,7 @@ fn alter(folder: &Path, payload: &str, by: &str, rehashed: bool) {
     while let Some((mut group, _)) = GroupHeader::decode(&bytes[offset..], nonce, offset as u64) {
         let length = group.body_bytes as usize;
         let body = &mut bytes[offset + GROUP_HEADER..][..length];
-        if let Some(at) = body.windows(payload.len()).position(|window| window == payload.as_bytes()) {
-            body[at..at + by.len()].copy_from_slice(by.as_bytes());
-            if rehashed {
-                let record = format::records(body).next().unwrap().unwrap();
-                let (_, events) = record::decode(record, group.first_position, group.committed_at).unwrap();
-                let at = events.iter().position(|event| event.payload == by.as_bytes()).unwrap();
-                let new = events[at].header.chain(&events[at - 1].hash);
-                let old = body.windows(32).position(|window| window == events[at].hash.0).unwrap();
-                body[old..old + 32].copy_from_slice(&new.0);
-            }
-        }
+        change(&group, body);
         group.previous_crc = crc;
         group.body_crc = format::body_crc(nonce, offset as u64, body);
         let (header, new) = group.encode(nonce, offset as u64);
@@ -88,6 +77,24 @@ fn alter(folder: &Path, payload: &str, by: &str, rehashed: bool) {
         offset += usize::try_from(group.length()).unwrap();
     }
     fs::write(&path, bytes).unwrap();
+}
+
+/// Puts another payload of the same length in the place of an event's; with `rehashed` its own hash is made right as well.
+fn alter(folder: &Path, payload: &str, by: &str, rehashed: bool) {
+    reseal(folder, |group, body| {
+        let Some(at) = body.windows(payload.len()).position(|window| window == payload.as_bytes()) else {
+            return;
+        };
+        body[at..at + by.len()].copy_from_slice(by.as_bytes());
+        if rehashed {
+            let record = format::records(body).next().unwrap().unwrap();
+            let (_, events) = record::decode(record, group.first_position, group.committed_at).unwrap();
+            let at = events.iter().position(|event| event.payload == by.as_bytes()).unwrap();
+            let new = events[at].header.chain(&events[at - 1].hash);
+            let old = body.windows(32).position(|window| window == events[at].hash.0).unwrap();
+            body[old..old + 32].copy_from_slice(&new.0);
+        }
+    });
 }
 
 fn events(folder: &Path, from: u64, limit: usize) -> Result<Vec<Envelope>, ReadError> {
@@ -151,4 +158,87 @@ fn an_altered_event_that_the_index_was_built_from_is_refused_to_who_reads_it_and
         assert_eq!((plan.steps.len(), plan.lost.len()), (0, 1), "{plan:?}");
         assert!(matches!(apply(&folder, &options, true), Err(RepairError::Lost { .. })));
     }
+}
+
+/// The last event of a stream, with its hash: nothing follows that would tell. A stream's name, and a version.
+#[test]
+fn what_the_index_holds_otherwise_is_named_and_with_its_word_restored_whatever_was_altered() {
+    // Behind the length, the format, the kind and the name's length; and behind the name and the bits.
+    let (name, version) = (7, 9);
+    let at = |place: usize, by: u8| {
+        move |folder: &Path| {
+            reseal(folder, |group, body| {
+                if group.first_position == Position(5) {
+                    body[place] = by;
+                }
+            })
+        }
+    };
+    let last = |folder: &Path| alter(folder, "a 8", "a 9", true);
+    let ways: [&dyn Fn(&Path); 4] = [&last, &at(name, b'c'), &at(version, 4), &at(version, 2)];
+    for (number, way) in ways.iter().enumerate() {
+        let folder = TempDir::new().unwrap();
+        let (folder, options) = (folder.path().join("store"), SledOptions::default());
+        store(&folder);
+        let before = events(&folder, 1, 100).unwrap();
+        way(&folder);
+        assert!(!verify_folder(&folder, &options, &mut NoMeaning).unwrap().is_sound(), "{number}");
+        let without = plan(&folder, &options, false).unwrap();
+        assert!(!without.damage.is_empty() && without.steps.is_empty(), "{number}: {without:?}");
+        let with = plan(&folder, &options, true).unwrap();
+        assert_eq!(with.lost, [], "{number}: {with:?}");
+        apply(&folder, &options, true).unwrap();
+        assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, [], "{number}");
+        assert!(events(&folder, 1, 100).unwrap() == before, "{number}");
+    }
+}
+
+/// A start refuses such a folder, and nothing else said why.
+#[test]
+fn a_last_group_that_the_stores_mark_does_not_name_is_named() {
+    let folder = TempDir::new().unwrap();
+    let (folder, options) = (folder.path().join("store"), SledOptions::default());
+    store(&folder);
+    alter(&folder, "a 8", "a 9", true);
+    fs::remove_dir_all(folder.join("sled")).unwrap();
+    let refused = SledStore::open(&folder, options.clone()).map(drop).unwrap_err().to_string();
+    assert!(refused.contains("mark"), "{refused}");
+    let named = |text: &str| text.contains("store.json") && text.contains("another last group");
+    let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
+    assert!(report.faults.iter().any(|fault| named(&fault.to_string())), "{:?}", report.faults);
+    for from_index in [false, true] {
+        let plan = plan(&folder, &options, from_index).unwrap();
+        assert!(plan.damage.iter().any(|damage| named(&damage.to_string())), "{plan:?}");
+        assert_eq!((plan.steps, plan.lost), (vec![], vec![]));
+    }
+}
+
+/// Each read of it had the whole index built again.
+#[test]
+fn a_stream_that_a_new_index_does_not_mend_is_refused_without_another_one() {
+    let folder = TempDir::new().unwrap();
+    let folder = folder.path().join("store");
+    store(&folder);
+    // The version of the second append of `a`.
+    reseal(&folder, |group, body| {
+        if group.first_position == Position(5) {
+            body[9] = 4;
+        }
+    });
+    fs::remove_dir_all(folder.join("sled")).unwrap();
+    fs::remove_file(folder.join("store.json")).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(&folder, SledOptions::default()).unwrap();
+        let read = async || store.read(&StreamId::engine("a"), Version(1), 100).await;
+        assert!(matches!(read().await, Err(ReadError::DamagedStream { .. })));
+        let index = folder.join("sled/db");
+        let built = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&index).unwrap());
+        let before = built();
+        for _ in 0..3 {
+            assert!(matches!(read().await, Err(ReadError::DamagedStream { .. })));
+        }
+        assert_eq!(built(), before, "the index is the same one");
+        store.close().await.unwrap();
+    });
 }

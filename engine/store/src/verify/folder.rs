@@ -96,6 +96,11 @@ pub fn verify_folder(
     let last = Position(u64::MAX - 1);
     let mut verification = Verification::new(report, meaning, index, options, last);
     let end = verification.journal(&journal, store).map_err(|error| OpenError::from_read(folder, error))?;
+    if let Some(what) = known.as_ref().and_then(|known| end.other_than(&known.journal)) {
+        let file = folder.join(manifest::FILE_NAME);
+        verification.report.fault(VerifyFault::Description { file, what });
+    }
+    let end = end.next;
     let durable = known.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position);
     let is_closed = known.as_ref().is_some_and(|known| matches!(known.index, IndexState::Closed(_)));
     verification.end_at(

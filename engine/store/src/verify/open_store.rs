@@ -39,7 +39,7 @@ impl SledStore {
         let report = VerifyReport::default();
         let mut verification = Verification::new(report, meaning, index, &options, last);
         let end = verification.journal(&journal_folder(&core.folder), Some(store))?;
-        verification.end_at(end, &[(last, "they were acknowledged")], false);
+        verification.end_at(end.next, &[(last, "they were acknowledged")], false);
         verification.index_to(Some(last));
         verification.blobs(&BlobStore::with_files(&core.folder, core.files.clone()));
         Ok(verification.report)

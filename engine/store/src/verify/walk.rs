@@ -15,7 +15,7 @@ use crate::blob::{BlobError, BlobStore};
 use crate::error::{Damage, ReadError};
 use crate::index_record::{DedupRecord, HeadRecord};
 use crate::journal::recover::TornTail;
-use crate::journal::salvage::SalvageItem;
+use crate::journal::salvage::{SalvageItem, WalkEnd};
 use crate::journal::{format, salvage};
 use crate::options::SledOptions;
 use crate::progress::Progress;
@@ -66,8 +66,8 @@ impl<'a> Verification<'a> {
         }
     }
 
-    /// Every group, every event; gives the position behind the last one.
-    pub(super) fn journal(&mut self, folder: &Path, store: Option<u128>) -> Result<Position, ReadError> {
+    /// Every group, every event.
+    pub(super) fn journal(&mut self, folder: &Path, store: Option<u128>) -> Result<WalkEnd, ReadError> {
         let files = self.options.files.clone();
         let progress = self.options.progress.clone();
         let last = self.last;
@@ -116,7 +116,8 @@ impl<'a> Verification<'a> {
             Ok(())
         })?;
         // What follows is short beside it.
-        progress(Progress::Verify { done: end.max(known), of: end.max(known) });
+        let done = end.next.max(known);
+        progress(Progress::Verify { done, of: done });
         Ok(end)
     }
 
