@@ -311,7 +311,7 @@ async fn a_child_uses_those_of_the_run_at_the_top() {
     let without = rig.engine.start(request(&top, json!({}))).await.unwrap().run;
     assert_eq!(rig.end(without).await, RunStatus::Failed);
     let history = format!("{:?}", rig.history(without).await);
-    assert!(history.contains("credential_required"), "{history}");
+    assert!(history.contains("CREDENTIAL_REQUIRED"), "{history}");
 }
 
 #[tokio::test(start_paused = true)]
