@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::steps::{RepairError, RepairPlan, RepairStep};
-use super::stream_chains::{Range, StreamChains, differing};
+use super::stream_chains::{Differing, Range, StreamChains, differing};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
@@ -18,9 +18,6 @@ use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
 use crate::record;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
-
-/// Batches that the index holds otherwise, of which a plan names so many at most.
-const DIFFERING_MAX: usize = 1_000;
 
 /// What was found.
 pub(super) struct Findings {
@@ -94,17 +91,17 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     let readable = index.as_ref().map(|copy| copy.index.as_ref()).filter(|index| index.is_readable());
     let differing = match readable {
         Some(index) => differing(options.files.as_ref(), &journal, store, index)?,
-        None => Vec::new(),
+        None => Differing::default(),
     };
     let missing = gaps(&whole, end);
     let broken = chains.into_broken();
     let Some(index_asked) = readable.filter(|_| from_index) else {
-        name(&mut plan, differing, &broken);
+        name(&mut plan, differing.damage, &broken);
         plan.lost = joined(missing.into_iter().chain(broken));
         return Ok(Findings { plan, manifest, indexed, index: None });
     };
     // What is in question, as far as the index has something in its place.
-    let wanted = joined(missing.iter().copied().chain(differing.iter().map(|(range, _)| *range)));
+    let wanted = joined(missing.iter().copied().chain(differing.ranges.iter().copied()));
     index_asked
         .each_place(&mut |position, stream, version| {
             if is_within(position, &wanted) {
@@ -122,11 +119,11 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     }
     // In their order, as the positions were.
     let is_filled = |range: &Range| filled.binary_search(range).is_ok();
-    let replaced: Vec<_> = differing.into_iter().filter(|(range, _)| is_filled(range)).collect();
+    let replaced: Vec<Range> = differing.ranges.into_iter().filter(is_filled).collect();
     // Where nothing differs the index holds the same.
     let lost = if replaced.is_empty() { broken.clone() } else { Vec::new() };
-    let gaps = joined(missing.into_iter().chain(replaced.iter().map(|(range, _)| *range)));
-    name(&mut plan, replaced, &broken);
+    let gaps = joined(missing.into_iter().chain(replaced));
+    name(&mut plan, differing.damage, &broken);
     indexed.retain(|position, _| is_within(*position, &gaps));
     plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
     if plan.lost.is_empty() && !gaps.is_empty() {
@@ -139,9 +136,9 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
 }
 
 /// Adds what the index says otherwise to the damage, but for what was named as breaking its chain.
-fn name(plan: &mut RepairPlan, differing: Vec<(Range, Damage)>, broken: &[Range]) {
-    let unnamed = differing.into_iter().filter(|(range, _)| !broken.contains(range));
-    plan.damage.extend(unnamed.map(|(_, damage)| damage).take(DIFFERING_MAX));
+fn name(plan: &mut RepairPlan, differing: Vec<Damage>, broken: &[Range]) {
+    let is_named = |damage: &Damage| damage.positions.is_some_and(|range| broken.contains(&range));
+    plan.damage.extend(differing.into_iter().filter(|damage| !is_named(damage)));
 }
 
 fn is_within(position: Position, ranges: &[Range]) -> bool {

@@ -20,6 +20,9 @@ use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
 
+/// Differing batches that are named.
+const DAMAGE_MAX: usize = 1_000;
+
 /// A range of positions, with its last one.
 pub(super) type Range = (Position, Position);
 
@@ -85,14 +88,22 @@ impl StreamChains {
     }
 }
 
-/// The batches of the journal in whose place the index has another one, or none, each with where it stands.
+/// Batches of the journal in whose place the index has another one, or none.
+#[derive(Default)]
+pub(super) struct Differing {
+    pub(super) ranges: Vec<Range>,
+    /// The first of them in words.
+    pub(super) damage: Vec<Damage>,
+}
+
+/// Compares the batches of the journal with those of the index, as far as these can be read.
 pub(super) fn differing(
     files: &dyn Files,
     journal: &Path,
     store: Option<u128>,
     index: &Index,
-) -> Result<Vec<(Range, Damage)>, ReadError> {
-    let (mut differing, last) = (Vec::new(), index.held());
+) -> Result<Differing, ReadError> {
+    let (mut differing, last) = (Differing::default(), index.held());
     salvage::walk(files, journal, store, last, &mut |found| {
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         let mut next = group.first_position;
@@ -100,12 +111,17 @@ pub(super) fn differing(
             let Ok((head, _)) = record::decode_outline(bytes) else { break };
             let range = (next, Position(next.0 + u64::from(head.count) - 1));
             next = range.1.next();
-            let held = index.batch(&head.stream, head.first_version)?;
+            // What cannot be read there says nothing of the journal.
+            let Ok(held) = index.batch(&head.stream, head.first_version) else { continue };
             let is_held = held.is_some_and(|(place, held)| place.first_position == range.0 && held == bytes);
-            if !is_held && range.1 <= last {
-                let what = "the index holds another batch in this place".to_owned();
+            if is_held || range.1 > last {
+                continue;
+            }
+            differing.ranges.push(range);
+            if differing.damage.len() < DAMAGE_MAX {
+                let what = "the index holds another batch in this place, or none".to_owned();
                 let (file, offset) = (place.path.to_owned(), place.offset);
-                differing.push((range, Damage { file, offset, what, positions: Some(range) }));
+                differing.damage.push(Damage { file, offset, what, positions: Some(range) });
             }
         }
         Ok(())
