@@ -3,124 +3,40 @@
 use crate::event::former::{RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForkedWhole};
 use crate::event::kinds::RunForked;
 
-impl From<RunForked1> for RunForked {
-    fn from(old: RunForked1) -> Self {
-        Self {
-            run: old.run,
-            origin: old.origin,
-            definition: old.definition,
-            input: old.input,
-            config: old.config,
-            from_step: old.from_step,
-            reset: old.reset,
-            title: old.title,
-            entropy: old.entropy,
-            until_step: None,
-            initiator: None,
-            effects: None,
-            keeps_tries: false,
-        }
-    }
+/// What every schema holds, and then what each holds or its absence stood for.
+macro_rules! read_as_fork {
+    ($($from:ident as $old:ident: $until:expr, $initiator:expr, $effects:expr, $keeps:expr;)*) => {
+        $(
+            impl From<$from> for RunForked {
+                fn from($old: $from) -> Self {
+                    Self {
+                        run: $old.run,
+                        origin: $old.origin,
+                        definition: $old.definition,
+                        input: $old.input,
+                        config: $old.config,
+                        from_step: $old.from_step,
+                        reset: $old.reset,
+                        title: $old.title,
+                        entropy: $old.entropy,
+                        until_step: $until,
+                        initiator: $initiator,
+                        effects: $effects,
+                        keeps_tries: $keeps,
+                    }
+                }
+            }
+        )*
+    };
 }
 
-impl From<RunForked2> for RunForked {
-    fn from(old: RunForked2) -> Self {
-        Self {
-            run: old.run,
-            origin: old.origin,
-            definition: old.definition,
-            input: old.input,
-            config: old.config,
-            from_step: old.from_step,
-            reset: old.reset,
-            title: old.title,
-            entropy: old.entropy,
-            until_step: old.until_step,
-            initiator: None,
-            effects: None,
-            keeps_tries: false,
-        }
-    }
-}
-
-impl From<RunForked3> for RunForked {
-    fn from(old: RunForked3) -> Self {
-        Self {
-            run: old.run,
-            origin: old.origin,
-            definition: old.definition,
-            input: old.input,
-            config: old.config,
-            from_step: old.from_step,
-            reset: old.reset,
-            title: old.title,
-            entropy: old.entropy,
-            until_step: old.until_step,
-            initiator: old.initiator,
-            effects: None,
-            keeps_tries: false,
-        }
-    }
-}
-
-impl From<RunForked4> for RunForked {
-    fn from(old: RunForked4) -> Self {
-        Self {
-            run: old.run,
-            origin: old.origin,
-            definition: old.definition,
-            input: old.input,
-            config: old.config,
-            from_step: old.from_step,
-            reset: old.reset,
-            title: old.title,
-            entropy: old.entropy,
-            until_step: old.until_step,
-            initiator: None,
-            effects: old.effects,
-            keeps_tries: false,
-        }
-    }
-}
-
-impl From<RunForked5> for RunForked {
-    fn from(old: RunForked5) -> Self {
-        Self {
-            run: old.run,
-            origin: old.origin,
-            definition: old.definition,
-            input: old.input,
-            config: old.config,
-            from_step: old.from_step,
-            reset: old.reset,
-            title: old.title,
-            entropy: old.entropy,
-            until_step: old.until_step,
-            initiator: old.initiator,
-            effects: old.effects,
-            keeps_tries: false,
-        }
-    }
-}
-
-impl From<RunForkedWhole> for RunForked {
-    fn from(stored: RunForkedWhole) -> Self {
-        Self {
-            run: stored.run,
-            origin: stored.origin,
-            definition: stored.definition,
-            input: stored.input,
-            config: stored.config,
-            from_step: stored.from_step,
-            reset: stored.reset,
-            title: stored.title,
-            entropy: stored.entropy,
-            until_step: stored.until_step,
-            initiator: stored.initiator,
-            effects: stored.effects,
-            keeps_tries: stored.keeps_tries,
-        }
-    }
+read_as_fork! {
+    RunForked1 as old: None, None, None, false;
+    RunForked2 as old: old.until_step, None, None, false;
+    RunForked3 as old: old.until_step, old.initiator, None, false;
+    RunForked4 as old: old.until_step, None, old.effects, false;
+    RunForked5 as old: old.until_step, old.initiator, old.effects, false;
+    RunForkedWhole as stored: stored.until_step, stored.initiator, stored.effects, stored.keeps_tries;
 }
 
 impl From<RunForked> for RunForkedWhole {

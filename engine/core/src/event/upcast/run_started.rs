@@ -27,115 +27,42 @@ impl From<RunStarted1> for RunStarted {
     }
 }
 
-impl From<RunStarted2> for RunStarted {
-    fn from(old: RunStarted2) -> Self {
-        Self {
-            run: old.run,
-            pipeline: old.pipeline,
-            definition: old.definition,
-            input: old.input,
-            title: old.title,
-            labels: old.labels,
-            cwd: old.cwd,
-            entropy: old.entropy,
-            config: old.config,
-            parent: old.parent,
-            priority: old.priority,
-            admission: old.admission,
-            number: None,
-            top: None,
-            initiator: None,
-        }
-    }
+/// What every schema but the first holds, and then what each holds or its absence stood for.
+macro_rules! read_as_start {
+    ($($from:ident as $old:ident: $number:expr, $top:expr, $initiator:expr;)*) => {
+        $(
+            impl From<$from> for RunStarted {
+                fn from($old: $from) -> Self {
+                    Self {
+                        run: $old.run,
+                        pipeline: $old.pipeline,
+                        definition: $old.definition,
+                        input: $old.input,
+                        title: $old.title,
+                        labels: $old.labels,
+                        cwd: $old.cwd,
+                        entropy: $old.entropy,
+                        config: $old.config,
+                        parent: $old.parent,
+                        priority: $old.priority,
+                        admission: $old.admission,
+                        number: $number,
+                        top: $top,
+                        initiator: $initiator,
+                    }
+                }
+            }
+        )*
+    };
 }
 
-impl From<RunStarted3> for RunStarted {
-    fn from(old: RunStarted3) -> Self {
-        Self {
-            run: old.run,
-            pipeline: old.pipeline,
-            definition: old.definition,
-            input: old.input,
-            title: old.title,
-            labels: old.labels,
-            cwd: old.cwd,
-            entropy: old.entropy,
-            config: old.config,
-            parent: old.parent,
-            priority: old.priority,
-            admission: old.admission,
-            number: old.number,
-            // Such a run knows its parent alone, and takes it for the topmost.
-            top: None,
-            initiator: None,
-        }
-    }
-}
-
-impl From<RunStarted4> for RunStarted {
-    fn from(old: RunStarted4) -> Self {
-        Self {
-            run: old.run,
-            pipeline: old.pipeline,
-            definition: old.definition,
-            input: old.input,
-            title: old.title,
-            labels: old.labels,
-            cwd: old.cwd,
-            entropy: old.entropy,
-            config: old.config,
-            parent: old.parent,
-            priority: old.priority,
-            admission: old.admission,
-            number: None,
-            top: old.top,
-            initiator: None,
-        }
-    }
-}
-
-impl From<RunStarted5> for RunStarted {
-    fn from(old: RunStarted5) -> Self {
-        Self {
-            run: old.run,
-            pipeline: old.pipeline,
-            definition: old.definition,
-            input: old.input,
-            title: old.title,
-            labels: old.labels,
-            cwd: old.cwd,
-            entropy: old.entropy,
-            config: old.config,
-            parent: old.parent,
-            priority: old.priority,
-            admission: old.admission,
-            number: old.number,
-            top: old.top,
-            initiator: None,
-        }
-    }
-}
-
-impl From<RunStartedWhole> for RunStarted {
-    fn from(stored: RunStartedWhole) -> Self {
-        Self {
-            run: stored.run,
-            pipeline: stored.pipeline,
-            definition: stored.definition,
-            input: stored.input,
-            title: stored.title,
-            labels: stored.labels,
-            cwd: stored.cwd,
-            entropy: stored.entropy,
-            config: stored.config,
-            parent: stored.parent,
-            priority: stored.priority,
-            admission: stored.admission,
-            number: stored.number,
-            top: stored.top,
-            initiator: stored.initiator,
-        }
-    }
+// Without a topmost run it knows its parent alone, and takes it for that.
+read_as_start! {
+    RunStarted2 as old: None, None, None;
+    RunStarted3 as old: old.number, None, None;
+    RunStarted4 as old: None, old.top, None;
+    RunStarted5 as old: old.number, old.top, None;
+    RunStartedWhole as stored: stored.number, stored.top, stored.initiator;
 }
 
 impl From<RunStarted> for RunStartedWhole {
