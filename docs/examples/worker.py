@@ -38,12 +38,10 @@ def post(path, body, timeout=90):
 def work(job):
     cancelled, done, lines, lease = threading.Event(), threading.Event(), [], {"lease": job["lease"]}
 
-    def beat():
+    def beat():  # Each is answered as soon as the attempt is to stop.
         while not done.wait(min(1, job["lease_seconds"] / 3)):
             taken = [lines.pop(0) for _ in range(min(len(lines), 1000))]
-            # Answered as soon as the attempt is to stop.
-            waits = f"heartbeat?wait={int(job['lease_seconds'] / 3)}s"
-            heard = post(f"attempts/{job['id']}/{waits}", {**lease, "log": taken})
+            heard = post(f"attempts/{job['id']}/heartbeat?wait={job['lease_seconds'] // 3:.0f}s", {**lease, "log": taken})
             if heard is None or heard["cancel"]:
                 return cancelled.set()
 
