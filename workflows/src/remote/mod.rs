@@ -54,6 +54,8 @@ mod offer_tests;
 #[cfg(test)]
 mod reservation_tests;
 #[cfg(test)]
+mod stop_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use attempt::CarryMode;

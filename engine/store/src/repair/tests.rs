@@ -1,4 +1,4 @@
-//! Events that somebody altered, with checksums that are right.
+//! What verification, repair and readers say of events that were altered together with their checksums.
 
 use std::fs;
 use std::path::Path;

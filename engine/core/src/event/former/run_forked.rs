@@ -52,7 +52,7 @@ pub struct RunForked3 {
     pub(crate) initiator: Option<Actor>,
 }
 
-/// [`crate::event::RunForked`], schema 4: with limits, by nobody else.
+/// [`crate::event::RunForked`], schema 4: with limits; its actor alone is behind it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunForked4 {
     pub(crate) run: RunId,

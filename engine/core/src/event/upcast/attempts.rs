@@ -68,67 +68,30 @@ impl From<AttemptNotes3> for AttemptNotes {
     }
 }
 
-impl From<AttemptSucceeded2> for AttemptSucceeded {
-    fn from(old: AttemptSucceeded2) -> Self {
-        let AttemptSucceeded2 { id, output, commit, artefacts, ended_at, notes } = old;
-        Self { id, output, commit, artefacts, ended_at, notes: notes.into() }
-    }
+/// Ends of attempts that lack nothing but what their notes lack.
+macro_rules! read_notes {
+    ($($former:ident as $event:ident: $($field:ident)*;)*) => {
+        $(
+            impl From<$former> for $event {
+                fn from(old: $former) -> Self {
+                    let $former { $($field,)* notes } = old;
+                    Self { $($field,)* notes: notes.into() }
+                }
+            }
+        )*
+    };
 }
 
-impl From<AttemptFailed2> for AttemptFailed {
-    fn from(old: AttemptFailed2) -> Self {
-        let AttemptFailed2 { id, failure, commit, artefacts, ended_at, notes } = old;
-        Self { id, failure, commit, artefacts, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptAsked1> for AttemptAsked {
-    fn from(old: AttemptAsked1) -> Self {
-        let AttemptAsked1 { id, ask, commit, ended_at, notes } = old;
-        Self { id, ask, commit, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptSucceeded3> for AttemptSucceeded {
-    fn from(old: AttemptSucceeded3) -> Self {
-        let AttemptSucceeded3 { id, output, commit, artefacts, ended_at, notes } = old;
-        Self { id, output, commit, artefacts, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptFailed3> for AttemptFailed {
-    fn from(old: AttemptFailed3) -> Self {
-        let AttemptFailed3 { id, failure, commit, artefacts, ended_at, notes } = old;
-        Self { id, failure, commit, artefacts, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptAsked2> for AttemptAsked {
-    fn from(old: AttemptAsked2) -> Self {
-        let AttemptAsked2 { id, ask, commit, ended_at, notes } = old;
-        Self { id, ask, commit, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptSucceeded4> for AttemptSucceeded {
-    fn from(old: AttemptSucceeded4) -> Self {
-        let AttemptSucceeded4 { id, output, commit, artefacts, ended_at, notes } = old;
-        Self { id, output, commit, artefacts, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptFailed4> for AttemptFailed {
-    fn from(old: AttemptFailed4) -> Self {
-        let AttemptFailed4 { id, failure, commit, artefacts, ended_at, notes } = old;
-        Self { id, failure, commit, artefacts, ended_at, notes: notes.into() }
-    }
-}
-
-impl From<AttemptAsked3> for AttemptAsked {
-    fn from(old: AttemptAsked3) -> Self {
-        let AttemptAsked3 { id, ask, commit, ended_at, notes } = old;
-        Self { id, ask, commit, ended_at, notes: notes.into() }
-    }
+read_notes! {
+    AttemptSucceeded2 as AttemptSucceeded: id output commit artefacts ended_at;
+    AttemptFailed2 as AttemptFailed: id failure commit artefacts ended_at;
+    AttemptAsked1 as AttemptAsked: id ask commit ended_at;
+    AttemptSucceeded3 as AttemptSucceeded: id output commit artefacts ended_at;
+    AttemptFailed3 as AttemptFailed: id failure commit artefacts ended_at;
+    AttemptAsked2 as AttemptAsked: id ask commit ended_at;
+    AttemptSucceeded4 as AttemptSucceeded: id output commit artefacts ended_at;
+    AttemptFailed4 as AttemptFailed: id failure commit artefacts ended_at;
+    AttemptAsked3 as AttemptAsked: id ask commit ended_at;
 }
 
 impl From<ChildFinished1> for ChildFinished {

@@ -1,7 +1,5 @@
 //! What people were asked, and what they decided.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::event::{
@@ -12,7 +10,6 @@ use crate::state::people::{ApprovalState, CastVote};
 use crate::state::step::{AttemptEnding, Phase, Settling, Stage};
 use crate::state::stored_value::StoredValue;
 use crate::state::{EventMeta, Key, RunState};
-use everfold_base::duration;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::AttemptId;
 use everfold_base::time::Timestamp;
@@ -158,12 +155,8 @@ impl RunState {
         if let Some(unit) = self.unit_mut(key) {
             unit.people_mut().expired = true;
         }
-        let span = asked_at.map_or(Duration::ZERO, |asked_at| at.since(asked_at));
-        let within = match span.as_secs() {
-            0 => duration::format(span),
-            seconds => format!("{seconds} s"),
-        };
-        let message = format!("nobody answered “{}” within {within}", id.path);
+        let seconds = asked_at.map_or(0, |asked_at| at.since(asked_at).as_secs());
+        let message = format!("nobody answered “{}” within {seconds} s", id.path);
         let failure = Failure::new(FailureKind::Timeout, message)
             .with_hint("give it more time with `timeout`, or say with `on_timeout` what follows");
         self.settle_unit(key, AttemptEnding::Failed, Some(failure));
