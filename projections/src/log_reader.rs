@@ -243,7 +243,8 @@ fn name_role(run: RunId, event: &mut RunEvent, values: &BlobStore) {
             | ScheduledWork::Gates
             | ScheduledWork::Items
             | ScheduledWork::Approval
-            | ScheduledWork::Question => return,
+            | ScheduledWork::Question
+            | ScheduledWork::Kept(_) => return,
         },
         RunEvent::RetryScheduled(RetryScheduled { task, .. }) => match task {
             Some(task) => task,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use everfold_engine::clock;
 use everfold_engine::driver::Waiting;
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{RunEvent, ScheduledWork};
 use everfold_engine::state::StepStatus;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
@@ -321,6 +321,7 @@ impl Begins {
 fn word(event: &RunEvent) -> Option<&'static str> {
     Some(match event {
         RunEvent::RunStarted(_) => "started",
+        RunEvent::StepScheduled(event) if matches!(event.work, ScheduledWork::Kept(_)) => "kept",
         RunEvent::StepScheduled(_) => "begins",
         RunEvent::BudgetExceeded(_) => "held",
         RunEvent::BudgetRaised(_) => "raised",

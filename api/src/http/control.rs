@@ -202,6 +202,7 @@ pub(super) fn unblocking(asked: UnblockBody) -> Result<InputKind, Fault> {
         output: asked.output.map(|value| JsonText::new(&value)),
         reason: asked.reason,
         policies: asked.policy,
+        keeps_items: true,
     })
 }
 

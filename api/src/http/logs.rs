@@ -77,8 +77,9 @@ pub(crate) async fn log(
     let mut found = stored(&app, &id).await?;
     if found.files.log.is_none() && !found.is_kept && !will_come {
         // A step that was kept has its log where its work was done.
-        id = app.attempt_of_origin(&id).await?;
-        if id.run != run {
+        let done = app.attempt_of_origin(&id).await?;
+        if done != id {
+            id = done;
             found = stored(&app, &id).await?;
         }
     }

@@ -166,6 +166,7 @@ impl Node {
             output: None,
             reason: None,
             policies: Default::default(),
+            keeps_items: true,
         };
         let went = self.submit(run, kind, actor, once).await?;
         Ok(StartedRun { run, went, held: false })

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::data_folder::Layout;
 use everfold_engine::envelope::{Envelope, StreamId, flag};
-use everfold_engine::event::{self, AttemptNotes, LogSeal, RunEvent, SpareReason};
+use everfold_engine::event::{
+    self, AttemptNotes, KeptWork, LogSeal, RunEvent, ScheduledWork, SpareReason, StepScheduled,
+};
 use everfold_engine::id::{AttemptId, EffectId, RunId};
 use everfold_workflows::process::LogFinder;
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
@@ -137,18 +139,22 @@ impl Node {
         }
     }
 
-    /// The attempt whose work was done: of a copied history that of the origin, or of the origin of that, and of work that
-    /// ended as recorded that which it ended as.
+    /// The attempt whose work was done: of a copied history that of the origin, or of the origin of that, of work that
+    /// ended as recorded that which it ended as, and of an item that a retry kept that which did it.
     ///
     /// # Errors
     /// A history cannot be read.
     pub(crate) async fn attempt_of_origin(&self, id: &EffectId) -> Result<EffectId, Fault> {
         let mut id = id.clone();
         loop {
+            let history = self.history(id.run).await?;
+            if let Some(KeptWork { run, id: attempt }) = kept(&history, &id.attempt) {
+                id = EffectId { run, attempt };
+                continue;
+            }
             let of =
                 self.engine().with_state(id.run, |state| state.origin().map(|origin| origin.run)).await?;
             let Some(origin) = of else { return Ok(id) };
-            let history = self.history(id.run).await?;
             if let Some(SpareReason::Recorded { run, version }) = spared(&history, &id.attempt) {
                 let end = self.store().read(&StreamId::run(run), version, 1).await?;
                 let Some(event) = end.first().and_then(decoded) else { return Ok(id) };
@@ -184,6 +190,17 @@ impl Node {
 fn decoded(envelope: &Envelope) -> Option<RunEvent> {
     let header = &envelope.header;
     event::decode(header.kind, header.schema, &envelope.payload).ok()
+}
+
+/// The attempt that did an item which the run kept.
+fn kept(history: &[Envelope], id: &AttemptId) -> Option<KeptWork> {
+    let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
+    own.filter_map(decoded).find_map(|event| match event {
+        RunEvent::StepScheduled(StepScheduled { id: of, work: ScheduledWork::Kept(kept) }) if of == *id => {
+            Some(kept)
+        }
+        _other => None,
+    })
 }
 
 /// Why the work of an attempt was not done in its own run.

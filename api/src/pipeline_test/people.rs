@@ -248,6 +248,7 @@ pub(super) fn input_of(decision: &CaseDecision, task: &OpenTask) -> InputKind {
             output: output.as_ref().map(JsonText::new),
             reason: reason.clone(),
             policies: BTreeMap::new(),
+            keeps_items: true,
         },
         // `OpenTask::takes` lets no other pair through.
         (CaseDecisionKind::Vote { .. } | CaseDecisionKind::Answer(_), None) => InputKind::Advance,

@@ -160,6 +160,8 @@ pub enum InputKind {
         reason: Option<String>,
         /// What `recheck` judges by instead: policies by gate.
         policies: BTreeMap<String, String>,
+        /// A retry keeps the items of the step that are done; false where former versions decided.
+        keeps_items: bool,
     },
     /// A note is added.
     Note(NoteAdded),
@@ -331,4 +333,6 @@ pub struct Fork {
     pub effects: Option<EffectLimits>,
     /// What was in progress in the origin uses up no try of `retry`; false in forks that former versions made.
     pub keeps_tries: bool,
+    /// A retry keeps the items that are done of the steps that begin anew; false in retries that former versions made.
+    pub keeps_items: bool,
 }

@@ -123,7 +123,7 @@ fn kind_of(event: &RunEvent, values: &Values<'_>) -> Result<InputKind, NoInput> 
         RunEvent::RunResumed(fact) => {
             InputKind::Resume(RunResumed { prompt: values.inline_if(fact.prompt.as_ref())?, ..fact })
         }
-        RunEvent::RunUnblocked(RunUnblocked { unblocked, .. }) => unblock(unblocked, values)?,
+        RunEvent::RunUnblocked(fact) => unblock(fact, values)?,
         RunEvent::NoteAdded(fact) => InputKind::Note(fact),
         RunEvent::FundsRequested(fact) => InputKind::FundsWanted(fact),
         RunEvent::FundsAnswered(fact) => InputKind::FundsAnswered(fact),
@@ -195,6 +195,7 @@ fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
         initiator: fact.initiator,
         effects: fact.effects,
         keeps_tries: fact.keeps_tries,
+        keeps_items: !fact.keeps_items.is_empty(),
     })))
 }
 
@@ -275,8 +276,9 @@ fn workspace_prepared(fact: WorkspacePrepared) -> Result<InputKind, NoInput> {
     }
 }
 
-fn unblock(fact: Unblocked, values: &Values<'_>) -> Result<InputKind, NoInput> {
-    let output = values.text_if(fact.output.as_ref())?;
-    let Unblocked { path, decision, output: _, reason, policies } = fact;
-    Ok(InputKind::Unblock { path: Some(path), decision, output, reason, policies })
+fn unblock(fact: RunUnblocked, values: &Values<'_>) -> Result<InputKind, NoInput> {
+    let RunUnblocked { unblocked, keeps_items, .. } = fact;
+    let output = values.text_if(unblocked.output.as_ref())?;
+    let Unblocked { path, decision, output: _, reason, policies } = unblocked;
+    Ok(InputKind::Unblock { path: Some(path), decision, output, reason, policies, keeps_items })
 }

@@ -67,7 +67,10 @@ impl Activity {
                 ScheduledWork::Wait | ScheduledWork::Gates => {
                     self.waiting.insert(event.id.path.clone());
                 }
-                ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Question => {}
+                ScheduledWork::Items
+                | ScheduledWork::Approval
+                | ScheduledWork::Question
+                | ScheduledWork::Kept(_) => {}
             },
             RunEvent::RetryScheduled(event) => {
                 self.blocked.remove(&event.id.path);

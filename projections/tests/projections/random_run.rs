@@ -245,6 +245,7 @@ impl RandomRun {
                         output: None,
                         reason: None,
                         policies: Default::default(),
+                        keeps_items: true,
                     },
                     user,
                 );

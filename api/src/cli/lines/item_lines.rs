@@ -86,7 +86,7 @@ impl ItemLines {
         let Some(counted) = counted else { return ItemLine::Whole };
         let is_usual = match event {
             RunEvent::GateEvaluated(gate) => matches!(gate.verdict, Verdict::Pass | Verdict::Skipped),
-            _other => matches!(word, "begins" | "succeeded" | "skipped"),
+            _other => matches!(word, "begins" | "kept" | "succeeded" | "skipped"),
         };
         if is_usual {
             return ItemLine::Counted;

@@ -10,7 +10,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::output::{is_terminal, note};
 use crate::client::{Follow, FollowMessage, Followed, LogLines, encode, query};
 use crate::fault::{Code, Fault};
-use crate::view::{RunView, StepView};
+use crate::view::{ItemsView, RunView, StepView};
 
 pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, Fault> {
     let path = format!("/api/v1/runs/{}", encode(&args.run));
@@ -176,8 +176,16 @@ async fn attempt_of(
     let fitting = made.map(|row| (number(row, "round"), number(row, "attempt"))).filter(fits);
     // What this run kept of another one was made there.
     let kept = view.step(step).filter(|step| view.origin.is_some() && is_logged(step));
-    let kept = kept.map(|step| (step.round, step.attempt)).filter(fits);
+    let kept = kept.map(|step| (step.round, step.attempt)).or_else(|| kept_item(view, step)).filter(fits);
     fitting.max().or(kept).ok_or_else(|| none_fits(view, step, id))
+}
+
+/// The attempt of an item that a retry or a copy may have kept: it has none of its own here.
+fn kept_item(view: &RunView, path: &str) -> Option<(u32, u32)> {
+    let (id, item) = path.split_once('.')?;
+    let step = view.step(id).filter(|step| step.round > 1 || view.origin.is_some())?;
+    let is_in_list = |items: &ItemsView| item.parse::<usize>().is_ok_and(|item| item < items.total);
+    step.items.as_ref().filter(|items| is_in_list(items)).map(|_| (step.round, 1))
 }
 
 fn none_fits(view: &RunView, step: &str, id: &str) -> Fault {

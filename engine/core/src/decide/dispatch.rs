@@ -97,12 +97,13 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::Resume(resumed) => pause::resume(draft, resumed)?,
         InputKind::Halt(halted) => pause::halt(draft, halted),
         InputKind::Release(released) => pause::release(draft, released),
-        InputKind::Unblock { path, decision, output, reason, policies } => {
+        InputKind::Unblock { path, decision, output, reason, policies, keeps_items } => {
             let unblocking = unblock::Unblocking {
                 decision: *decision,
                 output: output.as_ref(),
                 reason: reason.as_ref(),
                 policies,
+                keeps_items: *keeps_items,
             };
             unblock::unblock(draft, path.as_ref(), unblocking)?;
         }

@@ -39,6 +39,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     if let Some(step) = &fork.until_step {
         breakpoint::check(&next, step)?;
     }
+    let keeps_items = kept(state, &next, fork, &reset);
     let config = fork.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let admits = !next.definition.admit.is_empty();
     let new = RunState::new(next.definition);
@@ -72,6 +73,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         config,
         from_step: fork.from_step.clone(),
         keeps_tries: fork.keeps_tries && goes_on_with_work(draft.state, &reset),
+        keeps_items,
         reset,
         title: fork.title.clone(),
         entropy: fork.entropy,
@@ -101,6 +103,25 @@ fn goes_on_with_work(state: &RunState, reset: &[StepId]) -> bool {
     let attempts = facts.attempts.iter().map(|key| state.step_id(key.step));
     let stopped = facts.stops.keys().map(|id| id.path.step.clone());
     attempts.chain(stopped).any(|step| !reset.contains(&step))
+}
+
+/// The steps whose items that are done are kept: those that a retry repeats because they did not end well, and not because
+/// of what they need; by another definition only where it has them as they were.
+fn kept(state: &RunState, next: &Graph, fork: &Fork, reset: &[StepId]) -> Vec<StepId> {
+    let is_kept = |id: &&StepId| {
+        let Some((at, then)) = state.graph.find(id).zip(next.find(id)) else { return false };
+        let needs_none = |graph: &Graph, at: usize| {
+            graph.needs(at).iter().all(|need| !reset.contains(&graph.step(*need).id))
+        };
+        state.is_done_in_part(at)
+            && state.graph.step(at) == next.step(then)
+            && needs_none(&state.graph, at)
+            && needs_none(next, then)
+    };
+    match fork.origin.how {
+        OriginKind::Retry if fork.keeps_items => reset.iter().filter(is_kept).cloned().collect(),
+        _all_anew => Vec::new(),
+    }
 }
 
 /// The steps that begin anew: the named one, what depends on it, and what an end of the origin left undone.

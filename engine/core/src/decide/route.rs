@@ -324,7 +324,7 @@ fn lift_held(draft: &mut Draft<'_>, target: usize) {
         let (decision, output, policies) = (UnblockDecision::Retry, None, BTreeMap::new());
         let unblocked = Unblocked { path, decision, output, reason, policies };
         draft.is_lifting = true;
-        draft.record(RunUnblocked { unblocked, bypassed: Vec::new() });
+        draft.record(RunUnblocked { unblocked, bypassed: Vec::new(), keeps_items: false });
         draft.is_lifting = false;
     }
 }

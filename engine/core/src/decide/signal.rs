@@ -543,5 +543,11 @@ fn unblock(draft: &mut Draft<'_>, offer: &OfferedSignal, path: StepPath, decisio
     let reason = Some(format!("the signal “{}”", offer.name));
     let (output, policies) = (None, std::collections::BTreeMap::new());
     let words = offer.words().filter(|_| offer.is_by_person());
-    super::unblock::record(draft, Unblocked { path, decision, output, reason, policies }, words.as_deref());
+    // How a signal is decided on stands in no fact of its own: as former versions did, it repeats all items.
+    super::unblock::record(
+        draft,
+        Unblocked { path, decision, output, reason, policies },
+        words.as_deref(),
+        false,
+    );
 }

@@ -12,17 +12,18 @@ use super::otherwise;
 use super::people_timers::set_limits;
 use super::question::{self, PreparedQuestion};
 use super::render::{millis, render_env, resolve_pause, type_name};
-use super::scope::RunScope;
+use super::scope::{RunScope, all};
 use super::seen;
 use super::wait::{self, Awaiting};
 use crate::event::{
     BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked, RetryScheduled, ScheduledTask, ScheduledWork,
-    SkipReason, StepBlocked, StepFailed, StepScheduled, TimerId, TimerKind, TimerSet,
+    SkipReason, StepBlocked, StepFailed, StepScheduled, StepSkipped, StepSucceeded, TimerId, TimerKind,
+    TimerSet,
 };
 use crate::seen::LookSpec;
-use crate::state::Key;
+use crate::state::{KeptItem, Key, StoredValue};
 use everfold_base::failure::{Failure, FailureKind};
-use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
+use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath};
 use everfold_base::json::{Payload, Value};
 use everfold_language::definition::{ExecutorTask, Join, Setting, Step, Work};
 use everfold_language::expr::{EvalError, Template};
@@ -369,6 +370,10 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     let (Some(items), Some(work)) = (&state.items, &step.work) else { return Ok(()) };
     let item = u32::try_from(items.units.len()).unwrap_or(u32::MAX);
     let id = AttemptId { path: StepPath::item(&step.id, item), round: state.round, attempt: Attempt::FIRST };
+    if let Some(kept) = kept(draft, &step.id, item, items.list.get(item as usize))? {
+        keep(draft, id, kept);
+        return Ok(());
+    }
     let prepared = {
         let scope = RunScope::of(draft.state, draft.loaded, Key { step: at, item: Some(item) });
         settled(prepare_work(step, work, &scope))?
@@ -376,5 +381,31 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     match prepared {
         Ok(prepared) => record(draft, id, prepared),
         Err(failure) => refused(draft, id, failure),
+    }
+}
+
+/// What is kept of an item, where it is the same one in this round.
+fn kept(
+    draft: &Draft<'_>,
+    step: &StepId,
+    item: u32,
+    value: Option<&StoredValue>,
+) -> Result<Option<KeptItem>, Interrupt> {
+    let Some((kept, value)) = draft.state.facts.kept.of(step, item).zip(value) else { return Ok(None) };
+    let values = all([&kept.value, value].into_iter().map(|value| value.value(draft.loaded)));
+    let is_same = settled(values)?.is_ok_and(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
+    Ok(is_same.then(|| kept.clone()))
+}
+
+/// Records that an item is done: it was before the retry of its step.
+fn keep(draft: &mut Draft<'_>, id: AttemptId, kept: KeptItem) {
+    let KeptItem { work, is_skipped, .. } = kept;
+    draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Kept(work) });
+    let AttemptId { path, round, .. } = id;
+    if is_skipped {
+        draft.record(StepSkipped { path, round, reason: SkipReason::Person, output: None });
+    } else {
+        let labels = std::collections::BTreeMap::new();
+        draft.record(StepSucceeded { path, round, labels, finish: None, output: None });
     }
 }

@@ -21,6 +21,7 @@ pub(super) struct Unblocking<'a> {
     pub(super) output: Option<&'a JsonText>,
     pub(super) reason: Option<&'a String>,
     pub(super) policies: &'a BTreeMap<String, String>,
+    pub(super) keeps_items: bool,
 }
 
 pub(super) fn unblock(
@@ -28,7 +29,7 @@ pub(super) fn unblock(
     path: Option<&StepPath>,
     unblocking: Unblocking<'_>,
 ) -> Result<(), Refusal> {
-    let Unblocking { decision, output, reason, policies } = unblocking;
+    let Unblocking { decision, output, reason, policies, keeps_items } = unblocking;
     check_text("the reason", reason.map(String::as_str))?;
     refuse_ended(draft.state)?;
     let path = blocked_path(draft.state, path)?;
@@ -55,17 +56,18 @@ pub(super) fn unblock(
     let output = output.map(|output| draft.payload(output.clone()));
     let (reason, policies) = (reason.cloned(), policies.clone());
     let words = reason.clone();
-    record(draft, Unblocked { path, decision, output, reason, policies }, words.as_deref());
+    let keeps_items = keeps_items && decision == UnblockDecision::Retry && keeps(draft.state, &path);
+    record(draft, Unblocked { path, decision, output, reason, policies }, words.as_deref(), keeps_items);
     Ok(())
 }
 
 /// Records the decision. Where the step says with which one its retry begins, that one begins anew, and `words` are what
 /// it receives.
-pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<&str>) {
+pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<&str>, keeps_items: bool) {
     let from = retry_from(draft.state, &unblocked);
     let id = draft.state.key(&unblocked.path).map(|key| draft.state.attempt_id(key));
     let bypassed = bypassed(draft.state, &unblocked);
-    draft.record(RunUnblocked { unblocked, bypassed });
+    draft.record(RunUnblocked { unblocked, bypassed, keeps_items });
     let (Some(target), Some(id)) = (from, id) else { return };
     let by = draft.meta.actor.to_string();
     let findings = json!({ "decision": UnblockDecision::Retry, "by": by, "text": words });
@@ -93,6 +95,13 @@ fn bypassed(state: &RunState, unblocked: &Unblocked) -> Vec<String> {
     let never_applies = |gate: &Gate| gate.when.as_ref().is_some_and(|when| when.source().trim() == "false");
     let gates = state.graph.step(at).gates.iter();
     gates.filter(|gate| !is_settled(gate) && !never_applies(gate)).map(|gate| gate.id.clone()).collect()
+}
+
+/// Whether a retry of the step keeps items: its work failed as a whole, and it begins with itself.
+fn keeps(state: &RunState, path: &StepPath) -> bool {
+    let failed = matches!(state.block_reason(path), Some(BlockReason::Failed | BlockReason::Lost));
+    let at = state.graph.find(&path.step).filter(|_| failed && path.item.is_none());
+    at.is_some_and(|at| state.graph.step(at).retry_from.is_none() && state.is_done_in_part(at))
 }
 
 /// The step with which the retry begins. What a gate could not see, and what the work asked, is asked for again instead.

@@ -1,17 +1,15 @@
 //! The macros that declare the events of a run: their payloads, and the table with the number of each.
 
-/// Declares payloads of events: a frozen struct each, with its schema and what reads up to five former ones. `unless` names
-/// when a former schema says all of it in the same bytes; `whole` is the struct that holds the bytes of the newest one.
+/// Declares payloads of events: a frozen struct each, with its schema and what reads the former ones, the oldest first.
+/// `unless` names when a former schema says all of it in the same bytes; `whole` is the struct that holds the bytes of the
+/// newest one.
 macro_rules! event_payloads {
     (@one $former:ty) => { 1 };
+    (@is_plain $event:ident) => { false };
+    (@is_plain $event:ident $plain:ident) => { $event.$plain() };
     ($(
         $(#[$meta:meta])*
-        $name:ident
-            $([$former:ty $(, unless $plain:ident)?]
-                $(then [$second:ty $(, unless $plainer:ident)?]
-                    $(then [$third:ty, unless $plainest:ident]
-                        $(then [$fourth:ty, unless $apart:ident]
-                            $(then [$fifth:ty, unless $short:ident] whole $whole:ty)?)?)?)?)?
+        $name:ident $( $([$former:ty $(, unless $plain:ident)?])then+ $(whole $whole:ty)? )?
         { $( $(#[$field_meta:meta])* $field:ident: $type:ty, )* }
     )*) => {
         $(
@@ -22,77 +20,29 @@ macro_rules! event_payloads {
             impl $crate::event::payload::Stored for $name {
                 const NAME: &'static str = stringify!($name);
                 $(
-                    const SCHEMA: u16 =
-                        2 $(+ event_payloads!(@one $second)
-                            $(+ event_payloads!(@one $third)
-                                $(+ event_payloads!(@one $fourth) $(+ event_payloads!(@one $fifth))?)?)?)?;
+                    const SCHEMA: u16 = 1 $(+ event_payloads!(@one $former))+;
 
                     fn upcast(
                         schema: u16,
                         bytes: &[u8],
                     ) -> Option<Result<Self, $crate::event::payload::CodecError>> {
-                        match schema {
-                            1 => Some(
-                                $crate::event::payload::bytes::<$former>(Self::NAME, bytes).map(Self::from),
-                            ),
-                            $(
-                                2 => Some(
-                                    $crate::event::payload::bytes::<$second>(Self::NAME, bytes)
-                                        .map(Self::from),
-                                ),
-                                $(
-                                    3 => Some(
-                                        $crate::event::payload::bytes::<$third>(Self::NAME, bytes)
-                                            .map(Self::from),
-                                    ),
-                                    $(
-                                        4 => Some(
-                                            $crate::event::payload::bytes::<$fourth>(Self::NAME, bytes)
-                                                .map(Self::from),
-                                        ),
-                                        $(
-                                            5 => Some(
-                                                $crate::event::payload::bytes::<$fifth>(Self::NAME, bytes)
-                                                    .map(Self::from),
-                                            ),
-                                        )?
-                                    )?
-                                )?
-                            )?
-                            _unknown => None,
-                        }
+                        type Reader<T> = fn(&[u8]) -> Result<T, $crate::event::payload::CodecError>;
+                        let former: &[Reader<Self>] = &[$(
+                            |bytes| {
+                                $crate::event::payload::bytes::<$former>(Self::NAME, bytes).map(Self::from)
+                            },
+                        )+];
+                        let read = former.get(usize::from(schema.checked_sub(1)?))?;
+                        Some(read(bytes))
                     }
 
                     fn schema(&self) -> u16 {
-                        $(
-                            if self.$plain() {
-                                return 1;
-                            }
-                        )?
-                        $($(
-                            if self.$plainer() {
-                                return 2;
-                            }
-                        )?)?
-                        $($(
-                            if self.$plainest() {
-                                return 3;
-                            }
-                            $(
-                                if self.$apart() {
-                                    return 4;
-                                }
-                                $(
-                                    if self.$short() {
-                                        return 5;
-                                    }
-                                )?
-                            )?
-                        )?)?
-                        Self::SCHEMA
+                        let is_plain = [$( event_payloads!(@is_plain self $($plain)?) ),+];
+                        let former = (1..).zip(is_plain).find(|(_, is)| *is);
+                        former.map_or(Self::SCHEMA, |(schema, _)| schema)
                     }
 
-                    $($($($(
+                    $(
                         fn whole(&self) -> Option<Result<Vec<u8>, $crate::event::payload::CodecError>> {
                             let is_newest = self.schema() == Self::SCHEMA;
                             is_newest.then(|| {
@@ -104,7 +54,7 @@ macro_rules! event_payloads {
                         fn newest(bytes: &[u8]) -> Result<Self, $crate::event::payload::CodecError> {
                             $crate::event::payload::bytes::<$whole>(Self::NAME, bytes).map(Self::from)
                         }
-                    )?)?)?)?
+                    )?
                 )?
             }
         )*

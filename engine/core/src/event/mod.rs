@@ -27,8 +27,8 @@ pub(crate) use parts::BUDGETS;
 pub use parts::{
     AdmissionEvidence, ApprovalTerms, AskedBy, AttemptHolder, AttemptNotes, BlockReason, BudgetReading,
     BudgetRefusal, BudgetTerms, ChildEnd, Comment, EffectLimits, FailedResult, HaltScope, Hearing, KeptVote,
-    LogSeal, Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource, RunNumber,
-    ScheduledTask, ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart, SignalEnd,
+    KeptWork, LogSeal, Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource,
+    RunNumber, ScheduledTask, ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart, SignalEnd,
     SignalTaker, SkipReason, SlotKind, SpareReason, Spent, StopReason, TimerId, TimerKind, Unblocked,
     WantedSlot,
 };

@@ -31,6 +31,16 @@ impl ReworkRequested {
         (self.route == Self::retry_route(step)).then_some(step)
     }
 
+    /// The route of a person's retry of a step whose round begins anew.
+    pub(crate) fn unblock_route(step: &StepId) -> String {
+        format!("{step}/unblock")
+    }
+
+    /// Whether a person has the step itself done again: what its retry keeps is kept.
+    pub(crate) fn is_retry_of(&self, step: &StepId) -> bool {
+        self.source.id.path.step == *step && self.target == *step && self.route == Self::unblock_route(step)
+    }
+
     /// Where its route stands: `on_reject`, `on_fail`, `on_signal:NAME`.
     #[must_use]
     pub fn place(&self) -> &str {

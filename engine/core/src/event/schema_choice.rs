@@ -71,7 +71,7 @@ impl RunForked {
 
     /// The schema before tries that are kept says all of it.
     pub(super) fn counts_tries(&self) -> bool {
-        !self.keeps_tries
+        !self.keeps_tries && self.keeps_items.is_empty()
     }
 }
 
@@ -83,9 +83,14 @@ impl SignalTaken {
 }
 
 impl RunUnblocked {
-    /// The former schema says all of it.
+    /// The schema before gates that are passed over says all of it.
     pub(super) fn bypasses_nothing(&self) -> bool {
-        self.bypassed.is_empty()
+        self.bypassed.is_empty() && self.repeats_items()
+    }
+
+    /// The schema before items that are kept says all of it.
+    pub(super) fn repeats_items(&self) -> bool {
+        !self.keeps_items
     }
 }
 

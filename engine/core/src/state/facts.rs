@@ -13,6 +13,7 @@ use super::control::Order;
 use super::effect_facts::EffectFacts;
 use super::executor_facts::EdgeFacts;
 use super::interrupts::InterruptedRounds;
+use super::kept_items::KeptItems;
 use super::key::Key;
 use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
 use super::outbox::Outbox;
@@ -130,6 +131,9 @@ pub struct Facts {
     /// What of a fork's work is not done, and was not; written like those.
     #[serde(skip)]
     pub(crate) effects: EffectFacts,
+    /// Items that retries do not repeat; written like those.
+    #[serde(skip)]
+    pub(crate) kept: KeptItems,
 }
 
 /// How often a route was used.

@@ -31,6 +31,7 @@ const WORKERS: u8 = 18;
 const REFUSED: u8 = 19;
 const SEARCH: u8 = 20;
 const EFFECTS: u8 = 21;
+const KEPT: u8 = 22;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,6 +121,11 @@ impl RunState {
             bincode::serialize_into(&mut bytes, &self.facts.effects)
                 .expect("the state holds only what bincode can write");
         }
+        if !self.facts.kept.is_empty() {
+            bytes.push(KEPT);
+            bincode::serialize_into(&mut bytes, &self.facts.kept)
+                .expect("the state holds only what bincode can write");
+        }
         if !self.facts.search.is_empty() {
             bytes.push(SEARCH);
             bincode::serialize_into(&mut bytes, &self.facts.search)
@@ -157,6 +163,7 @@ impl RunState {
                 WORKERS => facts.workers = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 REFUSED => facts.refused = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 EFFECTS => facts.effects = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                KEPT => facts.kept = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 SEARCH => facts.search = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 unknown => return Err(SnapshotError(format!("part {unknown} is of a newer everfold"))),
             }

@@ -97,6 +97,7 @@ fn l20_on_changes_with_a_limit_keeps_to_it() {
         output: None,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     world.by("ada", unblock).expect("taken");
     world.by("ada", vote("ask/3/1", Vote::Approve)).expect("asked in a new round");

@@ -257,6 +257,7 @@ fn l23_each_unblock_decision_does_what_it_says() {
         output,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     world.by("ada", proceed).expect("taken");
     assert_eq!((status(&world, "a"), status(&world, "b")), (StepStatus::Succeeded, StepStatus::Scheduled));

@@ -172,6 +172,7 @@ fn l18_o11_recheck_judges_by_an_operators_policy_that_is_recorded_with_actor_and
             output: None,
             reason: Some("a known flake".into()),
             policies: [("two".to_owned(), lenient.to_owned())].into(),
+            keeps_items: true,
         },
     ];
     for ask in asks {

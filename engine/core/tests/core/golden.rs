@@ -137,6 +137,7 @@ fn delivery() -> World {
         output: Some(json!("by hand").into()),
         reason: Some("known flake".into()),
         policies: Default::default(),
+        keeps_items: true,
     };
     world.by("ada", proceed).expect("taken");
     let slow = "slow/1/1".parse().expect("an id");
@@ -208,7 +209,7 @@ fn a_difference_is_told_by_its_first_place() {
 type Written = fn() -> World;
 
 /// What this release writes, byte for byte.
-const WRITTEN: [(&str, Written); 26] = [
+const WRITTEN: [(&str, Written); 27] = [
     ("delivery-10", delivery),
     ("cancelled-9", cancelled),
     ("budgets-10", golden_runs::budgets),
@@ -223,7 +224,8 @@ const WRITTEN: [(&str, Written); 26] = [
     ("nested-9", golden_runs::nested),
     ("initiated-9", golden_runs::initiated),
     ("forked-by-a-step-9", golden_forks::forked_by_a_step),
-    ("forked-at-work-9", golden_forks::forked_at_work),
+    ("forked-at-work-10", golden_forks::forked_at_work),
+    ("retried-items-1", golden_forks::retried_items),
     ("counted-below-9", golden_runs::nested_and_numbered),
     ("reported-9", golden_runs::reported),
     ("searched-9", golden_runs::searched),

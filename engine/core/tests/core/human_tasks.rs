@@ -38,6 +38,7 @@ fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
             output: None,
             reason: None,
             policies: Default::default(),
+            keeps_items: true,
         };
         let again = world.by("ada", unblock).expect("taken");
         assert_eq!(names(&again)[..2], ["RunUnblocked", "RetryScheduled"], "people are asked again");
@@ -125,6 +126,7 @@ fn l23_a_run_that_asks_is_running_while_another_branch_runs_then_blocked_then_wa
         output: None,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     world.by("ada", unblock).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Waiting);

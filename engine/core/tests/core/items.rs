@@ -86,6 +86,7 @@ fn l24_a_lost_item_is_blocked_alone_and_unblocked_by_its_path() {
         output: None,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     world.by("ada", retry).expect("taken");
     assert_eq!(attempts(&world), ["each.0/1/2"]);
@@ -225,6 +226,7 @@ fn l24_an_item_that_is_tried_again_waits_for_a_place_and_goes_before_those_that_
         output: None,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     assert_eq!(names(&world.by("ada", again()).expect("taken")), ["RunUnblocked"]);
     assert_eq!(attempts(&world), ["each.1/1/1", "each.2/1/1"], "two may be");

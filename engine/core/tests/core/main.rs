@@ -19,6 +19,7 @@ mod human_tasks;
 mod input_cost;
 mod interrupts;
 mod items;
+mod kept_items;
 mod late_signals;
 mod laws;
 mod multi_probe;

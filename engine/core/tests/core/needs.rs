@@ -140,7 +140,14 @@ fn what_a_person_decides_about_a_blocked_need_decides_about_succeeded() {
             panic!("a decision")
         };
         let output = begins.then(|| json!({"n": 1}).into());
-        let decided = everfold_core::input::InputKind::Unblock { path, decision, output, reason, policies };
+        let decided = everfold_core::input::InputKind::Unblock {
+            path,
+            decision,
+            output,
+            reason,
+            policies,
+            keeps_items: true,
+        };
         world.by("ada", decided).expect("what reads the output is skipped with it");
         assert_eq!(attempts(&world).is_empty(), !begins, "{decision:?}");
         assert_eq!(status(&world, "b") == StepStatus::Skipped, !begins, "{decision:?}");

@@ -224,6 +224,7 @@ fn l22_work_that_asks_too_often_is_blocked_and_goes_on_without_an_answer() {
         output: None,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     let refused = world.by("ada", unblock(UnblockDecision::Recheck));
     assert!(matches!(refused, Err(Refusal::CannotUnblock { .. })), "there is nothing to judge");

@@ -171,6 +171,7 @@ fn l23_the_status_is_the_first_of_paused_running_blocked_and_waiting() {
         output: None,
         reason: None,
         policies: Default::default(),
+        keeps_items: true,
     };
     world.by("ada", skip).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Waiting);

@@ -50,6 +50,7 @@ fn row_46_a_skip_that_would_make_a_later_reader_fail_is_refused_with_its_name() 
             output: Some(output.into()),
             reason: None,
             policies: Default::default(),
+            keeps_items: true,
         };
         world.by("ada", proceed).expect("taken");
         assert_eq!(attempts(&world), ["between/1/1"]);

@@ -508,6 +508,7 @@ fn a_retry_of_a_person_begins_with_the_step_that_the_blocked_one_names_and_bring
             output,
             reason: Some(words.into()),
             policies: Default::default(),
+            keeps_items: true,
         }
     };
     // The work failed in a round with findings.

@@ -304,6 +304,7 @@ fn l23_to_proceed_gives_an_output_that_is_an_override_and_known_as_such() {
         output: output.map(Into::into),
         reason: Some("seen by eye".into()),
         policies: Default::default(),
+        keeps_items: true,
     };
     let events = world.by("ada", proceed(Some(json!({"by": "hand"})))).expect("taken");
     let RunEvent::RunUnblocked(event) = &events[0] else { panic!("{events:?}") };

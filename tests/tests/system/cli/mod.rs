@@ -20,6 +20,7 @@ mod folder_damage;
 mod folder_owner;
 mod human_tasks;
 mod insights;
+mod kept_items;
 mod log_lines;
 mod orch;
 mod orders_to_many;

@@ -13,7 +13,8 @@ use super::super::scope::{RunScope, failure_value};
 use super::refused::Refused;
 use super::retry::retry;
 use crate::event::{
-    BlockReason, ProbeScheduled, ReworkSource, SkipReason, StepFailed, StepSucceeded, UnblockDecision,
+    BlockReason, ProbeScheduled, ReworkRequested, ReworkSource, SkipReason, StepFailed, StepSucceeded,
+    UnblockDecision,
 };
 use crate::state::{Key, RunState, StoredValue};
 use everfold_base::failure::{Failure, FailureKind};
@@ -94,7 +95,7 @@ fn again(draft: &mut Draft<'_>, key: Key, reason: &BlockReason) -> Result<(), In
     let findings = findings(draft, key, gate.as_deref(), target, &failure)?;
     let source =
         ReworkSource { id: draft.state.attempt_id(key), gate, by: Some(draft.meta.actor.to_string()) };
-    let name = format!("{}/unblock", source.id.path.step);
+    let name = ReworkRequested::unblock_route(&source.id.path.step);
     let used = draft.state.facts.routes.get(&name).map_or(0, |route| route.used) + 1;
     route::record(draft, target, source, name, (used, None), &findings);
     Ok(())

@@ -21,9 +21,14 @@ pub use budgets::FundsRequested1;
 pub use gates::ProbeFailed1;
 pub use notices::{NoticeQueued1, NoticeQueued2, NoticeQueued3, NoticeSent1};
 pub use run::{RunAdmitted1, RunFailed1, RunPaused1, RunResumed1};
-pub use run_forked::{RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForkedWhole};
+pub use run_forked::{
+    RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForked6, RunForkedWhole,
+};
 pub use run_started::{RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5, RunStartedWhole};
 pub use signals::SignalTaken1;
 pub(super) use steps::Unblocked1;
-pub use steps::{ReworkRequested1, RunUnblocked1, RunUnblocked2, StepFailed1, StepSkipped1, StepSucceeded1};
+pub use steps::{
+    ReworkRequested1, RunUnblocked1, RunUnblocked2, RunUnblocked3, RunUnblockedWhole, StepFailed1,
+    StepSkipped1, StepSucceeded1,
+};
 pub use tasks::{ApprovalDecided1, ApprovalRequested1, ApprovalRequested2, VoteCast1, VoteCast2};

@@ -35,6 +35,21 @@ pub struct RunUnblocked2 {
     pub(crate) unblocked: Unblocked,
 }
 
+/// [`crate::event::RunUnblocked`], schema 3: without what is said of items.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunUnblocked3 {
+    pub(crate) unblocked: Unblocked,
+    pub(crate) bypassed: Vec<String>,
+}
+
+/// [`crate::event::RunUnblocked`], all of it: the bytes of the newest schema.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunUnblockedWhole {
+    pub(crate) unblocked: Unblocked,
+    pub(crate) bypassed: Vec<String>,
+    pub(crate) keeps_items: bool,
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Unblocked1 {
     pub(crate) path: StepPath,

@@ -59,7 +59,8 @@ event_payloads! {
     /// Then: what was in progress in the origin begins anew in this run.
     RunForked [former::RunForked1] then [former::RunForked2, unless is_plain]
         then [former::RunForked3, unless is_unlimited] then [former::RunForked4, unless has_no_initiator]
-        then [former::RunForked5, unless counts_tries] whole former::RunForkedWhole {
+        then [former::RunForked5, unless counts_tries] then [former::RunForked6]
+        whole former::RunForkedWhole {
         /// This run.
         run: RunId,
         /// Whose history it is, and up to where.
@@ -90,6 +91,10 @@ event_payloads! {
         /// made, and where none was.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps_tries: bool,
+        /// Steps that begin anew without those of their items that are done: these are kept. None in retries that
+        /// former versions made.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        keeps_items: Vec<StepId>,
     }
     /// The run waits for slots; nothing begins before it is admitted.
     ///

@@ -127,12 +127,16 @@ event_payloads! {
     /// A person decided on a blocked step. Fact of `unblock`.
     ///
     /// Then: as decided: the step goes on, is judged again, passes, or fails.
-    RunUnblocked [former::RunUnblocked1] then [former::RunUnblocked2, unless bypasses_nothing] {
+    RunUnblocked [former::RunUnblocked1] then [former::RunUnblocked2, unless bypasses_nothing]
+        then [former::RunUnblocked3, unless repeats_items] whole former::RunUnblockedWhole {
         /// What was decided.
         unblocked: Unblocked,
         /// The gates that `proceed` and `skip` pass over: those of the step that had not passed in this round.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         bypassed: Vec<String>,
+        /// The items of the step that are done are kept when it begins anew; false where former versions decided.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps_items: bool,
     }
     /// All gates of a step are judged again on the same artefacts, or people are asked anew. Fact of `recheck`.
     ///

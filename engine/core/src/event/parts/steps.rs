@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use everfold_base::id::{AttemptId, StepId, StepPath};
+use everfold_base::id::{AttemptId, RunId, StepId, StepPath};
 use everfold_base::json::Payload;
 use everfold_language::words::UnblockDecision;
 
@@ -24,6 +24,17 @@ pub enum ScheduledWork {
     Gates,
     /// People; the task follows in `QuestionAsked`.
     Question,
+    /// Nothing: the item is done, and a retry of its step keeps it. Its end follows.
+    Kept(KeptWork),
+}
+
+/// The attempt that did an item which a retry keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptWork {
+    /// The run in which it was done.
+    pub run: RunId,
+    /// The attempt.
+    pub id: AttemptId,
 }
 
 /// An executor's work, rendered.

@@ -1,11 +1,13 @@
 //! How former schemas read today: the moment at which a copied history becomes a run.
 
-use crate::event::former::{RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForkedWhole};
+use crate::event::former::{
+    RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForked6, RunForkedWhole,
+};
 use crate::event::kinds::RunForked;
 
 /// What every schema holds, and then what each holds or its absence stood for.
 macro_rules! read_as_fork {
-    ($($from:ident as $old:ident: $until:expr, $initiator:expr, $effects:expr, $keeps:expr;)*) => {
+    ($($from:ident as $old:ident: $until:expr, $initiator:expr, $effects:expr, $tries:expr, $items:expr;)*) => {
         $(
             impl From<$from> for RunForked {
                 fn from($old: $from) -> Self {
@@ -22,7 +24,8 @@ macro_rules! read_as_fork {
                         until_step: $until,
                         initiator: $initiator,
                         effects: $effects,
-                        keeps_tries: $keeps,
+                        keeps_tries: $tries,
+                        keeps_items: $items,
                     }
                 }
             }
@@ -31,12 +34,13 @@ macro_rules! read_as_fork {
 }
 
 read_as_fork! {
-    RunForked1 as old: None, None, None, false;
-    RunForked2 as old: old.until_step, None, None, false;
-    RunForked3 as old: old.until_step, old.initiator, None, false;
-    RunForked4 as old: old.until_step, None, old.effects, false;
-    RunForked5 as old: old.until_step, old.initiator, old.effects, false;
-    RunForkedWhole as stored: stored.until_step, stored.initiator, stored.effects, stored.keeps_tries;
+    RunForked1 as old: None, None, None, false, Vec::new();
+    RunForked2 as old: old.until_step, None, None, false, Vec::new();
+    RunForked3 as old: old.until_step, old.initiator, None, false, Vec::new();
+    RunForked4 as old: old.until_step, None, old.effects, false, Vec::new();
+    RunForked5 as old: old.until_step, old.initiator, old.effects, false, Vec::new();
+    RunForked6 as old: old.until_step, old.initiator, old.effects, old.keeps_tries, Vec::new();
+    RunForkedWhole as stored: stored.until_step, stored.initiator, stored.effects, stored.keeps_tries, stored.keeps_items;
 }
 
 impl From<RunForked> for RunForkedWhole {
@@ -55,6 +59,7 @@ impl From<RunForked> for RunForkedWhole {
             initiator: event.initiator,
             effects: event.effects,
             keeps_tries: event.keeps_tries,
+            keeps_items: event.keeps_items,
         }
     }
 }

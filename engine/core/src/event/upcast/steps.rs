@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::event::former::{
-    ReworkRequested1, RunUnblocked1, RunUnblocked2, StepFailed1, StepSkipped1, StepSucceeded1, Unblocked1,
+    ReworkRequested1, RunUnblocked1, RunUnblocked2, RunUnblocked3, RunUnblockedWhole, StepFailed1,
+    StepSkipped1, StepSucceeded1, Unblocked1,
 };
 use crate::event::kinds::{ReworkRequested, RunUnblocked, StepFailed, StepSkipped, StepSucceeded};
 use crate::event::parts::Unblocked;
@@ -26,14 +27,34 @@ impl From<ReworkRequested1> for ReworkRequested {
 impl From<RunUnblocked1> for RunUnblocked {
     fn from(old: RunUnblocked1) -> Self {
         let Unblocked1 { path, decision, output, reason } = old.unblocked;
-        let unblocked = Unblocked { path, decision, output, reason, policies: BTreeMap::new() };
-        Self { unblocked, bypassed: Vec::new() }
+        RunUnblocked2 { unblocked: Unblocked { path, decision, output, reason, policies: BTreeMap::new() } }
+            .into()
     }
 }
 
 impl From<RunUnblocked2> for RunUnblocked {
     fn from(old: RunUnblocked2) -> Self {
-        Self { unblocked: old.unblocked, bypassed: Vec::new() }
+        RunUnblocked3 { unblocked: old.unblocked, bypassed: Vec::new() }.into()
+    }
+}
+
+impl From<RunUnblocked3> for RunUnblocked {
+    fn from(old: RunUnblocked3) -> Self {
+        Self { unblocked: old.unblocked, bypassed: old.bypassed, keeps_items: false }
+    }
+}
+
+impl From<RunUnblockedWhole> for RunUnblocked {
+    fn from(stored: RunUnblockedWhole) -> Self {
+        let RunUnblockedWhole { unblocked, bypassed, keeps_items } = stored;
+        Self { unblocked, bypassed, keeps_items }
+    }
+}
+
+impl From<RunUnblocked> for RunUnblockedWhole {
+    fn from(event: RunUnblocked) -> Self {
+        let RunUnblocked { unblocked, bypassed, keeps_items } = event;
+        Self { unblocked, bypassed, keeps_items }
     }
 }
 

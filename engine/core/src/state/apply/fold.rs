@@ -120,7 +120,7 @@ impl RunState {
             }
             RunEvent::RunHalted(event) => self.run_halted(&event.scope, event.reason.as_ref(), meta.at),
             RunEvent::RunReleased(event) => self.run_released(&event.scope),
-            RunEvent::RunUnblocked(event) => self.run_unblocked(&event.unblocked),
+            RunEvent::RunUnblocked(event) => self.run_unblocked(event),
             RunEvent::CancelRequested(event) => {
                 self.facts.cancels += 1;
                 self.stop_owing_workspace();

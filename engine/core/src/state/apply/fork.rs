@@ -20,6 +20,12 @@ impl RunState {
         let mut children = self.started_runs();
         // A step that begins anew counts its attempts anew.
         children.retain(|path, _| !event.reset.contains(&path.step));
+        for step in &event.reset {
+            match self.graph.find(step).filter(|_| event.keeps_items.contains(step)) {
+                Some(at) => self.keep_items(at),
+                None => self.facts.kept.forget(step),
+            }
+        }
         let named = self.next.take().filter(|(hash, _)| *hash == event.definition).map(|(_, next)| next);
         let is_other = |next: &Graph| next.definition.hash() != self.graph.definition.hash();
         if let Some(next) = named.filter(is_other) {

@@ -17,6 +17,19 @@ impl RunState {
         self.check_items(at);
     }
 
+    /// A retry of the step repeats only what is not done.
+    pub(super) fn keep_items(&mut self, at: usize) {
+        let (id, round) = (self.step_id(at), self.facts.steps[at].round);
+        let Some(run) = self.run() else { return };
+        if let Some(items) = &self.facts.steps[at].items {
+            self.facts.kept.keep(run, &id, round, items);
+        }
+    }
+
+    pub(super) fn forget_kept(&mut self, at: usize) {
+        self.facts.kept.forget(&self.graph.step(at).id);
+    }
+
     /// Puts a `foreach` on the agenda where another item may start, or where all are over.
     pub(super) fn check_items(&mut self, at: usize) {
         self.take_up_unblocked(at);

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::event::{
-    ApprovalDecided, ApprovalRequested, BlockReason, KeptVote, ReminderOf, TimerId, TimerKind,
-    UnblockDecision, Unblocked, VoteCast,
+    ApprovalDecided, ApprovalRequested, BlockReason, KeptVote, ReminderOf, RunUnblocked, TimerId, TimerKind,
+    UnblockDecision, VoteCast,
 };
 use crate::state::people::{ApprovalState, CastVote};
 use crate::state::step::{AttemptEnding, Phase, Settling, Stage};
@@ -162,8 +162,14 @@ impl RunState {
         self.settle_unit(key, AttemptEnding::Failed, Some(failure));
     }
 
-    pub(super) fn run_unblocked(&mut self, unblocked: &Unblocked) {
+    pub(super) fn run_unblocked(&mut self, event: &RunUnblocked) {
+        let unblocked = &event.unblocked;
         let Some(key) = self.key(&unblocked.path) else { return };
+        if key.item.is_none() && event.keeps_items {
+            self.keep_items(key.step);
+        } else if key.item.is_none() {
+            self.forget_kept(key.step);
+        }
         let version = self.facts.version;
         let output =
             unblocked.output.as_ref().map_or(StoredValue::Null, |output| StoredValue::of(output, version));

@@ -34,7 +34,16 @@ impl RunState {
             step.base.clone_from(&self.facts.commit);
             step.unit = Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() };
         } else if let Some(items) = &mut self.facts.steps[key.step].items {
-            items.units.push(Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() });
+            let mut unit = Unit { attempt: event.id.attempt, since: Some(at), ..Unit::default() };
+            let (step, item) = (&event.id.path.step, key.item.unwrap_or_default());
+            match &event.work {
+                ScheduledWork::Kept(_) => {
+                    let kept = self.facts.kept.of(step, item);
+                    unit.output = kept.map_or(StoredValue::Null, |kept| kept.output.clone());
+                }
+                _its_work => self.facts.kept.forget_item(step, item),
+            }
+            items.units.push(unit);
             items.open += 1;
         }
         match &event.work {
@@ -45,7 +54,10 @@ impl RunState {
                 self.begin_attempt(key, at);
             }
             ScheduledWork::Gates => self.open_gate(key.step, 0),
-            ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Question => {}
+            ScheduledWork::Items
+            | ScheduledWork::Approval
+            | ScheduledWork::Question
+            | ScheduledWork::Kept(_) => {}
             ScheduledWork::Wait => self.begin_waiting(key),
         }
         self.check_items(key.step);
@@ -129,9 +141,13 @@ impl RunState {
         let newly_satisfied = phase.is_satisfied() && !step.phase.is_satisfied();
         let newly_succeeded = phase == Phase::Succeeded && step.phase != Phase::Succeeded;
         let is_passed = matches!(phase, Phase::Succeeded | Phase::Failed { tolerated: true });
+        let keeps_nothing = phase.is_satisfied();
         step.phase = phase;
         step.order.cut = None;
         step.ended_at = Some(now);
+        if keeps_nothing {
+            self.facts.kept.forget(&self.graph.step(at).id);
+        }
         if is_passed {
             self.facts.refused.forget(&self.graph.step(at).id);
         }
@@ -277,6 +293,9 @@ impl RunState {
         for at in &reset {
             self.note_late(*at);
             self.clear_step(*at);
+            if !event.is_retry_of(&self.graph.step(*at).id) {
+                self.facts.kept.forget(&self.graph.step(*at).id);
+            }
             let step = &mut self.facts.steps[*at];
             if step.phase.is_ended() {
                 self.facts.unended += 1;
