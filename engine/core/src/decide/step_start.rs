@@ -1,5 +1,6 @@
 //! A step's needs are satisfied: its round begins, or it is passed over.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,12 +17,12 @@ use super::scope::{RunScope, all};
 use super::seen;
 use super::wait::{self, Awaiting};
 use crate::event::{
-    BlockReason, BreakpointHit, ItemsExpanded, QuestionAsked, RetryScheduled, ScheduledTask, ScheduledWork,
-    SkipReason, StepBlocked, StepFailed, StepScheduled, StepSkipped, StepSucceeded, TimerId, TimerKind,
-    TimerSet,
+    BlockReason, BreakpointHit, ItemsExpanded, KeptWork, QuestionAsked, RetryScheduled, ScheduledTask,
+    ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled, StepSkipped, StepSucceeded, TimerId,
+    TimerKind, TimerSet,
 };
 use crate::seen::LookSpec;
-use crate::state::{KeptItem, Key, StoredValue};
+use crate::state::{Key, StoredValue};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath};
 use everfold_base::json::{Payload, Value};
@@ -370,8 +371,8 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     let (Some(items), Some(work)) = (&state.items, &step.work) else { return Ok(()) };
     let item = u32::try_from(items.units.len()).unwrap_or(u32::MAX);
     let id = AttemptId { path: StepPath::item(&step.id, item), round: state.round, attempt: Attempt::FIRST };
-    if let Some(kept) = kept(draft, &step.id, item, items.list.get(item as usize))? {
-        keep(draft, id, kept);
+    if let Some((work, is_skipped)) = kept(draft, &step.id, item, items.list.get(item as usize))? {
+        keep(draft, id, work, is_skipped);
         return Ok(());
     }
     let prepared = {
@@ -384,28 +385,27 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     }
 }
 
-/// What is kept of an item, where it is the same one in this round.
+/// Which attempt did an item that is kept, where it is the same one in this round, and whether a person passed it over.
 fn kept(
     draft: &Draft<'_>,
     step: &StepId,
     item: u32,
     value: Option<&StoredValue>,
-) -> Result<Option<KeptItem>, Interrupt> {
+) -> Result<Option<(KeptWork, bool)>, Interrupt> {
     let Some((kept, value)) = draft.state.facts.kept.of(step, item).zip(value) else { return Ok(None) };
     let values = all([&kept.value, value].into_iter().map(|value| value.value(draft.loaded)));
     let is_same = settled(values)?.is_ok_and(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
-    Ok(is_same.then(|| kept.clone()))
+    Ok(is_same.then(|| (kept.work.clone(), kept.is_skipped)))
 }
 
 /// Records that an item is done: it was before the retry of its step.
-fn keep(draft: &mut Draft<'_>, id: AttemptId, kept: KeptItem) {
-    let KeptItem { work, is_skipped, .. } = kept;
+fn keep(draft: &mut Draft<'_>, id: AttemptId, work: KeptWork, is_skipped: bool) {
     draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Kept(work) });
     let AttemptId { path, round, .. } = id;
     if is_skipped {
         draft.record(StepSkipped { path, round, reason: SkipReason::Person, output: None });
     } else {
-        let labels = std::collections::BTreeMap::new();
+        let labels = BTreeMap::new();
         draft.record(StepSucceeded { path, round, labels, finish: None, output: None });
     }
 }

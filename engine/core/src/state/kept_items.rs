@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::run_state::RunState;
-use super::step::{Items, Stage, Unit};
+use super::step::{Items, Stage};
 use super::stored_value::StoredValue;
 use crate::event::KeptWork;
 use everfold_base::id::{AttemptId, Round, RunId, StepId, StepPath};
@@ -39,7 +38,7 @@ impl KeptItems {
     }
 
     /// Whether former rounds left something.
-    fn has(&self, step: &StepId) -> bool {
+    pub(crate) fn has(&self, step: &StepId) -> bool {
         self.0.get(step).is_some_and(|kept| !kept.is_empty())
     }
 
@@ -72,16 +71,5 @@ impl KeptItems {
         if let Some(kept) = self.0.get_mut(step) {
             kept.remove(&item);
         }
-    }
-}
-
-impl RunState {
-    /// Whether the step goes over items of which some are done, and not all. Where all are, it did not fail for them.
-    pub(crate) fn is_done_in_part(&self, at: usize) -> bool {
-        let Some(items) = &self.facts.steps[at].items else { return false };
-        let is_done = |unit: &&Unit| matches!(unit.stage, Stage::Succeeded | Stage::Skipped);
-        let done = items.units.iter().filter(is_done).count();
-        let id = &self.graph.step(at).id;
-        done < items.total() && (done > 0 || self.facts.kept.has(id))
     }
 }

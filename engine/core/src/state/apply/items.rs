@@ -2,7 +2,7 @@
 
 use crate::event::{ItemsExpanded, UnblockDecision};
 use crate::state::agenda::Agenda;
-use crate::state::step::{Items, Phase, Settling, Stage};
+use crate::state::step::{Items, Phase, Settling, Stage, Unit};
 use crate::state::stored_value::StoredValue;
 use crate::state::{Key, RunState};
 
@@ -15,6 +15,14 @@ impl RunState {
         self.facts.steps[at].items =
             Some(Items { list, max_in_flight: event.max_in_flight, ..Items::default() });
         self.check_items(at);
+    }
+
+    /// Whether the step goes over items of which some are done, and not all. Where all are, it did not fail for them.
+    pub(crate) fn is_done_in_part(&self, at: usize) -> bool {
+        let Some(items) = &self.facts.steps[at].items else { return false };
+        let is_done = |unit: &&Unit| matches!(unit.stage, Stage::Succeeded | Stage::Skipped);
+        let done = items.units.iter().filter(is_done).count();
+        done < items.total() && (done > 0 || self.facts.kept.has(&self.graph.step(at).id))
     }
 
     /// A retry of the step repeats only what is not done.
