@@ -205,6 +205,16 @@ pub fn short(id: &str) -> &str {
     id.len().checked_sub(8).and_then(|from| id.get(from..)).unwrap_or(id)
 }
 
+/// Which attempt did an item that a retry kept, and of which run.
+pub(crate) fn kept(kept: &Value) -> Option<String> {
+    let number = |pointer: &str| kept.pointer(pointer).and_then(Value::as_u64);
+    let text = |pointer: &str| kept.pointer(pointer).and_then(Value::as_str);
+    let (step, run) = (text("/id/path/step")?, text("/run")?);
+    let item = number("/id/path/item").map(|item| format!(".{item}")).unwrap_or_default();
+    let (round, attempt) = (number("/id/round")?, number("/id/attempt")?);
+    Some(format!("done as {step}{item} {round}.{attempt} of run {}", short(run)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -88,7 +88,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         },
         RunEvent::StepScheduled(event) => match &event.work {
             ScheduledWork::Task(task) => task.kind.clone(),
-            ScheduledWork::Kept(kept) => format!("kept from {} of {}", kept.id, kept.run.short()),
+            ScheduledWork::Kept(kept) => format!("kept: done as {} of run {}", kept.id, kept.run.short()),
             other => word(other),
         },
         RunEvent::RunQueued(event) => {

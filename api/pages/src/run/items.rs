@@ -207,6 +207,11 @@ fn ends(step: &StepFacts, events: &[Event]) -> Ends {
     let mut ends = Ends::new();
     for event in events {
         let state = match event.kind() {
+            // What ended before belongs to another round, or to the run that this one goes on from.
+            "ItemsExpanded" if event.place().is_some_and(|place| place.path == step.id) => {
+                ends.clear();
+                continue;
+            }
             "StepSucceeded" => "succeeded",
             "StepFailed" => "failed",
             "StepSkipped" => "skipped",
@@ -348,5 +353,19 @@ mod tests {
         let asked = ItemsAsked::default();
         let found = ItemList::of(&run, &run.steps[0], &attempts, &[event], &asked, 0);
         assert_eq!(found.rows[0].state, "failed");
+    }
+
+    /// The history of a retry holds that of its origin, with the same rounds.
+    #[test]
+    fn an_item_that_failed_before_a_retry_stands_as_it_does_now() {
+        let event =
+            |event: Value| Event { version: 1, recorded_at: String::new(), actor: String::new(), event };
+        let events = [
+            event(json!({"type": "StepFailed", "path": {"step": "each", "item": 0}, "round": 1})),
+            event(json!({"type": "ItemsExpanded", "step": "each", "round": 1, "items": [1]})),
+        ];
+        let (run, asked) = (run(1), ItemsAsked::default());
+        let found = ItemList::of(&run, &run.steps[0], &[attempt(0, false, 5)], &events, &asked, 0);
+        assert_eq!(found.rows[0].state, "succeeded");
     }
 }

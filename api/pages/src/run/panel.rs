@@ -340,6 +340,8 @@ fn texts(events: &[&Event], path: &str, instance: &str) -> (Option<String>, Opti
     let (mut given, mut made) = (None, None);
     for event in events.iter().filter(own) {
         match event.kind() {
+            // An item that a retry kept was given what the attempt that did it was given.
+            "StepScheduled" if !event.at("/work/kept").is_null() => {}
             "StepScheduled" => given = shown(spec(event.at("/work"))),
             "RetryScheduled" if !event.at("/task").is_null() => given = shown(spec(event.at("/task"))),
             "ApprovalRequested" | "QuestionAsked" => {
@@ -389,6 +391,7 @@ fn said_of(event: &Event) -> Option<(String, String)> {
         "TimerSet" | "TimerFired" if timer == "poll" => return None,
         "TimerSet" => (format!("timer {timer}"), format!("until {}", words::exact(event.text("at")))),
         "TimerFired" => (format!("timer {timer} is due"), String::new()),
+        "StepScheduled" => ("kept".to_owned(), words::kept(event.at("/work/kept"))?),
         "RetryScheduled" => ("next try".to_owned(), format!("not before {}", words::exact(event.text("at")))),
         "ProgressReported" => ("progress".to_owned(), progress(event.at("/progress"))),
         "SignalTaken" => ("signal taken".to_owned(), event.text("how").to_owned()),

@@ -23,9 +23,10 @@ fn of_work(kind: &str, event: &Value) -> Option<String> {
     Some(match kind {
         "StepScheduled" => {
             let work = &event["work"];
-            match work["task"]["kind"].as_str() {
-                Some(kind) => kind.to_owned(),
-                None => word(work),
+            match (work["task"]["kind"].as_str(), words::kept(&work["kept"])) {
+                (Some(kind), _) => kind.to_owned(),
+                (None, Some(kept)) => format!("kept: {kept}"),
+                (None, None) => word(work),
             }
         }
         "ItemsExpanded" => counted(event["items"].as_array()?.len() as u64, "item"),
@@ -294,6 +295,14 @@ mod tests {
         let event = json!({"type": "AttemptSucceeded", "output": {"exit_code": 0},
             "artefacts": [{"path": "a.md"}, {"path": "b.md"}], "told": {"note": null, "log": {"lines": 1}}});
         assert_eq!(event_line(&event), "exit 0 · gave a.md, b.md · 1 line");
+    }
+
+    #[test]
+    fn an_item_that_a_retry_keeps_names_the_attempt_that_did_it() {
+        let id = json!({"path": {"step": "each", "item": 2}, "round": 1, "attempt": 3});
+        let run = "01a223e4-4dd1-7a33-8f79-08731133278a";
+        let event = json!({"type": "StepScheduled", "id": id, "work": {"kept": {"run": run, "id": id}}});
+        assert_eq!(event_line(&event), "kept: done as each.2 1.3 of run 1133278a");
     }
 
     #[test]
