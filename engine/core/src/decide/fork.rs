@@ -39,7 +39,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     if let Some(step) = &fork.until_step {
         breakpoint::check(&next, step)?;
     }
-    let keeps_items = kept(state, &next, fork, &reset);
+    let keeps_items = kept(state, fork, &reset);
     let config = fork.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let admits = !next.definition.admit.is_empty();
     let new = RunState::new(next.definition);
@@ -106,22 +106,16 @@ fn goes_on_with_work(state: &RunState, reset: &[StepId]) -> bool {
 }
 
 /// The steps whose items that are done are kept: those that a retry repeats because they did not end well, and not because
-/// of what they need; by another definition only where it has them as they were.
-fn kept(state: &RunState, next: &Graph, fork: &Fork, reset: &[StepId]) -> Vec<StepId> {
-    let is_kept = |id: &&StepId| {
-        let Some((at, then)) = state.graph.find(id).zip(next.find(id)) else { return false };
-        let needs_none = |graph: &Graph, at: usize| {
-            graph.needs(at).iter().all(|need| !reset.contains(&graph.step(*need).id))
-        };
-        state.is_done_in_part(at)
-            && state.graph.step(at) == next.step(then)
-            && needs_none(&state.graph, at)
-            && needs_none(next, then)
-    };
-    match fork.origin.how {
-        OriginKind::Retry if fork.keeps_items => reset.iter().filter(is_kept).cloned().collect(),
-        _all_anew => Vec::new(),
+/// of what they need.
+fn kept(state: &RunState, fork: &Fork, reset: &[StepId]) -> Vec<StepId> {
+    let is_same = state.definition_hash() == Some(fork.definition);
+    if !fork.keeps_items || !is_same || fork.origin.how != OriginKind::Retry {
+        return Vec::new();
     }
+    let graph = &state.graph;
+    let needs_none = |at: usize| graph.needs(at).iter().all(|need| !reset.contains(&graph.step(*need).id));
+    let is_kept = |at: usize| state.is_done_in_part(at) && needs_none(at);
+    reset.iter().filter(|step| graph.find(step).is_some_and(is_kept)).cloned().collect()
 }
 
 /// The steps that begin anew: the named one, what depends on it, and what an end of the origin left undone.
