@@ -162,12 +162,14 @@ impl Node {
                 id = EffectId { run, attempt: attempt.clone() };
                 continue;
             }
-            let is_copied = |envelope: &Envelope| envelope.header.flags & flag::COPIED != 0;
-            let mut copied = history.iter().filter(|envelope| is_copied(envelope)).filter_map(decoded);
-            if !copied.any(|event| ended(&event).is_some_and(|(of, _)| *of == id.attempt)) {
-                return Ok(id);
+            // A step that began anew counts its attempts anew: the newest of this number is meant.
+            let ends = |envelope: &&Envelope| {
+                decoded(envelope).is_some_and(|event| ended(&event).is_some_and(|(of, _)| *of == id.attempt))
+            };
+            match history.iter().rev().find(ends) {
+                Some(end) if end.header.flags & flag::COPIED != 0 => id.run = origin,
+                _its_own => return Ok(id),
             }
-            id.run = origin;
         }
     }
 

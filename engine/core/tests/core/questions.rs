@@ -11,7 +11,7 @@ use everfold_core::input::InputKind;
 use everfold_core::state::{RunStatus, StepStatus};
 use serde_json::{Value, json};
 
-use crate::fixtures::scenario::{attempts, names, run, status};
+use crate::fixtures::scenario::{attempts, names, run, status, unblock};
 use crate::fixtures::simulated_run::{World, definition};
 use crate::fixtures::tasks::{agent, answer, fire, output, path, question, reader, save};
 
@@ -218,14 +218,6 @@ fn l22_work_that_asks_too_often_is_blocked_and_goes_on_without_an_answer() {
     let events = world.asks("build/1/2", json!({"text": "two"}));
     assert_eq!(names(&events), ["AttemptAsked", "StepBlocked"]);
     assert_eq!(world.state.block_reason(&path("build")), Some(&BlockReason::Asked));
-    let unblock = |decision| InputKind::Unblock {
-        path: None,
-        decision,
-        output: None,
-        reason: None,
-        policies: Default::default(),
-        keeps_items: true,
-    };
     let refused = world.by("ada", unblock(UnblockDecision::Recheck));
     assert!(matches!(refused, Err(Refusal::CannotUnblock { .. })), "there is nothing to judge");
     world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");

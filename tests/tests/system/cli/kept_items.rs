@@ -42,3 +42,26 @@ fn l24_a_retry_does_what_is_not_done_and_shows_what_it_keeps() {
         }
     }
 }
+
+/// The log of an item stands where its work was done: in the first run, or in the retry before this one, whose history
+/// also holds the attempt of the same number that failed.
+#[test]
+fn l24_a_retry_of_a_retry_shows_the_log_of_the_run_that_did_the_item() {
+    let scratch = Scratch::new();
+    let command = "echo \"item ${n}\"; test ${n} = 1 || cat ${n}";
+    let text = BATCH.replace(
+        "'echo \"item ${n}\" | tee -a did; test ${n} != 2 || test -e mended'",
+        &format!("'{command}'"),
+    );
+    scratch.write("batch.yaml", &text);
+    ended(scratch.run(&["run", "./batch.yaml"]), 1);
+    for (name, code) in [("2", 1), ("3", 0)] {
+        scratch.write(name, "mended\n");
+        ended(scratch.run(&["retry", "@"]), code);
+    }
+    for (item, log) in
+        [("each.0", "item 1\n"), ("each.1", "item 2\nmended\n"), ("each.2", "item 3\nmended\n")]
+    {
+        assert_eq!(ended(scratch.run(&["logs", "@", item]), 0).out, log, "{item}");
+    }
+}
