@@ -1,6 +1,5 @@
 //! A step's needs are satisfied: its round begins, or it is passed over.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -18,8 +17,7 @@ use super::seen;
 use super::wait::{self, Awaiting};
 use crate::event::{
     BlockReason, BreakpointHit, ItemsExpanded, KeptWork, QuestionAsked, RetryScheduled, ScheduledTask,
-    ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled, StepSkipped, StepSucceeded, TimerId,
-    TimerKind, TimerSet,
+    ScheduledWork, SkipReason, StepBlocked, StepFailed, StepScheduled, TimerId, TimerKind, TimerSet,
 };
 use crate::seen::LookSpec;
 use crate::state::{Key, StoredValue};
@@ -371,8 +369,8 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     let (Some(items), Some(work)) = (&state.items, &step.work) else { return Ok(()) };
     let item = u32::try_from(items.units.len()).unwrap_or(u32::MAX);
     let id = AttemptId { path: StepPath::item(&step.id, item), round: state.round, attempt: Attempt::FIRST };
-    if let Some((work, is_skipped)) = kept(draft, &step.id, item, items.list.get(item as usize))? {
-        keep(draft, id, work, is_skipped);
+    if let Some(work) = kept(draft, &step.id, item, items.list.get(item as usize))? {
+        draft.record(StepScheduled { id, work: ScheduledWork::Kept(work) });
         return Ok(());
     }
     let prepared = {
@@ -385,27 +383,15 @@ pub(super) fn next_item(draft: &mut Draft<'_>, at: usize) -> Result<(), Interrup
     }
 }
 
-/// Which attempt did an item that is kept, where it is the same one in this round, and whether a person passed it over.
+/// Which attempt did an item that is kept, where it is the same one in this round.
 fn kept(
     draft: &Draft<'_>,
     step: &StepId,
     item: u32,
     value: Option<&StoredValue>,
-) -> Result<Option<(KeptWork, bool)>, Interrupt> {
+) -> Result<Option<KeptWork>, Interrupt> {
     let Some((kept, value)) = draft.state.facts.kept.of(step, item).zip(value) else { return Ok(None) };
     let values = all([&kept.value, value].into_iter().map(|value| value.value(draft.loaded)));
     let is_same = settled(values)?.is_ok_and(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
-    Ok(is_same.then(|| (kept.work.clone(), kept.is_skipped)))
-}
-
-/// Records that an item is done: it was before the retry of its step.
-fn keep(draft: &mut Draft<'_>, id: AttemptId, work: KeptWork, is_skipped: bool) {
-    draft.record(StepScheduled { id: id.clone(), work: ScheduledWork::Kept(work) });
-    let AttemptId { path, round, .. } = id;
-    if is_skipped {
-        draft.record(StepSkipped { path, round, reason: SkipReason::Person, output: None });
-    } else {
-        let labels = BTreeMap::new();
-        draft.record(StepSucceeded { path, round, labels, finish: None, output: None });
-    }
+    Ok(is_same.then(|| kept.work.clone()))
 }

@@ -3,7 +3,7 @@
 use super::attempt::set_task;
 use crate::event::{
     GateEvaluated, ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSkipped,
-    StepSucceeded, StopReason, TimerId, TimerKind,
+    StepSucceeded, StopReason, TimerId, TimerKind, UnblockDecision,
 };
 use crate::policy::Verdict;
 use crate::state::agenda::Agenda;
@@ -39,7 +39,11 @@ impl RunState {
             match &event.work {
                 ScheduledWork::Kept(_) => {
                     let kept = self.facts.kept.of(step, item);
+                    let is_skipped = kept.is_some_and(|kept| kept.is_skipped);
                     unit.output = kept.map_or(StoredValue::Null, |kept| kept.output.clone());
+                    // It ends as where a person decides so.
+                    let decision = if is_skipped { UnblockDecision::Skip } else { UnblockDecision::Proceed };
+                    unit.stage = Stage::Unblocked(decision);
                 }
                 _its_work => self.facts.kept.forget_item(step, item),
             }
@@ -54,10 +58,8 @@ impl RunState {
                 self.begin_attempt(key, at);
             }
             ScheduledWork::Gates => self.open_gate(key.step, 0),
-            ScheduledWork::Items
-            | ScheduledWork::Approval
-            | ScheduledWork::Question
-            | ScheduledWork::Kept(_) => {}
+            ScheduledWork::Items | ScheduledWork::Approval | ScheduledWork::Question => {}
+            ScheduledWork::Kept(_) => self.settle_later(key),
             ScheduledWork::Wait => self.begin_waiting(key),
         }
         self.check_items(key.step);
