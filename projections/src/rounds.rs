@@ -121,6 +121,8 @@ pub struct RoundsOfRun {
     places: HashMap<(StepPath, Round), usize>,
     /// The newest round of each step and item.
     newest: HashMap<StepPath, usize>,
+    /// The newest rounds of items that began anew in a fork: a retry may keep what they did.
+    former: HashMap<(StepPath, Round), RoundRow>,
     /// Steps of which an item began.
     expanded: HashSet<StepId>,
     last_at: Option<Timestamp>,
@@ -230,8 +232,13 @@ impl RoundsOfRun {
         at.sort_unstable_by_key(|(place, _)| *place);
         let rows = std::mem::take(&mut self.rows);
         self.newest.clear();
-        for (row, (_, (path, round))) in rows.into_iter().zip(at).filter(|(_, (_, (path, _)))| is_kept(path))
-        {
+        for (row, (_, (path, round))) in rows.into_iter().zip(at) {
+            if !is_kept(&path) {
+                if path.item.is_some() {
+                    self.former.insert((path, round), row);
+                }
+                continue;
+            }
             let place = self.rows.len();
             self.newest.insert(path.clone(), place);
             self.places.insert((path, round), place);
@@ -266,8 +273,24 @@ impl RoundsOfRun {
                 }
                 (row.began, row.end) = (true, None);
                 row.attempts.push(version);
-                if let ScheduledWork::Task(task) = &event.work {
-                    row.work = Some(task.task.hash());
+                match &event.work {
+                    ScheduledWork::Task(task) => row.work = Some(task.task.hash()),
+                    // The work and the output are those of the attempt that did the item.
+                    ScheduledWork::Kept(kept) => {
+                        let done = (kept.id.path.clone(), kept.id.round);
+                        let before = self.places.get(&done).and_then(|at| self.rows.get(*at));
+                        let is_done = |row: &&RoundRow| row.version < version;
+                        let found = before.filter(is_done).or_else(|| self.former.get(&done));
+                        let found = found.map(|row| (row.work, row.output));
+                        if let (Some(row), Some(found)) = (self.known(&event.id), found) {
+                            (row.work, row.output) = found;
+                        }
+                    }
+                    ScheduledWork::Items
+                    | ScheduledWork::Approval
+                    | ScheduledWork::Wait
+                    | ScheduledWork::Gates
+                    | ScheduledWork::Question => {}
                 }
             }
             RunEvent::RetryScheduled(event) => {

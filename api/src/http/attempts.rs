@@ -114,7 +114,8 @@ pub(crate) async fn list(
             place = next;
             continue;
         };
-        let history = app.history_until(run.id, at).await?;
+        // What came since is of another position than this answer.
+        let history = app.history_until(run.id, at.or(Some(position))).await?;
         events += history.len();
         let rows = attempts(&history);
         let (count, wanted) = (rows.len() as u64, scan.wanted() as u64);

@@ -252,7 +252,9 @@ fn approval_view(
         roles: roles.to_vec(),
         quorum: approval.map_or(1, |approval| approval.terms.quorum),
         votes: approval
-            .map(|approval| approval.votes.iter().map(|(by, cast)| (by.clone(), vote(&cast.vote))).collect())
+            .map(|approval| {
+                approval.standing_votes().map(|(by, cast)| (by.clone(), vote(&cast.vote))).collect()
+            })
             .unwrap_or_default(),
     }
 }

@@ -22,6 +22,10 @@ pub struct InboxModel {
 
 fn voted(task: &mut Task, voter: &str, event: &everfold_core::event::VoteCast) {
     let TaskKind::Approval { votes, comments, value, .. } = &mut task.kind else { return };
+    if event.edited.is_some() {
+        // Approvals count for the value that stood when they were given.
+        votes.retain(|_, vote| vote != vote_word(Vote::Approve));
+    }
     votes.insert(voter.to_owned(), vote_word(event.vote).to_owned());
     comments.retain(|remark| remark.by != voter);
     let whole = event.comment.iter().map(|text| everfold_core::event::Comment {

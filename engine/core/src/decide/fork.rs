@@ -15,7 +15,10 @@ use crate::search::SearchChanges;
 use crate::state::{Phase, RunOutcome, RunState};
 use everfold_base::id::{StepId, StepPath, Version};
 use everfold_base::json::{JsonText, Value};
-use everfold_language::definition::{Graph, OnTaken};
+use everfold_language::definition::{
+    Definition, ExecutorTask, Graph, OnTaken, Step, StepWorkspace, Work, WorkspaceSpec,
+};
+use everfold_language::words::Save;
 
 pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Interrupt>, Refusal> {
     if draft.state.run() == Some(fork.run) {
@@ -113,9 +116,23 @@ fn kept(state: &RunState, fork: &Fork, reset: &[StepId]) -> Vec<StepId> {
         return Vec::new();
     }
     let graph = &state.graph;
+    let definition = state.definition();
     let needs_none = |at: usize| graph.needs(at).iter().all(|need| !reset.contains(&graph.step(*need).id));
-    let is_kept = |at: usize| state.is_done_in_part(at) && needs_none(at);
+    let is_kept =
+        |at: usize| state.is_done_in_part(at) && needs_none(at) && !leaves_files(definition, graph.step(at));
     reset.iter().filter(|step| graph.find(step).is_some_and(is_kept)).cloned().collect()
+}
+
+/// Whether items of the step may leave files in a worktree of git that nothing commits: the new run has a worktree of its
+/// own, without them.
+fn leaves_files(definition: &Definition, step: &Step) -> bool {
+    let is_uncommitted =
+        matches!(&definition.workspace, Some(WorkspaceSpec::Git(git)) if git.save == Save::None);
+    let works_there = match &step.work {
+        Some(Work::Task(task)) => task.kind != ExecutorTask::HTTP && task.kind != ExecutorTask::SIGNAL,
+        Some(Work::Approval(_) | Work::Question(_) | Work::Wait(_)) | None => false,
+    };
+    is_uncommitted && works_there && step.workspace == StepWorkspace::Run
 }
 
 /// The steps that begin anew: the named one, what depends on it, and what an end of the origin left undone.

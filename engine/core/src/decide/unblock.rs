@@ -97,11 +97,16 @@ fn bypassed(state: &RunState, unblocked: &Unblocked) -> Vec<String> {
     gates.filter(|gate| !is_settled(gate) && !never_applies(gate)).map(|gate| gate.id.clone()).collect()
 }
 
-/// Whether a retry of the step keeps items: its work failed as a whole, and it begins with itself.
+/// Whether a retry of the step keeps items: its work failed as a whole, it begins with itself, and the tries of its items
+/// have not brought the worktree back to where the round began.
 fn keeps(state: &RunState, path: &StepPath) -> bool {
-    let failed = matches!(state.block_reason(path), Some(BlockReason::Failed | BlockReason::Lost));
+    let reason = state.block_reason(path);
+    let failed = matches!(reason, Some(BlockReason::Failed | BlockReason::Lost | BlockReason::Rejected));
     let at = state.graph.find(&path.step).filter(|_| failed && path.item.is_none());
-    at.is_some_and(|at| state.graph.step(at).retry_from.is_none() && state.is_done_in_part(at))
+    at.is_some_and(|at| {
+        let step = state.graph.step(at);
+        step.retry_from.is_none() && !step.clean && state.is_done_in_part(at)
+    })
 }
 
 /// The step with which the retry begins. What a gate could not see, and what the work asked, is asked for again instead.

@@ -137,6 +137,11 @@ impl ApprovalState {
         (made().map(|(by, _)| by.clone()).collect(), comment)
     }
 
+    /// The newest vote of each person, but for approvals of a value that was replaced since.
+    pub fn standing_votes(&self) -> impl Iterator<Item = (&String, &CastVote)> {
+        self.votes.iter().filter(|(_, cast)| self.counts(cast, cast.vote))
+    }
+
     /// Whether a vote is one for this decision.
     pub(crate) fn counts(&self, cast: &CastVote, vote: Vote) -> bool {
         cast.vote == vote && (vote != Vote::Approve || cast.edits == self.edits)

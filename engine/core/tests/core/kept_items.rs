@@ -5,11 +5,12 @@ use everfold_base::id::StepId;
 use everfold_core::event::{OriginKind, RunAdmitted, RunEvent, ScheduledWork, UnblockDecision};
 use everfold_core::input::InputKind;
 use everfold_core::state::RunStatus;
-use everfold_language::definition::OnLost;
+use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
-use crate::fixtures::scenario::{attempts, lose, run, unblock, with};
-use crate::fixtures::simulated_run::World;
+use crate::fixtures::golden_runs::workspace;
+use crate::fixtures::scenario::{attempts, lose, run, unblock, vote, with};
+use crate::fixtures::simulated_run::{World, definition};
 use crate::fixtures::tasks::output;
 
 /// `each` over three items, and a step that shows its output.
@@ -180,4 +181,45 @@ fn l24_an_item_whose_value_is_another_one_is_repeated() {
     let retry = retried(&world);
     assert_eq!(attempts(&retry), ["each.1/1/1", "each.2/1/1"], "the input of the retry has another list");
     assert_eq!(kept(&retry), [pair("each.0", "each.0/1/1")]);
+}
+
+/// The new run has a worktree of its own, which begins at the last commit: what items left there is gone otherwise.
+#[test]
+fn l24_items_that_left_files_which_nothing_commits_are_repeated_by_a_new_run() {
+    for (save, again) in
+        [("none", vec!["each.0/1/1", "each.1/1/1", "each.2/1/1"]), ("commit", vec!["each.1/1/1"])]
+    {
+        let step = json!({"id": "each", "foreach": {"items": "${[10, 20, 30]}", "fail_fast": false},
+            "work": {"task": {"kind": "command", "spec": {"run": "x"}}}});
+        let document =
+            json!({"name": "p", "workspace": {"git": {"git": ".", "save": save}}, "steps": [step]});
+        let mut world = World::start(definition(document), json!({}));
+        world.give(InputKind::WorkspacePrepared(Ok(workspace("c0")))).expect("taken");
+        with_a_failed_item(&mut world);
+        let mut retry = retried(&world);
+        retry.give(InputKind::WorkspacePrepared(Ok(workspace("c0")))).expect("taken");
+        assert_eq!(attempts(&retry), again, "{save}");
+    }
+}
+
+#[test]
+fn l24_a_step_whose_tries_clean_the_worktree_repeats_all_items_in_place() {
+    let mut world = each(json!({"on_fail": [{"to": "block"}], "clean": true}));
+    with_a_failed_item(&mut world);
+    world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    assert_eq!(attempts(&world), ["each.0/2/1", "each.1/2/1", "each.2/2/1"]);
+}
+
+#[test]
+fn l24_what_was_approved_is_not_asked_again_where_another_item_was_rejected() {
+    let ask = json!({"id": "ask", "foreach": {"items": "${['a', 'b']}", "fail_fast": false},
+        "on_fail": [{"to": "block"}], "work": {"approval": {"title": "go on?"}}});
+    let mut world = run(json!([ask]));
+    world.by("ada", vote("ask.0/1/1", Vote::Approve)).expect("taken");
+    world.by("ada", vote("ask.1/1/1", Vote::Reject)).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Blocked);
+    world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    assert_eq!(kept(&world), [pair("ask.0", "ask.0/1/1")]);
+    world.by("ada", vote("ask.1/2/1", Vote::Approve)).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
 }

@@ -27,6 +27,24 @@ fn l20_a_vote_that_a_quorum_waits_for_is_counted_and_says_so() {
     said(&scratch.run(&["cancel", "@"]), 4, &["EF0302", "everfold run"]);
 }
 
+/// Those for the value before were counted beside the others, so that an open task stood at “5 of 5”.
+#[test]
+fn l19_approvals_of_a_value_that_was_replaced_stand_nowhere_as_votes() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "sign.yaml",
+        "name: sign\nsteps:\n  - { id: sign, approval: { title: Sign?, quorum: 2, edit: '${input}' } }\n",
+    );
+    said(&scratch.run(&["run", "./sign.yaml", "-i", "limit=3", "--no-wait"]), 6, &[]);
+    said(&as_user(&scratch, "ben", &["approve", "@"]), 0, &["counted (1 of 2)"]);
+    let edited = as_user(&scratch, "eve", &["approve", "@", "--value", "{\"limit\": 9}"]);
+    said(&edited, 0, &["counted (1 of 2)", "is waiting"]);
+    said(&scratch.run(&["show"]), 0, &["1 of 2 votes"]);
+    let inbox = scratch.run(&["inbox", "--json"]).json();
+    assert_eq!(inbox["items"][0]["votes"], serde_json::json!({"user:eve": "approve"}), "{inbox}");
+    said(&as_user(&scratch, "ben", &["approve", "@"]), 0, &["approved; run"]);
+}
+
 const BLOCKED: &str = "name: stuck\nsteps:\n  - id: work\n    command: echo again >> tries\n    gates:\n      - { id: there, command: 'test -e there || { echo no file; exit 3; }', on_fail: block }\n  - id: after\n    command: 'true'\noutput: ${steps.work.status}\n";
 
 #[test]

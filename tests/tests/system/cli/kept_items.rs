@@ -34,6 +34,18 @@ fn l24_a_retry_does_what_is_not_done_and_shows_what_it_keeps() {
         let retried = ended(scratch.run(&["retry", "@"]), 0);
         assert!(retried.err.contains("kept"), "{retried:?}");
         assert_eq!(did(&scratch), ["item 1", "item 2", "item 2", "item 3"]);
+        let origin = scratch.run(&["show", "@", "--json"]).json()["origin"]["run"].clone();
+        if let Some(origin) = origin.as_str() {
+            let diff = scratch.run(&["diff", origin, "@", "--json"]).json();
+            assert_eq!(diff["first"]["step"], "each.1", "{diff}");
+            let steps: Vec<&str> = diff["differences"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|it| it["step"].as_str().unwrap())
+                .collect();
+            assert!(!steps.contains(&"each.0") && !steps.contains(&"each.2"), "{diff}");
+        }
         let view = scratch.run(&["show", "@", "--json"]).json();
         assert_eq!(view["output"], serde_json::json!(["item 1\n", "item 2\n", "item 3\n"]));
         for (item, text) in [("each.0", "item 1\n"), ("each.1", "item 2\n")] {
