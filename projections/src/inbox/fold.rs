@@ -218,7 +218,7 @@ impl InboxModel {
 
 impl Projection for InboxModel {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 6;
+    const SCHEMA: u32 = 7;
 
     fn handles(event: &RunEvent) -> bool {
         match event {
