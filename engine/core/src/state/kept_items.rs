@@ -39,7 +39,7 @@ impl KeptItems {
 
     /// Whether former rounds left something.
     pub(crate) fn has(&self, step: &StepId) -> bool {
-        self.0.get(step).is_some_and(|kept| !kept.is_empty())
+        self.0.contains_key(step)
     }
 
     /// Keeps what is done of a round of `run`. What the round itself kept is still the work of the attempt that did it.
@@ -68,8 +68,10 @@ impl KeptItems {
 
     /// The item is done anew.
     pub(crate) fn forget_item(&mut self, step: &StepId, item: u32) {
-        if let Some(kept) = self.0.get_mut(step) {
-            kept.remove(&item);
+        let Some(kept) = self.0.get_mut(step) else { return };
+        kept.remove(&item);
+        if kept.is_empty() {
+            self.0.remove(step);
         }
     }
 }

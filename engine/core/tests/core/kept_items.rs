@@ -118,6 +118,21 @@ fn l24_what_a_failed_retry_did_not_reach_is_kept_by_the_next() {
     assert_eq!(outputs(&second), [json!("A"), json!("B"), json!("C")]);
 }
 
+/// The same in place: a person lets the step fail after a retry that did not reach what was kept.
+#[test]
+fn l24_what_a_retry_in_place_did_not_reach_is_kept_when_a_person_lets_the_step_fail() {
+    let fields = json!({"foreach": {"items": "${[10, 20, 30]}"}, "on_fail": [{"to": "block"}]});
+    let mut world = each(fields);
+    world.fail("each.0/1/1", "broken");
+    world.succeed("each.1/1/1", json!("B"));
+    world.succeed("each.2/1/1", json!("C"));
+    world.by("ada", unblock(UnblockDecision::Retry)).expect("taken");
+    world.fail("each.0/2/1", "broken again");
+    world.by("ada", unblock(UnblockDecision::Fail)).expect("taken");
+    assert_eq!(world.state.status(), RunStatus::Failed);
+    assert_eq!(attempts(&retried(&world)), ["each.0/1/1"]);
+}
+
 #[test]
 fn l24_a_retry_of_a_blocked_step_repeats_only_the_items_that_failed() {
     let mut world = each(json!({"on_fail": [{"to": "block"}]}));

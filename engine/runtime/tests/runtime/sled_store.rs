@@ -64,8 +64,7 @@ async fn runs_go_on_after_the_store_is_opened_again() {
     assert!(engine.shutdown(Duration::from_secs(5)).await);
 }
 
-/// The engine said that it was ready after its store had lost the writer thread, and recorded nothing until somebody
-/// restarted it.
+/// A store that lost its writer thread records nothing; the engine reported itself as ready until an operator restarted it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_whose_store_takes_nothing_ever_again_is_broken_and_one_that_was_ended_is_not() {
     let folder = tempfile::tempdir().unwrap();

@@ -114,7 +114,7 @@ async fn d10_what_must_not_happen_twice_is_lost_and_not_sent_again() {
     let end = send(home.request(json!({"url": url, "method": "PUT", "body": "x"}))).await;
     assert_eq!(failure(&end).code.as_deref(), Some("NO_ANSWER"));
     server.abort();
-    // A port that is taken, so that no one else gets it, and at which nobody listens.
+    // The test holds the port, so that no other process listens there, and does not listen itself.
     let taken = tokio::net::TcpSocket::new_v4().unwrap();
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", taken.local_addr().unwrap());

@@ -34,10 +34,6 @@ impl RunState {
         }
     }
 
-    pub(super) fn forget_kept(&mut self, at: usize) {
-        self.facts.kept.forget(&self.graph.step(at).id);
-    }
-
     /// Puts a `foreach` on the agenda where another item may start, or where all are over.
     pub(super) fn check_items(&mut self, at: usize) {
         self.take_up_unblocked(at);

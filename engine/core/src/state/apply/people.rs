@@ -165,10 +165,12 @@ impl RunState {
     pub(super) fn run_unblocked(&mut self, event: &RunUnblocked) {
         let unblocked = &event.unblocked;
         let Some(key) = self.key(&unblocked.path) else { return };
-        if key.item.is_none() && event.keeps_items {
-            self.keep_items(key.step);
-        } else if key.item.is_none() {
-            self.forget_kept(key.step);
+        // What another decision leads to may be an end, behind which a new run keeps on.
+        if key.item.is_none() && unblocked.decision == UnblockDecision::Retry {
+            match event.keeps_items {
+                true => self.keep_items(key.step),
+                false => self.facts.kept.forget(&unblocked.path.step),
+            }
         }
         let version = self.facts.version;
         let output =
