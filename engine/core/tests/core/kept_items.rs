@@ -105,13 +105,16 @@ fn l24_a_second_retry_keeps_what_both_runs_before_it_did() {
 /// The first item fails at once and stops the others: what was kept of these was not reached.
 #[test]
 fn l24_what_a_failed_retry_did_not_reach_is_kept_by_the_next() {
-    let mut origin = each(json!({"foreach": {"items": "${[10, 20, 30]}", "max_in_flight": 3}}));
+    let mut origin = each(
+        json!({"foreach": {"items": "${[10, 20, 30]}", "max_in_flight": "${run.origin == null ? 3 : 1}"}}),
+    );
     origin.fail("each.0/1/1", "broken");
     origin.succeed("each.1/1/1", json!("B"));
     origin.succeed("each.2/1/1", json!("C"));
     let mut first = retried(&origin);
     assert_eq!(attempts(&first), ["each.0/1/1"]);
     first.fail("each.0/1/1", "broken again");
+    assert_eq!(kept(&first), []);
     let mut second = retried(&first);
     assert_eq!(attempts(&second), ["each.0/1/1"]);
     second.succeed("each.0/1/1", json!("A"));
@@ -121,7 +124,7 @@ fn l24_what_a_failed_retry_did_not_reach_is_kept_by_the_next() {
 /// The same in place: a person lets the step fail after a retry that did not reach what was kept.
 #[test]
 fn l24_what_a_retry_in_place_did_not_reach_is_kept_when_a_person_lets_the_step_fail() {
-    let fields = json!({"foreach": {"items": "${[10, 20, 30]}"}, "on_fail": [{"to": "block"}]});
+    let fields = json!({"foreach": {"items": "${[10, 20, 30]}", "max_in_flight": "${step.round == 1 ? 3 : 1}"}, "on_fail": [{"to": "block"}]});
     let mut world = each(fields);
     world.fail("each.0/1/1", "broken");
     world.succeed("each.1/1/1", json!("B"));
