@@ -98,7 +98,8 @@ fn describe(context: &CommandContext, view: &ScheduleView, said: &str) {
         line("waiting", view.waiting.to_string());
     }
     for (why, count) in &view.passed {
-        line("passed", format!("{count} {why}"));
+        let more = if view.has_older && why == "late" { "more than " } else { "" };
+        line("passed", format!("{more}{count} {why}"));
     }
     if said == "was triggered" {
         line("now", view.triggered.as_ref().map_or_else(|| "not settled yet".to_owned(), outcome_line));

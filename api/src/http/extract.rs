@@ -62,11 +62,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 /// The parameters of the query string.
 pub(crate) struct Params<T>(pub(crate) T);
 
-/// A route that takes no parameters: any is refused, as an unknown one is elsewhere.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NoParams {}
-
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     type Rejection = Fault;
 

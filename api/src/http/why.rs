@@ -6,7 +6,7 @@ use everfold_engine::id::{StepId, Version};
 use serde::Deserialize;
 
 use super::app::App;
-use super::extract::{NoParams, Params, Path};
+use super::extract::{Params, Path};
 use super::parameters::moment;
 use crate::body::why::{FolderWhy, RunWhy};
 use crate::fault::Fault;
@@ -59,9 +59,6 @@ pub(crate) async fn of_run(
     tag = "runs",
     responses((status = 200, description = "The causes; none where nothing is held up.", body = FolderWhy))
 )]
-pub(crate) async fn of_folder(
-    State(app): State<App>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Json<FolderWhy>, Fault> {
+pub(crate) async fn of_folder(State(app): State<App>) -> Result<Json<FolderWhy>, Fault> {
     Ok(Json(app.why_nothing().await?))
 }

@@ -51,6 +51,9 @@ pub struct ScheduleView {
     pub waiting: usize,
     /// How many moments were passed over, by reason: `late`, `overlap`, `full`.
     pub passed: BTreeMap<String, u64>,
+    /// More moments were passed over as `late` than are counted: of one long time without an engine, the newest 10,000 are.
+    #[serde(default)]
+    pub has_older: bool,
     /// The last moments that led to something, the newest first.
     pub ticks: Vec<TickView>,
     /// What an order to trigger it led to; absent in other answers, and where it waits still.
@@ -108,6 +111,7 @@ impl ScheduleView {
             next_at: record.next,
             waiting: record.waiting,
             passed: record.passed.clone(),
+            has_older: record.has_older,
             ticks: ticks.collect(),
             triggered: None,
             cancelled: None,

@@ -407,6 +407,28 @@ async fn s10_the_document_says_of_which_writes_a_repeat_is_recognised() {
     }
 }
 
+/// Routes without parameters took any and answered as without: `/schedules?limit=5` gave all schedules.
+#[tokio::test]
+async fn no_route_leaves_a_parameter_of_the_query_unread() {
+    let api = Api::new();
+    let (status, run) = api.fits(Method::POST, "/api/v1/runs", &[], "", json!({ "definition": STEPS })).await;
+    assert_eq!(status, 201, "{run}");
+    let run = run["id"].as_str().unwrap();
+    let task = format!("{run}:ok:1");
+    for operation in operations().into_iter().filter(|it| it.path.starts_with("/api/v1/")) {
+        // The query of a delivery is its sender's.
+        if operation.path == "/api/v1/hooks/{source}" {
+            continue;
+        }
+        let place = format!("{}?liimt=abc", operation.filled(&[("run", run), ("task", &task)]));
+        let response = api.send(Caller::local("ada"), &operation.method, &place, &json!({})).await;
+        let status = response.status();
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        let names_it = String::from_utf8_lossy(&answer).contains("`liimt`");
+        assert!(status == 422 && names_it, "{} {place}: {status} {answer:?}", operation.method);
+    }
+}
+
 #[tokio::test]
 async fn what_goes_together_in_a_body_is_said_as_the_routes_take_it() {
     let api = Api::new();

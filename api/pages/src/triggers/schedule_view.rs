@@ -31,6 +31,8 @@ pub(crate) struct ScheduleView {
     #[serde(default)]
     pub(crate) passed: BTreeMap<String, u64>,
     #[serde(default)]
+    pub(crate) has_older: bool,
+    #[serde(default)]
     pub(crate) ticks: Vec<ScheduleTick>,
 }
 
@@ -95,6 +97,7 @@ impl ScheduleView {
     /// The moments that were passed over, by reason, in words.
     pub(crate) fn passed_over(&self) -> Vec<String> {
         let words = |(reason, count): (&String, &u64)| match reason.as_str() {
+            "late" if self.has_older => format!("more than {count} came while nothing ran"),
             "late" => format!("{count} came while nothing ran"),
             "overlap" => format!("{count} came while the last run went on"),
             "full" => format!("{count} found too many that waited"),

@@ -5,7 +5,7 @@
 //! and [`crate::fault::Code`]. So the document cannot differ from what the routes do.
 //!
 //! `openapi.rs` assembles it: `operation.rs`, `errors.rs`, `names.rs`, `choices.rs`, `exact.rs`, `links.rs` and
-//! `chosen_rows.rs`, which also does what it describes, each add a part; `page.rs` serves it.
+//! `chosen_rows.rs`, which also does what it describes, each add a part; `page.rs` serves it. `parameterless.rs` holds routes to it.
 
 mod choices;
 pub(super) mod chosen_rows;
@@ -16,6 +16,7 @@ mod names;
 mod openapi;
 mod operation;
 pub(super) mod page;
+pub(super) mod parameterless;
 mod part;
 pub(super) mod route_set;
 #[cfg(test)]

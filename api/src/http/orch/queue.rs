@@ -17,7 +17,6 @@ use crate::body::orch::{
 };
 use crate::fault::Fault;
 use crate::http::app::App;
-use crate::http::extract::{NoParams, Params};
 
 /// What the breakers of agents are called: `agent.PROFILE`.
 const OF_AGENTS: &str = "agent.";
@@ -33,10 +32,7 @@ const HELD_MAX: usize = 100;
     tag = "orch",
     responses((status = 200, description = "Counts, breakers, the last ten.", body = AgentQueue))
 )]
-pub(crate) async fn queue(
-    State(app): State<App>,
-    Params(NoParams {}): Params<NoParams>,
-) -> Result<Json<AgentQueue>, Fault> {
+pub(crate) async fn queue(State(app): State<App>) -> Result<Json<AgentQueue>, Fault> {
     let AgentJobs { queued, running, done, failed, recent } =
         app.views().stages(None, |view| view.jobs()).await?.value;
     let line = app.engine().line();

@@ -25,7 +25,7 @@ use crate::caller_turns::{CallerTurn, CallerTurns, TurnBounds};
 use crate::fault::{Code, Fault};
 use crate::http::answer::read;
 use crate::http::app::App;
-use crate::http::extract::{JsonBody, NoParams, Params};
+use crate::http::extract::JsonBody;
 use crate::http::filter::moment_of;
 use crate::http::parameters::moment;
 use crate::http::sql::{QueryMoment, TABLES, TableText, functions, tables};
@@ -162,7 +162,7 @@ fn reads(reads: &TableReads) -> QueryReads {
     tag = "queries",
     responses((status = 200, description = "The tables.", body = QueryTablesAnswer))
 )]
-pub(crate) async fn schema(Params(NoParams {}): Params<NoParams>) -> Json<QueryTablesAnswer> {
+pub(crate) async fn schema() -> Json<QueryTablesAnswer> {
     let of_table = |table: &TableText| QueryTable {
         name: table.name.to_owned(),
         about: table.about.to_owned(),

@@ -28,7 +28,7 @@ pub fn stream(name: &str) -> StreamId {
 }
 
 /// Changes with what the fold keeps: snapshots of another one are not used.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// Whether a text may name a schedule that a person adds.
 #[must_use]

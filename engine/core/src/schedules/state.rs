@@ -62,6 +62,8 @@ pub struct ScheduleState {
     last_run: Option<RunId>,
     cancelling: Option<CancelOrder>,
     passed: BTreeMap<String, u64>,
+    /// More were passed over than that.
+    has_older: bool,
 }
 
 impl ScheduleState {
@@ -95,6 +97,7 @@ impl ScheduleState {
             }
             ScheduleEvent::TicksPassed(event) => {
                 self.cursor = self.cursor.max(event.until);
+                self.has_older |= event.has_older;
                 let why = match event.because {
                     PassedBecause::Late => "late",
                     PassedBecause::Overlap => "overlap",
@@ -206,5 +209,11 @@ impl ScheduleState {
     #[must_use]
     pub fn passed(&self) -> &BTreeMap<String, u64> {
         &self.passed
+    }
+
+    /// Whether more moments were passed over than were counted.
+    #[must_use]
+    pub fn has_older(&self) -> bool {
+        self.has_older
     }
 }

@@ -1,6 +1,7 @@
 //! Schedules that are changed in place, removed with their runs, or judged by the key of those.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use everfold_base::actor::Actor;
 use everfold_base::id::RunId;
@@ -268,6 +269,40 @@ async fn of_two_schedules_with_one_key_and_one_moment_the_second_is_put_off_what
             }
             assert!(begun >= 3, "{on_taken} {overlap}: one after the other: {begun}");
         }
+    }
+}
+
+/// Moments that waited were looked at every five seconds: one that came when the key had just been freed went first.
+#[tokio::test(start_paused = true)]
+async fn moments_of_several_schedules_that_wait_for_one_key_go_in_their_order_as_soon_as_it_is_free() {
+    let rig = Rig::new();
+    save(&rig, &pipeline("p", 14_200, json!({"key": {"value": "only"}}))).await;
+    let names = ["c", "a", "d", "b"];
+    for (number, name) in names.iter().enumerate() {
+        let anchor = format!("2020-01-01T00:00:0{}Z", number * 3);
+        let spec = json!({"every": "10m", "anchor": anchor, "overlap": "queue", "overlap_by": "key"});
+        let new = NewSchedule { name: (*name).into(), schedule: schedule(spec), origin: starts("p") };
+        rig.engine.add_schedule(new, ada()).await.unwrap();
+    }
+    pass(&rig, 700).await;
+    let all = rig.engine.schedules().await.unwrap();
+    let mut begun: Vec<_> = Vec::new();
+    for schedule in &all {
+        let first = &schedule.settled[0];
+        let run = started(&first.outcome);
+        let spans = rig
+            .engine
+            .with_state(run, |state| (state.started().map(|(_, at)| at), state.ended_at()))
+            .await
+            .unwrap();
+        begun.push((first.tick.at, schedule.name.as_str(), spans.0.unwrap(), spans.1.unwrap()));
+    }
+    begun.sort_unstable_by_key(|(_, _, started_at, _)| *started_at);
+    let order: Vec<&str> = begun.iter().map(|(_, name, _, _)| *name).collect();
+    assert_eq!(order, names, "{begun:?}");
+    for (former, next) in begun.iter().zip(&begun[1..]) {
+        let unused = next.2.since(former.3);
+        assert!(unused < Duration::from_secs(1), "the key was free for {unused:?}: {begun:?}");
     }
 }
 

@@ -8,6 +8,7 @@ use crate::runtime::Runtime;
 use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
 use crate::streams::schedules::error::ScheduleError;
 use crate::streams::schedules::failure::{ScheduleFailure, reply};
+use crate::streams::schedules::key_queues::KeyQueues;
 use crate::streams::schedules::known_schedules::{KnownSchedules, Reread};
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::schedules::schedule_stream::ScheduleStream;
@@ -29,6 +30,8 @@ pub(crate) struct ScheduleActor {
     pub(super) inbox: ActorInbox<ScheduleRequest, ScheduleWork>,
     /// `None`: they were not read yet.
     known: Option<KnownSchedules>,
+    /// The moments that wait for keys.
+    pub(super) key_queues: Arc<KeyQueues>,
     /// The clock is looked at: moments that wait are followed.
     pub(super) is_attended: bool,
     /// The schedules are those of the newest saved pipelines.
@@ -45,6 +48,7 @@ impl StreamActor for ScheduleActor {
     async fn handle(&mut self, event: Self::Event) -> Result<(), StreamError> {
         match event {
             Incoming::Ended(ScheduleWork::Followed(followed)) => self.followed(followed).await?,
+            Incoming::Ended(ScheduleWork::Freed { name, tick }) => self.freed(&name, tick).await?,
             Incoming::Ended(ScheduleWork::Cancelled(cancelled)) => self.cancelled(cancelled).await?,
             Incoming::Request(request) => self.answer(request).await?,
         }
@@ -65,7 +69,8 @@ impl ScheduleActor {
     /// The schedule actor of an engine; `None`: the engine has one already.
     pub(crate) fn new(shared: Arc<Runtime>) -> Option<Self> {
         let inbox = ActorInbox::of(&shared.mailboxes.schedules)?;
-        Some(Self { shared, inbox, known: None, is_attended: false, is_synced: false })
+        let key_queues = Arc::default();
+        Some(Self { shared, inbox, known: None, key_queues, is_attended: false, is_synced: false })
     }
 
     /// Has everything read anew the next time: the states may not be what is stored. While moments are being followed,

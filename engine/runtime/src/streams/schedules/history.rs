@@ -27,6 +27,7 @@ impl ScheduleRecord {
             waiting: state.waiting().len(),
             settled: state.settled().cloned().collect(),
             passed: state.passed().clone(),
+            has_older: state.has_older(),
         })
     }
 

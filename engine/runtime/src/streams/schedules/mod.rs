@@ -12,6 +12,7 @@ pub(crate) mod mailbox;
 pub(crate) mod record;
 
 mod failure;
+mod key_queues;
 mod known_schedules;
 mod moments;
 mod pipeline_schedules;

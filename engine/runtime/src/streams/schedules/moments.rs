@@ -19,7 +19,7 @@ use crate::streams::stream_writer::StreamError;
 use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::StreamId;
-use everfold_base::id::RunId;
+use everfold_base::id::{RunId, Version};
 use everfold_core::schedules::{Now, ScheduleEvent, ScheduleState, TickSettled, is_ahead, look};
 use everfold_core::triggers::Outcome;
 use everfold_language::definition::{Overlap, OverlapBy};
@@ -59,17 +59,19 @@ impl ScheduleActor {
         if let Some(schedule) = schedule {
             schedule.in_work.remove(&tick);
             let stands = schedule.state.set().is_some() && schedule.state.paused().is_none();
-            if matches!(outcome, Ok(TickEnd::Queued)) && !stands {
+            if matches!(outcome, Ok(TickEnd::Queued(_))) && !stands {
                 let why = "the schedule was paused or removed while the moment waited".to_owned();
                 outcome = Ok(TickEnd::Led(Outcome::Ignored { why }));
             }
-            match &outcome {
-                Err(_) => schedule.rests_until = Some(until),
-                Ok(TickEnd::Queued) => schedule.queues_until = Some(until),
-                Ok(TickEnd::Led(_)) => {}
+            if outcome.is_err() {
+                schedule.rests_until = Some(until);
             }
         }
-        let Ok(TickEnd::Led(outcome)) = outcome else { return Ok(()) };
+        let outcome = match outcome {
+            Ok(TickEnd::Led(outcome)) => outcome,
+            Ok(TickEnd::Queued(holder)) => return self.queue(name, tick, holder).await,
+            Err(EngineStopped) => return Ok(()),
+        };
         let event = ScheduleEvent::TickSettled(TickSettled { tick, outcome: outcome.clone() });
         let decide = |state: &ScheduleState| match state.waiting().contains_key(&tick) {
             true => vec![event.clone()],
@@ -85,14 +87,62 @@ impl ScheduleActor {
         Ok(())
     }
 
+    /// Leaves a moment in the queue of its key until the run that holds it has ended, or the moment is the first.
+    async fn queue(&mut self, name: String, tick: Version, holder: Option<RunId>) -> Result<(), StreamError> {
+        let Some(schedule) = self.all().await?.get_mut(&name) else { return Ok(()) };
+        schedule.queued = Some(tick);
+        let shared = Arc::clone(&self.shared);
+        self.inbox.spawn(async move {
+            let is_over = async {
+                let Some(holder) = holder else { return std::future::pending().await };
+                let ended = shared.ends.of(holder);
+                let head = shared.store.head(&StreamId::run(holder)).await;
+                // Of a run on its way there is nothing yet.
+                if !matches!(head, Ok(Some(head)) if !head.note.open) {
+                    ended.seen().await;
+                }
+            };
+            // A key may also be freed without an end, or be given to another run.
+            let _either = tokio::time::timeout(FAILED_AGAIN, is_over).await;
+            ScheduleWork::Freed { name, tick }
+        });
+        Ok(())
+    }
+
+    /// What a moment waits for may be over: it is followed once more.
+    pub(super) async fn freed(&mut self, name: &str, tick: Version) -> Result<(), StreamError> {
+        if let Some(schedule) = self.all().await?.get_mut(name) {
+            schedule.queued = schedule.queued.filter(|queued| *queued != tick);
+        }
+        Ok(())
+    }
+
+    /// Takes moments that are settled, or rest, out of the queues of their keys; those that are the first then are followed.
+    async fn keep_queues(&mut self) -> Result<(), StreamError> {
+        let (key_queues, now) = (Arc::clone(&self.key_queues), self.shared.steady());
+        let schedules = self.all().await?;
+        let moved_up = key_queues.keep(|tick| {
+            let schedule = schedules.get(&tick.name);
+            schedule.is_some_and(|schedule| {
+                let rests = schedule.rests_until.is_some_and(|until| until > now);
+                !rests && schedule.state.waiting().contains_key(&tick.version)
+            })
+        });
+        for tick in moved_up {
+            self.freed(&tick.name, tick.version).await?;
+        }
+        Ok(())
+    }
+
     /// Begins to follow moments that wait: of each schedule the oldest, and those that a request waits for.
     pub(super) async fn follow_waiting(&mut self) -> Result<(), StreamError> {
         let shared = Arc::clone(&self.shared);
         if shared.is_stopping() || !self.is_read() {
             return Ok(());
         }
+        self.keep_queues().await?;
         let (is_attended, now) = (self.is_attended, self.shared.steady());
-        let mut begun = Vec::new();
+        let (key_queues, mut begun) = (Arc::clone(&self.key_queues), Vec::new());
         for (name, schedule) in self.all().await? {
             if schedule.rests_until.is_some_and(|until| until > now) || schedule.state.waiting().is_empty() {
                 continue;
@@ -102,7 +152,8 @@ impl ScheduleActor {
                 .schedule()
                 .map_or((Overlap::Skip, OverlapBy::Run), |it| (it.overlap, it.overlap_by));
             let queues = judged == (Overlap::Queue, OverlapBy::Run);
-            let queues_still = schedule.queues_until.is_some_and(|until| until > now);
+            let queues_still =
+                schedule.queued.is_some_and(|tick| schedule.state.waiting().contains_key(&tick));
             let (mut is_first, mut found) = (schedule.in_work.is_empty(), Vec::new());
             for (version, tick) in schedule.state.waiting() {
                 let is_awaited = schedule.awaited.contains_key(version);
@@ -131,6 +182,7 @@ impl ScheduleActor {
                     tick,
                     origin: origin.clone(),
                     set_by: schedule.state.set_by().cloned(),
+                    key_queues: Arc::clone(&key_queues),
                     key_overlap: (judged.1 == OverlapBy::Key && !tick.by_hand).then_some(judged.0),
                     last_run: schedule.state.last_run(),
                     recorded_targets,

@@ -70,6 +70,8 @@ pub struct ScheduleRecord {
     pub settled: Vec<Settled>,
     /// How many moments were passed over, by reason.
     pub passed: BTreeMap<String, u64>,
+    /// More were passed over than were counted.
+    pub has_older: bool,
 }
 
 /// A moment that was asked for.

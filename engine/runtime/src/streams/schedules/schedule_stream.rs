@@ -35,8 +35,8 @@ pub(super) struct ScheduleStream {
     pub(super) in_work: BTreeSet<Version>,
     /// Following a moment failed: none is followed before then.
     pub(super) rests_until: Option<Timestamp>,
-    /// The key of the next moment's run is held: no moment of the schedule is followed before then.
-    pub(super) queues_until: Option<Timestamp>,
+    /// The moment that waits for the key of its run: none that came by itself is followed before it.
+    pub(super) queued: Option<Version>,
     /// Callers that wait for what a moment leads to.
     pub(super) awaited: HashMap<Version, Vec<oneshot::Sender<Outcome>>>,
     /// Its runs are being cancelled.
@@ -75,7 +75,7 @@ impl ScheduleStream {
             next: None,
             in_work: BTreeSet::new(),
             rests_until: None,
-            queues_until: None,
+            queued: None,
             awaited: HashMap::new(),
             is_cancelling: false,
             awaits_cancel: Vec::new(),

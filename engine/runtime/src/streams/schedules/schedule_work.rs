@@ -8,6 +8,13 @@ use everfold_base::id::{RunId, Version};
 pub(crate) enum ScheduleWork {
     /// A moment was followed.
     Followed(FollowedTick),
+    /// What a moment waits for may be over.
+    Freed {
+        /// The schedule.
+        name: String,
+        /// The version of the moment's event.
+        tick: Version,
+    },
     /// The runs of a removed schedule are cancelled.
     Cancelled(CancelledRuns),
 }

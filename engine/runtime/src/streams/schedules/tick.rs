@@ -13,6 +13,7 @@ use crate::runtime::Runtime;
 use crate::start::initiator::{NoInitiator, no_initiator};
 use crate::start::start_run::in_one_line;
 use crate::streams::mailbox::MailboxClosed;
+use crate::streams::schedules::key_queues::{KeyQueues, QueuedTick};
 use crate::streams::schedules::mailbox::ScheduleRequest;
 use crate::streams::triggers::action::{
     RecordTargets, TriggerAction, TriggerCall, TriggerDone, act, started_before,
@@ -39,6 +40,8 @@ pub(crate) struct TickWork {
     pub(crate) set_by: Option<Actor>,
     /// What becomes of it while another run holds the key that its run would have; `None`: that is not looked at.
     pub(crate) key_overlap: Option<Overlap>,
+    /// The moments that wait for keys.
+    pub(crate) key_queues: Arc<KeyQueues>,
     /// The run of the last moment: the one that counts where its own run would have no key.
     pub(crate) last_run: Option<RunId>,
     /// The runs that an engine recorded as its targets before it ended.
@@ -56,8 +59,8 @@ pub(crate) struct FollowedTick {
 pub(crate) enum TickEnd {
     /// It led to this.
     Led(Outcome),
-    /// It waits: another run holds the key that its run would have.
-    Queued,
+    /// It waits: this run holds the key that its run would have. `None`: an earlier moment waits for it, too.
+    Queued(Option<RunId>),
 }
 
 /// Has the actor record the runs that are about to get the signal.
@@ -199,7 +202,8 @@ async fn wanted(
 
 /// Does what a moment leads to, once, however often it is called.
 pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<TickEnd, EngineStopped> {
-    let TickWork { name, version, tick, origin, set_by, key_overlap, last_run, recorded_targets } = work;
+    let TickWork { name, version, tick, origin, set_by, key_overlap, key_queues, last_run, recorded_targets } =
+        work;
     let TickIdentity { about, delivery, actor, asked_by } = identity(shared, &name, version, tick).await?;
     let event = json!({
         "name": "schedule", "schedule": name, "at": tick.at.to_string(), "by_hand": tick.by_hand,
@@ -228,11 +232,22 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
         }
         None => None,
     };
-    if let Some(judged) = &judged
-        && let Some(holder) = judged.holder().await?
-    {
-        let why = format!("run {} of the same key has not ended", holder.short());
-        return Ok(if overlap == Some(Overlap::Queue) { TickEnd::Queued } else { ignored(why) });
+    if let Some(judged) = &judged {
+        let queues = overlap == Some(Overlap::Queue);
+        if let Some(key) = judged.key() {
+            if queues {
+                let tick = QueuedTick { at: tick.at, name: name.clone(), version };
+                if !key_queues.is_first(key, &tick) {
+                    return Ok(TickEnd::Queued(None));
+                }
+            } else if !key_queues.is_empty(key) {
+                return Ok(ignored("an earlier moment waits for the same key".to_owned()));
+            }
+        }
+        if let Some(holder) = judged.holder().await? {
+            let why = format!("run {} of the same key has not ended", holder.short());
+            return Ok(if queues { TickEnd::Queued(Some(holder)) } else { ignored(why) });
+        }
     }
     let record_targets = record_targets(shared, &name, version);
     let call =

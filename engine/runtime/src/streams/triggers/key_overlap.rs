@@ -47,6 +47,11 @@ impl<'a> JudgedStart<'a> {
         Some(Self { sender, key, claim, last_run })
     }
 
+    /// The key that the run would have.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// The run that has not ended and is in its way. `None`: its key is reserved for it.
     pub(crate) async fn holder(&self) -> Result<Option<RunId>, EngineStopped> {
         let Some(key) = &self.key else {
