@@ -125,7 +125,7 @@ fn shared(views: &[SharedBudgetView]) -> String {
             ),
             format!("{}{}", amount(&view.spent, false), reserved(&view.reserved_usd)),
             format!("{}{written}", amount(&view.set, true)),
-            amount(&of_limits(&view.raised, &view.set), false),
+            amount(&raises(&view.raised), false),
             amount(&view.limit, true),
             view.until.map_or_else(|| "-".to_owned(), instant),
             match view.over {
@@ -149,13 +149,10 @@ pub(super) fn is_more_than_nothing(usd: &str) -> bool {
     usd.chars().any(|digit| ('1'..='9').contains(&digit))
 }
 
-/// By how much the limits that there are were raised.
-fn of_limits(raised: &AmountsView, set: &AmountsView) -> AmountsView {
-    AmountsView {
-        cost_usd: raised.cost_usd.clone().filter(|usd| set.cost_usd.is_some() && is_more_than_nothing(usd)),
-        tokens: raised.tokens.filter(|_| set.tokens.is_some()),
-        wall_ms: raised.wall_ms.filter(|_| set.wall_ms.is_some()),
-    }
+/// What limits were raised by, those that runs bring along included.
+fn raises(raised: &AmountsView) -> AmountsView {
+    let cost_usd = raised.cost_usd.clone().filter(|usd| is_more_than_nothing(usd));
+    AmountsView { cost_usd, ..raised.clone() }
 }
 
 /// Shows the budgets of a run, or raises one.

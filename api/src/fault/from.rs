@@ -173,7 +173,7 @@ impl From<Refusal> for Fault {
             Refusal::InvalidInput(_) => Code::BadInput,
             Refusal::UnknownStep(_) | Refusal::FinishStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
-            Refusal::Superseded(_) => Code::Superseded,
+            Refusal::Superseded(_) | Refusal::Expired(_) => Code::Superseded,
             Refusal::Decided { .. } | Refusal::Answered(_) => Code::Decided,
             Refusal::WrongKind { .. } | Refusal::NotOffered { .. } => Code::WrongTask,
             Refusal::InvalidAnswer { .. } | Refusal::InvalidEdit { .. } => Code::BadAnswer,
@@ -249,7 +249,7 @@ impl From<Refusal> for Fault {
                 "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
             ),
             Refusal::SelfApproval(_) => fault.hint("another person decides; EVERFOLD_USER says who types"),
-            Refusal::Superseded(_) | Refusal::Decided { .. } => {
+            Refusal::Superseded(_) | Refusal::Expired(_) | Refusal::Decided { .. } => {
                 fault.hint("`everfold inbox` lists what is open")
             }
             Refusal::KeyTaken { holder, .. } => {

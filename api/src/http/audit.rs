@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::actor::{Actor, BadActor};
@@ -309,17 +308,18 @@ pub(crate) async fn of_run(
     State(app): State<App>,
     Path(run): Path<String>,
     Params(params): Params<RunDecisionsParams>,
-) -> Result<Json<Page<Decision>>, Fault> {
+) -> Result<Response, Fault> {
     let run = app.resolve(&run).await?;
     let at = moment(&app, params.at.as_deref()).await?;
     begun_by(&app, run, at).await?;
-    let mut places = app.views().audit(None, move |audit| audit.of_run(run)).await?.value;
+    let answer = app.views().audit(None, move |audit| audit.of_run(run)).await?;
+    let (mut places, position) = (answer.value, answer.position);
     places.retain(|place| at.is_none_or(|at| place.position <= at));
     let mut items = Vec::with_capacity(places.len());
     for place in places {
         items.extend(decided(&app, &place).await?);
     }
-    Ok(Json(Page { items, next_cursor: None }))
+    Ok(read(position, Page { items, next_cursor: None }))
 }
 
 /// The decision at a place of the log, read from its event, so that the two cannot differ.

@@ -9,7 +9,7 @@ use everfold_engine::input::InputKind;
 use everfold_projections::SpendFilter;
 use serde::Deserialize;
 
-use super::answer::written;
+use super::answer::{read, written};
 use super::app::App;
 use super::extract::{JsonBody, Params, Path};
 use super::parameters::{min_position, moment};
@@ -98,7 +98,7 @@ pub(crate) struct SpendParams {
 pub(crate) async fn spend(
     State(app): State<App>,
     Params(params): Params<SpendParams>,
-) -> Result<Json<SpendAnswer>, Fault> {
+) -> Result<Response, Fault> {
     let by = params.by.unwrap_or_else(|| "run".to_owned());
     let groups = SpendGroups::read(&by)?;
     let run = match &params.run {
@@ -123,8 +123,8 @@ pub(crate) async fn spend(
         begun_by(&app, run, at).await?;
     }
     let min = min_position(&app, params.min_position)?;
-    let (items, total) = groups.of(&app, filter, at, min).await?;
+    let (items, total, position) = groups.of(&app, filter, at, min).await?;
     // What shared budgets have reserved and spent is known of now alone.
     let budgets = if at.is_none() { app.counters().await? } else { Vec::new() };
-    Ok(Json(SpendAnswer { by, items, total, budgets }))
+    Ok(read(position, SpendAnswer { by, items, total, budgets }))
 }

@@ -39,14 +39,14 @@ impl SpendGroups {
         SpendBy::parse(word).map(Self::Of).ok_or_else(unknown)
     }
 
-    /// The groups, and all of them together.
+    /// The groups, all of them together, and the position that they are of, or that was known at the least where they are of a past one.
     pub(super) async fn of(
         &self,
         app: &App,
         filter: SpendFilter,
         at: Option<Position>,
         min: Option<Position>,
-    ) -> Result<(Vec<SpendItem>, SpendItem), Fault> {
+    ) -> Result<(Vec<SpendItem>, SpendItem, Position), Fault> {
         let by = match self {
             Self::Of(by) => *by,
             Self::Label(_) => SpendBy::Run,
@@ -60,7 +60,7 @@ impl SpendGroups {
             Self::Label(name) => (SpendBy::Step, by_label(app, rows, name.clone(), at, Some(seen)).await?),
         };
         let total = SpendItem::of(SpendBy::Day, SpendRow { group: "total".to_owned(), sum });
-        Ok((rows.into_iter().map(|row| SpendItem::of(by, row)).collect(), total))
+        Ok((rows.into_iter().map(|row| SpendItem::of(by, row)).collect(), total, seen))
     }
 }
 

@@ -429,6 +429,30 @@ async fn no_route_leaves_a_parameter_of_the_query_unread() {
     }
 }
 
+/// `spend`, `orch/costs` and the decisions of a run did not say of what position they were.
+#[tokio::test]
+async fn every_read_of_a_model_tells_the_position_that_it_knows() {
+    let api = Api::new();
+    let (status, run) = api.fits(Method::POST, "/api/v1/runs", &[], "", json!({ "definition": STEPS })).await;
+    assert_eq!(status, 201, "{run}");
+    let run = run["id"].as_str().unwrap();
+    let mut looked_at = 0;
+    for operation in operations().into_iter().filter(|it| it.method == Method::GET) {
+        let mut parameters = operation.about["parameters"].as_array().into_iter().flatten();
+        let is_model = parameters.any(|it| it["name"] == "min_position");
+        if !is_model && operation.path != "/api/v1/runs/{run}/audit" {
+            continue;
+        }
+        let place = operation.filled(&[("run", run), ("name", "steps")]);
+        let response = api.send(Caller::local("ada"), &Method::GET, &place, &json!({})).await;
+        let has_position = response.headers().contains_key("everfold-position");
+        let is_refused = response.status().is_client_error();
+        assert!(has_position || is_refused, "{place}: {:?}", response.headers());
+        looked_at += usize::from(has_position);
+    }
+    assert!(looked_at >= 10, "{looked_at}");
+}
+
 #[tokio::test]
 async fn what_goes_together_in_a_body_is_said_as_the_routes_take_it() {
     let api = Api::new();

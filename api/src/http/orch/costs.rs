@@ -1,12 +1,13 @@
 //! What tasks cost, by project, agent and work item.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use everfold_projections::SpendFilter;
 use serde::Deserialize;
 
 use crate::body::orch::TaskCosts;
 use crate::fault::Fault;
+use crate::http::answer::read;
 use crate::http::app::App;
 use crate::http::extract::Params;
 use crate::http::parameters::{limit, min_position, moment};
@@ -36,18 +37,20 @@ pub(crate) struct CostParams {
 pub(crate) async fn costs(
     State(app): State<App>,
     Params(params): Params<CostParams>,
-) -> Result<Json<TaskCosts>, Fault> {
+) -> Result<Response, Fault> {
     let limit = limit(params.limit)?;
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let filter = SpendFilter { pipeline: params.pipeline, ..SpendFilter::default() };
-    let of = async |by: &str| {
-        let (mut items, total) = SpendGroups::read(by)?.of(&app, filter.clone(), at, min).await?;
+    let of = async |by: &str, at| {
+        let (mut items, total, position) = SpendGroups::read(by)?.of(&app, filter.clone(), at, min).await?;
         items.truncate(limit);
-        Ok::<_, Fault>((items, total))
+        Ok::<_, Fault>((items, total, position))
     };
-    let (projects, total) = of("label:project").await?;
-    let (agents, _) = of("role").await?;
-    let (tasks, _) = of("label:item").await?;
-    Ok(Json(TaskCosts { projects, agents, tasks, total }))
+    let (projects, total, position) = of("label:project", at).await?;
+    // What came meanwhile is in none of them.
+    let at = at.or(Some(position));
+    let (agents, _, _) = of("role", at).await?;
+    let (tasks, _, _) = of("label:item", at).await?;
+    Ok(read(position, TaskCosts { projects, agents, tasks, total }))
 }

@@ -43,6 +43,9 @@ pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<TaskLookup, Refus
     match (is_open, is_decided) {
         (_, true) => Ok(TaskLookup::Closed(key)),
         (true, false) => refuse_ended(state).map(|()| TaskLookup::Open(key)),
+        (false, false) if state.unit_at(key).is_some_and(Unit::is_expired) => {
+            Err(Refusal::Expired(path.clone()))
+        }
         (false, false) => Err(Refusal::Superseded(path.clone())),
     }
 }

@@ -97,6 +97,9 @@ pub enum Refusal {
     /// The question was withdrawn, because its step went on or began again.
     #[error("the question of “{0}” is superseded")]
     Superseded(StepPath),
+    /// Nobody answered before its time was over.
+    #[error("nobody answered “{0}” in time, and it takes no answer any more")]
+    Expired(StepPath),
     /// It was decided otherwise.
     #[error("“{path}” was decided already: {}", vote_word(*.decision))]
     Decided {
@@ -343,6 +346,7 @@ impl Refusal {
             Self::FinishStep(_) => "finish_step",
             Self::NotAsking(_) => "not_asking",
             Self::Superseded(_) => "superseded",
+            Self::Expired(_) => "expired",
             Self::Decided { .. } => "decided",
             Self::WrongRole { .. } => "wrong_role",
             Self::SelfApproval(_) => "self_approval",

@@ -31,7 +31,7 @@ fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
         fire(&mut world, TimerKind::Expiry);
         assert_eq!(world.state.block_reason(&path("ask")), Some(&BlockReason::Failed));
         let late = world.by("ada", vote("ask/1/1", Vote::Approve));
-        assert_eq!(late, Err(Refusal::Superseded(path("ask"))));
+        assert_eq!(late, Err(Refusal::Expired(path("ask"))));
         let unblock = InputKind::Unblock {
             path: None,
             decision: UnblockDecision::Retry,
