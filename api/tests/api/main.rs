@@ -41,6 +41,7 @@ mod replay_by_definition;
 mod request_forms;
 mod routes;
 mod run_comparison;
+mod run_pages;
 mod run_shapes;
 mod schema_mirrors;
 mod shared_budgets;

@@ -21,7 +21,7 @@ pub struct InboxModel {
 }
 
 fn voted(task: &mut Task, voter: &str, event: &everfold_core::event::VoteCast) {
-    let TaskKind::Approval { votes, comments, value, .. } = &mut task.kind else { return };
+    let TaskKind::Approval { votes, comments, value, seen, .. } = &mut task.kind else { return };
     if event.edited.is_some() {
         // Approvals count for the value that stood when they were given.
         votes.retain(|_, vote| vote != vote_word(Vote::Approve));
@@ -37,8 +37,11 @@ fn voted(task: &mut Task, voter: &str, event: &everfold_core::event::VoteCast) {
     });
     let said = whole.chain(event.comments.iter().cloned());
     comments.extend(said.map(|comment| Remark { by: voter.to_owned(), comment }));
-    if event.edited.is_some() {
-        *value = event.edited.clone().filter(is_something);
+    if let Some(edited) = &event.edited {
+        *value = Some(edited.clone()).filter(is_something);
+        if let Some(seen) = seen {
+            seen.replace_value(edited.hash());
+        }
     }
 }
 
@@ -218,7 +221,7 @@ impl InboxModel {
 
 impl Projection for InboxModel {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 7;
+    const SCHEMA: u32 = 8;
 
     fn handles(event: &RunEvent) -> bool {
         match event {

@@ -340,7 +340,9 @@ pub(crate) struct FailureOfTask {
 /// Where a decision leads.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct RouteOfTask {
-    pub(crate) step: String,
+    /// `None`: it is the pipeline's own.
+    #[serde(default)]
+    pub(crate) step: Option<String>,
     pub(crate) place: String,
     pub(crate) to: String,
 }
@@ -362,7 +364,9 @@ impl RunOfTask {
     /// The step that a decision about a step leads back to: `on_reject`, `on_changes`.
     pub(crate) fn leads_back_to(&self, step: &str, place: &str) -> Option<&str> {
         let step = plain_step(step);
-        let found = self.routes.iter().find(|route| route.step == step && route.place.starts_with(place));
+        let is_it =
+            |route: &&RouteOfTask| route.step.as_deref() == Some(step) && route.place.starts_with(place);
+        let found = self.routes.iter().find(is_it);
         found.map(|route| route.to.as_str())
     }
 

@@ -321,7 +321,8 @@ pub(crate) struct WarningFacts {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct RouteFacts {
-    pub(crate) step: String,
+    /// `None`: it is the pipeline's own.
+    pub(crate) step: Option<String>,
     pub(crate) to: String,
     pub(crate) used: u32,
     pub(crate) max: Option<u32>,

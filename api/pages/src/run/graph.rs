@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::facts::{RunFacts, StepFacts};
+use super::facts::{RouteFacts, RunFacts, StepFacts};
 use crate::words;
 
 /// `GET /runs/{run}/graph`: boxes and arrows with places.
@@ -259,7 +259,8 @@ fn backs(layout: &GraphLayout, run: &RunFacts) -> Vec<PictureBack> {
     let drawn = lines.into_iter().filter_map(|(path, shared)| {
         let back = *shared.first()?;
         let is_of = |step: &str, to: &str| shared.iter().any(|back| back.from == step && back.to == to);
-        let used = run.routes.iter().filter(|route| is_of(&route.step, &route.to));
+        let is_used = |route: &&RouteFacts| route.step.as_deref().is_some_and(|step| is_of(step, &route.to));
+        let used = run.routes.iter().filter(is_used);
         let used: u32 = used.map(|route| route.used).sum();
         let mark = if used > 0 { format!(" · {used}×") } else { String::new() };
         let room = LABEL - mark.chars().count() as f64 * PER_CHAR;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::stored_value::StoredValue;
-use crate::event::{ApprovalRequested, KeptVote, Seen, SeenKind, VoteCast};
+use crate::event::{ApprovalRequested, KeptVote, Seen, VoteCast};
 use everfold_base::id::{AttemptId, StepId, StepPath};
 use everfold_base::time::Timestamp;
 use everfold_language::definition::Vote;
@@ -72,13 +72,9 @@ impl SeenApprovals {
             return;
         };
         if let Some(edited) = &event.edited {
-            let hash = edited.hash();
             let first = asked.seen.clone();
             asked.original.get_or_insert(first);
-            for part in asked.seen.parts.iter_mut().filter(|part| part.kind == SeenKind::Value) {
-                part.hash = Some(hash.to_string());
-            }
-            asked.seen.digest = Seen::digest_of(&asked.seen.parts);
+            asked.seen.replace_value(edited.hash());
         }
         match event.vote {
             Vote::Approve => {

@@ -165,6 +165,30 @@ fn l24_what_people_say_of_items_leads_where_it_leads_for_the_step_when_all_are_o
     assert_eq!((status(&world, "ask"), world.state.status()), (StepStatus::Failed, RunStatus::Succeeded));
 }
 
+/// The first item by its place decided: a rejection led nowhere where an earlier item had not been decided in time.
+#[test]
+fn l24_of_items_that_failed_a_rejection_goes_before_changes_and_both_before_time() {
+    let fields = json!({
+        "timeout": "1h", "on_timeout": [{"to": "continue"}], "on_changes": [{"to": {"rework": "ask"}}],
+        "on_reject": [{"to": "block"}],
+    });
+    for (votes, is_blocked, round) in [
+        ([Vote::Reject, Vote::Approve], true, 1),
+        ([Vote::Changes, Vote::Approve], false, 2),
+        ([Vote::Changes, Vote::Reject], true, 1),
+        ([Vote::Approve, Vote::Approve], false, 1),
+    ] {
+        let mut world = run(json!([items(approval("ask", fields.clone()), json!({"fail_fast": false}))]));
+        fire(&mut world, TimerKind::Expiry);
+        for (item, cast) in votes.iter().enumerate() {
+            world.by("ada", vote(&format!("ask.{}/1/1", item + 1), *cast)).expect("taken");
+        }
+        let (_, step) = world.state.step(&"ask".into()).expect("there");
+        let now = (status(&world, "ask") == StepStatus::Blocked, step.round.0);
+        assert_eq!(now, (is_blocked, round), "{votes:?}");
+    }
+}
+
 #[test]
 fn l24_items_of_questions_waits_and_asking_work() {
     let ask = items(question("ask", json!({"title": "${name}?", "timeout": "1h"})), json!({}));

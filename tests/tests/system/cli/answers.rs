@@ -41,8 +41,11 @@ fn l19_approvals_of_a_value_that_was_replaced_stand_nowhere_as_votes() {
     said(&edited, 0, &["counted (1 of 2)", "is waiting"]);
     said(&scratch.run(&["show"]), 0, &["1 of 2 votes"]);
     let inbox = scratch.run(&["inbox", "--json"]).json();
-    assert_eq!(inbox["items"][0]["votes"], serde_json::json!({"user:eve": "approve"}), "{inbox}");
-    said(&as_user(&scratch, "ben", &["approve", "@"]), 0, &["approved; run"]);
+    let task = &inbox["items"][0];
+    assert_eq!(task["votes"], serde_json::json!({"user:eve": "approve"}), "{inbox}");
+    // The inbox went on showing the digest of the value before, and a vote that named it was refused.
+    let seen = task["seen"]["digest"].as_str().unwrap();
+    said(&as_user(&scratch, "ben", &["approve", "@", "--seen", seen]), 0, &["approved; run"]);
 }
 
 const BLOCKED: &str = "name: stuck\nsteps:\n  - id: work\n    command: echo again >> tries\n    gates:\n      - { id: there, command: 'test -e there || { echo no file; exit 3; }', on_fail: block }\n  - id: after\n    command: 'true'\noutput: ${steps.work.status}\n";

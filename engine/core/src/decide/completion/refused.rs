@@ -13,10 +13,13 @@ pub(super) struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    /// How people refused a step. A refused item leads where it leads for a step without items.
+    /// How people refused a step. A refused item leads where it leads for a step without items; of several, one that a
+    /// person rejected goes before one that a person wants changed, and that before one that nobody decided in time.
     pub(super) fn of_step(step: &'a Step, facts: &StepState) -> Option<Self> {
         let Some(items) = &facts.items else { return Self::of(step, [&facts.unit]) };
-        let first = items.units.iter().find(|unit| unit.stage == Stage::Failed)?;
+        let failed = || items.units.iter().filter(|unit| unit.stage == Stage::Failed);
+        let voted = |vote| failed().find(|unit| refusal_of(unit) == Some(Against::Vote(vote)));
+        let first = voted(Vote::Reject).or_else(|| voted(Vote::Changes)).or_else(|| failed().next())?;
         Self::of(step, items.units.iter().filter(|other| Self::is_like(first, other)))
     }
 

@@ -86,6 +86,14 @@ impl Seen {
         Self { digest: Self::digest_of(&parts), parts, kept }
     }
 
+    /// A voter put a value, of this hash, in the place of the one that was shown.
+    pub fn replace_value(&mut self, hash: Hash) {
+        for part in self.parts.iter_mut().filter(|part| part.kind == SeenKind::Value) {
+            part.hash = Some(hash.to_string());
+        }
+        self.digest = Self::digest_of(&self.parts);
+    }
+
     /// BLAKE3 of the canonical JSON of `[[KIND, WHAT, HASH], …]`.
     #[must_use]
     pub fn digest_of(parts: &[SeenPart]) -> Hash {

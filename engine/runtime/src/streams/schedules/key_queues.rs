@@ -27,9 +27,9 @@ pub(crate) struct KeyQueues {
 }
 
 impl KeyQueues {
-    /// Whether no moment waits for the key.
-    pub(crate) fn is_empty(&self, key: &str) -> bool {
-        !self.lock().contains_key(key)
+    /// Whether a moment besides this one waits for the key.
+    pub(crate) fn has_other(&self, key: &str, tick: &QueuedTick) -> bool {
+        self.lock().get(key).is_some_and(|queue| queue.iter().any(|waiting| waiting != tick))
     }
 
     /// Puts a moment into the queue of its key, and takes it out of that of a key that it had before; whether it is the
@@ -89,7 +89,7 @@ mod tests {
         let queues = KeyQueues::default();
         assert!(queues.is_first("k", &tick(1, "a")));
         assert!(queues.is_first("other", &tick(1, "a")));
-        assert!(queues.is_empty("k") && !queues.is_empty("other"));
         assert!(queues.is_first("k", &tick(2, "b")));
+        assert!(!queues.has_other("other", &tick(1, "a")) && queues.has_other("k", &tick(1, "a")));
     }
 }

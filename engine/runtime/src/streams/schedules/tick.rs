@@ -235,13 +235,12 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
     if let Some(judged) = &judged {
         let queues = overlap == Some(Overlap::Queue);
         if let Some(key) = judged.key() {
-            if queues {
-                let tick = QueuedTick { at: tick.at, name: name.clone(), version };
-                if !key_queues.is_first(key, &tick) {
-                    return Ok(TickEnd::Queued(None));
-                }
-            } else if !key_queues.is_empty(key) {
-                return Ok(ignored("an earlier moment waits for the same key".to_owned()));
+            let tick = QueuedTick { at: tick.at, name: name.clone(), version };
+            if queues && !key_queues.is_first(key, &tick) {
+                return Ok(TickEnd::Queued(None));
+            }
+            if !queues && key_queues.has_other(key, &tick) {
+                return Ok(ignored("a moment of another schedule waits for the same key".to_owned()));
             }
         }
         if let Some(holder) = judged.holder().await? {
