@@ -177,7 +177,7 @@ impl From<Refusal> for Fault {
             Refusal::Decided { .. } | Refusal::Answered(_) => Code::Decided,
             Refusal::WrongKind { .. } | Refusal::NotOffered { .. } => Code::WrongTask,
             Refusal::InvalidAnswer { .. } | Refusal::InvalidEdit { .. } => Code::BadAnswer,
-            Refusal::WrongRole { .. } | Refusal::SelfApproval(_) => Code::NotAllowed,
+            Refusal::WrongRole { .. } | Refusal::SelfApproval(_) | Refusal::FromBelow(_) => Code::NotAllowed,
             Refusal::CommentNeeded { .. } => Code::CommentNeeded,
             Refusal::Changed { .. } => Code::Changed,
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => Code::NotBlocked,
@@ -248,6 +248,7 @@ impl From<Refusal> for Fault {
             Refusal::Needed { .. } => fault.hint(
                 "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
             ),
+            Refusal::FromBelow(_) => fault.hint("a person decides, or a run of its own"),
             Refusal::SelfApproval(_) => fault.hint("another person decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_) | Refusal::Expired(_) | Refusal::Decided { .. } => {
                 fault.hint("`everfold inbox` lists what is open")

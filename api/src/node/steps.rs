@@ -9,6 +9,7 @@ use everfold_engine::actor::Actor;
 use everfold_engine::budgets::stream;
 use everfold_engine::clock;
 use everfold_engine::data_folder::Layout;
+use everfold_engine::decide::Refusal;
 use everfold_engine::effect::Effect;
 use everfold_engine::envelope::StreamId;
 use everfold_engine::id::{EffectId, RunId};
@@ -35,32 +36,18 @@ impl Node {
     }
 }
 
-/// Ancestors of a run that are checked at most.
-const ABOVE_MAX: usize = 64;
-
 impl Node {
-    /// Refuses the vote of a step's process on an ancestor of its own run. A run's ancestors are the runs whose steps
-    /// started it, as a child or from a process, and their ancestors.
-    ///
-    /// # Errors
-    /// [`Code::NotAllowed`]; an ancestor cannot be read.
-    pub(crate) async fn refuse_below(&self, caller: &Actor, run: RunId) -> Result<(), Fault> {
-        if !self.came_of(caller).await?.contains(&run) {
-            return Ok(());
-        }
-        let what = format!("a step of a run does not decide on the run that it came of, {}", run.short());
-        Err(Fault::new(Code::NotAllowed, what).hint("a person decides, or a run of its own"))
-    }
-
     /// Refuses that a step's process raises the budgets of its own run or of an ancestor, also where another run shares them.
     ///
     /// # Errors
     /// [`Code::NotAllowed`]; a run cannot be read.
     pub(crate) async fn refuse_own_budgets(&self, caller: &Actor, run: RunId) -> Result<(), Fault> {
-        if run_of(caller).is_none() {
+        if !matches!(caller, Actor::Run(_)) {
             return Ok(());
         }
-        self.refuse_below(caller, run).await?;
+        if self.engine.runs_above(caller).await?.holds(run) {
+            return Err(Refusal::FromBelow(run).into());
+        }
         self.refuse_own_counters(caller, &self.counters_of(run).await?).await
     }
 
@@ -73,12 +60,14 @@ impl Node {
         caller: &Actor,
         counters: &[StreamId],
     ) -> Result<(), Fault> {
-        for run in self.came_of(caller).await? {
-            let own = self.counters_of(run).await?;
-            if own.iter().any(|counter| counters.contains(counter)) {
-                let what = "a step of a run does not change the limits of a budget that holds it";
-                return Err(Fault::new(Code::NotAllowed, what).hint("a person raises it"));
-            }
+        let above = self.engine.runs_above(caller).await?;
+        let mut is_own = above.is_cut();
+        for run in above.found() {
+            is_own |= self.counters_of(*run).await?.iter().any(|counter| counters.contains(counter));
+        }
+        if is_own {
+            let what = "a step of a run does not change the limits of a budget that holds it";
+            return Err(Fault::new(Code::NotAllowed, what).hint("a person raises it"));
         }
         Ok(())
     }
@@ -92,29 +81,6 @@ impl Node {
             state.budgets(clock::now()).filter_map(|budget| stream(budget.terms)).collect::<Vec<_>>()
         };
         Ok(self.engine.with_state(run, counters).await?)
-    }
-
-    /// The run of a step's process and its ancestors, the nearest first; of another caller none.
-    async fn came_of(&self, caller: &Actor) -> Result<Vec<RunId>, Fault> {
-        let (mut below, mut found) = (run_of(caller), Vec::new());
-        for _ in 0..ABOVE_MAX {
-            let Some(here) = below else { return Ok(found) };
-            found.push(here);
-            let above = |state: &RunState| {
-                let parent = state.parent().map(|parent| parent.run);
-                parent.or_else(|| run_of(state.started()?.0))
-            };
-            below = self.engine.with_state(here, above).await?;
-        }
-        Err(Fault::new(Code::NotAllowed, "a step of a run that so many runs stand above does not decide"))
-    }
-}
-
-/// The run for which an actor acts that is a step's process or a run's step.
-fn run_of(actor: &Actor) -> Option<RunId> {
-    match actor {
-        Actor::Run(name) => name.split('/').next()?.parse().ok(),
-        _other => None,
     }
 }
 

@@ -79,6 +79,7 @@ pub use crate::scheduler::settings::{BreakerPolicy, FairBy, OrderConfig, RatePol
 pub use crate::scheduler::view::{BreakerStand, BreakerView, LineView, PoolView, RateView, Reason, Waiting};
 pub use crate::start::adopt::{AdoptError, Adopted, Adoption, ForeignHistory};
 pub use crate::start::fork::ForkRequest;
+pub use crate::start::runs_above::RunsAbove;
 pub use crate::start::submission::{Accepted, StartRequest, Started, Submission};
 pub use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};
 pub use crate::streams::notifications::registry::{NoticeError, SubscriptionStand};

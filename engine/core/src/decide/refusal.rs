@@ -108,6 +108,9 @@ pub enum Refusal {
         /// What was decided.
         decision: Vote,
     },
+    /// A step of a run decides what is for people to decide of a run that this one came of, or of its own.
+    #[error("a step of a run does not decide on the run that it came of, {}, as people do", .0.short())]
+    FromBelow(RunId),
     /// The voter has none of the roles.
     #[error("“{path}” asks {}", .roles.join(" or "))]
     WrongRole {
@@ -348,6 +351,7 @@ impl Refusal {
             Self::Superseded(_) => "superseded",
             Self::Expired(_) => "expired",
             Self::Decided { .. } => "decided",
+            Self::FromBelow(_) => "from_below",
             Self::WrongRole { .. } => "wrong_role",
             Self::SelfApproval(_) => "self_approval",
             Self::CommentNeeded { .. } => "comment_needed",

@@ -16,7 +16,9 @@ use crate::recovery::orphan_processes;
 use crate::replay::report::{Redecided, ReplayError, Replayed};
 use crate::scheduler::view::{LineView, Reason, Waiting};
 use crate::start::fork::ForkRequest;
+use crate::start::runs_above::RunsAbove;
 use crate::start::submission::{Accepted, StartRequest, Started, Submission};
+use everfold_base::actor::Actor;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{Position, RunId, Version};
 use everfold_base::json::{Hash, JsonText};
@@ -124,6 +126,14 @@ impl Engine {
         look: impl FnOnce(&RunState) -> R + Send + 'static,
     ) -> Result<R, QueryError> {
         self.inner.shared.with_state(run, look).await
+    }
+
+    /// The runs above an actor: that of a step's process, and those whose steps had it started, by whatever way.
+    ///
+    /// # Errors
+    /// [`QueryError`]: one of them cannot be read.
+    pub async fn runs_above(&self, actor: &Actor) -> Result<RunsAbove, QueryError> {
+        self.inner.shared.runs_above(actor).await
     }
 
     /// Resolves when the end of a run is durable, at once where it has ended; with `false` where the engine ends first.

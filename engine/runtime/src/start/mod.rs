@@ -9,6 +9,7 @@ pub(crate) mod child_definitions;
 pub(crate) mod fork;
 pub(crate) mod fork_mismatch;
 pub(crate) mod initiator;
+pub(crate) mod runs_above;
 pub(crate) mod start_run;
 pub(crate) mod submission;
 pub(crate) mod task_title;

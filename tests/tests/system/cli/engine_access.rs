@@ -114,3 +114,69 @@ fn row_52_a_step_acts_as_itself_with_the_role_that_its_pipeline_gives_it_and_nev
     assert!(approve.env("EVERFOLD_USER", "grace").status().unwrap().success());
     assert_eq!(waiting.end().code, 0);
 }
+
+/// A run that a schedule of the step started voted on the step's own run, one that the step started signalled it, and the step
+/// itself passed over its approval that had timed out.
+#[test]
+fn row_52_a_step_decides_on_its_own_run_by_no_way_round() {
+    let scratch = Scratch::new();
+    let call = scratch.write_call();
+    let out = scratch.path("out");
+    let asks = "input: { type: object, properties: { run: { type: string } } }";
+    for (name, does) in [("vote", "approve ${input.run}:ok:1"), ("tell", "signal ${input.run} fine")] {
+        for way in ["run", "moment", "tick"] {
+            let pipeline = format!(
+                "name: {name}-{way}\n{asks}\nsteps:\n  - {{ id: s, api: {{ role: operator }}, command: '{call} {name}-{way} {does}' }}\n"
+            );
+            scratch.write(&format!("{name}-{way}.yaml"), &pipeline);
+        }
+    }
+    // The moments of its trigger are its own, and their signals are.
+    let ticks = "name: ticks\ntriggers:\n  - { on: { schedule: { every: 1s } }, signal: fine, to: { key: only } }\nsteps:\n  - { id: s, command: 'true' }\n";
+    scratch.write("ticks.yaml", ticks);
+    let folder = out.parent().unwrap().display().to_string();
+    let mut lines = vec![
+        format!("cd {folder}"),
+        format!("{call} vote-run0 run ./vote-run.yaml -i run=$EVERFOLD_RUN"),
+        format!("{call} tell-run0 run ./tell-run.yaml -i run=$EVERFOLD_RUN"),
+        format!("{call} unblock unblock $EVERFOLD_RUN late --decision proceed -m because"),
+        format!("{call} skip unblock $EVERFOLD_RUN late --decision skip -m because"),
+        format!("{call} ticks pipeline save ./ticks.yaml"),
+    ];
+    for name in ["vote", "tell"] {
+        lines.push(format!("{call} {name}-saved pipeline save ./{name}-moment.yaml"));
+        lines.push(format!(
+            "{call} {name}-added schedule add {name} {name}-moment --every 1d -i run=$EVERFOLD_RUN"
+        ));
+        lines.push(format!("{call} {name}-triggered schedule trigger {name}"));
+        lines.push(format!("{call} {name}-removed schedule remove {name}"));
+        lines.push(format!("while [ ! -e {}/{name}-moment.rc ]; do sleep 0.05; done", out.display()));
+    }
+    lines.push(format!("{call} done version"));
+    let script: String = lines.iter().map(|line| format!("      {line}\n")).collect();
+    let pipeline = format!(
+        "name: p\nkey: {{ value: only }}\nsteps:\n  - id: ok\n    needs: []\n    approval: {{ title: Is it right? }}\n    on_signal: {{ fine: approve }}\n  \
+         - {{ id: late, needs: [], approval: {{ title: Soon?, timeout: 100ms, on_timeout: block }} }}\n  \
+         - id: work\n    needs: []\n    api: {{ role: operator }}\n    command: |\n      set +e; sleep 1\n{script}"
+    );
+    scratch.write("p.yaml", &pipeline);
+    let (server, _) = scratch.serve(&[]);
+    let run =
+        scratch.run(&["run", "./p.yaml", "--detach", "--json"]).json()["id"].as_str().unwrap().to_owned();
+    super::fixtures::await_that("the step tried everything", || out.join("done.rc").exists().then_some(()));
+    for name in ["vote-run", "tell-run", "unblock", "skip", "vote-moment", "tell-moment"] {
+        let (code, said) = scratch.called(name);
+        assert!(code == 4 && said.contains("EF0305"), "{name}: {code} {said}");
+    }
+    for name in ["ticks", "vote-added", "tell-added", "vote-triggered", "tell-triggered"] {
+        assert_eq!(scratch.called(name).0, 0, "{name}: {:?}", scratch.called(name));
+    }
+    super::fixtures::await_that("a moment of the step's trigger came", || {
+        let listed = scratch.run(&["schedule", "show", "ticks:1", "--json"]).json();
+        listed["ticks"].as_array().is_some_and(|ticks| !ticks.is_empty()).then_some(())
+    });
+    let view = scratch.run(&["show", &run, "--json"]).json();
+    let steps: Vec<_> = view["steps"].as_array().unwrap().iter().map(|step| &step["status"]).collect();
+    assert_eq!(steps, ["waiting", "blocked", "succeeded"], "{view}");
+    drop(server);
+}

@@ -17,6 +17,6 @@ mod known_schedules;
 mod moments;
 mod pipeline_schedules;
 mod schedule_requests;
-mod schedule_stream;
+pub(crate) mod schedule_stream;
 mod schedule_work;
-mod tick;
+pub(crate) mod tick;

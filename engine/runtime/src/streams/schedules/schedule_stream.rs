@@ -23,8 +23,8 @@ pub(super) const PAGE: usize = 1_000;
 const LOAD_PAGE: usize = 50;
 
 /// A schedule, and what is being done for it.
-pub(super) struct ScheduleStream {
-    pub(super) state: ScheduleState,
+pub(crate) struct ScheduleStream {
+    pub(crate) state: ScheduleState,
     /// What it does. Of a removed schedule: what it did, for the moments that still wait.
     pub(super) origin: Option<ScheduleOrigin>,
     writer: StreamWriter,
@@ -46,14 +46,14 @@ pub(super) struct ScheduleStream {
 }
 
 /// Decodes an event of a schedule.
-pub(super) fn decoded(envelope: &Envelope) -> Result<ScheduleEvent, String> {
+pub(crate) fn decoded(envelope: &Envelope) -> Result<ScheduleEvent, String> {
     let header = &envelope.header;
     ScheduleEvent::decode(header.kind, header.schema, &envelope.payload).map_err(|error| error.to_string())
 }
 
 impl ScheduleStream {
     /// Folds a schedule's stream.
-    pub(super) async fn load(shared: &Deps, name: &str) -> Result<Self, StreamError> {
+    pub(crate) async fn load(shared: &Deps, name: &str) -> Result<Self, StreamError> {
         let mut writer = StreamWriter::unread(stream(name));
         let mut state: ScheduleState = writer.load_snapshot(shared, FOLD_VERSION).await?.unwrap_or_default();
         let fold = |envelope: &Envelope| {

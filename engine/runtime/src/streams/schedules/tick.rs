@@ -23,7 +23,7 @@ use crate::streams::triggers::stopped::EngineStopped;
 use crate::streams::triggers::trigger_config::trigger_config;
 use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, Version};
-use everfold_base::json::Value;
+use everfold_base::json::{Hash, Value};
 use everfold_core::schedules::{ScheduleOrigin, Tick, stream};
 use everfold_core::triggers::{
     Outcome, RequestedStart, TriggerEvent, TriggerFit, TriggerMatch, match_trigger,
@@ -76,6 +76,15 @@ fn record_targets(shared: &Arc<Runtime>, name: &str, tick: Version) -> RecordTar
     })
 }
 
+fn is_step(actor: &Actor) -> bool {
+    matches!(actor, Actor::Run(_))
+}
+
+/// What the ids of a moment's runs derive from.
+pub(crate) fn about(name: &str, version: Version, hash: Hash) -> String {
+    format!("schedule/{name}/{version}/{hash}")
+}
+
 /// How a moment is identified.
 struct TickIdentity {
     /// What the ids of its runs derive from.
@@ -103,7 +112,7 @@ async fn identity(
     let due = read.first().ok_or_else(|| unreadable(name, "it is gone"))?;
     let hash = due.hash;
     Ok(TickIdentity {
-        about: format!("schedule/{name}/{version}/{hash}"),
+        about: about(name, version, hash),
         // Two moments made by requests may have the same time.
         delivery: format!("{name}/{}/{version}", tick.at),
         actor: Actor::Schedule(name.to_owned()),
@@ -248,9 +257,26 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
             return Ok(if queues { TickEnd::Queued(Some(holder)) } else { ignored(why) });
         }
     }
+    let made_by = match [tick.by_hand.then_some(asked_by), set_by].into_iter().flatten().find(is_step) {
+        Some(step) => Some(step),
+        None if matched.signal.is_none() => None,
+        // A trigger is made by who saves it.
+        None => {
+            let saved = shared.saved_by(&definition.name, definition.hash()).await;
+            saved.map_err(|error| unreadable(&name, &error.to_string()))?.filter(is_step)
+        }
+    };
     let record_targets = record_targets(shared, &name, version);
-    let call =
-        TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets };
+    let call = TriggerCall {
+        definition,
+        about,
+        delivery,
+        actor,
+        initiator,
+        made_by,
+        recorded_targets,
+        record_targets,
+    };
     let action = TriggerAction { call, matched, event };
     Ok(match act(shared, action).await? {
         TriggerDone::Done(outcome) => TickEnd::Led(outcome),

@@ -53,6 +53,8 @@ pub(crate) struct TriggerCall {
     pub(crate) actor: Actor,
     /// Who is behind it, where that is not the actor.
     pub(crate) initiator: Option<Actor>,
+    /// The step's process that asked for it, or made what asks for it: its signals decide as much as that might.
+    pub(crate) made_by: Option<Actor>,
     /// The runs that an engine recorded as targets before it ended.
     pub(crate) recorded_targets: Option<Vec<RunId>>,
     pub(crate) record_targets: RecordTargets,
@@ -100,14 +102,23 @@ impl StartResult {
 /// Does what a trigger wants, once, however often it is called.
 pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<TriggerDone, EngineStopped> {
     let TriggerAction { call, matched, event } = action;
-    let TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets } =
-        call;
+    let TriggerCall {
+        definition,
+        about,
+        delivery,
+        actor,
+        initiator,
+        made_by,
+        recorded_targets,
+        record_targets,
+    } = call;
     let sender = TriggerSender {
         shared,
         about: &about,
         delivery: &delivery,
         actor: &actor,
         initiator: initiator.as_ref(),
+        made_by: made_by.as_ref(),
     };
     let run = run_of(&about);
     if let (Some(runs), Some(signal)) = (recorded_targets, &matched.signal) {
@@ -173,7 +184,7 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
 }
 
 /// The id of the run that an action starts, if it starts one.
-pub(super) fn run_of(about: &str) -> RunId {
+pub(crate) fn run_of(about: &str) -> RunId {
     RunId(Uuid::new_v5(&NAMESPACE, about.as_bytes()))
 }
 
@@ -185,7 +196,8 @@ pub(crate) async fn started_before(
     actor: &Actor,
 ) -> Result<Option<RunId>, EngineStopped> {
     let run = run_of(about);
-    Ok(TriggerSender { shared, about, delivery, actor, initiator: None }.exists(run).await?.then_some(run))
+    let sender = TriggerSender { shared, about, delivery, actor, initiator: None, made_by: None };
+    Ok(sender.exists(run).await?.then_some(run))
 }
 
 /// Sends a signal that waited, or that a step sends; `None` where there is no run that it could go to now.
@@ -198,7 +210,14 @@ pub(crate) async fn send_once(
     record_targets: RecordTargets,
 ) -> Result<Option<Outcome>, EngineStopped> {
     let (about, delivery, actor) = action;
-    let sender = TriggerSender { shared, about: &about, delivery: &delivery, actor: &actor, initiator: None };
+    let sender = TriggerSender {
+        shared,
+        about: &about,
+        delivery: &delivery,
+        actor: &actor,
+        initiator: None,
+        made_by: None,
+    };
     if let Some(runs) = recorded_targets {
         return sender.send_to_all(runs, &signal).await.map(Some);
     }
@@ -226,6 +245,8 @@ pub(super) struct TriggerSender<'a> {
     pub(super) actor: &'a Actor,
     /// Recorded with the runs that are started.
     pub(super) initiator: Option<&'a Actor>,
+    /// The step's process behind it, where that is not the actor.
+    pub(super) made_by: Option<&'a Actor>,
 }
 
 impl TriggerSender<'_> {

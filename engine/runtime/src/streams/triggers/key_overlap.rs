@@ -41,7 +41,7 @@ impl<'a> JudgedStart<'a> {
         last_run: Option<RunId>,
     ) -> Option<Self> {
         let (Some(start), None) = (&matched.start, &matched.signal) else { return None };
-        let sender = TriggerSender { shared, about, delivery, actor, initiator: None };
+        let sender = TriggerSender { shared, about, delivery, actor, initiator: None, made_by: None };
         let key = sender.key(run_of(about), definition, start).await.ok()?;
         let claim = SlotReservation::new(Arc::clone(shared), run_of(about));
         Some(Self { sender, key, claim, last_run })

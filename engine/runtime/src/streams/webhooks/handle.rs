@@ -160,6 +160,7 @@ pub(crate) async fn handle(shared: &Arc<Runtime>, work: &DeliveryWork) -> Result
             delivery: delivery_name(source, &event.id, nth),
             actor: actor(source, &event),
             initiator: initiator.clone(),
+            made_by: None,
             recorded_targets: recorded_targets.map(|(_, runs)| runs.clone()),
             record_targets: record_targets(shared, source, by),
         };
@@ -279,8 +280,16 @@ async fn offer_one(
             Err(why @ NoInitiator::SetAside { .. }) => return Ok(Some(no_initiator(&why))),
             Err(NoInitiator::NotNow(why)) => return Err(unreadable(why.to_string())),
         };
-        let call =
-            TriggerCall { definition, about, delivery, actor, initiator, recorded_targets, record_targets };
+        let call = TriggerCall {
+            definition,
+            about,
+            delivery,
+            actor,
+            initiator,
+            made_by: None,
+            recorded_targets,
+            record_targets,
+        };
         let trigger_event = event.trigger_event(source, envelope.header.recorded_at);
         let question = TriggerQuestion { call, trigger: listed.trigger, event: &trigger_event };
         return Ok(match ask_trigger(shared, question).await? {

@@ -1,0 +1,55 @@
+//! What is for people to decide: no step decides it of its own run, or of a run that this one came of.
+
+use crate::event::UnblockDecision;
+use crate::input::InputKind;
+use crate::state::{Key, RunState};
+use everfold_base::id::StepPath;
+use everfold_language::definition::{Definition, Route, RouteTo, Step, Work};
+
+/// Whether an input decides on an approval of the run, or may: a vote, a decision that passes over a blocked approval, a
+/// signal that a route of an approval takes for either, or that raises the run's budget. `is_own`: it comes from a step of the
+/// run itself, whose votes are refused or not counted by themselves.
+#[must_use]
+pub fn is_for_people(state: &RunState, kind: &InputKind, is_own: bool) -> bool {
+    match kind {
+        InputKind::Vote(_) | InputKind::MeasuredVote { .. } => !is_own,
+        InputKind::Unblock { path, decision, .. } => {
+            passes_over(*decision) && is_approval(state, path.as_ref())
+        }
+        InputKind::Signal(signal) => is_decided_by(state.definition(), &signal.name, is_own),
+        _of_no_approval => false,
+    }
+}
+
+/// Whether a decision on a blocked step goes on as if people had decided.
+fn passes_over(decision: UnblockDecision) -> bool {
+    matches!(decision, UnblockDecision::Proceed | UnblockDecision::Skip)
+}
+
+/// Whether the blocked step is an approval; `None`: any that is blocked.
+fn is_approval(state: &RunState, path: Option<&StepPath>) -> bool {
+    let asks = |key: &Key| matches!(state.graph.step(key.step).work, Some(Work::Approval(_)));
+    match path {
+        Some(path) => state.key(path).as_ref().is_some_and(asks),
+        None => state.facts.blocked.iter().any(asks),
+    }
+}
+
+/// Whether a signal of this name may decide on an approval, or raise a budget.
+fn is_decided_by(definition: &Definition, signal: &str, is_own: bool) -> bool {
+    let decides = |step: &Step, route: &Route| match &route.to {
+        RouteTo::Approve | RouteTo::Reject | RouteTo::Changes => !is_own,
+        RouteTo::Unblock(decision) => passes_over(*decision) && matches!(step.work, Some(Work::Approval(_))),
+        RouteTo::Raise(_) => true,
+        _of_no_approval => false,
+    };
+    definition.steps.iter().any(|step| {
+        let routes = step.on_signal.get(signal).map_or(&[][..], |routes| &routes.0);
+        routes.iter().any(|route| lines(route).any(|route| decides(step, route)))
+    })
+}
+
+/// A route, and what follows when it is used up.
+fn lines(route: &Route) -> impl Iterator<Item = &Route> {
+    std::iter::successors(Some(route), |route| route.then.as_deref())
+}
