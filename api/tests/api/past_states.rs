@@ -185,6 +185,32 @@ async fn a_fork_goes_on_from_a_position() {
     }
 }
 
+/// The list of tasks went on from when the origin had asked, or the run did.
+#[tokio::test]
+async fn a_fork_asks_for_as_long_as_was_left_on_its_page_and_in_the_list_of_tasks() {
+    let api = Api::new();
+    let definition = "name: asks\nsteps:\n  - { id: ok, approval: { title: Right?, timeout: 1h } }\n";
+    let (status, run) = api.post("/api/v1/runs", json!({ "definition": definition })).await;
+    assert_eq!(status, 201, "{run}");
+    let origin = run["id"].as_str().unwrap();
+    api.until(origin, "waiting").await;
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    let version = api.get(&format!("/api/v1/runs/{origin}")).await.1["version"].clone();
+    let (status, fork) =
+        api.post(&format!("/api/v1/runs/{origin}/fork"), json!({ "version": version })).await;
+    assert_eq!(status, 201, "{fork}");
+    let fork = fork["id"].as_str().unwrap();
+    let mut ends = std::collections::BTreeSet::new();
+    for run in [origin, fork] {
+        let shown = api.get(&format!("/api/v1/runs/{run}")).await.1["awaits"][0]["expires_at"].clone();
+        let (_, listed) = api.get("/api/v1/inbox").await;
+        let task = listed["items"].as_array().unwrap().iter().find(|task| task["run"] == run).unwrap();
+        assert_eq!(task["expires_at"], shown, "{run}");
+        ends.insert(shown.as_str().unwrap().to_owned());
+    }
+    assert_eq!(ends.len(), 2, "the fork's time is its own: {ends:?}");
+}
+
 const JUDGED: &str = "
 name: judged
 input: { type: object, required: [n], properties: { n: { type: integer } } }

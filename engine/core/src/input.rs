@@ -333,6 +333,9 @@ pub struct Fork {
     pub effects: Option<EffectLimits>,
     /// What was in progress in the origin uses up no try of `retry`; false in forks that former versions made.
     pub keeps_tries: bool,
+    /// Of each span that something waits for, as much is left as at the moment that is continued; false in forks that former
+    /// versions made.
+    pub keeps_spans: bool,
     /// A retry keeps the items that are done of the steps that begin anew; false in retries that former versions made.
     pub keeps_items: bool,
 }

@@ -195,6 +195,7 @@ fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
         initiator: fact.initiator,
         effects: fact.effects,
         keeps_tries: fact.keeps_tries,
+        keeps_spans: fact.keeps_spans,
         keeps_items: !fact.keeps_items.is_empty(),
     })))
 }

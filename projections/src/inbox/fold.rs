@@ -197,6 +197,9 @@ impl InboxModel {
                     self.fold(&copied, batch)?;
                 }
                 self.tasks.withdraw(fact, batch, |path, _| event.reset.contains(&path.step))?;
+                if event.keeps_spans {
+                    self.tasks.put_off(fact, batch)?;
+                }
                 self.tasks.remind_anew(fact, batch)?;
                 // Its budgets are its own, and empty.
                 let held = self.tasks.held(fact, batch)?;

@@ -30,6 +30,18 @@ impl TaskList {
         })
     }
 
+    /// A copied run waits for people for as long as was left at the moment that it continues.
+    pub(super) fn put_off(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        let Some(last) = fact.copied.last() else { return Ok(()) };
+        let passed = fact.context.recorded_at.since(last.context.recorded_at);
+        for number in self.open_numbers(fact, batch)? {
+            self.change_task(fact, number, batch, |task| {
+                task.expires_at = task.expires_at.map(|at| at.plus(passed));
+            })?;
+        }
+        Ok(())
+    }
+
     /// A copied run reminds of what it waits for from its own beginning on.
     pub(super) fn remind_anew(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
         for number in self.open_numbers(fact, batch)? {

@@ -56,6 +56,7 @@ pub async fn fork(store: &Arc<dyn EventStore>, origin: u64, number: u64) {
         initiator: None,
         effects: None,
         keeps_tries: false,
+        keeps_spans: false,
         keeps_items: Vec::new(),
     };
     let history = [started(origin), forked.into()];

@@ -77,6 +77,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         from_step: fork.from_step.clone(),
         keeps_tries: fork.keeps_tries && goes_on_with_work(draft.state, &reset),
         keeps_items,
+        keeps_spans: fork.keeps_spans && draft.state.waits_for_spans(),
         reset,
         title: fork.title.clone(),
         entropy: fork.entropy,

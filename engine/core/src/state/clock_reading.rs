@@ -1,5 +1,7 @@
 //! What the clock says, and what follows where it says less than the record ([`super::clock`]).
 
+use std::time::Duration;
+
 use super::clock::Reading;
 use super::run_state::RunState;
 use super::spend::is_period;
@@ -9,7 +11,7 @@ use everfold_base::time::Timestamp;
 use everfold_language::definition::Work;
 
 /// Differences up to this are none: clocks are corrected by small steps all the time.
-const SLACK: std::time::Duration = std::time::Duration::from_millis(100);
+const SLACK: Duration = Duration::from_millis(100);
 
 impl RunState {
     /// What the clock said when the last event was recorded.
@@ -59,6 +61,38 @@ impl RunState {
             | TimerKind::Deadline
             | TimerKind::Signal => true,
         }
+    }
+
+    /// What waits for a span waits for as much of it as was left before this one passed. Deadlines are put off by themselves.
+    pub(super) fn put_off_spans(&mut self, passed: Duration) {
+        let later: Vec<_> = self.spans().map(|(timer, at)| (timer.clone(), at.plus(passed))).collect();
+        let polled = later.iter().filter(|(timer, _)| timer.kind == TimerKind::Poll);
+        let polled: Vec<_> =
+            polled.filter_map(|(timer, _)| self.key(&timer.id.path)).map(|key| key.step).collect();
+        for at in self.facts.probing.iter().copied().chain(polled).collect::<Vec<_>>() {
+            let judging = &mut self.facts.steps[at].judging;
+            judging.since = judging.since.map(|since| since.plus(passed));
+        }
+        for (timer, at) in later {
+            self.clear_timer(&timer);
+            self.touched.push(Touched::Path(timer.id.path.clone()));
+            self.set_timer(timer, at);
+        }
+    }
+
+    /// Whether something waits for a span, of which a run that continues this one has what is left.
+    pub(crate) fn waits_for_spans(&self) -> bool {
+        !self.facts.probing.is_empty() || self.spans().next().is_some()
+    }
+
+    /// The timers that wait for spans, and that a run which continues this one does not set anew.
+    fn spans(&self) -> impl Iterator<Item = (&TimerId, &Timestamp)> {
+        let is_set_anew =
+            |kind| matches!(kind, TimerKind::Deadline | TimerKind::Timeout | TimerKind::Reminder);
+        self.facts
+            .timers
+            .iter()
+            .filter(move |(timer, _)| !is_set_anew(timer.kind) && self.counts_a_span(timer))
     }
 
     pub(super) fn clock_read(&mut self, event: &ClockRead) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use everfold_base::json::Payload;
 use everfold_core::event::{
-    BlockReason, ProbeFailed, RecheckRequested, RunEvent, RunPaused, RunResumed, SignalReceived,
+    BlockReason, OriginKind, ProbeFailed, RecheckRequested, RunEvent, RunPaused, RunResumed, SignalReceived,
 };
 use everfold_core::input::InputKind;
 use everfold_core::policy::Verdict;
@@ -353,4 +353,22 @@ fn a_poll_may_bound_how_often_in_a_row_nothing_can_be_read() {
     let (failure, _) = world.state.failure().expect("the sixth in a row is one too many");
     assert_eq!(failure.code.as_deref(), Some("UNREADABLE"));
     assert_eq!(failure.message, "gate “g” could not be read 6 times in a row: no network");
+}
+
+/// The fork found its time used up while nothing of it had happened there: it was blocked at once.
+#[test]
+fn a_fork_goes_on_asking_for_as_long_as_was_left() {
+    let poll = json!({"policy": PENDING, "poll": {"every": "30s", "timeout": "70s"}});
+    let mut world = judged(json!([command("g", poll)]));
+    world.probe("a/1/1", "g", 1, exit(2));
+    fire_poll(&mut world);
+    // An hour later. The probe that was on its way begins once more.
+    let mut fork = world.forked(world.history.len(), OriginKind::Fork, None).expect("it can be forked");
+    fork.probe("a/1/1", "g", 2, exit(2));
+    assert_eq!(poll_in(&fork), Some(30_000));
+    let mut fork = fork.forked(fork.history.len(), OriginKind::Fork, None).expect("it can be forked");
+    assert_eq!(poll_in(&fork), Some(30_000), "the pause, too");
+    fire_poll(&mut fork);
+    let batch = fork.probe("a/1/1", "g", 3, exit(2));
+    assert_eq!(names(&batch), ["GateEvaluated", "StepBlocked"], "after 70 s of both");
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, RunPaused, RunResumed, TimerKind, UnblockDecision};
+use everfold_core::event::{BlockReason, OriginKind, RunPaused, RunResumed, TimerKind, UnblockDecision};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus};
 use everfold_language::definition::Vote;
 use serde_json::json;
 
-use crate::fixtures::scenario::{approval, names, run, vote};
+use crate::fixtures::scenario::{approval, names, run, timer, vote};
 use crate::fixtures::simulated_run::World;
 use crate::fixtures::tasks::{answer, fire, output, path, question, reader, save};
 
@@ -135,4 +135,26 @@ fn l23_a_run_that_asks_is_running_while_another_branch_runs_then_blocked_then_wa
     world.by("ada", answer("ask/1/1", json!({"text": "x"}))).expect("decisions count while it is paused");
     world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).expect("taken");
     assert_eq!(world.state.status(), RunStatus::Succeeded);
+}
+
+/// A fork of a run of yesterday failed at once: its people had had their time in the origin.
+#[test]
+fn people_and_signals_of_a_fork_have_the_time_that_was_left() {
+    let minute = Duration::from_secs(60);
+    let signal = json!({"id": "w", "needs": [], "work": {"wait": {"signal": "go", "timeout": "10m"}}});
+    for (step, kind) in [
+        (approval("ask", json!({"timeout": "10m"})), TimerKind::Expiry),
+        (question("ask", json!({"timeout": "10m"})), TimerKind::Expiry),
+        (signal, TimerKind::Signal),
+    ] {
+        let mut world = run(json!([step]));
+        world.now = world.now.plus(minute * 4);
+        world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).expect("taken");
+        let fork = world.forked(world.history.len(), OriginKind::Fork, None).expect("it can be forked");
+        let (_, at) = timer(&fork, kind).expect("it is set");
+        assert_eq!(at.since(fork.now).as_secs().div_ceil(60), 6, "{kind:?}");
+        let again = fork.forked(fork.history.len(), OriginKind::Fork, None).expect("it can be forked");
+        let (_, at) = timer(&again, kind).expect("it is set");
+        assert_eq!(at.since(again.now).as_secs().div_ceil(60), 6, "{kind:?}");
+    }
 }

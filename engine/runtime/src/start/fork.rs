@@ -236,6 +236,7 @@ impl Runtime {
         Ok(Fork {
             effects,
             keeps_tries: true,
+            keeps_spans: true,
             keeps_items: true,
             run,
             origin: Origin { run: request.origin, version: state.version(), how: request.how },

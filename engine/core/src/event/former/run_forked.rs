@@ -103,6 +103,25 @@ pub struct RunForked6 {
     pub(crate) keeps_tries: bool,
 }
 
+/// [`crate::event::RunForked`], schema 7: with all but what is left of spans.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked7 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+    pub(crate) initiator: Option<Actor>,
+    pub(crate) effects: Option<EffectLimits>,
+    pub(crate) keeps_tries: bool,
+    pub(crate) keeps_items: Vec<StepId>,
+}
+
 /// [`crate::event::RunForked`], all of it: the bytes of the newest schema.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunForkedWhole {
@@ -120,4 +139,5 @@ pub struct RunForkedWhole {
     pub(crate) effects: Option<EffectLimits>,
     pub(crate) keeps_tries: bool,
     pub(crate) keeps_items: Vec<StepId>,
+    pub(crate) keeps_spans: bool,
 }

@@ -59,7 +59,7 @@ event_payloads! {
     /// Then: what was in progress in the origin begins anew in this run.
     RunForked [former::RunForked1] then [former::RunForked2, unless is_plain]
         then [former::RunForked3, unless is_unlimited] then [former::RunForked4, unless has_no_initiator]
-        then [former::RunForked5, unless counts_tries] then [former::RunForked6]
+        then [former::RunForked5, unless counts_tries] then [former::RunForked6] then [former::RunForked7]
         whole former::RunForkedWhole {
         /// This run.
         run: RunId,
@@ -95,6 +95,10 @@ event_payloads! {
         /// former versions made.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keeps_items: Vec<StepId>,
+        /// Of each span that something waits for, as much is left as at the moment that is continued; false in those that
+        /// former versions made: there it went on from when the origin began to wait.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps_spans: bool,
     }
     /// The run waits for slots; nothing begins before it is admitted.
     ///

@@ -1,13 +1,13 @@
 //! How former schemas read today: the moment at which a copied history becomes a run.
 
 use crate::event::former::{
-    RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForked6, RunForkedWhole,
+    RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForked6, RunForked7, RunForkedWhole,
 };
 use crate::event::kinds::RunForked;
 
 /// What every schema holds, and then what each holds or its absence stood for.
 macro_rules! read_as_fork {
-    ($($from:ident as $old:ident: $until:expr, $initiator:expr, $effects:expr, $tries:expr, $items:expr;)*) => {
+    ($($from:ident as $old:ident: $until:expr, $initiator:expr, $effects:expr, $tries:expr, $items:expr, $spans:expr;)*) => {
         $(
             impl From<$from> for RunForked {
                 fn from($old: $from) -> Self {
@@ -26,6 +26,7 @@ macro_rules! read_as_fork {
                         effects: $effects,
                         keeps_tries: $tries,
                         keeps_items: $items,
+                        keeps_spans: $spans,
                     }
                 }
             }
@@ -34,13 +35,15 @@ macro_rules! read_as_fork {
 }
 
 read_as_fork! {
-    RunForked1 as old: None, None, None, false, Vec::new();
-    RunForked2 as old: old.until_step, None, None, false, Vec::new();
-    RunForked3 as old: old.until_step, old.initiator, None, false, Vec::new();
-    RunForked4 as old: old.until_step, None, old.effects, false, Vec::new();
-    RunForked5 as old: old.until_step, old.initiator, old.effects, false, Vec::new();
-    RunForked6 as old: old.until_step, old.initiator, old.effects, old.keeps_tries, Vec::new();
-    RunForkedWhole as stored: stored.until_step, stored.initiator, stored.effects, stored.keeps_tries, stored.keeps_items;
+    RunForked1 as old: None, None, None, false, Vec::new(), false;
+    RunForked2 as old: old.until_step, None, None, false, Vec::new(), false;
+    RunForked3 as old: old.until_step, old.initiator, None, false, Vec::new(), false;
+    RunForked4 as old: old.until_step, None, old.effects, false, Vec::new(), false;
+    RunForked5 as old: old.until_step, old.initiator, old.effects, false, Vec::new(), false;
+    RunForked6 as old: old.until_step, old.initiator, old.effects, old.keeps_tries, Vec::new(), false;
+    RunForked7 as old: old.until_step, old.initiator, old.effects, old.keeps_tries, old.keeps_items, false;
+    RunForkedWhole as stored: stored.until_step, stored.initiator, stored.effects, stored.keeps_tries, stored.keeps_items,
+        stored.keeps_spans;
 }
 
 impl From<RunForked> for RunForkedWhole {
@@ -60,6 +63,7 @@ impl From<RunForked> for RunForkedWhole {
             effects: event.effects,
             keeps_tries: event.keeps_tries,
             keeps_items: event.keeps_items,
+            keeps_spans: event.keeps_spans,
         }
     }
 }

@@ -84,6 +84,9 @@ impl RunState {
         }
         self.owe_workspace();
         self.render_anew();
+        if event.keeps_spans {
+            self.put_off_spans(meta.at.since(copied_at));
+        }
         self.go_on_forked(meta, event.keeps_tries);
         let put_off: Vec<usize> =
             self.facts.order.deferred.keys().map(|(place, _)| place.unwrap_or_default()).collect();
