@@ -110,6 +110,9 @@ pub enum DecisionKind {
         /// The gates that were passed over: those of the step that had not passed in its round.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         bypassed: Vec<String>,
+        /// The output that the step was given in the place of its own.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output: Option<Payload>,
     },
     /// An operator had a step's gates judged again.
     Recheck {
@@ -301,6 +304,7 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 reason: event.unblocked.reason.clone(),
                 policies: event.unblocked.policies.clone(),
                 bypassed: event.bypassed.clone(),
+                output: event.unblocked.output.clone(),
             },
         ),
         RunEvent::RecheckRequested(event) => (

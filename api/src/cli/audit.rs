@@ -20,6 +20,8 @@ const ITEMS_MAX: usize = 50;
 const PART: usize = 500;
 /// The longest reason in a row.
 const REASON_CHARS: usize = 80;
+/// Characters of a value that a person put in another's place.
+const VALUE_CHARS: usize = 40;
 
 pub(crate) async fn run(context: &CommandContext, args: AuditArgs) -> Result<u8, Fault> {
     match args.verb {
@@ -64,7 +66,7 @@ fn row(item: &Value) -> [String; 6] {
     let said = ["verdict", "vote", "decision"].map(text).into_iter().find(|said| !said.is_empty());
     let what = match (text("kind"), text("gate"), said) {
         ("gate", gate, Some(verdict)) => format!("gate {gate}: {verdict}"),
-        (kind, _, Some(said)) => format!("{kind}: {said}{}", past(&item["bypassed"])),
+        (kind, _, Some(said)) => format!("{kind}: {said}{}{}", past(&item["bypassed"]), given(item)),
         ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
         ("recheck", ..) if item["policies"].is_object() => {
             let gates: Vec<&str> =
@@ -93,6 +95,12 @@ fn row(item: &Value) -> [String; 6] {
 fn past(bypassed: &Value) -> String {
     let gates: Vec<&str> = bypassed.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if gates.is_empty() { String::new() } else { format!(" past {}", gates.join(", ")) }
+}
+
+/// The value that a person put in the place of what was shown, or of what the step gave.
+fn given(item: &Value) -> String {
+    let value = ["edited", "output"].iter().map(|name| &item[*name]).find(|value| !value.is_null());
+    value.map(|value| format!(" with {}", cut(&value.to_string(), VALUE_CHARS))).unwrap_or_default()
 }
 
 async fn backtest(context: &CommandContext, args: BacktestArgs) -> Result<u8, Fault> {

@@ -51,6 +51,15 @@ fn refused(error: GroupingError) -> Fault {
     }
 }
 
+/// How many tasks were open at a position; the model may know more by now.
+async fn open_tasks(app: &App, position: Position) -> Result<u64, Fault> {
+    let newest = app.views().inbox(Some(position), |inbox| inbox.open_count(None)).await?;
+    if newest.position == position {
+        return Ok(newest.value);
+    }
+    app.inbox(Some(position), move |inbox| inbox.open_count(Some(position))).await
+}
+
 /// `GET /stats`: how many runs there are in each status, and what people are asked; with `by`, `bucket` or `filter` also
 /// how many fit, how they ended, how long they took and what they cost, by group.
 #[utoipa::path(
@@ -67,8 +76,8 @@ pub(crate) async fn stats(
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let answer = app.views().runs(min, move |runs| runs.counts(at)).await?;
-    let open_tasks = app.inbox(min, move |inbox| inbox.open_count(at)).await?;
     let position = at.map_or(answer.position, |at| at.min(answer.position));
+    let open_tasks = open_tasks(&app, position).await?;
     let is_grouped = params.by.is_some() || params.bucket.is_some() || params.filter.is_some();
     let grouped = if is_grouped { Some(grouped(&app, &params, position).await?) } else { None };
     Ok(read(answer.position, StatsAnswer { position, runs: answer.value, open_tasks, grouped }))

@@ -230,6 +230,8 @@ pub(crate) enum DecisionKindSchema {
         policies: Option<BTreeMap<String, String>>,
         /// The gates that were passed over: those of the step that had not passed in its round.
         bypassed: Option<Vec<String>>,
+        /// The output that the step was given in the place of its own.
+        output: Option<Value>,
     },
     /// An operator had a step's gates judged again.
     Recheck { reason: Option<String>, policies: Option<BTreeMap<String, String>> },

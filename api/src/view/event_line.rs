@@ -9,6 +9,7 @@ use everfold_engine::event::{
     HaltScope, RunEvent, ScheduledWork, SearchValue, SignalTaker, SpareReason, Spent,
 };
 use everfold_engine::failure::Failure;
+use everfold_engine::json::Payload;
 use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 
@@ -134,7 +135,9 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
             format!("rework {}{max}{by}", event.used)
         }
         RunEvent::ApprovalRequested(event) => cut(&event.title, 100),
-        RunEvent::VoteCast(event) => commented(&word(&event.vote), event.comment.as_deref()),
+        RunEvent::VoteCast(event) => {
+            commented(&with_value(word(&event.vote), event.edited.as_ref()), event.comment.as_deref())
+        }
         RunEvent::ApprovalDecided(event) => commented(&word(&event.decision), event.comment.as_deref()),
         RunEvent::QuestionAsked(event) => cut(&event.title, 100),
         RunEvent::AnswerSaved(event) => answer(&json!(event.answer)),
@@ -186,7 +189,7 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::CancelRequested(event) => reason(event.reason.as_deref()),
         RunEvent::RunAbandoned(event) => reason(event.reason.as_deref()),
         RunEvent::RunUnblocked(event) => {
-            let decision = word(&event.unblocked.decision);
+            let decision = with_value(word(&event.unblocked.decision), event.unblocked.output.as_ref());
             let said = match event.bypassed.as_slice() {
                 [] => decision,
                 gates => format!("{decision} past {}", gates.join(", ")),
@@ -273,6 +276,11 @@ fn scope(scope: &HaltScope) -> &str {
 
 fn failure_line(failure: &Failure) -> String {
     crate::text::failure(failure.kind.as_str(), None, &cut(&failure.message, 120))
+}
+
+/// What was decided, with the value that a person put in another's place.
+fn with_value(word: String, value: Option<&Payload>) -> String {
+    value.map_or_else(|| word.clone(), |value| format!("{word} with {}", cut(&json!(value).to_string(), 60)))
 }
 
 fn commented(word: &str, comment: Option<&str>) -> String {

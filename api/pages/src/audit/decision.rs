@@ -51,6 +51,8 @@ pub(crate) struct Decision {
     pub(crate) policies: BTreeMap<String, String>,
     /// The gates that a person passed over.
     pub(crate) bypassed: Vec<String>,
+    /// The output that a person gave the step.
+    pub(crate) output: Option<Value>,
     pub(crate) used: Option<u32>,
     pub(crate) max: Option<u32>,
     pub(crate) due: Option<String>,

@@ -46,6 +46,8 @@ fn l19_approvals_of_a_value_that_was_replaced_stand_nowhere_as_votes() {
     // The inbox went on showing the digest of the value before, and a vote that named it was refused.
     let seen = task["seen"]["digest"].as_str().unwrap();
     said(&as_user(&scratch, "ben", &["approve", "@", "--seen", seen]), 0, &["approved; run"]);
+    said(&scratch.run(&["audit"]), 0, &[r#"vote: approve with {"limit":9}"#]);
+    said(&scratch.run(&["events"]), 0, &[r#"approve with {"limit":9}"#]);
 }
 
 const BLOCKED: &str = "name: stuck\nsteps:\n  - id: work\n    command: echo again >> tries\n    gates:\n      - { id: there, command: 'test -e there || { echo no file; exit 3; }', on_fail: block }\n  - id: after\n    command: 'true'\noutput: ${steps.work.status}\n";
