@@ -122,7 +122,7 @@ fn row_52_a_step_decides_on_its_own_run_by_no_way_round() {
     let scratch = Scratch::new();
     let call = scratch.write_call();
     let out = scratch.path("out");
-    let asks = "input: { type: object, properties: { run: { type: string } } }";
+    let asks = "input: { type: object, required: [run], properties: { run: { type: string } } }";
     for (name, does) in [("vote", "approve ${input.run}:ok:1"), ("tell", "signal ${input.run} fine")] {
         for way in ["run", "moment", "tick"] {
             let pipeline = format!(
