@@ -109,7 +109,7 @@ pub enum Refusal {
         decision: Vote,
     },
     /// A step of a run decides what is for people to decide of a run that this one came of, or of its own.
-    #[error("a step of a run does not decide on the run that it came of, {}, as people do", .0.short())]
+    #[error("what is for people to decide of run {} is decided by no step of it, nor of a run below it", .0.short())]
     FromBelow(RunId),
     /// The voter has none of the roles.
     #[error("“{path}” asks {}", .roles.join(" or "))]

@@ -132,7 +132,7 @@ fn row_52_a_step_decides_on_its_own_run_by_no_way_round() {
         }
     }
     // The moments of its trigger are its own, and their signals are.
-    let ticks = "name: ticks\ntriggers:\n  - { on: { schedule: { every: 1s } }, signal: fine, to: { key: only } }\nsteps:\n  - { id: s, command: 'true' }\n";
+    let ticks = "name: ticks\ntriggers:\n  - { schedule: { every: 1s }, signal: fine, to: { key: only } }\nsteps:\n  - { id: s, command: 'true' }\n";
     scratch.write("ticks.yaml", ticks);
     let folder = out.parent().unwrap().display().to_string();
     let mut lines = vec![
