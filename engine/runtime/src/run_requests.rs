@@ -83,7 +83,7 @@ impl Runtime {
         if let Some(what) = kind.override_without_reason() {
             return Err(Refusal::ReasonNeeded { what }.into());
         }
-        self.refuse_from_below(run, &kind, &actor).await?;
+        self.refuse_from_below(run, &kind, &actor, None).await?;
         let id = id.unwrap_or_else(|| match &dedup {
             Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
             None => InputId((self.config.chance)().to_le_bytes()),

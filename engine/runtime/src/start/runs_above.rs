@@ -101,12 +101,14 @@ impl Runtime {
         Ok(above)
     }
 
-    /// Refuses what is for people to decide of a run, from a step of it or of a run below it.
+    /// Refuses what is for people to decide of a run, from a step of it or of a run below it, or from what that step made
+    /// (`made_by`).
     pub(crate) async fn refuse_from_below(
         &self,
         run: RunId,
         kind: &InputKind,
         actor: &Actor,
+        made_by: Option<&Actor>,
     ) -> Result<(), SubmitError> {
         let is_asked = matches!(
             kind,
@@ -115,11 +117,12 @@ impl Runtime {
                 | InputKind::Unblock { .. }
                 | InputKind::Signal(_)
         );
-        let Some(own) = run_of_step(actor).filter(|_| is_asked) else { return Ok(()) };
-        let asked = kind.clone();
-        let is_for_people = self.with_state(run, move |state| is_for_people(state, &asked, own == run)).await;
+        let step = made_by.unwrap_or(actor);
+        let Some(own) = run_of_step(step).filter(|_| is_asked) else { return Ok(()) };
+        let (asked, is_own) = (kind.clone(), own == run && made_by.is_none());
+        let is_for_people = self.with_state(run, move |state| is_for_people(state, &asked, is_own)).await;
         let is_refused = match is_for_people {
-            Ok(true) => self.runs_above(actor).await.map_err(unread)?.holds(run),
+            Ok(true) => self.runs_above(step).await.map_err(unread)?.holds(run),
             // What cannot be looked at is refused for that.
             Ok(false) | Err(_) => false,
         };

@@ -34,14 +34,13 @@ impl TriggerSender<'_> {
                 delivery: Some(self.delivery.to_owned()),
             });
             let id = InputId::derive(&format!("{}/{}/{run}", self.about, signal.name));
-            let sent =
-                match self.shared.refuse_from_below(run, &kind, self.made_by.unwrap_or(self.actor)).await {
-                    Ok(()) => {
-                        let queued = Queued { actor: self.actor.clone(), ..Queued::own(id, kind) };
-                        self.shared.ask(run, queued).await
-                    }
-                    Err(refused) => Err(refused),
-                };
+            let sent = match self.shared.refuse_from_below(run, &kind, self.actor, self.made_by).await {
+                Ok(()) => {
+                    let queued = Queued { actor: self.actor.clone(), ..Queued::own(id, kind) };
+                    self.shared.ask(run, queued).await
+                }
+                Err(refused) => Err(refused),
+            };
             match sent {
                 Ok(accepted) if accepted.changed && !accepted.repeated => {
                     return self.reply_at(run, accepted.version, &signal.name).await;
