@@ -89,13 +89,12 @@ impl Runtime {
                     let (actors, is_known) = self.behind_moment(name, run).await?;
                     above.is_cut |= !is_known;
                     next.extend(actors.iter().filter_map(run_of_step));
-                    next.extend(self.saved_by(&pipeline, definition).await?.as_ref().and_then(run_of_step));
-                }
-                Some(Actor::Hook(_)) => {
-                    next.extend(self.saved_by(&pipeline, definition).await?.as_ref().and_then(run_of_step));
                 }
                 Some(by) => next.extend(run_of_step(by)),
                 None => {}
+            }
+            if matches!(by, Some(Actor::Schedule(_) | Actor::Hook(_))) {
+                next.extend(self.saved_by(&pipeline, definition).await?.as_ref().and_then(run_of_step));
             }
         }
         Ok(above)

@@ -34,7 +34,7 @@ impl KeyQueues {
 
     /// Puts a moment into the queue of its key, and takes it out of that of a key that it had before; whether it is the
     /// first.
-    pub(crate) fn is_first(&self, key: &str, tick: &QueuedTick) -> bool {
+    pub(crate) fn enter(&self, key: &str, tick: &QueuedTick) -> bool {
         let mut queues = self.lock();
         queues.retain(|other, queue| {
             if other != key {
@@ -45,6 +45,12 @@ impl KeyQueues {
         let queue = queues.entry(key.to_owned()).or_default();
         queue.insert(tick.clone());
         queue.first() == Some(tick)
+    }
+
+    /// Whether an earlier moment waits for the key that this one of a schedule waits for.
+    pub(crate) fn is_behind(&self, name: &str, version: Version) -> bool {
+        let is_it = |waiting: &QueuedTick| waiting.name == name && waiting.version == version;
+        self.lock().values().any(|queue| queue.iter().skip(1).any(is_it))
     }
 
     /// Takes out the moments that wait no more; those that are the first now where another one was.
@@ -76,10 +82,10 @@ mod tests {
     #[test]
     fn the_earlier_moment_goes_first_whichever_came_first() {
         let queues = KeyQueues::default();
-        assert!(queues.is_first("k", &tick(2, "b")));
-        assert!(queues.is_first("k", &tick(1, "a")));
-        assert!(!queues.is_first("k", &tick(2, "b")));
-        assert!(queues.is_first("other", &tick(3, "c")));
+        assert!(queues.enter("k", &tick(2, "b")));
+        assert!(queues.enter("k", &tick(1, "a")));
+        assert!(!queues.enter("k", &tick(2, "b")));
+        assert!(queues.enter("other", &tick(3, "c")));
         assert_eq!(queues.keep(|waiting| waiting.name != "a"), [tick(2, "b")]);
         assert_eq!(queues.keep(|_| true), []);
     }
@@ -87,9 +93,9 @@ mod tests {
     #[test]
     fn a_moment_whose_key_is_another_one_now_waits_for_that_alone() {
         let queues = KeyQueues::default();
-        assert!(queues.is_first("k", &tick(1, "a")));
-        assert!(queues.is_first("other", &tick(1, "a")));
-        assert!(queues.is_first("k", &tick(2, "b")));
+        assert!(queues.enter("k", &tick(1, "a")));
+        assert!(queues.enter("other", &tick(1, "a")));
+        assert!(queues.enter("k", &tick(2, "b")));
         assert!(!queues.has_other("other", &tick(1, "a")) && queues.has_other("k", &tick(1, "a")));
     }
 }

@@ -89,6 +89,10 @@ impl ScheduleActor {
 
     /// Leaves a moment in the queue of its key until the run that holds it has ended, or the moment is the first.
     async fn queue(&mut self, name: String, tick: Version, holder: Option<RunId>) -> Result<(), StreamError> {
+        // The one before it may have been settled meanwhile.
+        if holder.is_none() && !self.key_queues.is_behind(&name, tick) {
+            return Ok(());
+        }
         let Some(schedule) = self.all().await?.get_mut(&name) else { return Ok(()) };
         schedule.queued = Some(tick);
         let shared = Arc::clone(&self.shared);

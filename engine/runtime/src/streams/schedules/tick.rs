@@ -245,7 +245,7 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
         let queues = overlap == Some(Overlap::Queue);
         if let Some(key) = judged.key() {
             let tick = QueuedTick { at: tick.at, name: name.clone(), version };
-            if queues && !key_queues.is_first(key, &tick) {
+            if queues && !key_queues.enter(key, &tick) {
                 return Ok(TickEnd::Queued(None));
             }
             if !queues && key_queues.has_other(key, &tick) {
