@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{Value, strict};
-use everfold_ports::{self as execution, AttemptRequest, RequestedJson, RequestedOutputs, Usage};
+use everfold_ports::{self as execution, AttemptRequest, MASK, RequestedJson, RequestedOutputs, Usage};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, json};
@@ -128,12 +128,22 @@ pub(crate) fn read_result(path: &Path) -> std::io::Result<Result<ResultFile, Fai
     })
 }
 
+/// Reads a text that was masked: a number that stands by itself and held a secret is `***`, or has it among its digits.
+fn json_of(bytes: &[u8]) -> serde_json::Result<Value> {
+    let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' | b'*');
+    let text = bytes.trim_ascii();
+    let is_masked = text.windows(MASK.len()).any(|window| window == MASK.as_bytes());
+    match is_masked && text.iter().all(is_of_number) {
+        true => Ok(Value::String(MASK.to_owned())),
+        false => serde_json::from_slice(bytes),
+    }
+}
+
 fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(ResultFile::default());
     }
-    let mut value: Value =
-        serde_json::from_slice(bytes).map_err(|error| no_json("the result file", &error))?;
+    let mut value = json_of(bytes).map_err(|error| no_json("the result file", &error))?;
     keeps_numbers("the result file", bytes)?;
     let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
     let reserved = match reserved {
@@ -166,7 +176,8 @@ fn usage(entry: &Value, at: &str) -> Result<Usage, Failure> {
         let fields = USAGE_FIELDS.join(", ");
         return Err(wrong("", format!(": unknown field `{unknown}`; it has {fields}")));
     }
-    let there = |name: &str| fields.get(name).filter(|value| !value.is_null());
+    // A number in which a secret was masked is not known.
+    let there = |name: &str| fields.get(name).filter(|value| !value.is_null() && *value != MASK);
     let text = |name: &str| match there(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -232,7 +243,7 @@ fn declared(
         RequestedJson::Stdout if stdout.tail.is_some() => {
             Err(invalid("standard output is larger than what is kept of it, so it cannot be read as JSON"))
         }
-        RequestedJson::Stdout => serde_json::from_str(stdout.text.trim())
+        RequestedJson::Stdout => json_of(stdout.text.trim().as_bytes())
             .map_err(|error| {
                 invalid(format!("standard output is no JSON: {error}"))
                     .with_hint("`json: lenient` takes the last JSON value and leaves other lines alone")
@@ -261,7 +272,7 @@ fn json_file(workdir: &Path, folder: &Path, path: &str) -> Result<Value, Unready
         false => invalid(format!("{path} could not be read: {error}")).into(),
     })?;
     let bytes = bytes.ok_or_else(|| invalid(format!("{path} is larger than 1 MiB")))?;
-    let value = serde_json::from_slice(&bytes).map_err(|error| no_json(path, &error))?;
+    let value = json_of(&bytes).map_err(|error| no_json(path, &error))?;
     keeps_numbers(path, &bytes)?;
     Ok(value)
 }

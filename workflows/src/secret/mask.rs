@@ -1,7 +1,10 @@
 //! Finds the values of secrets, and what looks like a credential, in what work says, and puts `***` in their place.
 //!
-//! Law: what is masked is never longer than what it stands for, so a file can be masked in place; and what
-//! comes in pieces is masked as if it had come at once.
+//! Law: what comes in pieces is masked as if it had come at once; correct JSON stays correct JSON; and what is masked is
+//! never longer than what it stands for, but for a number of JSON with four digits.
+//!
+//! A number of JSON that holds a value becomes the text `"***"`, as in [`Mask::value`], wherever a text is JSON or looks
+//! like it ([`json_place`](super::json_place)); one that stands for itself, outside of all lists and objects, becomes `***`.
 //!
 //! Values come first, then forms ([`Patterns`]).
 //!
@@ -19,6 +22,7 @@ use everfold_base::failure::Failure;
 use everfold_base::json::Value;
 use everfold_ports::{AttemptEnd, AttemptNotes, AttemptResult, MASK};
 
+use super::json_place::{Bare, JsonPlace, bare_at, ends_value};
 use super::spelling::{Spelled, spelled};
 use crate::redact::{PatternStream, Patterns};
 
@@ -30,12 +34,16 @@ const WRAPPED_BYTES_MIN: usize = 8;
 const LINE_BYTES_MIN: usize = 16;
 /// The shortest run of base64 digits that stands for a value.
 const BASE64_BYTES_MIN: usize = 5;
+/// What stands for a value of JSON that is no text.
+const QUOTED_MASK: &[u8] = b"\"***\"";
 
 /// The values that are to be masked, in all the forms in which they are found, and the patterns.
 #[derive(Clone, Default)]
 pub(crate) struct Mask {
     values: Arc<Forms>,
     patterns: Option<Arc<Patterns>>,
+    /// Whether it leaves JSON alone: see [`Mask::plain`].
+    is_plain: bool,
 }
 
 #[derive(Default)]
@@ -86,6 +94,18 @@ impl Form {
     }
 }
 
+/// What masking makes of a number or a word of JSON.
+enum BareMasked {
+    /// It is neither.
+    No,
+    /// The text ends before that is decided.
+    Undecided,
+    /// It holds no value, up to here.
+    Clean(usize),
+    /// It holds one.
+    Holds(usize),
+}
+
 fn encoded_at(bytes: &[u8], text: &[u8], from: usize, is_last: bool) -> Spelled {
     let wraps = bytes.len() >= WRAPPED_BYTES_MIN;
     let (mut matched, mut to) = (0, from);
@@ -124,7 +144,7 @@ impl Mask {
         let mut firsts: Vec<u8> = forms.iter().flat_map(Form::firsts).collect();
         firsts.sort_unstable();
         firsts.dedup();
-        Self { values: Arc::new(Forms { forms, firsts }), patterns: None }
+        Self { values: Arc::new(Forms { forms, firsts }), ..Self::default() }
     }
 
     /// What masks by form alone.
@@ -137,9 +157,9 @@ impl Mask {
         Self { patterns, ..self }
     }
 
-    /// What masks the values alone.
-    pub(crate) fn without_patterns(&self) -> Self {
-        self.clone().with_patterns(None)
+    /// What masks the values alone, each by `***`, whether that is JSON or not: what is masked is never longer.
+    pub(crate) fn plain(&self) -> Self {
+        Self { is_plain: true, ..self.clone().with_patterns(None) }
     }
 
     /// What masks by form alone.
@@ -164,23 +184,64 @@ impl Mask {
         found.into_iter().find(|found| *found != Spelled::No).unwrap_or(Spelled::No)
     }
 
-    /// Masks as far as values can be recognised; gives where that ends.
-    fn mask_into(&self, text: &[u8], is_last: bool, masked: &mut Vec<u8>) -> usize {
-        let mut at = 0;
+    /// Masks as far as values can be recognised; gives where that ends, and whether something was masked.
+    fn mask_into(
+        &self,
+        text: &[u8],
+        is_last: bool,
+        place: &mut JsonPlace,
+        masked: &mut Vec<u8>,
+    ) -> (usize, bool) {
+        let (mut at, mut is_changed) = (0, false);
         while at < text.len() {
+            let is_value = !self.is_plain && place.is_before_value();
+            let (end, mark) = match if is_value { self.bare(text, at, is_last) } else { BareMasked::No } {
+                BareMasked::Undecided => return (at, is_changed),
+                BareMasked::Clean(end) => (end, None),
+                BareMasked::Holds(end) => (end, Some(QUOTED_MASK)),
+                BareMasked::No => match self.at(text, at, is_last) {
+                    Spelled::No => (at + 1, None),
+                    Spelled::Perhaps => return (at, is_changed),
+                    // A secret that is JSON by itself, as the key file of an account.
+                    Spelled::Until(end) if is_value && matches!(text[at], b'{' | b'[' | b'"') => {
+                        match ends_value(text, end, is_last) {
+                            None => return (at, is_changed),
+                            Some(true) => (end, Some(QUOTED_MASK)),
+                            Some(false) => (end, Some(MASK.as_bytes())),
+                        }
+                    }
+                    Spelled::Until(end) => (end, Some(MASK.as_bytes())),
+                },
+            };
+            masked.extend_from_slice(mark.unwrap_or(&text[at..end]));
+            place.pass(&text[at..end]);
+            is_changed |= mark.is_some();
+            at = end;
+        }
+        (at, is_changed)
+    }
+
+    /// What stands at a place where a value of JSON may stand.
+    fn bare(&self, text: &[u8], from: usize, is_last: bool) -> BareMasked {
+        let end = match bare_at(text, from, is_last) {
+            Bare::No => return BareMasked::No,
+            Bare::Perhaps => return BareMasked::Undecided,
+            Bare::Until(end) => end,
+        };
+        for at in from..end {
             match self.at(text, at, is_last) {
-                Spelled::No => {
-                    masked.push(text[at]);
-                    at += 1;
-                }
-                Spelled::Perhaps => return at,
-                Spelled::Until(end) => {
-                    masked.extend_from_slice(MASK.as_bytes());
-                    at = end;
-                }
+                Spelled::No => {}
+                Spelled::Perhaps => return BareMasked::Undecided,
+                Spelled::Until(to) if to <= end => return BareMasked::Holds(end),
+                // It goes on behind the number, so this is no JSON.
+                Spelled::Until(_) => return BareMasked::No,
             }
         }
-        at
+        // As it will be written once it was read.
+        let read = serde_json::from_slice::<serde_json::Number>(&text[from..end]).map(|it| it.to_string());
+        let read = read.unwrap_or_default();
+        let holds = (0..read.len()).any(|at| self.at(read.as_bytes(), at, true) != Spelled::No);
+        if holds { BareMasked::Holds(end) } else { BareMasked::Clean(end) }
     }
 
     /// The bytes, masked; `None` where nothing of them is to be.
@@ -188,8 +249,8 @@ impl Mask {
         let mut without_values = None;
         if self.has_values() {
             let mut masked = Vec::with_capacity(text.len());
-            self.mask_into(text, true, &mut masked);
-            without_values = (masked.len() != text.len()).then_some(masked);
+            let (_, is_changed) = self.mask_into(text, true, &mut JsonPlace::default(), &mut masked);
+            without_values = is_changed.then_some(masked);
         }
         let left = without_values.as_deref().unwrap_or(text);
         let masked = self.patterns.as_ref().and_then(|patterns| patterns.bytes(left));
@@ -277,6 +338,7 @@ impl Mask {
         MaskStream {
             mask: self.clone(),
             held: Vec::new(),
+            place: JsonPlace::default(),
             is_changed: false,
             patterns: self.patterns.clone().map(PatternStream::new),
         }
@@ -288,6 +350,7 @@ impl Mask {
 pub(crate) struct MaskStream {
     mask: Mask,
     held: Vec<u8>,
+    place: JsonPlace,
     is_changed: bool,
     patterns: Option<PatternStream>,
 }
@@ -299,8 +362,8 @@ impl MaskStream {
         if self.mask.has_values() {
             self.held.extend_from_slice(piece);
             shown.reserve(self.held.len());
-            let end = self.mask.mask_into(&self.held, false, &mut shown);
-            self.is_changed |= shown.len() != end;
+            let (end, is_changed) = self.mask.mask_into(&self.held, false, &mut self.place, &mut shown);
+            self.is_changed |= is_changed;
             self.held.drain(..end);
         }
         let without_values = if self.mask.has_values() { &shown } else { piece };
@@ -314,8 +377,8 @@ impl MaskStream {
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
         let mut shown = Vec::new();
-        self.mask.mask_into(&held, true, &mut shown);
-        self.is_changed |= shown.len() != held.len();
+        let (_, is_changed) = self.mask.mask_into(&held, true, &mut self.place, &mut shown);
+        self.is_changed |= is_changed;
         match &mut self.patterns {
             Some(patterns) => {
                 let mut before = patterns.take(&shown);
@@ -437,7 +500,61 @@ mod tests {
         assert_eq!(value, json!({"a-***": ["***", {"b": "x***"}], "c": true}));
     }
 
+    #[test]
+    fn a_number_of_json_that_holds_a_value_becomes_a_text_and_the_rest_stays_json() {
+        for (text, wanted) in [
+            ("{\"stamp\":1620261129000}", "{\"stamp\":\"***\"}"),
+            (
+                "{\"a\": [1, -20261129.5e1,\n20261129\n], \"b\" : 20261129}",
+                "{\"a\": [1, \"***\",\n\"***\"\n], \"b\" : \"***\"}",
+            ),
+            ("{\"a\":2026112.9e1}", "{\"a\":\"***\"}"),
+            ("log {\"a\":20261129} end", "log {\"a\":\"***\"} end"),
+            ("[\"[20261129, \\\"a\\\":20261129\", true]", "[\"[***, \\\"a\\\":***\", true]"),
+            ("{\"20261129\":20261129}", "{\"***\":\"***\"}"),
+            // What is no number of JSON.
+            ("20261129", "***"),
+            ("pins: 20261129, 20261129", "pins: ***, ***"),
+            ("[x20261129, 20261129x]", "[x***, ***x]"),
+        ] {
+            let mut masked = text.to_owned();
+            Mask::new(["20261129"]).text(&mut masked);
+            assert_eq!(masked, wanted, "{text}");
+        }
+        for (value, text) in
+            [("1234", "[1234,51234]"), ("true", "[true]"), ("{\"k\":\"v\"}", "[{\"k\":\"v\"}]")]
+        {
+            let mut masked = text.to_owned();
+            Mask::new([value]).text(&mut masked);
+            let read: Value = serde_json::from_str(&masked).unwrap();
+            assert!(read.as_array().unwrap().iter().all(|item| item == MASK), "{masked}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn json_stays_json_in_whatever_pieces_it_comes(
+            items in proptest::collection::vec((0_u64..2_000_000, "[a-z0-9\"\\\\]{0,6}", any::<f64>()), 0..6),
+            value in "[0-9]{4,5}",
+            size in 1_usize..9,
+            pretty in any::<bool>(),
+        ) {
+            let json = json!(items.iter().map(|(n, t, f)| json!({t: n, "f": f, "t": [t, value]})).collect::<Vec<_>>());
+            let text = if pretty { serde_json::to_string_pretty(&json).unwrap() } else { json.to_string() };
+            let mask = Mask::new([value.as_str()]);
+            let mut stream = mask.stream();
+            let mut shown: Vec<u8> = text.as_bytes().chunks(size).flat_map(|piece| stream.take(piece)).collect();
+            shown.extend(stream.finish());
+            let mut whole = text.clone();
+            mask.text(&mut whole);
+            prop_assert_eq!(std::str::from_utf8(&shown).unwrap(), &whole);
+            prop_assert_eq!(stream.is_changed(), whole != text);
+            let read: Value = serde_json::from_slice(&shown).unwrap();
+            let mut wanted = json;
+            mask.value(&mut wanted);
+            prop_assert_eq!(read, wanted);
+        }
+
         #[test]
         fn l34_pieces_are_masked_as_the_whole(
             parts in proptest::collection::vec(prop_oneof![

@@ -6,6 +6,7 @@
 mod choice;
 mod failure;
 mod guard;
+mod json_place;
 mod lookup;
 mod mask;
 mod redactor;

@@ -35,6 +35,8 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024 + 1;
 
 /// The limit of a file in an attempt's folder: a larger one, as a file with holes may be, is removed unread.
 const LEFT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// By how much what is masked may be longer than the file at any place; a file with more is removed.
+const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How many files that were removed are named, and how much of each name.
 const NAMED_MAX: usize = 4;
 const NAME_CHARS_MAX: usize = 120;
@@ -181,7 +183,7 @@ pub(crate) fn mask_all(
 /// supervisor wrote for themselves is masked by values alone: it was made of what is masked by its form already, and
 /// holds a value only where the work wrote into it. The supervisor's own files are never removed.
 fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &mut MaskingEnd) {
-    let values = mask.without_patterns();
+    let values = mask.plain();
     // A list instead of recursion: the work chooses how deep its folders are.
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -260,18 +262,24 @@ fn mask_file(path: &Path, mask: &Mask, is_over: &dyn Fn() -> bool) -> std::io::R
     mask_in_place(writing, mask, is_over)
 }
 
-/// What is masked is shorter, so what is written never overtakes what is read.
+/// What is masked waits until as much was read: numbers of JSON become longer.
 fn mask_in_place(mut file: File, mask: &Mask, is_over: &dyn Fn() -> bool) -> std::io::Result<()> {
     let (mut read_to, mut written_to) = (0, 0);
     let mut stream = mask.stream();
-    let mut piece = vec![0; 64 * 1024];
+    let (mut piece, mut waiting) = (vec![0; 64 * 1024], Vec::new());
     loop {
         file.seek(SeekFrom::Start(read_to))?;
         let count = read_piece(&mut file, &mut piece, &mut read_to, is_over)?;
-        let shown = if count == 0 { stream.finish() } else { stream.take(&piece[..count]) };
+        waiting.extend(if count == 0 { stream.finish() } else { stream.take(&piece[..count]) });
+        let room = usize::try_from(read_to - written_to).unwrap_or(usize::MAX);
+        let fits = if count == 0 { waiting.len() } else { room.min(waiting.len()) };
+        if waiting.len() - fits > WAITING_BYTES_MAX {
+            return Err(ErrorKind::FileTooLarge.into());
+        }
         file.seek(SeekFrom::Start(written_to))?;
-        file.write_all(&shown)?;
-        written_to += shown.len() as u64;
+        file.write_all(&waiting[..fits])?;
+        waiting.drain(..fits);
+        written_to += fits as u64;
         if count == 0 {
             break;
         }
@@ -515,6 +523,17 @@ mod tests {
             assert_eq!(std::fs::read_to_string(home.path().join(name)).unwrap(), "tampered ***", "{name}");
         }
         assert!(home.path().join(EXIT_RESERVE).exists());
+    }
+
+    #[test]
+    fn numbers_of_json_that_become_longer_are_masked_in_place() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("numbers.json");
+        let numbers = vec![1234; 100_000];
+        std::fs::write(&file, serde_json::to_vec(&numbers).unwrap()).unwrap();
+        assert!(mask_all(home.path(), home.path(), &[], &Mask::new(["1234"])).is_empty());
+        let masked: Vec<String> = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        assert_eq!(masked, vec!["***"; numbers.len()]);
     }
 
     #[test]

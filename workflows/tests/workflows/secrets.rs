@@ -93,6 +93,55 @@ async fn l34_whatever_a_process_does_with_a_secret_the_attempts_folder_and_the_k
     assert_eq!((output(&again), &again.artefacts), (output(&end), &end.artefacts));
 }
 
+/// A secret of digits, as a PIN: what holds it as a number stays JSON, and nothing that is kept holds the digits.
+#[tokio::test]
+async fn json_with_a_number_that_holds_a_secret_stays_json() {
+    const PIN: &str = "20261129";
+    let lenient = Some(RequestedJson::Lenient);
+    let file = Some(RequestedJson::File("report.json".to_owned()));
+    let result = |text: &str| format!("printf '{text}' > \"$EVERFOLD_OUTPUT\"");
+    for (script, read, wanted) in [
+        (
+            result(r#"{"stamp":1620261129000,"n":[1,-20261129.5]}"#),
+            None,
+            json!({"stamp": "***", "n": [1, "***"]}),
+        ),
+        (result("20261129"), None, json!("***")),
+        (
+            result(r#"{"n":1,"everfold":{"usage":{"input_tokens":120261129,"cost":20261129}}}"#),
+            None,
+            json!({"n": 1}),
+        ),
+        (format!("echo '{{\"pin\":{PIN}}}'"), Some(RequestedJson::Stdout), json!({"pin": "***"})),
+        (format!("echo 1{PIN}0"), Some(RequestedJson::Stdout), json!("***")),
+        (format!("echo first; echo '[{PIN}]'"), lenient, json!(["***"])),
+        (format!("printf '{{\"a\": {PIN}}}' > report.json"), file, json!({"a": "***"})),
+    ] {
+        let home = Home::new();
+        let mut request = home.shell(&script);
+        request.secrets = secrets(&home);
+        std::fs::write(home.path("token"), PIN).unwrap();
+        request.outputs.json = read;
+        let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
+        assert_eq!(output(&end), &wanted, "{script}");
+        let output = home.path("attempt/output.json");
+        for name in ["attempt/output.json", "attempt/stdout", "attempt/log"] {
+            let kept = std::fs::read_to_string(home.path(name)).unwrap_or_default();
+            assert!(!kept.contains(PIN), "{name}: {kept}");
+        }
+        assert!(output.exists() == script.contains("EVERFOLD_OUTPUT"));
+    }
+    let home = Home::new();
+    let mut request = home.shell(&result(r#"{"stamp":1620261129000,20261129}"#));
+    request.secrets = secrets(&home);
+    std::fs::write(home.path("token"), PIN).unwrap();
+    let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
+    let failed = failure(&end);
+    assert!(failed.message.contains("is no JSON") && !format!("{failed:?}").contains(PIN), "{failed:?}");
+    let kept = std::fs::read_to_string(home.path("attempt/output.json")).unwrap();
+    assert!(!kept.contains(PIN), "{kept}");
+}
+
 #[tokio::test]
 async fn l34_a_re_attached_process_needs_no_secret_and_what_it_says_later_is_masked() {
     let home = Home::new();
