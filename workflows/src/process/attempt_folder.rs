@@ -14,6 +14,8 @@ pub(crate) fn read_exit(folder: &Path) -> Result<Option<ExitRecord>, AttachError
     let text = match regular::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        // A folder that the command made, which its supervisor removes.
+        Err(_folder) if path.symlink_metadata().is_ok_and(|about| about.is_dir()) => return Ok(None),
         Err(source) => return Err(AttachError::Look { path, source }),
     };
     let bad =

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::folder::Folder;
+use super::folder::{Folder, remove_folder};
 use super::protocol::{CommandRequest, STDOUT, STDOUT_TAIL};
 
 /// The file of the beginning: made for the first byte, so that a command that says nothing has none.
@@ -82,7 +82,8 @@ impl Capture {
     pub(crate) fn finish(&mut self, folder: &Folder) {
         if self.truncated {
             // Without room for it the record still says that something is missing.
-            let _full = std::fs::write(folder.path(STDOUT_TAIL), self.tail.make_contiguous());
+            let tail = folder.path(STDOUT_TAIL);
+            let _full = remove_folder(&tail).and_then(|()| std::fs::write(tail, self.tail.make_contiguous()));
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Law: `started` is durable before the command runs, and room for `exit.json` is there before
 //! `started` is. The record of the end is durable before it has its name. The supervisor that made `started` holds the lock until `exit.json` stands in the folder,
-//! however long that cannot be written: only this process knows the outcome of the command.
+//! however long that cannot be written: only this process knows the outcome of the command. Folders that the command
+//! made under the names of these files go, whatever they hold: the folder is the attempt's, and the names are the supervisor's.
 
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
@@ -115,7 +116,8 @@ impl Folder {
     }
 
     pub(crate) fn has_ended(&self) -> Result<bool, ShimError> {
-        self.path(EXIT).try_exists().map_err(before("look for exit.json"))
+        let exit = self.path(EXIT);
+        Ok(!is_folder(&exit) && exit.try_exists().map_err(before("look for exit.json"))?)
     }
 
     pub(crate) fn has_started(&self) -> Result<bool, ShimError> {
@@ -139,6 +141,7 @@ impl Folder {
     /// Decides, once for ever, whether the command runs.
     pub(crate) fn claim(&self) -> Result<Claim, ShimError> {
         let reserve = self.path(EXIT_RESERVE);
+        self.clear_way().map_err(before("reserve room for exit.json"))?;
         let mut room = open_new(&reserve, false).map_err(before("reserve room for exit.json"))?;
         room.write_all(&[b' '; RESERVED_BYTES]).map_err(before("reserve room for exit.json"))?;
         if self.is_cancelled() && !self.has_started()? {
@@ -174,12 +177,15 @@ impl Folder {
         let reserve = self.path(EXIT_RESERVE);
         let text = match regular::read(&reserve) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => {
+                return Ok(false);
+            }
             Err(error) => return Err(before("read exit.json.new")(error)),
         };
         if serde_json::from_slice::<ExitRecord>(&text).is_err() {
             return Ok(false);
         }
+        self.clear_way().map_err(before("rename exit.json"))?;
         std::fs::rename(reserve, self.path(EXIT)).map_err(before("rename exit.json"))?;
         Ok(true)
     }
@@ -207,7 +213,8 @@ impl Folder {
     /// When the folder is not there any more: there is no place to write it then.
     pub(crate) fn end(&self, record: &ExitRecord) -> Result<(), ShimError> {
         // Before the record: many tools cannot copy a folder that holds a FIFO, and no writer uses it any more.
-        let _gone = std::fs::remove_file(self.path(WAKE));
+        let wake = self.path(WAKE);
+        let _gone = remove_folder(&wake).and_then(|()| std::fs::remove_file(&wake));
         let mut text = serde_json::to_vec(record)
             .map_err(|error| ShimError::Io { what: "write exit.json", source: error.into() })?;
         text.push(b'\n');
@@ -233,6 +240,7 @@ impl Folder {
     /// Into the reserved room, synced, then under its name.
     fn write_end(&self, text: &[u8]) -> Result<(), ShimError> {
         let reserve = self.path(EXIT_RESERVE);
+        self.clear_way().map_err(before("make way for exit.json"))?;
         let mut file = open_new(&reserve, false).map_err(before("open exit.json.new"))?;
         file.seek(SeekFrom::Start(0)).map_err(before("write exit.json"))?;
         file.write_all(text).map_err(before("write exit.json"))?;
@@ -240,11 +248,32 @@ impl Folder {
         std::fs::rename(reserve, self.path(EXIT)).map_err(before("rename exit.json"))
     }
 
+    /// Removes what the command put where the record goes and what it would not replace: folders, and of the room all that
+    /// is no file, since opening a pipe waits for its other end.
+    fn clear_way(&self) -> std::io::Result<()> {
+        let reserve = self.path(EXIT_RESERVE);
+        remove_folder(&self.path(EXIT))?;
+        remove_folder(&reserve)?;
+        match reserve.symlink_metadata() {
+            Ok(about) if !about.is_file() => std::fs::remove_file(&reserve),
+            _file_or_none => Ok(()),
+        }
+    }
+
     /// Whether the folder was deleted, and with it the lock that this process holds.
     fn is_gone(&self) -> bool {
         let is_unlinked = |file: &File| fstat(file).is_ok_and(|stat| stat.st_nlink == 0);
         is_unlinked(&self.lock) && is_unlinked(&self.handle)
     }
+}
+
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|about| about.is_dir())
+}
+
+/// Removes a folder that stands under the name of a file of the supervisor.
+pub(super) fn remove_folder(path: &Path) -> std::io::Result<()> {
+    if is_folder(path) { std::fs::remove_dir_all(path) } else { Ok(()) }
 }
 
 /// A path that leads to an open folder, whatever it is called by now.
@@ -268,7 +297,7 @@ fn open_new(path: &Path, exclusive: bool) -> std::io::Result<File> {
 /// keeps a command's record may not end for want of a place for its complaint.
 pub(super) fn complain(folder: &Path, what: &dyn Display) {
     let line = format!("{}: {what}\n", folder.display());
-    let errors = regular::options().create(true).append(true).mode(0o600).open(folder.join(SHIM_ERRORS));
+    let errors = super::log::create(&folder.join(SHIM_ERRORS));
     let _unwritten = match errors {
         Ok(mut errors) => errors.write_all(line.as_bytes()),
         Err(_) => std::io::stderr().write_all(line.as_bytes()),

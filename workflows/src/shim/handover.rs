@@ -119,13 +119,15 @@ pub(crate) fn remove_left(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
             let entry = entry?;
             let (path, name) = (entry.path(), entry.file_name());
             let is_kept = || OURS.iter().chain(&ENGINES).chain(&RECORDS).any(|kept| name == *kept);
-            if next == folder && is_kept() {
+            // A folder under such a name is the work's.
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if next == folder && !is_folder && is_kept() {
                 continue;
             }
             // What cannot be asked counts as changed.
             let is_older = changed(&path).zip(begun).is_some_and(|(changed, begun)| changed < begun);
             let is_of_turns = path.strip_prefix(folder).is_ok_and(|path| path.starts_with(TURNS));
-            if (is_older || is_of_turns) && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if (is_older || is_of_turns) && is_folder {
                 folders.push(path);
                 continue;
             }
@@ -566,6 +568,7 @@ mod tests {
             write(STARTED);
         }
         std::fs::create_dir(home.path().join("own")).unwrap();
+        std::fs::create_dir_all(home.path().join(EXIT).join("deep")).unwrap();
         for name in
             [LOG, STDOUT, REQUEST, SHIM_ERRORS, "progress.json", "output.json", "own/text", "turns/1/text"]
         {

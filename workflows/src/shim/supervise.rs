@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal};
 
 use super::capture::Capture;
 use super::children::Family;
-use super::folder::{Folder, complain};
+use super::folder::{Folder, complain, remove_folder};
 use super::handover::{Handover, MaskingEnd, mask_all};
 use super::log::{LogSource, LogWriter, seal};
 use super::os;
@@ -109,6 +109,7 @@ pub(super) fn mask_what_is_left(
 
 fn sealed(folder: &Folder, request: &CommandRequest, lost_bytes: u64) -> std::io::Result<LogSeal> {
     let log = folder.path(LOG);
+    remove_folder(&log)?;
     let written = std::fs::metadata(&log).map_or(0, |about| about.len());
     if written > request.log_max_bytes.saturating_add(LOG_EXCESS_MAX) {
         let message = format!("the command made it {written} bytes long");
@@ -122,6 +123,7 @@ fn sealed(folder: &Folder, request: &CommandRequest, lost_bytes: u64) -> std::io
 /// The FIFO by which others wake this process; where it cannot be made, it looks by itself.
 fn make_wake(folder: &Folder) -> Option<OwnedFd> {
     let path = folder.path(WAKE);
+    let _stays = remove_folder(&path);
     #[cfg(not(target_vendor = "apple"))]
     let _there = rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR);
     // Opened for both, so that it never ends when a writer goes.

@@ -354,6 +354,22 @@ async fn a_cancel_settles_what_a_killed_supervisor_left() {
     assert!(!is_alive(head));
 }
 
+/// Whatever a command makes under the name of its record, a cancel ends it, and another engine sees it running.
+#[tokio::test]
+async fn a_folder_in_the_place_of_the_record_keeps_no_cancel_back() {
+    let home = Home::new();
+    let request = home.shell("mkdir \"$EVERFOLD_SHIM/exit.json\"; echo $$ > head; sleep 60");
+    let attempt = tokio::spawn(CommandExecutor::new(home.processes()).start(request.clone(), observer()));
+    let head = pid_in(&home.work("head")).await;
+    let other = CommandExecutor::new(home.processes());
+    let again = tokio::spawn(other.reattach(request.clone(), observer()));
+    other.cancel(request).await;
+    assert!(!is_alive(head));
+    for end in [attempt.await.unwrap(), again.await.unwrap()] {
+        assert_eq!(failure(&end).kind, FailureKind::Cancelled);
+    }
+}
+
 #[tokio::test]
 async fn a_missing_program_fails_before_anything_is_made() {
     let home = Home::new();

@@ -3,6 +3,7 @@
 //! | file | what it tests |
 //! |---|---|
 //! | `supervisor` | the supervisor with real processes, without an engine |
+//! | `folders_in_the_way` | folders under the names of the supervisor's files |
 //! | `executors`, `functions` | attempts by processes and by functions |
 //! | `unreadable_attempts` | attempt folders that the system does not let be read |
 //! | `removed_folders` | attempts whose folder is removed while they are at work |
@@ -30,6 +31,7 @@ mod evidence;
 mod executors;
 #[path = "../fixtures/mod.rs"]
 mod fixtures;
+mod folders_in_the_way;
 mod forge;
 mod former_engine;
 mod full_disk;

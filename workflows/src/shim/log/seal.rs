@@ -15,6 +15,7 @@ use everfold_ports::LogSeal;
 use everfold_system::regular;
 
 use super::files::LogFiles;
+use crate::shim::folder::remove_folder;
 
 /// Bytes of the index for each line.
 const DIGEST_BYTES: usize = 8;
@@ -98,6 +99,7 @@ pub(crate) fn seal(log: &Path, lost_bytes: u64) -> std::io::Result<Option<LogSea
     };
     file.sync_data()?;
     let index = index_of(log);
+    let _stays = remove_folder(&index);
     let mut writer = regular::options()
         .write(true)
         .create(true)

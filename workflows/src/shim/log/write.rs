@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{LEFT_OUT, LIMIT_REACHED, LogSource, NOT_WRITTEN, record};
+use crate::shim::folder::remove_folder;
 use crate::shim::wall_clock::now_ms;
 use everfold_system::regular;
 
@@ -15,7 +16,9 @@ pub(super) const PIECE_BYTES_MAX: usize = 8 * 1024;
 /// The most that is kept in memory for the end of a log that reaches its limit; of a small limit a quarter.
 const TAIL_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Opens a file to append to it, and makes it. A folder that a command made in its place goes.
 pub(crate) fn create(path: &Path) -> std::io::Result<File> {
+    remove_folder(path)?;
     regular::options().create(true).append(true).mode(0o600).open(path)
 }
 
