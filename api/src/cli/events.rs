@@ -9,6 +9,7 @@ use super::context::CommandContext;
 use super::moments::{time, version_at};
 use crate::client::{Follow, FollowMessage, Followed, encode};
 use crate::fault::Fault;
+use crate::text::plain;
 use crate::view::ShownEvent;
 
 /// Events asked for at once.
@@ -65,20 +66,41 @@ fn print(context: &CommandContext, event: &Value) -> Result<(), Fault> {
     Ok(())
 }
 
-/// An event in one line.
+/// An event in one line, which does nothing to a terminal.
 pub(crate) fn line(event: &Value) -> String {
     let shown = ShownEvent(event);
     let time = shown.at().get(11..23).unwrap_or_default();
     let actor = match shown.actor() {
         "engine" => String::new(),
-        other => format!("  ({other})"),
+        other => format!("  ({})", plain(other)),
     };
     let line = format!(
         "{:>5}  {time}  {:<17}  {:<18}  {}{actor}",
         shown.version(),
-        shown.name(),
-        shown.place(),
+        plain(shown.name()),
+        plain(&shown.place()),
         shown.detail()
     );
     line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_in_events_do_nothing_to_a_terminal() {
+        let nasty = "go\u{202e}\u{1b}[2Jx\ny";
+        let signal = json!({ "type": "SignalReceived", "name": nasty, "payload": null });
+        let halted = json!({ "type": "RunHalted", "scope": { "pipeline": nasty }, "reason": null });
+        let unknown = json!({ "type": nasty, "step": nasty });
+        for event in [signal, halted, unknown] {
+            let event = json!({ "version": 3, "recorded_at": "2026-09-21T14:13:20.120Z", "actor": nasty, "event": event });
+            let line = line(&event);
+            assert!(!line.contains(['\u{202e}', '\u{1b}', '\n']), "{line:?}");
+            assert!(line.contains("gox y") && line.ends_with("(gox y)"), "{line:?}");
+        }
+    }
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use everfold_engine::definition::similar;
 use serde_json::Value;
 
+use crate::text::plain;
+
 /// What there is to say of the fields that a person typed.
 pub(super) fn warnings<'a>(
     schema: Option<&Value>,
@@ -25,7 +27,8 @@ pub(super) fn warnings<'a>(
         if read.names.contains(name) {
             return None;
         }
-        let near = similar(name, read.names.iter().map(String::as_str));
+        let near = similar(name, read.names.iter().map(String::as_str)).map(plain);
+        let name = plain(name);
         match near {
             Some(near) => {
                 Some(format!("warning: the pipeline has no input “{name}”; did you mean “{near}”?"))
@@ -104,6 +107,8 @@ mod tests {
             let warned = warned(schema, &document, typed);
             assert!(warned.len() == 1 && warned[0].contains(wanted), "{warned:?}");
         }
+        let warned_of = warned(&Value::Null, &document, "a\u{1b}[2J\u{202e}\nb");
+        assert!(warned_of[0].contains("“a b”"), "it does nothing to a terminal: {warned_of:?}");
         let closed = json!({ "properties": { "repo": {} }, "additionalProperties": false });
         assert!(warned(&closed, &document, "nmae").is_empty(), "it is refused");
         let whole = json!({ "output": "${input}", "command": "echo ${input.name} ${steps.input.x}" });

@@ -1,4 +1,7 @@
 //! Printing: answers to stdout, the rest to stderr; colours on terminals only.
+//!
+//! Law: what is said beside an answer, a fault and a line of an answer do nothing to a terminal but colour it, whoever chose
+//! the names and texts in them.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -9,6 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::json_fields::chosen;
+use super::logs::harmless;
 use crate::fault::{Code, Fault};
 
 /// Why standard output, of which a process has one, did not take an answer. A reader that went away is no such reason.
@@ -62,7 +66,7 @@ impl Out {
     /// Prints a line of the answer. A reader that has gone away (`… | head`) ends the printing, not
     /// the program.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
-        self.raw(&format!("{}\n", text.as_ref()));
+        self.raw(&format!("{}\n", harmless(text.as_ref())));
     }
 
     /// Prints a text of the answer as it is.
@@ -128,7 +132,7 @@ impl Out {
 /// Says something beside the answer.
 pub(crate) fn note(text: impl AsRef<str>) {
     // A closed stderr is no fault.
-    let _closed = writeln!(anstream::stderr(), "{}", text.as_ref());
+    let _closed = writeln!(anstream::stderr(), "{}", harmless(text.as_ref()));
 }
 
 /// Says what went wrong.
@@ -139,7 +143,7 @@ pub(crate) fn fault(fault: &Fault, json: bool) {
         }
         return;
     }
-    let _closed = write!(anstream::stderr(), "{}", fault_text(fault));
+    let _closed = write!(anstream::stderr(), "{}", harmless(&fault_text(fault)));
 }
 
 /// An error as people read it.
@@ -171,4 +175,19 @@ fn single(error: &Value) -> String {
     let code = field("code").map(|code| format!("[{code}] ")).unwrap_or_default();
     let hint = field("hint").map(|hint| format!(" ({hint})")).unwrap_or_default();
     format!("  {place}{code}{message}{hint}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_does_nothing_to_a_terminal_but_colour_it() {
+        let nasty = "no \u{202e}run\u{1b}[2J\u{7}";
+        let fault = Fault::new(Code::Usage, nasty).hint(nasty);
+        let text = harmless(&fault_text(&fault)).into_owned();
+        assert!(!text.contains(['\u{202e}', '\u{7}']) && !text.contains("[2J"), "{text:?}");
+        assert_eq!(anstream::adapter::strip_str(&text).to_string().matches("no run").count(), 2, "{text:?}");
+        assert!(matches!(harmless("plain\ttext\n"), std::borrow::Cow::Borrowed(_)));
+    }
 }

@@ -105,7 +105,7 @@ fn not_understood(error: &clap::Error, json: bool, apart: Option<String>) -> Exi
     }
     let text = error.render().ansi().to_string();
     let text = text.replacen("error:", &format!("error[{}]:", Code::Usage), 1);
-    anstream::eprint!("{text}");
+    anstream::eprint!("{}", super::logs::harmless(&text));
     ExitCode::from(Code::Usage.exit())
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize as _, Serialize};
 use serde_json::{Value, json};
 
 use super::budget::usd;
-use crate::text::{count, cut, span, verdict};
+use crate::text::{count, cut, plain, span, verdict};
 
 /// What answers call an event that the server could not read.
 const UNREADABLE: &str = "Unreadable";
@@ -80,8 +80,25 @@ impl ShownEvent<'_> {
     }
 }
 
-/// What an event says beyond its name and place; empty where these say it all.
+/// What an event says beyond its name and place; empty where these say it all. It does nothing to a terminal: a verdict
+/// alone has a colour, and of no text that somebody chose anything but what is read stays.
 pub(crate) fn event_detail(event: &RunEvent) -> String {
+    match event {
+        RunEvent::GateEvaluated(event) => {
+            let warning = match (event.tolerated, &event.code) {
+                (true, Some(code)) => format!(" (warning {})", plain(code)),
+                (true, None) => " (warning)".to_owned(),
+                (false, _) => String::new(),
+            };
+            let (gate, reason) = (plain(&event.gate), cut(&event.reason, 100));
+            format!("{gate} {}{warning}: {reason}", verdict(event.verdict))
+        }
+        other => plain(&words_of(other)),
+    }
+}
+
+/// What an event without a colour says.
+fn words_of(event: &RunEvent) -> String {
     match event {
         RunEvent::RunStarted(event) => match &event.title {
             Some(title) => format!("{}: {}", event.pipeline, cut(title, 100)),
@@ -119,14 +136,6 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
         RunEvent::StepSkipped(event) => word(&event.reason),
         RunEvent::StepBlocked(event) => cut(&event.message, 120),
         RunEvent::ProbeScheduled(event) => format!("{} #{}", event.gate, event.probe_no),
-        RunEvent::GateEvaluated(event) => {
-            let warning = match (event.tolerated, &event.code) {
-                (true, Some(code)) => format!(" (warning {code})"),
-                (true, None) => " (warning)".to_owned(),
-                (false, _) => String::new(),
-            };
-            format!("{} {}{warning}: {}", event.gate, verdict(event.verdict), cut(&event.reason, 100))
-        }
         RunEvent::ProbeFailed(event) => format!("{}: {}", event.gate, cut(&event.message, 100)),
         RunEvent::ReworkRequested(event) => {
             let max = event.max.map(|max| format!(" of {max}")).unwrap_or_default();
@@ -241,7 +250,9 @@ pub(crate) fn event_detail(event: &RunEvent) -> String {
             Some(reason) => format!("{}: {}", event.notice, cut(reason, 120)),
             None => String::new(),
         },
-        RunEvent::AttemptStarted(_)
+        // It has a colour.
+        RunEvent::GateEvaluated(_)
+        | RunEvent::AttemptStarted(_)
         | RunEvent::AttemptSucceeded(_)
         | RunEvent::StepSucceeded(_)
         | RunEvent::StepCancelled(_)

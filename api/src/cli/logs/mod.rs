@@ -5,3 +5,4 @@ mod screen;
 mod transcript;
 
 pub(super) use log::run;
+pub(super) use screen::harmless;

@@ -1,9 +1,22 @@
-//! The text of a log on a terminal: colours stay, everything else that a terminal would act on is taken out.
+//! The text of a log, and of what else is said, on a terminal: colours stay, everything else that a terminal would act on is taken out.
 //!
 //! Law: what is printed moves no cursor, clears nothing, sets no title and asks the terminal nothing, however the text
 //! is cut into pieces. `--raw`, and output to a file or a pipe, stay the bytes of the log.
 
+use std::borrow::Cow;
+
 use everfold_engine::text::is_direction;
+
+/// A whole text that does nothing to a terminal: colours, line ends and tabs stay.
+pub(in crate::cli) fn harmless(text: &str) -> Cow<'_, str> {
+    let acts = |c: char| (c.is_control() && !matches!(c, '\n' | '\t')) || is_direction(c);
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut screen = LogScreen::default();
+    let shown = screen.take(text);
+    Cow::Owned(shown + screen.end())
+}
 
 /// A longer sequence of colours is none.
 const COLOURS_MAX: usize = 64;
