@@ -301,7 +301,7 @@ codes! {
     NoToken = "EF0604", 404, 3, "no such token",
         "`everfold token list` shows them all.";
     TokenRefused = "EF0605", 422, 2, "such a token cannot be made",
-        "The name of a token is given once, because events name their actor by it.";
+        "The name of a token is given once, because events name their actor by it. Approval roles (`--approves`) are for a token that decides: an approver, an operator or an admin.";
     LinkOver = "EF0606", 401, 4, "the login link is over",
         "A login link works once and for 15 minutes. `everfold token link NAME` makes a new one.";
     NoCsrf = "EF0607", 403, 4, "the request may come from another page",

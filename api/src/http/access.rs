@@ -16,7 +16,7 @@ use super::app::App;
 use super::extract::{JsonBody, Params, Path, once};
 use super::session_check::SessionCheck;
 use super::values::refuse_credential;
-use crate::access::{Caller, Credential, RequestSession, SessionCookie, TokenWish};
+use crate::access::{Caller, Credential, RequestSession, RequiredRole, SessionCookie, TokenWish};
 use crate::body::token::{LinkBody, TokenBody};
 use crate::fault::{Code, Fault};
 use crate::schema;
@@ -77,8 +77,8 @@ pub(crate) async fn create(
     Ok(written(StatusCode::CREATED, made.position, token))
 }
 
-/// Reads a role. An unknown word is refused: it would make a token that may do next to nothing, under a name that no
-/// other token can have.
+/// Reads a role. An unknown word is refused, and so are approval roles of a token that may decide nothing: it would make a
+/// token that may do less than was meant, under a name that no other token can have.
 fn role_of(word: Option<&str>, approves: &[String]) -> Result<Role, Fault> {
     let Some(word) = word else {
         return match approves.is_empty() {
@@ -86,13 +86,22 @@ fn role_of(word: Option<&str>, approves: &[String]) -> Result<Role, Fault> {
             true => Err(Fault::new(Code::Invalid, "the token has no role").hint(ROLES)),
         };
     };
-    word.parse().map_err(|_| {
+    let role = word.parse().map_err(|_| {
         let known = Role::ALL.map(Role::as_str);
         let meant = everfold_engine::definition::similar(word, known.iter().copied());
         let meant = meant.map(|role| format!("; did you mean {role}?")).unwrap_or_default();
         Fault::new(Code::Invalid, format!("role: “{word}” is none{meant}")).hint(ROLES)
-    })
+    })?;
+    // The routes would refuse each vote of it.
+    if !approves.is_empty() && !RequiredRole::Decide.has(role) {
+        let message = format!("approves: a token of the role {role} decides nothing");
+        return Err(Fault::new(Code::TokenRefused, message).hint(DECIDES));
+    }
+    Ok(role)
 }
+
+const DECIDES: &str =
+    "--approves needs --role approver, operator or admin; without --role it makes an approver";
 
 const ROLES: &str = "a role is viewer, approver, operator, worker or admin; a word of a pipeline's own, in which it decides, \
                      goes into --approves";

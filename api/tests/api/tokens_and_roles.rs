@@ -70,6 +70,17 @@ async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_record
     let (status, made) =
         served.ask_as("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "approves": ["product"]}"#).await;
     assert_eq!((status, &made["role"], &made["approves"]), (201, &json!("approver"), &json!(["product"])));
+    for (role, status) in [("viewer", 422), ("worker", 422), ("operator", 201), ("admin", 201)] {
+        let body = json!({ "name": format!("of-{role}"), "role": role, "approves": ["product"] }).to_string();
+        let (is, answer) = served.ask_as("POST", "/api/v1/tokens", &admin, &body).await;
+        assert_eq!(is, status, "{answer}");
+        assert!(
+            is == 201
+                || answer["code"] == "EF0605"
+                    && answer["detail"].as_str().unwrap().contains("decides nothing"),
+            "{answer}"
+        );
+    }
     let (_, problem) =
         served.ask_as("POST", "/api/v1/tokens", &admin, r#"{"name": "ci", "role": "viewer"}"#).await;
     assert_eq!(problem["code"], "EF0605");

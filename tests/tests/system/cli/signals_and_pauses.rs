@@ -295,9 +295,19 @@ fn row_26_a_mistyped_role_makes_no_token_and_its_name_stays_free() {
     );
     let own = scratch.run(&["token", "create", "ada", "--approves", "product", "--json"]).json();
     assert_eq!((&own["role"], &own["approves"]), (&json!("approver"), &json!(["product"])));
-    let both =
-        scratch.run(&["token", "create", "eve", "--role", "viewer", "--approves", "product", "--json"]);
-    assert_eq!((&both.json()["role"], &both.json()["approves"]), (&json!("viewer"), &json!(["product"])));
+    let make = |role: &str| {
+        scratch.run(&["token", "create", "eve", "--role", role, "--approves", "product", "--json"])
+    };
+    for role in ["viewer", "worker"] {
+        let refused = make(role);
+        assert!(refused.code == 2 && refused.err.contains("needs --role approver"), "{role}: {refused:?}");
+    }
+    let both = make("operator").json();
+    assert_eq!(
+        (&both["role"], &both["approves"]),
+        (&json!("operator"), &json!(["product"])),
+        "the name is free"
+    );
     assert_eq!(scratch.run(&["token", "create", "nobody"]).code, 2, "without either");
 }
 
