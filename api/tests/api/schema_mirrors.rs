@@ -462,6 +462,7 @@ fn decision_kinds() -> [DecisionKind; 9] {
             reason: None,
             policies: policies(),
             bypassed: vec!["ci".into()],
+            output: Some(payload()),
         },
         DecisionKind::Recheck { reason: None, policies: policies() },
         DecisionKind::Rework { gate: None, by: None, route: "a/on_fail/0".to_owned(), used: 1, max: None },

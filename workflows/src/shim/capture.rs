@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::folder::{Folder, remove_folder};
+use super::folder::Folder;
+use super::in_the_way::remove_folder;
 use super::protocol::{CommandRequest, STDOUT, STDOUT_TAIL};
 
 /// The file of the beginning: made for the first byte, so that a command that says nothing has none.

@@ -17,6 +17,7 @@ use everfold_system::os_error::is_shortage;
 use everfold_system::regular;
 use rustix::fs::{FlockOperation, flock, fstat};
 
+use super::in_the_way::{is_folder, remove_folder};
 use super::protocol::{
     CANCEL, CommandRequest, EXIT, EXIT_RESERVE, ExitRecord, FolderRef, LOCK, OUTPUT, PROTOCOL_SECRETS,
     REQUEST, SHIM_ERRORS, STARTED, STDOUT, STDOUT_TAIL, ShimRecord, WAKE,
@@ -265,15 +266,6 @@ impl Folder {
         let is_unlinked = |file: &File| fstat(file).is_ok_and(|stat| stat.st_nlink == 0);
         is_unlinked(&self.lock) && is_unlinked(&self.handle)
     }
-}
-
-fn is_folder(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|about| about.is_dir())
-}
-
-/// Removes a folder that stands under the name of a file of the supervisor.
-pub(super) fn remove_folder(path: &Path) -> std::io::Result<()> {
-    if is_folder(path) { std::fs::remove_dir_all(path) } else { Ok(()) }
 }
 
 /// A path that leads to an open folder, whatever it is called by now.

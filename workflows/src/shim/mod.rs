@@ -15,6 +15,7 @@ mod children;
 mod entry;
 mod folder;
 mod handover;
+mod in_the_way;
 pub(crate) mod leftovers;
 pub(crate) mod os;
 mod supervise;

@@ -20,8 +20,9 @@ use rustix::process::{Pid, Signal};
 
 use super::capture::Capture;
 use super::children::Family;
-use super::folder::{Folder, complain, remove_folder};
+use super::folder::{Folder, complain};
 use super::handover::{Handover, MaskingEnd, mask_all};
+use super::in_the_way::remove_folder;
 use super::log::{LogSource, LogWriter, seal};
 use super::os;
 use super::protocol::{

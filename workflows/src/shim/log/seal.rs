@@ -15,7 +15,7 @@ use everfold_ports::LogSeal;
 use everfold_system::regular;
 
 use super::files::LogFiles;
-use crate::shim::folder::remove_folder;
+use crate::shim::in_the_way::remove_folder;
 
 /// Bytes of the index for each line.
 const DIGEST_BYTES: usize = 8;

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{LEFT_OUT, LIMIT_REACHED, LogSource, NOT_WRITTEN, record};
-use crate::shim::folder::remove_folder;
+use crate::shim::in_the_way::remove_folder;
 use crate::shim::wall_clock::now_ms;
 use everfold_system::regular;
 
