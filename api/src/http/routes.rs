@@ -10,12 +10,11 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove};
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::app::{App, BODY_BYTES_MAX};
 use super::document::chosen_rows::chosen;
-use super::document::parameterless::Parameterless;
+use super::document::parameterless::Operations;
 use super::document::route_set::{RouteSet, with_routes};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
@@ -82,7 +81,7 @@ fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router
             middleware::from_fn_with_state(Arc::clone(&node), role_check::checked),
             middleware::from_fn(|request: Request, next: middleware::Next| chosen(document, request, next)),
             middleware::from_fn(|request: Request, next: middleware::Next| {
-                Parameterless::checked(parameterless, request, next)
+                Operations::checked(operations, request, next)
             }),
         ))
         .with_state(node)
@@ -203,19 +202,15 @@ pub(super) fn routes<S: RouteSet>() -> S {
     )
 }
 
-/// The document of every route, without what all have in common.
-fn described() -> OpenApi {
-    routes::<OpenApiRouter<App>>().into_openapi()
-}
-
-fn parameterless() -> &'static Parameterless {
-    static PARAMETERLESS: LazyLock<Parameterless> = LazyLock::new(|| Parameterless::of(described()));
-    &PARAMETERLESS
+fn operations() -> &'static Operations {
+    static OPERATIONS: LazyLock<Operations> = LazyLock::new(routes::<Operations>);
+    &OPERATIONS
 }
 
 /// The document of every route.
 pub fn document() -> &'static Value {
-    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document_of(described()));
+    static DOCUMENT: LazyLock<Value> =
+        LazyLock::new(|| document_of(routes::<OpenApiRouter<App>>().into_openapi()));
     &DOCUMENT
 }
 

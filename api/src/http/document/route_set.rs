@@ -5,17 +5,35 @@
 
 use axum::Router;
 use axum::routing::MethodRouter;
+use utoipa::openapi::HttpMethod;
+use utoipa::openapi::path::Operation;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::http::app::App;
 
+/// An operation of a route, whose part of the document is made when it is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::http) struct RouteOperation {
+    pub(super) methods: fn() -> Vec<HttpMethod>,
+    pub(super) path: fn() -> String,
+    pub(super) part: fn() -> Operation,
+}
+
+impl RouteOperation {
+    pub(in crate::http) fn of<P: utoipa::Path>() -> Self {
+        Self { methods: P::methods, path: P::path, part: P::operation }
+    }
+}
+
 /// What a list of routes is made into.
 pub(in crate::http) trait RouteSet: Default {
-    /// Adds the handlers of a path: `served` gives the path with them, `described` their part of the document, too.
+    /// Adds the handlers of a path: `served` gives the path with them, `described` their part of the document, too, and
+    /// `operations` each by itself.
     fn with(
         self,
         served: impl FnOnce() -> (String, MethodRouter<App>),
         described: impl FnOnce() -> UtoipaMethodRouter<App>,
+        operations: &[RouteOperation],
     ) -> Self;
 
     /// Adds routes of other protocols, which have no part of the document.
@@ -30,6 +48,7 @@ impl RouteSet for Router<App> {
         self,
         served: impl FnOnce() -> (String, MethodRouter<App>),
         _described: impl FnOnce() -> UtoipaMethodRouter<App>,
+        _operations: &[RouteOperation],
     ) -> Self {
         let (path, handlers) = served();
         self.route(&path, handlers)
@@ -49,6 +68,7 @@ impl RouteSet for OpenApiRouter<App> {
         self,
         _served: impl FnOnce() -> (String, MethodRouter<App>),
         described: impl FnOnce() -> UtoipaMethodRouter<App>,
+        _operations: &[RouteOperation],
     ) -> Self {
         self.routes(described())
     }
@@ -85,6 +105,9 @@ macro_rules! with_routes {
                 (path.unwrap_or_default(), handlers)
             },
             || utoipa_axum::routes!($($module::$name),+),
+            &[$( utoipa_axum::paste! {
+                $crate::http::document::route_set::RouteOperation::of::<$module::[<__path_ $name>]>()
+            } ),+],
         ))+
     };
 }
