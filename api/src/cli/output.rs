@@ -1,7 +1,7 @@
 //! Printing: answers to stdout, the rest to stderr; colours on terminals only.
 //!
-//! Law: what is said beside an answer, a fault and a line of an answer do nothing to a terminal but colour it, whoever chose
-//! the names and texts in them.
+//! Law: the command line prints notes, faults and lines of answers so that a terminal does nothing with them but colour
+//! them, whoever chose the names and texts in them.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::OnceLock;

@@ -80,8 +80,8 @@ impl ShownEvent<'_> {
     }
 }
 
-/// What an event says beyond its name and place; empty where these say it all. It does nothing to a terminal: a verdict
-/// alone has a colour, and of no text that somebody chose anything but what is read stays.
+/// What an event says beyond its name and place; empty where these say it all. The function takes
+/// out of each text that somebody chose what a terminal would act on, and colours the verdict alone.
 pub(crate) fn event_detail(event: &RunEvent) -> String {
     match event {
         RunEvent::GateEvaluated(event) => {

@@ -194,6 +194,7 @@ async fn a_fork_asks_for_as_long_as_was_left_on_its_page_and_in_the_list_of_task
     assert_eq!(status, 201, "{run}");
     let origin = run["id"].as_str().unwrap();
     api.until(origin, "waiting").await;
+    // The clock goes on between the question and its copy; the two times could be equal otherwise.
     tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     let version = api.get(&format!("/api/v1/runs/{origin}")).await.1["version"].clone();
     let (status, fork) =

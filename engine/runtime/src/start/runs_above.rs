@@ -122,8 +122,9 @@ impl Runtime {
         let is_for_people = self.with_state(run, move |state| is_for_people(state, &asked, is_own)).await;
         let is_refused = match is_for_people {
             Ok(true) => self.runs_above(step).await.map_err(unread)?.holds(run),
-            // What cannot be looked at is refused for that.
-            Ok(false) | Err(_) => false,
+            // The run itself answers that there is none.
+            Ok(false) | Err(QueryError::NotFound(_)) => false,
+            Err(error) => return Err(unread(error)),
         };
         if is_refused { Err(Refusal::FromBelow(run).into()) } else { Ok(()) }
     }
@@ -214,6 +215,7 @@ fn unread(error: QueryError) -> SubmitError {
     match error {
         QueryError::SetAside { run, reason } => SubmitError::SetAside { run, reason },
         QueryError::ShuttingDown => SubmitError::ShuttingDown,
+        QueryError::Full(_) => SubmitError::Full,
         QueryError::Busy(_) => SubmitError::Busy,
         other => SubmitError::Store(other.to_string()),
     }

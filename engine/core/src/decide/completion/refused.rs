@@ -13,8 +13,8 @@ pub(super) struct Refused<'a> {
 }
 
 impl<'a> Refused<'a> {
-    /// How people refused a step. A refused item leads where it leads for a step without items; of several, one that a
-    /// person rejected goes before one that a person wants changed, and that before one that nobody decided in time.
+    /// How people refused a step. A refused item leads where it leads for a step without items; of several,
+    /// the step follows one that a person rejected, else one that a person wants changed, else the first of the list.
     pub(super) fn of_step(step: &'a Step, facts: &StepState) -> Option<Self> {
         let Some(items) = &facts.items else { return Self::of(step, [&facts.unit]) };
         let failed = || items.units.iter().filter(|unit| unit.stage == Stage::Failed);
