@@ -13,7 +13,8 @@ use everfold_runtime::StartRequest;
 use everfold_store::{Dedup, DedupKeep};
 use serde_json::json;
 
-use crate::fixtures::slot_setup::{refused, slot, start, until_key, with};
+use crate::fixtures::slot_setup::{keys, refused, slot, start, until_key, with};
+use crate::fixtures::slow_store::Fault;
 use crate::fixtures::test_engine::{Rig, definition, request};
 
 fn keyed(ms: u64, more: Value) -> Arc<Definition> {
@@ -37,6 +38,20 @@ async fn l4_a_key_has_one_holder_and_who_comes_second_gets_it_or_is_refused() {
     let again = start(&rig, &keyed(50, json!({})), json!({"n": 1})).await;
     assert!(!again.held && again.run != first.run);
     rig.assert_replays(first.run).await;
+}
+
+/// The end of a run is durable before its key is free: a signal by the key was refused by the run that had ended,
+/// instead of learning that no run has the key.
+#[tokio::test(start_paused = true)]
+async fn l4_a_run_that_has_ended_holds_its_key_no_longer_while_the_key_is_being_released() {
+    let rig = Rig::new();
+    let run = start(&rig, &keyed(50, json!({})), json!({"n": 1})).await.run;
+    assert_eq!(rig.engine.holder("task-1").await.unwrap(), Some(run));
+    rig.store.fail_key(Fault::Full);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    assert!(!keys(&rig).await[0].1.is_free(), "its release is tried again later");
+    assert_eq!(rig.engine.holder("task-1").await.unwrap(), None);
+    until_key(&rig, SlotState::is_free).await;
 }
 
 #[tokio::test(start_paused = true)]
