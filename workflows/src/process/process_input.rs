@@ -10,13 +10,12 @@ use everfold_ports::{AttemptRequest, RequestedJson, RequestedOutputs, Workdir};
 
 use super::environment::env_removed;
 use super::plan::Plan;
-use super::progress_file::PROGRESS;
 use crate::git::{CEILING, ceiling_of};
 use crate::handles;
 use crate::secret::SecretValues;
 use crate::settings::WorkflowSettings;
 use crate::shim::Handover;
-use crate::shim::protocol::{CommandRequest, INPUT, OUTPUT, PROTOCOL, PROTOCOL_SECRETS};
+use crate::shim::protocol::{CommandRequest, INPUT, OUTPUT, PROGRESS, PROTOCOL, PROTOCOL_SECRETS};
 
 /// The request of an attempt.
 pub(crate) fn request(attempt: &AttemptRequest, plan: &Plan, settings: &WorkflowSettings) -> CommandRequest {

@@ -12,8 +12,8 @@ use everfold_system::regular;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// The name of the file in the attempt's folder.
-pub(crate) const PROGRESS: &str = "progress.json";
+use crate::shim::protocol::PROGRESS;
+
 /// A larger file is not read.
 const BYTES_MAX: u64 = 64 * 1024;
 

@@ -30,6 +30,8 @@ use crate::redact::{PatternStream, Patterns};
 pub(crate) const VALUE_BYTES_MIN: usize = 4;
 /// From this length on a value is found with line ends in it.
 const WRAPPED_BYTES_MIN: usize = 8;
+/// A shorter value may be a word of any file's name.
+const NAMED_VALUE_BYTES_MIN: usize = 8;
 /// The shortest line of a value that is found by itself.
 const LINE_BYTES_MIN: usize = 16;
 /// The shortest run of base64 digits that stands for a value.
@@ -53,6 +55,16 @@ struct Forms {
     firsts: Vec<u8>,
 }
 
+impl Forms {
+    fn of(forms: Vec<Form>) -> Self {
+        let mut firsts: Vec<u8> = forms.iter().flat_map(Form::firsts).collect();
+        firsts.sort_unstable();
+        firsts.dedup();
+        Self { forms, firsts }
+    }
+}
+
+#[derive(Clone)]
 enum Form {
     /// The value's characters, in any spelling.
     Spelled { characters: Vec<char>, length: usize },
@@ -141,10 +153,7 @@ impl Mask {
         forms.retain(|form| form.length() > MASK.len());
         // Longest first: of two that begin alike the longer one is meant.
         forms.sort_by_key(|form| std::cmp::Reverse(form.length()));
-        let mut firsts: Vec<u8> = forms.iter().flat_map(Form::firsts).collect();
-        firsts.sort_unstable();
-        firsts.dedup();
-        Self { values: Arc::new(Forms { forms, firsts }), ..Self::default() }
+        Self { values: Arc::new(Forms::of(forms)), ..Self::default() }
     }
 
     /// What masks by form alone.
@@ -162,9 +171,11 @@ impl Mask {
         Self { is_plain: true, ..self.clone().with_patterns(None) }
     }
 
-    /// What masks by form alone.
-    pub(crate) fn without_values(&self) -> Self {
-        Self::of_patterns(self.patterns.clone())
+    /// What masks the name of a file, each value by `***`.
+    pub(crate) fn of_names(&self) -> Self {
+        let is_long = |form: &&Form| form.length() >= NAMED_VALUE_BYTES_MIN;
+        let forms = self.values.forms.iter().filter(is_long).cloned().collect();
+        Self { values: Arc::new(Forms::of(forms)), patterns: self.patterns.clone(), is_plain: true }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::ShimError;
 use super::protocol::{
-    CANCEL, EXIT, EXIT_RESERVE, FORMER_SHIM, LOCK, LOG, LOG_INDEX, REQUEST, SHIM_ERRORS, STARTED, STDOUT,
-    STDOUT_TAIL, TURNS, WAKE,
+    CANCEL, EXIT, EXIT_RESERVE, FORMER_SHIM, INPUT, LOCK, LOG, LOG_INDEX, OUTPUT, PROGRESS, REQUEST,
+    SHIM_ERRORS, STARTED, STDOUT, STDOUT_TAIL, TURNS, WAKE,
 };
 use crate::redact::{Patterns, RedactSettings};
 use crate::secret::Mask;
@@ -91,6 +91,9 @@ fn private(path: &Path) -> std::io::Result<File> {
 const OURS: [&str; 9] = [LOCK, STARTED, CANCEL, WAKE, EXIT_RESERVE, LOG, LOG_INDEX, STDOUT, STDOUT_TAIL];
 /// What the engine wrote for itself, and what may go where it cannot be masked.
 const ENGINES: [&str; 4] = [REQUEST, FORMER_SHIM, "before.json", "next.json"];
+
+/// What else the engine finds by its name: no secret has made that.
+const FOUND_BY_NAME: [&str; 6] = [EXIT, SHIM_ERRORS, TURNS, INPUT, OUTPUT, PROGRESS];
 
 /// Removes what the work put into the folder since it was started, unmasked: values of secrets are known to the
 /// supervisor alone that was handed them, and that one is gone. What it masked while it wrote stays, and so does what
@@ -185,7 +188,7 @@ pub(crate) fn mask_all(
 /// supervisor wrote for themselves is masked by values alone: it was made of what is masked by its form already, and
 /// holds a value only where the work wrote into it. The supervisor's own files are never removed.
 fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &mut MaskingEnd) {
-    let values = mask.plain();
+    let (values, of_names) = (mask.plain(), mask.of_names());
     // A list instead of recursion: the work chooses how deep its folders are.
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
@@ -202,7 +205,15 @@ fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &
         };
         for entry in entries.flatten() {
             let Ok(kind) = entry.file_type() else { continue };
-            let Some(path) = masked_name(entry.path(), mask) else { continue };
+            let is_one_of = |names: &[&str]| is_own && names.iter().any(|name| entry.file_name() == *name);
+            let (is_ours, is_engines) = (is_one_of(&OURS), is_one_of(&ENGINES));
+            let path = match is_ours || is_engines || is_one_of(&FOUND_BY_NAME) {
+                true => entry.path(),
+                false => match masked_name(entry.path(), &of_names) {
+                    Some(path) => path,
+                    None => continue,
+                },
+            };
             if kind.is_dir() {
                 folders.push(path);
                 continue;
@@ -210,9 +221,7 @@ fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &
             if !kind.is_file() {
                 continue;
             }
-            let is_one_of = |names: &[&str]| is_own && names.iter().any(|name| entry.file_name() == *name);
-            let is_ours = is_one_of(&OURS);
-            let done = match is_ours || is_one_of(&ENGINES) {
+            let done = match is_ours || is_engines {
                 true => mask_file(&path, &values, &|| false),
                 false => mask_file(&path, mask, is_over),
             };
@@ -233,11 +242,11 @@ fn mask_folder(folder: &Path, mask: &Mask, is_over: &dyn Fn() -> bool, masked: &
     }
 }
 
-/// Renames what has a name that looks like a credential; gives its path, and `None` where it is removed, since something
-/// else has the masked name. Values of secrets count in texts alone: a short one may be a word of any name.
-fn masked_name(path: PathBuf, mask: &Mask) -> Option<PathBuf> {
+/// Renames what has a name that holds a secret or looks like one; gives its path, and `None` where it is removed, since
+/// something else has the masked name.
+fn masked_name(path: PathBuf, of_names: &Mask) -> Option<PathBuf> {
     let Some(name) = path.file_name() else { return Some(path) };
-    let Some(masked) = mask.without_values().bytes(name.as_encoded_bytes()) else { return Some(path) };
+    let Some(masked) = of_names.bytes(name.as_encoded_bytes()) else { return Some(path) };
     let masked = path.with_file_name(OsStr::from_bytes(&masked));
     let is_free = std::fs::symlink_metadata(&masked).is_err();
     if is_free && std::fs::rename(&path, &masked).is_ok() {
@@ -430,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_looks_like_a_credential_is_masked_too() {
+    fn a_name_that_looks_like_a_credential_or_holds_a_long_secret_is_masked_too() {
         let home = tempfile::tempdir().unwrap();
         let token = format!("ghp_{}", "aB3dE5gH7j".repeat(4).get(..36).unwrap());
         let folder = home.path().join(format!("dir-{token}"));
@@ -438,16 +447,20 @@ mod tests {
         std::fs::write(folder.join(&token), "x t0ken-value").unwrap();
         std::fs::write(home.path().join(format!("{token}.txt")), "one").unwrap();
         std::fs::write(home.path().join("***.txt"), "two").unwrap();
-        std::fs::write(home.path().join("t0ken-value"), "three").unwrap();
+        std::fs::write(home.path().join("of-t0ken-value.md"), "three").unwrap();
+        // A short value may be a word, and what the engine finds by its name stays where it is.
+        for name in ["word.txt", OUTPUT] {
+            std::fs::write(home.path().join(name), "four").unwrap();
+        }
         let patterns = Patterns::new(&RedactSettings::default());
-        let mask = Mask::new(["t0ken-value"]).with_patterns(patterns);
+        let mask = Mask::new(["t0ken-value", "word", OUTPUT]).with_patterns(patterns);
         assert!(mask_all(home.path(), home.path(), &[], &mask).is_empty());
         let mut names: Vec<_> = std::fs::read_dir(home.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["***.txt", "dir-***", "t0ken-value"]);
+        assert_eq!(names, ["***.txt", "dir-***", "of-***.md", OUTPUT, "word.txt"]);
         assert_eq!(std::fs::read_to_string(home.path().join("dir-***/***")).unwrap(), "x ***");
         assert_eq!(std::fs::read_to_string(home.path().join("***.txt")).unwrap(), "two");
     }

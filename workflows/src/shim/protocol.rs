@@ -55,6 +55,8 @@ pub const TURNS: &str = "turns";
 pub(crate) const INPUT: &str = "input.json";
 /// Where the process may leave its output.
 pub(crate) const OUTPUT: &str = "output.json";
+/// Where the process may say how far it is.
+pub(crate) const PROGRESS: &str = "progress.json";
 /// What the supervisor itself complains about.
 pub const SHIM_ERRORS: &str = "shim.err";
 
