@@ -48,7 +48,7 @@ impl Node {
     }
 
     /// The runs that a run waits for at a slot, now or at a position of the log: those that hold it, else those that
-    /// come first. Costs as much as the key's history is long.
+    /// come first; `None`: it need not wait. Costs as much as the key's history is long.
     ///
     /// # Errors
     /// The key cannot be read.
@@ -57,7 +57,7 @@ impl Node {
         run: RunId,
         slot: &WantedSlot,
         at: Option<Position>,
-    ) -> Result<Vec<AwaitedHolder>, Fault> {
+    ) -> Result<Option<Vec<AwaitedHolder>>, Fault> {
         let (stream, mut state) = (stream(slot), SlotState::default());
         let (mut next, mut held_since) = (Version::FIRST, BTreeMap::new());
         loop {
@@ -75,9 +75,9 @@ impl Node {
                 state.apply(&fact);
             }
         }
-        let awaited = state.awaited_by(run, slot).unwrap_or_default();
+        let Some(awaited) = state.awaited_by(run, slot) else { return Ok(None) };
         let holds = |run: &RunId| if state.holds(*run) { held_since.get(run).copied() } else { None };
-        Ok(awaited.into_iter().map(|run| AwaitedHolder { since: holds(&run), run }).collect())
+        Ok(Some(awaited.into_iter().map(|run| AwaitedHolder { since: holds(&run), run }).collect()))
     }
 }
 

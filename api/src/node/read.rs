@@ -12,6 +12,7 @@ use everfold_engine::event::{self, BudgetTerms, RunEvent, SeenPart};
 use everfold_engine::expr::ValueRef;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::json::Hash;
+use everfold_engine::slots::in_order;
 use everfold_engine::state::{Awaited, RunState, RunStatus, StoredValue, Unit};
 use everfold_engine::store::Writability;
 use everfold_engine::time::Timestamp;
@@ -304,6 +305,12 @@ impl Node {
         Ok(view)
     }
 
+    /// Where in the log a run came to a version; `None`: it is its newest.
+    async fn passed_at(&self, run: RunId, version: Version) -> Result<Option<Position>, Fault> {
+        let events = self.store.read(&StreamId::run(run), version, 2).await?;
+        Ok((events.len() == 2).then(|| events[0].position))
+    }
+
     /// Whether the folder of the workspace that a run had is recorded as removed, at the version of its view.
     async fn is_workspace_removed(&self, view: &RunView) -> Result<bool, Fault> {
         if !view.status.is_ended() || view.workspace.is_none() {
@@ -343,9 +350,12 @@ impl Node {
         let unknown = || Fault::new(Code::NoRun, format!("there is no run {run}"));
         let mut view = view.ok_or_else(unknown)?;
         if view.status == RunStatus::Queued {
-            let awaited = self.engine.awaited_slots(run, &view.slots).await?;
-            let slots = awaited.into_iter().map(|(slot, holders)| AwaitView::Slot { key: slot.key, holders });
-            view.awaits.extend(slots);
+            let at = self.passed_at(run, view.version).await?;
+            for (_, slot) in in_order(&view.slots) {
+                let Some(awaited) = self.awaited_at(run, &slot, at).await? else { continue };
+                let holders = awaited.into_iter().map(|awaited| awaited.run).collect();
+                view.awaits.push(AwaitView::Slot { key: slot.key, holders });
+            }
         }
         if let Some(value) = self.loaded(run, referenced.input).await? {
             view.input = value;

@@ -259,7 +259,7 @@ impl Chain<'_> {
         else {
             return Ok(());
         };
-        let awaited = self.node.awaited_at(run, slot, self.at).await?;
+        let awaited = self.node.awaited_at(run, slot, self.at).await?.unwrap_or_default();
         let more = awaited.len().saturating_sub(HOLDERS_MAX);
         if awaited.is_empty() {
             // Free for it: the others of its slots are not.

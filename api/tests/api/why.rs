@@ -77,6 +77,10 @@ async fn a_run_that_waits_for_a_slot_names_its_holder_and_why_that_waits() {
     assert_eq!(now["causes"][0]["because"][0]["subject"]["run"], second, "{now}");
     let then = why(&api, &format!("/api/v1/runs/{third}/why?at={}", moment["position"])).await;
     assert_eq!(told(&then["causes"], &names), told(&answer["causes"], &names));
+    // The state of the second was without what it had waited for, once that was given.
+    let (_, then) = api.get(&format!("/api/v1/runs/{second}/state?at={}", moment["position"])).await;
+    let slot = json!([{ "kind": "slot", "key": "hall", "holders": [first] }]);
+    assert_eq!((&then["status"], &then["awaits"]), (&"queued".into(), &slot));
 }
 
 const CHILD: &str = "name: child\nsteps: [{ id: ask, question: { title: Which one? } }]\n";
