@@ -283,7 +283,7 @@ impl<'a> AuditView<'a> {
 
 impl Projection for AuditModel {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 4;
+    const SCHEMA: u32 = 5;
 
     fn handles(event: &RunEvent) -> bool {
         is_read_by(event, PIPELINES) || is_decision(event)

@@ -76,6 +76,11 @@ pub enum DecisionKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         seen: Option<Hash>,
     },
+    /// A part of an answer that a person saved.
+    Part {
+        /// `{choice?, text?, items?, states?}`.
+        answer: Payload,
+    },
     /// An answer to a question.
     Answer {
         /// `{choice, text, items, by}`.
@@ -150,6 +155,8 @@ pub enum DecisionType {
     Gate,
     /// [`DecisionKind::Vote`].
     Vote,
+    /// [`DecisionKind::Part`].
+    Part,
     /// [`DecisionKind::Answer`].
     Answer,
     /// [`DecisionKind::Expiry`].
@@ -168,9 +175,10 @@ pub enum DecisionType {
 
 impl DecisionType {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Gate,
         Self::Vote,
+        Self::Part,
         Self::Answer,
         Self::Expiry,
         Self::Approval,
@@ -186,6 +194,7 @@ impl DecisionType {
         match self {
             Self::Gate => "gate",
             Self::Vote => "vote",
+            Self::Part => "part",
             Self::Answer => "answer",
             Self::Expiry => "expiry",
             Self::Approval => "approval",
@@ -230,6 +239,7 @@ pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
     Some(match event {
         RunEvent::GateEvaluated(_) => DecisionType::Gate,
         RunEvent::VoteCast(_) => DecisionType::Vote,
+        RunEvent::AnswerSaved(_) => DecisionType::Part,
         RunEvent::QuestionAnswered(_) => DecisionType::Answer,
         RunEvent::TimerFired(_) => return is_decision(event).then_some(DecisionType::Expiry),
         RunEvent::ApprovalDecided(_) => DecisionType::Approval,
@@ -274,6 +284,11 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 edited: event.edited.clone(),
                 seen: event.seen,
             },
+        ),
+        RunEvent::AnswerSaved(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Part { answer: event.answer.clone() },
         ),
         RunEvent::QuestionAnswered(event) => (
             event.id.path.to_string(),

@@ -53,7 +53,7 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::ChildStopped(_) => TIMELINE | STAGES,
         RunEvent::NoticeQueued(_) => STAGES,
         RunEvent::TimerSet(_) => INBOX | STAGES,
-        RunEvent::AnswerSaved(_) => INBOX,
+        RunEvent::AnswerSaved(_) => INBOX | DECISIONS,
         RunEvent::StepSkipped(_) => INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
         RunEvent::StepFailed(_) | RunEvent::StepCancelled(_) => {
             INBOX | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS

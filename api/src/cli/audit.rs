@@ -68,6 +68,7 @@ fn row(item: &Value) -> [String; 6] {
         ("gate", gate, Some(verdict)) => format!("gate {gate}: {verdict}"),
         (kind, _, Some(said)) => format!("{kind}: {said}{}{}", past(&item["bypassed"]), given(item)),
         ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
+        ("part", ..) => "part of an answer".to_owned(),
         ("recheck", ..) if item["policies"].is_object() => {
             let gates: Vec<&str> =
                 item["policies"].as_object().into_iter().flatten().map(|it| it.0.as_str()).collect();

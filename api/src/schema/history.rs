@@ -211,6 +211,8 @@ pub(crate) enum DecisionKindSchema {
         /// The digest of what the task showed.
         seen: Option<String>,
     },
+    /// Someone saved a part of an answer.
+    Part { answer: Value },
     /// Someone answered a question.
     Answer { answer: Value },
     /// No decision or answer came in time.

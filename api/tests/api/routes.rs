@@ -244,7 +244,9 @@ async fn l21_a_question_is_answered_in_parts_and_refusals_name_what_is_wrong() {
     assert_eq!(api.post(&path, json!({"answers": {"choice": "b"}})).await.0, 200);
     assert_eq!(api.until(&run, "succeeded").await["output"], "b");
     let (_, audit) = api.get(&format!("/api/v1/runs/{run}/audit")).await;
-    assert_eq!(audit["items"][0]["kind"], "answer", "{audit}");
+    // Who gave which part stands beside who gave the whole.
+    let decided = |at: usize| (&audit["items"][at]["kind"], &audit["items"][at]["answer"]["text"]);
+    assert_eq!((decided(0), decided(1).0), ((&"part".into(), &"so far".into()), &"answer".into()), "{audit}");
 }
 
 const STAGED: &str = "\

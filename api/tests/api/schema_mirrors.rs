@@ -432,7 +432,7 @@ fn seen() -> Seen {
     Seen::new(vec![part], vec![kept])
 }
 
-fn decision_kinds() -> [DecisionKind; 9] {
+fn decision_kinds() -> [DecisionKind; 10] {
     let policies = || BTreeMap::from([("gate".to_owned(), "true".to_owned())]);
     let all = [
         DecisionKind::Gate {
@@ -454,6 +454,7 @@ fn decision_kinds() -> [DecisionKind; 9] {
             edited: Some(payload()),
             seen: Some(Hash::ZERO),
         },
+        DecisionKind::Part { answer: payload() },
         DecisionKind::Answer { answer: payload() },
         DecisionKind::Expiry { due: AT },
         DecisionKind::Approval { decision: "approve", by: Vec::new(), comment: None, seen: Some(seen()) },
@@ -473,6 +474,7 @@ fn decision_kinds() -> [DecisionKind; 9] {
         match kind {
             DecisionKind::Gate { .. }
             | DecisionKind::Vote { .. }
+            | DecisionKind::Part { .. }
             | DecisionKind::Answer { .. }
             | DecisionKind::Expiry { .. }
             | DecisionKind::Approval { .. }

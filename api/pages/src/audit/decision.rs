@@ -123,6 +123,7 @@ impl Decision {
             ("rework", _) => "rework",
             ("override", _) => "unblocked",
             ("cancel", _) => "cancelled",
+            ("part", _) => "part of an answer",
             ("expiry", _) => "time ran out",
             (kind, _) => kind,
         }
@@ -152,7 +153,7 @@ impl Decision {
                 (None, Some(by)) => format!("{} asked for it", crate::words::actor(by)),
                 (None, None) => String::new(),
             },
-            "answer" => answer_line(&self.answer),
+            "answer" | "part" => answer_line(&self.answer),
             _ => self.reason.clone().or_else(|| self.comment.clone()).unwrap_or_default(),
         };
         visible(&text).into_owned()
@@ -211,7 +212,7 @@ impl Decision {
     pub(super) fn basis(&self) -> &Value {
         match self.kind.as_str() {
             "gate" => &self.evidence,
-            "answer" => &self.answer,
+            "answer" | "part" => &self.answer,
             _ => &self.seen,
         }
     }

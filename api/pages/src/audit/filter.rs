@@ -13,15 +13,16 @@ pub(crate) const PAGE: usize = 50;
 pub(crate) const VERDICTS: [&str; 4] = ["pass", "fail", "pending", "skipped"];
 
 /// What people decide, and that their time ran out.
-const OF_PEOPLE: &str = "vote,answer,approval,override,recheck,cancel,expiry";
+const OF_PEOPLE: &str = "vote,part,answer,approval,override,recheck,cancel,expiry";
 
 /// The choices of the field "what", with what each stands for.
-pub(crate) const KINDS: [(&str, &str); 10] = [
+pub(crate) const KINDS: [(&str, &str); 11] = [
     ("people", "of people"),
     ("override", "overrides"),
     ("gate", "verdicts of gates"),
     ("vote", "votes"),
     ("approval", "approvals"),
+    ("part", "parts of answers"),
     ("answer", "answers"),
     ("recheck", "rechecks"),
     ("rework", "rework"),

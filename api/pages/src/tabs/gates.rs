@@ -105,7 +105,7 @@ impl GateDecision {
                 let by = self.gate.clone().or_else(|| self.by.as_str().map(str::to_owned));
                 format!("{}{of}{}", self.used, by.map(|by| format!(" by {by}")).unwrap_or_default())
             }
-            "answer" => words::json(&self.answer),
+            "answer" | "part" => words::json(&self.answer),
             _other => self.reason.clone().or_else(|| self.comment.clone()).unwrap_or_default(),
         };
         visible(&clamped(&text, 300)).into_owned()

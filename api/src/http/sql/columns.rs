@@ -245,7 +245,7 @@ pub(super) const DECISIONS: TableText = TableText {
         column("step", Text, "the step, or an item of it"),
         column("round", Integer, "the round"),
         column("attempt", Integer, "of a gate: the attempt that was judged"),
-        column("kind", Text, "`gate vote answer expiry approval override recheck rework cancel`")
+        column("kind", Text, "`gate vote part answer expiry approval override recheck rework cancel`")
             .found_by(Index),
         column("gate", Text, "the gate").found_by(Index),
         column("verdict", Text, "`pass fail pending skipped`").found_by(Index),
