@@ -92,6 +92,21 @@ impl From<ReadError> for SubmitError {
     }
 }
 
+/// What an input meets that needs a look at another run.
+impl From<QueryError> for SubmitError {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::NotFound(run) => Self::NotFound(run),
+            QueryError::SetAside { run, reason } => Self::SetAside { run, reason },
+            QueryError::ShuttingDown => Self::ShuttingDown,
+            QueryError::Full(_) => Self::Full,
+            QueryError::Busy(_) => Self::Busy,
+            QueryError::Store(what) => Self::Store(what),
+            QueryError::Panicked(_) => Self::Store(error.to_string()),
+        }
+    }
+}
+
 impl StartError {
     /// Whether it was refused, so that nothing is recorded.
     #[must_use]

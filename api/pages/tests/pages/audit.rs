@@ -77,7 +77,7 @@ async fn filters_and_the_moment_of_the_page_are_those_of_the_route() {
     let asked = routes.asked("/audit").remove(0);
     for part in [
         "at=39",
-        "kind=vote%2Canswer%2Capproval%2Coverride%2Crecheck%2Ccancel%2Cexpiry",
+        "kind=vote%2Cpart%2Canswer%2Capproval%2Coverride%2Crecheck%2Ccancel%2Cexpiry",
         "actor=user%3Amara",
         "gate=tests",
         "verdict=fail",

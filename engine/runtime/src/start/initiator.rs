@@ -22,9 +22,7 @@ impl Runtime {
             Ok(found) => Ok(found),
             Err(QueryError::NotFound(_)) => Ok(None),
             Err(QueryError::SetAside { run, reason }) => Err(NoInitiator::SetAside { run, reason }),
-            Err(QueryError::ShuttingDown) => Err(NoInitiator::NotNow(SubmitError::ShuttingDown)),
-            Err(QueryError::Busy(_)) => Err(NoInitiator::NotNow(SubmitError::Busy)),
-            Err(other) => Err(NoInitiator::NotNow(SubmitError::Store(other.to_string()))),
+            Err(error) => Err(NoInitiator::NotNow(error.into())),
         }
     }
 }

@@ -121,10 +121,10 @@ impl Runtime {
         let (asked, is_own) = (kind.clone(), own == run && made_by.is_none());
         let is_for_people = self.with_state(run, move |state| is_for_people(state, &asked, is_own)).await;
         let is_refused = match is_for_people {
-            Ok(true) => self.runs_above(step).await.map_err(unread)?.holds(run),
+            Ok(true) => self.runs_above(step).await.map_err(SubmitError::from)?.holds(run),
             // The run itself answers that there is none.
             Ok(false) | Err(QueryError::NotFound(_)) => false,
-            Err(error) => return Err(unread(error)),
+            Err(error) => return Err(error.into()),
         };
         if is_refused { Err(Refusal::FromBelow(run).into()) } else { Ok(()) }
     }
@@ -208,15 +208,5 @@ fn run_of_step(actor: &Actor) -> Option<RunId> {
     match actor {
         Actor::Run(name) => name.split('/').next()?.parse().ok(),
         _other => None,
-    }
-}
-
-fn unread(error: QueryError) -> SubmitError {
-    match error {
-        QueryError::SetAside { run, reason } => SubmitError::SetAside { run, reason },
-        QueryError::ShuttingDown => SubmitError::ShuttingDown,
-        QueryError::Full(_) => SubmitError::Full,
-        QueryError::Busy(_) => SubmitError::Busy,
-        other => SubmitError::Store(other.to_string()),
     }
 }

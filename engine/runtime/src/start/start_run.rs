@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::{QueryError, StartError, SubmitError};
+use crate::error::{StartError, SubmitError};
 use crate::messages::Queued;
 use crate::recovery::unknown_work::unknown_work;
 use crate::redaction::{redact_options, refuse_label_names};
@@ -187,12 +187,7 @@ impl Runtime {
         labels.extend(options.labels.clone());
         let beginning = beginning.with_labels(&labels);
         let ancestors = match &options.parent {
-            Some(parent) => {
-                ancestors(self, run, Some(parent.clone())).await.map_err(|error| match error {
-                    QueryError::ShuttingDown => SubmitError::ShuttingDown,
-                    other => SubmitError::Store(other.to_string()),
-                })?
-            }
+            Some(parent) => ancestors(self, run, Some(parent.clone())).await.map_err(SubmitError::from)?,
             None => Vec::new(),
         };
         let mut reservation = None;
