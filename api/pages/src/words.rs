@@ -215,6 +215,19 @@ pub(crate) fn kept(kept: &Value) -> Option<String> {
     Some(format!("done as {step}{item} {round}.{attempt} of run {}", short(run)))
 }
 
+/// What was answered, or the part of it that was saved, in one line.
+pub(crate) fn answer(answer: &Value) -> String {
+    let said = |name: &str| answer.get(name)?.as_str().map(str::to_owned);
+    let of_items = |name: &str| answer.get(name).and_then(Value::as_object).into_iter().flatten();
+    let whole = ["choice", "text"].into_iter().filter_map(said);
+    let items = of_items("items").map(|(id, given)| format!("{id}: {}", json(given)));
+    let settled = of_items("states").filter_map(|(id, state)| match state.as_str() {
+        Some(state @ ("resolved" | "dismissed")) => Some(format!("{id} {state}")),
+        _other => None,
+    });
+    whole.chain(items).chain(settled).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use crate::client::query;
 use crate::fault::Fault;
 use crate::http::{BacktestAnswer, Changed};
 use crate::text::{count, cut, instant, table};
+use crate::view::answer_line;
 
 /// Verdicts that are printed one by one.
 const ITEMS_MAX: usize = 50;
@@ -81,15 +82,9 @@ fn row(item: &Value) -> [String; 6] {
         (step, None) => step.to_owned(),
     };
     let because = [text("reason"), text("comment")].into_iter().find(|text| !text.is_empty());
+    let because = because.map_or_else(|| answer_line(&item["answer"]), str::to_owned);
     let when = serde_json::from_value(item["at"].clone()).map(instant).unwrap_or_default();
-    [
-        when,
-        text("short_id").to_owned(),
-        step,
-        what,
-        text("actor").to_owned(),
-        cut(because.unwrap_or_default(), REASON_CHARS),
-    ]
+    [when, text("short_id").to_owned(), step, what, text("actor").to_owned(), cut(&because, REASON_CHARS)]
 }
 
 /// The gates that a person passed over.

@@ -149,8 +149,8 @@ fn words_of(event: &RunEvent) -> String {
         }
         RunEvent::ApprovalDecided(event) => commented(&word(&event.decision), event.comment.as_deref()),
         RunEvent::QuestionAsked(event) => cut(&event.title, 100),
-        RunEvent::AnswerSaved(event) => answer(&json!(event.answer)),
-        RunEvent::QuestionAnswered(event) => answer(&json!(event.answer)),
+        RunEvent::AnswerSaved(event) => answer_line(&json!(event.answer)),
+        RunEvent::QuestionAnswered(event) => answer_line(&json!(event.answer)),
         RunEvent::AttemptAsked(event) => cut(json!(event.ask)["text"].as_str().unwrap_or_default(), 100),
         RunEvent::TimerSet(event) => format!("{} at {}", word(&event.timer.kind), word(&event.at)),
         RunEvent::TimerFired(event) => word(&event.timer.kind),
@@ -304,7 +304,7 @@ fn reason(reason: Option<&str>) -> String {
 }
 
 /// What was answered, in one line.
-fn answer(answer: &Value) -> String {
+pub(crate) fn answer_line(answer: &Value) -> String {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let items = answer["items"].as_object().into_iter().flatten();
     let items = items.map(|(id, value)| format!("{id}={}", text(value).unwrap_or_else(|| value.to_string())));

@@ -20,7 +20,7 @@ pub use awaits::AwaitView;
 pub use budget::{AmountsView, BudgetStatus, UsageView};
 pub(crate) use budget::{budget_view, usd};
 pub use effects::{EffectsView, HeldBackView};
-pub(crate) use event_line::{ShownEvent, event_detail};
+pub(crate) use event_line::{ShownEvent, answer_line, event_detail};
 pub use failure::FailureView;
 pub(crate) use next_steps::{answer_words, next_lines, next_steps};
 pub use notice::OutstandingNotice;

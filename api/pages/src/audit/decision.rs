@@ -29,7 +29,7 @@ pub(crate) struct Decision {
     pub(crate) actor: String,
     pub(crate) step: Option<String>,
     pub(crate) round: Option<u32>,
-    /// `gate`, `vote`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`.
+    /// `gate`, `vote`, `part`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`.
     pub(crate) kind: String,
     pub(crate) gate: Option<String>,
     pub(crate) verdict: Option<String>,
@@ -153,8 +153,13 @@ impl Decision {
                 (None, Some(by)) => format!("{} asked for it", crate::words::actor(by)),
                 (None, None) => String::new(),
             },
-            "answer" | "part" => answer_line(&self.answer),
-            _ => self.reason.clone().or_else(|| self.comment.clone()).unwrap_or_default(),
+            "answer" | "part" => shortened(&crate::words::answer(&self.answer)),
+            _ => {
+                let said = self.reason.clone().or_else(|| self.comment.clone());
+                let given = self.edited.as_ref().or(self.output.as_ref());
+                let given = given.map(|given| format!("with {}", shortened(&crate::words::json(given))));
+                said.into_iter().chain(given).collect::<Vec<_>>().join(" · ")
+            }
         };
         visible(&text).into_owned()
     }
@@ -275,15 +280,6 @@ pub(crate) fn evidence_line(evidence: &Value) -> String {
     shortened(&words.join(" · "))
 }
 
-fn answer_line(answer: &Value) -> String {
-    let mut words: Vec<String> =
-        ["choice", "text"].iter().filter_map(|name| answer.get(name)?.as_str().map(str::to_owned)).collect();
-    for (id, given) in answer.get("items").and_then(Value::as_object).into_iter().flatten() {
-        words.push(format!("{id}: {}", crate::words::json(given)));
-    }
-    shortened(&words.join(" · "))
-}
-
 fn shortened(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line = visible(&line);
@@ -310,6 +306,16 @@ mod tests {
         let evidence = json!({"added": 47, "names": ["a", "b"], "source": {"commit": "x"}, "since": null});
         assert_eq!(evidence_line(&evidence), "added 47 · names a, b");
         assert_eq!(evidence_line(&Value::Null), "");
+    }
+
+    #[test]
+    fn a_decision_says_what_was_answered_and_what_was_put_in_anothers_place() {
+        let because = |value: Value| Decision::deserialize(value).expect("the decision is whole").because();
+        let answer = json!({"choice": null, "items": {"who": "sales"}, "states": {"who": "answered", "when": "dismissed"}});
+        assert_eq!(because(json!({"kind": "part", "answer": answer})), "who: sales; when dismissed");
+        assert_eq!(because(json!({"kind": "vote", "edited": "A second draft"})), "with A second draft");
+        let given = json!({"kind": "override", "reason": "it is fine", "output": {"n": 1}});
+        assert_eq!(because(given), "it is fine · with { \"n\": 1 }");
     }
 
     #[test]

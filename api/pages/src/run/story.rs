@@ -319,8 +319,10 @@ fn of_people(event: &Event) -> Option<Line> {
             };
             quoting(state, word, event.text("comment"))
         }
-        "AnswerSaved" => quoting("working", "saved a part of the answer", ""),
-        "QuestionAnswered" => quoting("done", "answered", &answer(event.event.get("answer"))),
+        "AnswerSaved" => {
+            quoting("working", "saved a part of the answer", &words::answer(event.at("/answer")))
+        }
+        "QuestionAnswered" => quoting("done", "answered", &words::answer(event.at("/answer"))),
         "RunUnblocked" => {
             let decision = event.at("/unblocked/decision").as_str().unwrap_or("go on");
             quoting(
@@ -361,15 +363,6 @@ fn failure(event: &Event) -> String {
         Some(detail) if !detail.is_empty() => format!("{message}: {detail}"),
         _ => message.to_owned(),
     }
-}
-
-fn answer(answer: Option<&Value>) -> String {
-    let Some(answer) = answer else { return String::new() };
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let whole = ["choice", "text"].into_iter().filter_map(|key| answer.get(key)?.as_str().map(str::to_owned));
-    let items = answer.get("items").and_then(Value::as_object).into_iter().flatten();
-    let items = items.map(|(id, value)| format!("{id}: {}", shown(value)));
-    whole.chain(items).collect::<Vec<_>>().join("; ")
 }
 
 fn cut(text: &str) -> String {

@@ -121,7 +121,7 @@ fn of_people(kind: &str, event: &Value) -> Option<String> {
         "ApprovalRequested" | "QuestionAsked" => text(event, "title")?.to_owned(),
         "VoteCast" => commented(&word(&event["vote"]), text(event, "comment")),
         "ApprovalDecided" => commented(&word(&event["decision"]), text(event, "comment")),
-        "AnswerSaved" | "QuestionAnswered" => answer(&event["answer"]),
+        "AnswerSaved" | "QuestionAnswered" => words::answer(&event["answer"]),
         "AttemptAsked" => word(&event["ask"]["text"]),
         "RunUnblocked" => {
             let decision = word(&event["unblocked"]["decision"]);
@@ -255,14 +255,6 @@ fn counted(count: u64, noun: &str) -> String {
 /// Millionths of a US dollar as REST writes costs.
 pub(crate) fn micros(cost: u64) -> String {
     format!("{}.{:06}", cost / 1_000_000, cost % 1_000_000)
-}
-
-/// What was answered.
-fn answer(answer: &Value) -> String {
-    let items = answer["items"].as_object().into_iter().flatten();
-    let items = items.map(|(id, value)| format!("{id}={}", word(value)));
-    let words = [text(answer, "choice"), text(answer, "text")].into_iter().flatten().map(str::to_owned);
-    words.chain(items).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ impl GateDecision {
             "gate" => &self.verdict,
             "vote" => &self.vote,
             "approval" | "override" => &self.decision,
+            "part" => "saved",
             other => other,
         }
     }
@@ -93,6 +94,7 @@ impl GateDecision {
     fn name(&self) -> &str {
         match (&self.gate, self.kind.as_str()) {
             (Some(gate), "gate") => gate,
+            (_, "part") => "part of an answer",
             (_, kind) => kind,
         }
     }
@@ -105,7 +107,7 @@ impl GateDecision {
                 let by = self.gate.clone().or_else(|| self.by.as_str().map(str::to_owned));
                 format!("{}{of}{}", self.used, by.map(|by| format!(" by {by}")).unwrap_or_default())
             }
-            "answer" | "part" => words::json(&self.answer),
+            "answer" | "part" => words::answer(&self.answer),
             _other => self.reason.clone().or_else(|| self.comment.clone()).unwrap_or_default(),
         };
         visible(&clamped(&text, 300)).into_owned()
