@@ -98,6 +98,18 @@ pub fn long_age(time: &str) -> String {
     }
 }
 
+/// The same, counted up to a moment: `just before`, `5 m before`, `5 m after`.
+#[must_use]
+pub fn long_age_at(time: &str, then: &str) -> String {
+    match age_at(time, then) {
+        now if now == "now" => "just before".to_owned(),
+        age => match age.strip_prefix("in ") {
+            Some(to_come) => format!("{to_come} after"),
+            None => format!("{age} before"),
+        },
+    }
+}
+
 /// A time of RFC 3339 to the second, in UTC: what a page says before its script writes it in the viewer's zone.
 #[must_use]
 pub fn exact(time: &str) -> String {

@@ -62,12 +62,13 @@ fn answered(request: &Request) -> Response {
         "/api/v1/inbox" => list(json!([{
             "id": "0000beef:ok:1", "short_id": "0000beef", "pipeline": "greet", "run_title": null, "step": "ok", "round": 1,
             "since": "2026-11-22T10:00:05.000Z", "expires_at": null, "position": 390, "kind": "approval", "title": "Ship?",
-            "terms": { "roles": ["release"] },
+            "terms": { "roles": ["release"] }, "value": "A second draft", "votes": { "token:ann": "approve" },
         }])),
         "/api/v1/runs" if query.contains("origin.run") => refusal("the index went away"),
         "/api/v1/runs" => list(json!([])),
         "/api/v1/store" => refusal("the manifest cannot be read"),
-        "/api/v1/audit/decisions" | "/api/v1/pipelines" => list(json!([])),
+        "/api/v1/audit/decisions" | "/api/v1/pipelines" | "/api/v1/runs/0000beef/audit" => list(json!([])),
+        "/api/v1/runs/0000beef/state" => json(run()),
         path if path == run_path || path == format!("{run_path}/state") => json(run()),
         path if path == format!("{run_path}/timeline") => list(json!([{
             "step": "build", "round": 1, "attempt": 1, "kind": "command", "scheduled_at": "2026-11-22T10:00:01.000Z",
@@ -122,6 +123,14 @@ async fn ages_at_a_position_of_the_log_count_to_the_time_of_that_position() {
     assert!(inbox.contains("position 400") && inbox.contains("2026-11-22 10:00:10 UTC"), "{inbox}");
     let overview = page(&format!("/runs/beef/cost?at={POSITION}")).await;
     assert!(overview.contains("10 s"), "a run that went on then had taken ten seconds: {overview}");
+}
+
+#[tokio::test]
+async fn who_cannot_decide_sees_what_is_decided_on_all_the_same() {
+    let then = page(&format!("/inbox/0000beef:ok:1?at={POSITION}")).await;
+    let value = "<h3>The value that goes on from here</h3><pre>A second draft</pre>";
+    assert!(then.contains(value) && !then.contains("<textarea"), "{then}");
+    assert!(then.contains(">5 s before</time>"), "{then}");
 }
 
 #[tokio::test]
