@@ -203,7 +203,14 @@ impl PipelineReader<'_> {
     /// A map, or short: a cron pattern, or a duration.
     pub(in crate::definition) fn schedule(&mut self, node: &YamlNode) -> Option<Schedule> {
         if let Some(text) = node.text() {
-            let schedule = match text.contains(char::is_whitespace) {
+            let is_cron = text.contains(char::is_whitespace);
+            if !is_cron && !text.starts_with(|first: char| first.is_ascii_digit()) {
+                let what = format!("“{text}” is neither a duration nor a pattern of cron");
+                self.report(Code::Value, node.span.clone(), what).hint =
+                    Some("write `15m`, or five fields as in `30 7 * * mon-fri`".to_owned());
+                return None;
+            }
+            let schedule = match is_cron {
                 true => Schedule { cron: Some(self.cron(node)?), ..Schedule::empty() },
                 false => Schedule { every: Some(self.interval(node)?), ..Schedule::empty() },
             };
