@@ -17,6 +17,8 @@ mod request;
 mod services;
 mod settings_document;
 mod settings_file;
+#[cfg(test)]
+mod stage;
 mod telegram;
 #[cfg(test)]
 mod tests;
