@@ -262,7 +262,7 @@ impl Folder {
     }
 
     /// Whether the folder was deleted, and with it the lock that this process holds.
-    fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         let is_unlinked = |file: &File| fstat(file).is_ok_and(|stat| stat.st_nlink == 0);
         is_unlinked(&self.lock) && is_unlinked(&self.handle)
     }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::fixtures::{Lab, TRACE, UNTIL_GO, await_that, places};
+use super::fixtures::{Lab, TRACE, UNTIL_GO, await_that, only, places};
 
 const SIZE: &str = "size=48m";
 /// A hidden file does not make the folder a foreign one.
@@ -187,6 +187,39 @@ fn s7_a_step_that_cannot_begin_on_a_full_disk_begins_by_itself_when_there_is_roo
     engine.end().ended_with(0);
     lab.assert_trace(&["first 1 1", "second 1 1"]);
     assert_eq!(places(&lab.events("@"), "AttemptFailed"), [""; 0]);
+    lab.assert_left_in_order();
+    drop(disk);
+}
+
+/// It says more than a pipe holds while there is no room for it, and a gate judges what it said.
+const SAYS_WHILE_FULL: &str = r#"
+name: p
+steps:
+  - id: first
+    command: |
+      TRACE_LINE
+      UNTIL_GO
+      for i in $(seq 10000 20000); do echo "ERROR $i"; done
+      TRACE_LINE
+    gates: [{ id: clean, expression: "!output.stdout.contains('ERROR')", on_fail: next }]
+output: "${size(steps.first.output.stdout)}"
+"#;
+const SAID_BYTES: usize = "ERROR 10000\n".len() * 10_001;
+
+/// The step had succeeded with a beginning of its output, and gates had passed on nothing.
+#[test]
+fn s7_what_a_command_says_on_a_full_disk_waits_for_room_and_is_judged_whole() {
+    let lab = Lab::with(&SAYS_WHILE_FULL.replace("TRACE_LINE", TRACE).replace("UNTIL_GO", UNTIL_GO));
+    let Ok(disk) = Mounted::at(&lab.data()) else { return };
+    let engine = lab.start(&["run", "./p.yaml"]);
+    await_that("the step runs", || (lab.trace().len() == 1).then_some(()));
+    disk.fill();
+    lab.go();
+    await_that("the step has said all", || (lab.trace().len() == 2).then_some(()));
+    disk.make_room();
+    engine.end().ended_with(0);
+    assert_eq!(lab.view("@")["output"], SAID_BYTES);
+    assert_eq!(only(&lab.events("@"), "GateEvaluated").field("verdict"), "fail");
     lab.assert_left_in_order();
     drop(disk);
 }
