@@ -16,7 +16,7 @@ use super::files::{FileId, Files};
 use super::index_files::ClosedFiles;
 use super::journal::recover::Survey;
 use super::journal::segment;
-use super::journal::tail::Owner;
+use super::journal::tail::{ExpectedJournal, Owner};
 use super::paths::journal_folder;
 use everfold_base::id::Position;
 use everfold_base::json::{self, Hash};
@@ -71,6 +71,13 @@ impl Manifest {
     /// The store's id as a number.
     pub(crate) fn store_id(&self) -> u128 {
         u128::from_str_radix(&self.store, 16).unwrap_or(0)
+    }
+
+    /// What a journal at this place is to be.
+    pub(crate) fn expected(&self, place: &FolderIdentity) -> ExpectedJournal {
+        let is_copy = !self.adopted || !self.place.is(place);
+        let was_closed = matches!(self.index, IndexState::Closed(_));
+        ExpectedJournal { store: Some(self.store_id()), was_copied_in_use: is_copy && !was_closed }
     }
 
     /// The owner of the segments of the store.

@@ -97,10 +97,10 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     if disk_reserve::is_full(folder) {
         disk_reserve::give_up(files, folder);
     }
-    let store = known.as_ref().map(|manifest| manifest.store_id());
-    let survey = recover::survey(files, &journal, store)?;
-    let is_new = known.is_none() && damaged.is_none() && survey.is_none();
     let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    let expected = known.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
+    let survey = recover::survey(files, &journal, expected)?;
+    let is_new = known.is_none() && damaged.is_none() && survey.is_none();
     let mut manifest = match known {
         Some(manifest) => manifest,
         None => {
@@ -118,6 +118,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
         segments: Vec::new(),
         tail: JournalTail::EMPTY,
         torn: None,
+        ends_sealed: false,
         leftovers: Vec::new(),
         warnings: Vec::new(),
     });
@@ -145,7 +146,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     }
     lock.set_active(&active.0.path, active.1.id().map_err(OpenError::at(&active.0.path))?);
     let mut survey = survey;
-    if survey.segments.is_empty() {
+    if survey.segments.is_empty() || survey.ends_sealed {
         survey.segments.push(active.0.clone());
     }
     // The checkpointer makes that of a new store, at the first checkpoint: nothing needs it before.
@@ -403,6 +404,12 @@ fn open_active(
         files.remove(leftover).map_err(OpenError::at(leftover))?;
     }
     if let Some(last) = survey.segments.last() {
+        if survey.ends_sealed {
+            let made =
+                prepare::prepare(files, journal, options.segments.first).map_err(OpenError::at(journal))?;
+            let header = manifest.owner().segment_behind(last, &survey.tail, made.capacity);
+            return writer::open_segment(files, journal, &header, made).map_err(OpenError::at(journal));
+        }
         let file = files.open(&last.path, FileAccess::Write).map_err(OpenError::at(&last.path))?;
         if let Some(torn) = &survey.torn {
             torn.overwrite(file.as_ref()).map_err(OpenError::at(&torn.path))?;

@@ -17,7 +17,7 @@ use super::format::{ALIGNMENT, BadHeader, GROUP_HEADER, GroupHeader, SEGMENT_HEA
 use super::reader::{GroupWalk, Window};
 use super::segment;
 use super::segment::{Segment, Segments, SparseIndex};
-use super::tail::JournalTail;
+use super::tail::{ExpectedJournal, JournalTail};
 use crate::error::{Damage, OpenError};
 use crate::files::{FileAccess, Files, StoreFile};
 use everfold_base::id::Position;
@@ -29,6 +29,8 @@ pub(crate) struct Survey {
     pub(crate) tail: JournalTail,
     /// Bytes behind the last group that are neither a group nor zero.
     pub(crate) torn: Option<TornTail>,
+    /// The last segment takes no more, as where the next one is not in a copy.
+    pub(crate) ends_sealed: bool,
     /// Temporary files that nothing needs.
     pub(crate) leftovers: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
@@ -114,7 +116,7 @@ impl Survey {
 pub(crate) fn survey(
     files: &dyn Files,
     folder: &Path,
-    store: Option<u128>,
+    expected: ExpectedJournal,
 ) -> Result<Option<Survey>, OpenError> {
     let (numbers, leftovers) = list(folder)?;
     if numbers.is_empty() && leftovers.is_empty() {
@@ -122,17 +124,19 @@ pub(crate) fn survey(
     }
     let mut headers = Vec::with_capacity(numbers.len());
     for number in &numbers {
-        headers.push(read_header(files, folder, *number, store)?);
+        headers.push(read_header(files, folder, *number, expected.store)?);
     }
     refuse_gaps(folder, &numbers, &headers)?;
     if numbers.is_empty() {
         let (segments, warnings) = (Vec::new(), Vec::new());
-        return Ok(Some(Survey { segments, tail: JournalTail::EMPTY, torn: None, leftovers, warnings }));
+        let tail = JournalTail::EMPTY;
+        return Ok(Some(Survey { segments, tail, torn: None, ends_sealed: false, leftovers, warnings }));
     }
     let mut survey = Survey {
         segments: Vec::new(),
         tail: JournalTail::EMPTY,
         torn: None,
+        ends_sealed: false,
         leftovers,
         warnings: Vec::new(),
     };
@@ -140,7 +144,7 @@ pub(crate) fn survey(
     for (index, header) in headers.iter().enumerate() {
         let number = numbers[index];
         match header {
-            Ok(header) if index == last => survey.end_with(files, folder, header)?,
+            Ok(header) if index == last => survey.end_with(files, folder, header, expected)?,
             Ok(header) => {
                 let next = headers[index + 1].as_ref().ok();
                 survey.seal(files, folder, header, next)?;
@@ -293,6 +297,7 @@ impl Survey {
         files: &dyn Files,
         folder: &Path,
         header: &SegmentHeader,
+        expected: ExpectedJournal,
     ) -> Result<(), OpenError> {
         let path = folder.join(segment::file_name(header.number));
         let failed = |source| OpenError::Io { path: path.clone(), source };
@@ -315,22 +320,31 @@ impl Survey {
             }
         };
         let end = walk.place();
-        if compressed::is_compressed(files, &path).map_err(failed)? {
+        self.ends_sealed = compressed::is_compressed(files, &path).map_err(failed)?;
+        if self.ends_sealed && !expected.was_copied_in_use {
             let missing = segment::file_name(header.number + 1);
             let what =
                 format!("{} is compressed, so it had a successor, and {missing} is missing", path.display());
             let (first, last) = (end.position, end.position);
             return Err(OpenError::Missing { folder: folder.to_owned(), first, last, what });
         }
-        let rest = Rest::look(files, &path, header, end.offset, length)?;
         let damaged = |what: String| {
             let positions = Some((end.position, end.position));
             OpenError::Damaged(Damage { file: path.clone(), offset: end.offset, what, positions })
         };
+        if self.ends_sealed && end.offset < length {
+            return Err(damaged(found));
+        }
+        let rest = Rest::look(files, &path, header, end.offset, length)?;
         if let Some(offset) = rest.valid_group_at {
             return Err(damaged(format!("{found}, and a valid group follows at byte {offset}")));
         }
-        if length < header.capacity {
+        if self.ends_sealed {
+            self.warnings.push(format!(
+                "{} was sealed while the folder was copied: what was written behind it is not in the copy",
+                path.display()
+            ));
+        } else if length < header.capacity {
             if length < end.offset + ALIGNMENT && end.offset + ALIGNMENT <= header.capacity
                 || rest.last_nonzero.is_some()
             {

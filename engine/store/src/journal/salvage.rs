@@ -15,6 +15,7 @@ use super::recover;
 use super::recover::TornTail;
 use super::segment;
 use super::segment::{GroupStart, Segment};
+use super::tail::ExpectedJournal;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::files::Files;
 use crate::manifest::JournalEnd;
@@ -61,26 +62,26 @@ impl WalkEnd {
 pub(crate) fn walk(
     files: &dyn Files,
     folder: &Path,
-    store: Option<u128>,
+    expected: ExpectedJournal,
     last: Position,
     visit: &mut dyn FnMut(SalvageItem<'_>) -> Result<(), ReadError>,
 ) -> Result<WalkEnd, ReadError> {
     let (numbers, _) = recover::list(folder).map_err(unreadable)?;
     let mut headers = Vec::with_capacity(numbers.len());
     for number in &numbers {
-        headers.push(recover::read_header(files, folder, *number, store).map_err(unreadable)?);
+        headers.push(recover::read_header(files, folder, *number, expected.store).map_err(unreadable)?);
     }
     let mut walk = SalvageWalk { files, folder, visit, next: Position::FIRST, crc: Some(0), last };
-    let mut expected = 1;
+    let mut wanted = 1;
     for (index, (&number, header)) in numbers.iter().zip(&headers).enumerate() {
         let following = headers.get(index + 1).and_then(|header| header.as_ref().ok());
         let until = following.map(|header| header.first_position);
-        while expected < number {
+        while wanted < number {
             let until = header.as_ref().map_or(until, |header| Some(header.first_position));
-            walk.lose(folder.join(segment::file_name(expected)), 0, "the segment is missing".into(), until)?;
-            expected += 1;
+            walk.lose(folder.join(segment::file_name(wanted)), 0, "the segment is missing".into(), until)?;
+            wanted += 1;
         }
-        expected = number + 1;
+        wanted = number + 1;
         match header {
             Err(damage) => walk.lose(damage.file.clone(), 0, damage.what.clone(), until)?,
             Ok(header) => {
@@ -92,7 +93,7 @@ pub(crate) fn walk(
             return Ok(walk.end());
         }
     }
-    if let Some(Ok(header)) = headers.last() {
+    if let (Some(Ok(header)), false) = (headers.last(), expected.was_copied_in_use) {
         walk.successor(header)?;
     }
     Ok(walk.end())

@@ -1,6 +1,7 @@
 //! Where a journal ends, and whose segments it consists of.
 
 use super::format::SegmentHeader;
+use super::segment::Segment;
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
 use everfold_system::clock;
@@ -26,6 +27,16 @@ impl JournalTail {
     }
 }
 
+/// What the description of a folder says of the journal in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ExpectedJournal {
+    /// The store that its segments name; `None`: the description does not say.
+    pub(crate) store: Option<u128>,
+    /// The folder is a copy of one in use. Who copied may have listed the segments before the last of them was sealed,
+    /// and read it behind that: then its successor is not in the copy.
+    pub(crate) was_copied_in_use: bool,
+}
+
 /// Who the segments belong to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Owner {
@@ -47,6 +58,23 @@ impl Owner {
             previous_crc: JournalTail::EMPTY.crc,
             previous_abandoned: false,
             committed_at: JournalTail::EMPTY.committed_at,
+            capacity,
+        }
+    }
+
+    /// The header of the segment behind another, in a file of so many bytes.
+    pub(crate) fn segment_behind(self, last: &Segment, tail: &JournalTail, capacity: u64) -> SegmentHeader {
+        SegmentHeader {
+            number: last.number + 1,
+            nonce: clock::draw_u64(),
+            store: self.store,
+            epoch: self.epoch,
+            first_position: tail.next_position,
+            first_sequence: tail.next_sequence,
+            previous_end: last.end(),
+            previous_crc: tail.crc,
+            previous_abandoned: false,
+            committed_at: tail.committed_at,
             capacity,
         }
     }

@@ -17,7 +17,6 @@ use super::tail::{JournalTail, Owner};
 use crate::files::{Files, StoreFile};
 use crate::lock::{FolderLock, OwnershipLost};
 use everfold_base::time::Timestamp;
-use everfold_system::clock;
 
 /// Why a group was not written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,17 +216,8 @@ impl JournalWriter {
 
     fn enter_segment(&mut self, prepared: PreparedSegment, abandoned: bool) -> Result<(), NoSegment> {
         let header = SegmentHeader {
-            number: self.active.number + 1,
-            nonce: clock::draw_u64(),
-            store: self.owner.store,
-            epoch: self.owner.epoch,
-            first_position: self.tail.next_position,
-            first_sequence: self.tail.next_sequence,
-            previous_end: self.active.end(),
-            previous_crc: self.tail.crc,
             previous_abandoned: abandoned,
-            committed_at: self.tail.committed_at,
-            capacity: prepared.capacity,
+            ..self.owner.segment_behind(&self.active, &self.tail, prepared.capacity)
         };
         let lost = |lost: OwnershipLost| NoSegment { what: lost.to_string(), is_full: false };
         self.lock.check().map_err(lost)?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::look::{Findings, look};
 use super::rewritten_journal::RewrittenJournal;
 use super::steps::{RepairError, RepairPlan, RepairStep};
+use crate::error::OpenError;
 use crate::files::{FileAccess, Files};
 use crate::journal::recover::TornTail;
 use crate::journal::salvage::SalvageItem;
@@ -149,10 +150,11 @@ fn write_beside(
         }
         Ok(())
     };
-    let store = looked.manifest.as_ref().map(|manifest| manifest.store_id());
+    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    let expected = looked.manifest.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
     let mut outcome = Ok(());
     let last = Position(u64::MAX - 1);
-    salvage::walk(options.files.as_ref(), &journal_folder(folder), store, last, &mut |found| {
+    salvage::walk(options.files.as_ref(), &journal_folder(folder), expected, last, &mut |found| {
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         let mut copy = || -> Result<(), RepairError> {
             let mut position = group.first_position;

@@ -12,7 +12,7 @@ use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
 use crate::journal::salvage::SalvageItem;
 use crate::manifest;
-use crate::manifest::{IndexState, Manifest};
+use crate::manifest::{FolderIdentity, IndexState, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
 use crate::record;
@@ -32,12 +32,13 @@ pub(super) struct Findings {
 /// Looks a folder through.
 pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
     let manifest = manifest::read_known(folder)?.and_then(Result::ok);
-    let store = manifest.as_ref().map(|manifest| manifest.store_id());
+    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    let expected = manifest.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
     let journal = journal_folder(folder);
     let mut plan = RepairPlan::default();
     let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());
     let last = Position(u64::MAX - 1);
-    let walked = salvage::walk(options.files.as_ref(), &journal, store, last, &mut |found| {
+    let walked = salvage::walk(options.files.as_ref(), &journal, expected, last, &mut |found| {
         match found {
             SalvageItem::Group(group, place) => {
                 let is_whole = match whole.as_slice() {
@@ -90,7 +91,7 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     }
     let readable = index.as_ref().map(|copy| copy.index.as_ref()).filter(|index| index.is_readable());
     let differing = match readable {
-        Some(index) => differing(options.files.as_ref(), &journal, store, index)?,
+        Some(index) => differing(options.files.as_ref(), &journal, expected, index)?,
         None => Differing::default(),
     };
     let missing = gaps(&whole, end);

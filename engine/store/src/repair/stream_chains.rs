@@ -13,6 +13,7 @@ use crate::files::Files;
 use crate::journal::format::GroupHeader;
 use crate::journal::reader::GroupPlace;
 use crate::journal::salvage::SalvageItem;
+use crate::journal::tail::ExpectedJournal;
 use crate::journal::{format, salvage};
 use crate::record;
 use crate::sled::Index;
@@ -100,11 +101,11 @@ pub(super) struct Differing {
 pub(super) fn differing(
     files: &dyn Files,
     journal: &Path,
-    store: Option<u128>,
+    expected: ExpectedJournal,
     index: &Index,
 ) -> Result<Differing, ReadError> {
     let (mut differing, last) = (Differing::default(), index.held());
-    salvage::walk(files, journal, store, last, &mut |found| {
+    salvage::walk(files, journal, expected, last, &mut |found| {
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         let mut next = group.first_position;
         for bytes in format::records(place.body).map_while(Result::ok) {

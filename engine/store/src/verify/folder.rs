@@ -14,7 +14,7 @@ use crate::index_copy::{IndexCopy, NotCopied};
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
-use crate::manifest::IndexState;
+use crate::manifest::{FolderIdentity, IndexState};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder};
 use everfold_base::id::Position;
@@ -92,10 +92,12 @@ pub fn verify_folder(
     });
     let index = index.map_or(IndexSource::Absent, IndexSource::Copied);
     let journal = journal_folder(folder);
-    let store = known.as_ref().map(|manifest| manifest.store_id());
+    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    let expected = known.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
     let last = Position(u64::MAX - 1);
     let mut verification = Verification::new(report, meaning, index, options, last);
-    let end = verification.journal(&journal, store).map_err(|error| OpenError::from_read(folder, error))?;
+    let end =
+        verification.journal(&journal, expected).map_err(|error| OpenError::from_read(folder, error))?;
     if let Some(what) = known.as_ref().and_then(|known| end.other_than(&known.journal)) {
         let file = folder.join(manifest::FILE_NAME);
         verification.report.fault(VerifyFault::Description { file, what });

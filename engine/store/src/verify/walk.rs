@@ -16,6 +16,7 @@ use crate::error::{Damage, ReadError};
 use crate::index_record::{DedupRecord, HeadRecord};
 use crate::journal::recover::TornTail;
 use crate::journal::salvage::{SalvageItem, WalkEnd};
+use crate::journal::tail::ExpectedJournal;
 use crate::journal::{format, salvage};
 use crate::options::SledOptions;
 use crate::progress::Progress;
@@ -67,13 +68,13 @@ impl<'a> Verification<'a> {
     }
 
     /// Every group, every event.
-    pub(super) fn journal(&mut self, folder: &Path, store: Option<u128>) -> Result<WalkEnd, ReadError> {
+    pub(super) fn journal(&mut self, folder: &Path, expected: ExpectedJournal) -> Result<WalkEnd, ReadError> {
         let files = self.options.files.clone();
         let progress = self.options.progress.clone();
         let last = self.last;
         let known = self.indexed;
         let mut shown = Position::ZERO;
-        let end = salvage::walk(files.as_ref(), folder, store, last, &mut |found| {
+        let end = salvage::walk(files.as_ref(), folder, expected, last, &mut |found| {
             match found {
                 SalvageItem::Lost(damage) | SalvageItem::Lengths { damage, .. } => {
                     self.report.fault(VerifyFault::Journal(damage));

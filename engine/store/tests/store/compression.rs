@@ -343,6 +343,48 @@ fn s12_without_room_for_a_compressed_segment_it_stays_as_it_is() {
     assert_eq!(left, segments(folder.path()).len(), "half a file is left");
 }
 
+/// A copy of a store in use: its journal was listed before the last segment of the list was sealed, and that was read when
+/// it was compressed. It was refused, and could not be mended.
+#[test]
+fn a_copy_in_which_the_last_segment_was_sealed_while_it_was_copied_ends_there_and_goes_on() {
+    let (folder, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut held = Vec::new();
+    run(async {
+        let store = SledStore::open(folder.path(), system()).unwrap();
+        fill(&store, 450).await;
+        compressed(folder.path()).await;
+        let listed = segments(folder.path());
+        fs::create_dir(copy.path().join("journal")).unwrap();
+        fs::copy(folder.path().join("store.json"), copy.path().join("store.json")).unwrap();
+        for segment in &listed[..listed.len() - 1] {
+            fs::copy(segment, copy.path().join("journal").join(segment.file_name().unwrap())).unwrap();
+        }
+        held.extend(payloads(&store).await);
+        store.close().await.unwrap();
+    });
+    let report = verify_folder(copy.path(), &system(), &mut NoMeaning).unwrap();
+    assert!(
+        report.faults.iter().all(|fault| matches!(fault, VerifyFault::Index { .. })),
+        "{:#?}",
+        report.faults
+    );
+    for opened in 0..2 {
+        run(async {
+            let store = SledStore::open(copy.path(), system()).unwrap();
+            let warns = store.report().warnings.iter().any(|warning| warning.contains("is not in the copy"));
+            assert_eq!(warns, opened == 0, "{:?}", store.report().warnings);
+            let found = payloads(&store).await;
+            let (of_origin, more) = found.split_at(found.len() - opened);
+            assert!(of_origin.len() > 100 && held.starts_with(of_origin), "{}", found.len());
+            assert_eq!(more, vec![b"more".to_vec(); opened]);
+            store.adopt().await.unwrap();
+            let append = Writer::new(&format!("more-{opened}")).append(&[b"more"]);
+            store.append(append).await.unwrap();
+            store.close().await.unwrap();
+        });
+    }
+}
+
 /// Without `store.json` and the index nothing else knows that the journal went on.
 #[test]
 fn a_segment_that_is_missing_behind_a_compressed_one_is_named_also_where_nothing_else_tells_of_it() {
