@@ -51,7 +51,7 @@ impl LoadedRun {
     pub(crate) fn commit(&mut self, appended: &Appended) {
         let Some(batch) = self.batches.pop_front() else { return };
         self.position = appended.last_position();
-        self.append.tries = 0;
+        (self.append.tries, self.append.may_be_stored) = (0, false);
         self.size.bytes += batch.bytes as u64;
         self.size.since_snapshot.bytes += batch.bytes as u64;
         self.size.since_snapshot.events += u64::from(appended.count);

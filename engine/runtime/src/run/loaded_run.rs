@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use crate::error::SubmitError;
 use crate::load::FoldedRun;
 use crate::messages::{Query, Queued};
 use crate::run::append_batch::AppendBatch;
@@ -97,8 +98,23 @@ pub(crate) struct AppendState {
     pub(crate) is_stalled: bool,
     /// The outcome of the last append is unknown; the load that follows shows it.
     pub(crate) is_in_doubt: bool,
+    /// An append of unknown outcome was not found by that load, and none went well since: what it brought may be on the
+    /// disk all the same, and count when the store is opened again.
+    pub(crate) may_be_stored: bool,
     /// Why it is quarantined when the append or load in flight has ended.
     pub(crate) pending_quarantine: Option<String>,
+}
+
+impl AppendState {
+    /// What a caller learns whose input the store does not take.
+    pub(crate) fn told(&self, refused: SubmitError) -> SubmitError {
+        if !self.may_be_stored {
+            return refused;
+        }
+        SubmitError::Store(format!(
+            "an append failed, and only the next start of the engine shows whether it is recorded ({refused}); repeat the request then, with the same idempotency key"
+        ))
+    }
 }
 
 /// Which of its effects are to be started.
@@ -258,7 +274,8 @@ impl LoadedRun {
     pub(crate) fn adopt(&mut self, folded: FoldedRun) {
         let is_known = self.position > Position::ZERO || self.append.is_in_doubt;
         if std::mem::take(&mut self.append.is_in_doubt) && folded.position > self.position {
-            self.append.tries = 0; // The append in doubt was durable.
+            // The append in doubt was durable.
+            (self.append.tries, self.append.may_be_stored) = (0, false);
         }
         let has_ended = folded.state.is_ended() && folded.state.run() == Some(self.run);
         if has_ended && !is_known {

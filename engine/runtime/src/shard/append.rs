@@ -93,6 +93,7 @@ impl ShardCore {
                 loaded.requeue();
                 loaded.append.tries += 1;
                 loaded.append.is_in_doubt = matches!(error, AppendError::Unknown(_));
+                loaded.append.may_be_stored |= loaded.append.is_in_doubt;
                 if loaded.append.tries > self.shared.config.tries {
                     return self.quarantine_now(
                         loaded,

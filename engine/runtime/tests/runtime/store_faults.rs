@@ -95,6 +95,25 @@ async fn a_start_of_unknown_outcome_is_neither_lost_nor_doubled() {
     }
 }
 
+/// The disk had no room for the sync of the start, and none for what came next. The caller was told that nothing was
+/// recorded; the next start of the engine may find it, and then the work is done.
+#[tokio::test(start_paused = true)]
+async fn a_start_of_unknown_outcome_is_not_refused_as_one_of_which_nothing_is_recorded() {
+    let rig = Rig::new();
+    rig.store.fail_next(Fault::Dropped);
+    rig.store.fail_next(Fault::Full);
+    match rig.engine.start(request(&chain(1), json!({}))).await {
+        Err(StartError::Submit(SubmitError::Store(what))) => {
+            assert!(what.contains("whether it is recorded"), "{what}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // One that the store did not take at all is refused as that.
+    rig.store.fail_next(Fault::Full);
+    let refused = rig.engine.start(request(&chain(1), json!({}))).await;
+    assert!(matches!(refused, Err(StartError::Submit(SubmitError::Full))), "{refused:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn results_survive_appends_of_unknown_outcome() {
     let rig = Rig::new();
