@@ -107,7 +107,7 @@ pub(crate) struct AppendState {
 
 impl AppendState {
     /// What a caller learns whose input the store does not take.
-    pub(crate) fn told(&self, refused: SubmitError) -> SubmitError {
+    pub(crate) fn refusal(&self, refused: SubmitError) -> SubmitError {
         if !self.may_be_stored {
             return refused;
         }

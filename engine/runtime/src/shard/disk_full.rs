@@ -64,7 +64,7 @@ impl Shard {
 impl ShardCore {
     /// The append found the disk full. The run keeps its queue, and resumes when the store is writable.
     pub(crate) fn append_later(&mut self, loaded: &mut LoadedRun) {
-        let refused = loaded.append.told(SubmitError::Full);
+        let refused = loaded.append.refusal(SubmitError::Full);
         if self.puts_off(loaded, &refused) {
             self.stall(loaded);
             // Until then queries are answered.
@@ -102,7 +102,7 @@ impl ShardCore {
     /// and resumes when the store is writable.
     pub(crate) fn append_when_taken(&mut self, loaded: &mut LoadedRun, refused: &AppendError) {
         loaded.requeue();
-        let error = loaded.append.told(SubmitError::Store(refused.to_string()));
+        let error = loaded.append.refusal(SubmitError::Store(refused.to_string()));
         loaded.refuse(|queued| queued.answer.is_some(), &error);
         self.append_later(loaded);
     }
