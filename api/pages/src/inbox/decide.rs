@@ -3,6 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
+use super::draft::is_edited;
 use super::task::{Asks, QuestionItem, Task};
 use crate::form::Fields;
 use crate::frame::Visit;
@@ -86,7 +87,7 @@ fn vote(decision: &str, show: &Value, value: &Value, fields: &Fields) -> Result<
     if !remarks.is_empty() {
         body["comments"] = remarks.into();
     }
-    if let Some(text) = fields.text("value").filter(|_| decision == "approve") {
+    if let Some(text) = fields.text("value").filter(|_| decision == "approve" && is_edited(fields, "value")) {
         let edited = typed(text, value).map_err(|error| format!("the value is no JSON: {error}"))?;
         if edited != with_plain_ends(value) {
             body["value"] = edited;
@@ -265,6 +266,9 @@ mod tests {
         let edited = said(&approval(), "decision=approve&value=%7B%22days%22%3A5%7D");
         assert_eq!(edited["value"], json!({"days": 5}));
         assert!(order(&approval(), &Fields::read(b"decision=approve&value=%7B")).is_err());
+        // Another vote has replaced the value since: what stands in the form is what stood there before.
+        let untouched = "decision=approve&value=%7B%22days%22%3A1%7D&value.was=%7B%22days%22%3A1%7D";
+        assert_eq!(said(&approval(), untouched), json!({"decision": "approve"}));
     }
 
     #[test]

@@ -32,6 +32,13 @@ impl Draft {
         self.fields.as_ref().map(|fields| fields.text(name).unwrap_or_default())
     }
 
+    /// What was typed over what a field held when its page was made, which stands in the field `NAME.was`.
+    pub(super) fn edited(&self, name: &str) -> Option<&str> {
+        let fields = self.fields.as_ref()?;
+        let text = fields.text(name)?;
+        is_edited(fields, name).then_some(text)
+    }
+
     /// Whether it was refused because something else is shown now.
     pub(super) fn is_of_change(&self) -> bool {
         self.problem.as_ref().is_some_and(|problem| problem.code == "EF0346")
@@ -67,6 +74,14 @@ pub(super) fn changed_parts(then: &[&str], now: &[String]) -> Vec<String> {
     changed
 }
 
+/// Whether a field holds something else than when its page was made; so it is where the form does not say what it held.
+pub(super) fn is_edited(fields: &Fields, name: &str) -> bool {
+    // A browser sends the ends of lines as two characters.
+    let plain = |name: &str| fields.text(name).map(|text| text.replace("\r\n", "\n"));
+    let was = plain(&format!("{name}.was"));
+    was.is_none() || was != plain(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +95,18 @@ mod tests {
             changed,
             ["plan.md: was aaaa, is bbbb", "new one.md is new", "gone is not shown any more"]
         );
+    }
+
+    #[test]
+    fn a_field_that_nobody_edited_is_that_of_now_when_the_form_comes_back() {
+        let edited = |form: &[u8]| {
+            let draft = Draft::refused(&Fields::read(form), None);
+            draft.edited("value").map(str::to_owned)
+        };
+        assert_eq!(edited(b"value=5&value.was=5"), None);
+        assert_eq!(edited(b"value=a%0D%0Ab&value.was=a%0Ab"), None);
+        assert_eq!(edited(b"value=6&value.was=5").as_deref(), Some("6"));
+        assert_eq!(edited(b"value=6").as_deref(), Some("6"));
+        assert_eq!(edited(b"comment=x"), None);
     }
 }

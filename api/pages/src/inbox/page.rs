@@ -282,14 +282,18 @@ impl OpenTaskView {
         }
     }
 
-    /// The value that may be replaced, as it is typed.
-    fn value(&self) -> Option<String> {
+    /// The value that may be replaced.
+    fn value_now(&self) -> Option<String> {
         match &self.task.asks {
-            Asks::Approval { value, .. } if !value.is_null() => {
-                Some(self.draft.sent("value").map_or_else(|| crate::words::json(value), str::to_owned))
-            }
+            Asks::Approval { value, .. } if !value.is_null() => Some(crate::words::json(value)),
             _ => None,
         }
+    }
+
+    /// The same as it is typed. What nobody edited is the value of now: another vote may have replaced it since.
+    fn value(&self) -> Option<String> {
+        let value = self.value_now()?;
+        Some(self.draft.edited("value").map_or(value, str::to_owned))
     }
 
     /// The rows for remarks: those that were typed, and some that are empty.
