@@ -90,7 +90,7 @@ function closing() {
 
 function fill(root, text) {
   root.innerHTML = text;
-  const title = root.querySelector("#act-title");
+  const title = root.querySelector("#act-heading");
   if (title) {
     root.setAttribute("aria-labelledby", title.id);
     root.removeAttribute("aria-label");
