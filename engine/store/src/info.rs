@@ -10,7 +10,7 @@ use super::error::OpenError;
 use super::files::SystemFiles;
 use super::journal::recover;
 use super::manifest;
-use super::manifest::{FolderIdentity, IndexState};
+use super::manifest::IndexState;
 use super::paths::{index_folder, journal_folder};
 use super::sled_store::SledStore;
 use everfold_base::id::Position;
@@ -62,8 +62,7 @@ pub fn info(folder: &Path) -> Result<StoreInfo, OpenError> {
         None => return Err(unusable(folder, "there is no store here")),
     };
     let journal = journal_folder(folder);
-    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
-    let survey = recover::survey(&SystemFiles, &journal, manifest.expected(&place))?;
+    let survey = recover::survey(&SystemFiles, &journal, manifest::expected(folder, Some(&manifest))?)?;
     let segments = survey.as_ref().map(|survey| survey.segments.as_slice()).unwrap_or_default();
     Ok(StoreInfo {
         format: manifest.format,

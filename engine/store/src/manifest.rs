@@ -74,7 +74,7 @@ impl Manifest {
     }
 
     /// What a journal at this place is to be.
-    pub(crate) fn expected(&self, place: &FolderIdentity) -> ExpectedJournal {
+    fn expected(&self, place: &FolderIdentity) -> ExpectedJournal {
         let is_copy = !self.adopted || !self.place.is(place);
         let was_closed = matches!(self.index, IndexState::Closed(_));
         ExpectedJournal { store: Some(self.store_id()), was_copied_in_use: is_copy && !was_closed }
@@ -216,6 +216,13 @@ pub(crate) fn read(folder: &Path) -> io::Result<ManifestRead> {
         Ok(checked) => ManifestRead::Manifest(Box::new(checked.everfold)),
         Err(error) => damaged(error),
     })
+}
+
+/// What the journal of a folder is to be, by the folder's description, if that is known.
+pub(crate) fn expected(folder: &Path, known: Option<&Manifest>) -> Result<ExpectedJournal, OpenError> {
+    let Some(manifest) = known else { return Ok(ExpectedJournal::default()) };
+    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    Ok(manifest.expected(&place))
 }
 
 /// The manifest of a folder; `None` where there is none, an inner error where it is damaged.

@@ -97,10 +97,9 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     if disk_reserve::is_full(folder) {
         disk_reserve::give_up(files, folder);
     }
-    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
-    let expected = known.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
-    let survey = recover::survey(files, &journal, expected)?;
+    let survey = recover::survey(files, &journal, manifest::expected(folder, known.as_ref())?)?;
     let is_new = known.is_none() && damaged.is_none() && survey.is_none();
+    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
     let mut manifest = match known {
         Some(manifest) => manifest,
         None => {

@@ -80,6 +80,7 @@ impl Capture {
         self.seen_bytes += bytes.len() as u64;
         let fits = usize::try_from(self.room_bytes).unwrap_or(usize::MAX).min(bytes.len());
         self.room_bytes -= fits as u64;
+        // What it cannot write stays in memory; `finish` looks at why.
         let _in_memory = self.write_waiting();
         let mut begin = &bytes[..fits];
         let written = match self.waiting.is_empty() {

@@ -290,7 +290,8 @@ impl OpenTaskView {
         }
     }
 
-    /// The same as it is typed. What nobody edited is the value of now: another vote may have replaced it since.
+    /// What the form holds: the value that the person typed, else that of now, since another vote may have replaced the one
+    /// that the page showed.
     fn value(&self) -> Option<String> {
         let value = self.value_now()?;
         Some(self.draft.edited("value").map_or(value, str::to_owned))

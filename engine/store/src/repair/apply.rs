@@ -10,7 +10,6 @@ use std::sync::Arc;
 use super::look::{Findings, look};
 use super::rewritten_journal::RewrittenJournal;
 use super::steps::{RepairError, RepairPlan, RepairStep};
-use crate::error::OpenError;
 use crate::files::{FileAccess, Files};
 use crate::journal::recover::TornTail;
 use crate::journal::salvage::SalvageItem;
@@ -150,8 +149,7 @@ fn write_beside(
         }
         Ok(())
     };
-    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
-    let expected = looked.manifest.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
+    let expected = manifest::expected(folder, looked.manifest.as_ref())?;
     let mut outcome = Ok(());
     let last = Position(u64::MAX - 1);
     salvage::walk(options.files.as_ref(), &journal_folder(folder), expected, last, &mut |found| {

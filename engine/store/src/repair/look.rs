@@ -12,7 +12,7 @@ use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
 use crate::journal::salvage::SalvageItem;
 use crate::manifest;
-use crate::manifest::{FolderIdentity, IndexState, Manifest};
+use crate::manifest::{IndexState, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
 use crate::record;
@@ -32,8 +32,7 @@ pub(super) struct Findings {
 /// Looks a folder through.
 pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
     let manifest = manifest::read_known(folder)?.and_then(Result::ok);
-    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
-    let expected = manifest.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
+    let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
     let mut plan = RepairPlan::default();
     let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());

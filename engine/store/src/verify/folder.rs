@@ -14,7 +14,7 @@ use crate::index_copy::{IndexCopy, NotCopied};
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
-use crate::manifest::{FolderIdentity, IndexState};
+use crate::manifest::IndexState;
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder};
 use everfold_base::id::Position;
@@ -92,8 +92,7 @@ pub fn verify_folder(
     });
     let index = index.map_or(IndexSource::Absent, IndexSource::Copied);
     let journal = journal_folder(folder);
-    let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
-    let expected = known.as_ref().map(|manifest| manifest.expected(&place)).unwrap_or_default();
+    let expected = manifest::expected(folder, known.as_ref())?;
     let last = Position(u64::MAX - 1);
     let mut verification = Verification::new(report, meaning, index, options, last);
     let end =
