@@ -29,6 +29,13 @@ pub fn is_shortage(error: &io::Error) -> bool {
     is_disk_full(error) || errno(error).is_some_and(is_scarce)
 }
 
+/// Whether the file has the largest size that the process may give it. The limit is of this file and this process: no room
+/// that others make ends the shortage.
+#[must_use]
+pub fn is_at_size_limit(error: &io::Error) -> bool {
+    errno(error) == Some(Errno::FBIG)
+}
+
 /// The number that the system gave, also where the error that has it is the cause of this one: an error that says which
 /// file it was about has no number itself.
 #[must_use]

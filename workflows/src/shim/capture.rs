@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use everfold_system::os_error::is_shortage;
+use everfold_system::os_error::{is_at_size_limit, is_shortage};
 
 use super::folder::{Folder, complain};
 use super::in_the_way::remove_folder;
@@ -23,6 +23,11 @@ enum StdoutFile {
     Made(File),
     /// It could not be made, or not be written, for want of something else than room.
     Failed,
+}
+
+/// Whether the file may have room later. A limit of its size stays while the supervisor lives.
+fn can_wait(error: &std::io::Error) -> bool {
+    is_shortage(error) && !is_at_size_limit(error)
 }
 
 impl StdoutFile {
@@ -106,7 +111,7 @@ impl Capture {
     /// A file that cannot be written at all lacks what waits.
     fn give_up_unless_short(&mut self, written: std::io::Result<()>) {
         let Err(error) = written else { return };
-        if !is_shortage(&error) {
+        if !can_wait(&error) {
             self.give_up();
         }
     }
@@ -130,7 +135,7 @@ impl Capture {
     pub(crate) fn finish(&mut self, folder: &Folder) {
         let mut pause = PAUSE_MIN;
         while let Err(error) = self.write_rest(folder) {
-            if !is_shortage(&error) || folder.is_cancelled() || folder.is_gone() {
+            if !can_wait(&error) || folder.is_cancelled() || folder.is_gone() {
                 // The record still says that something is missing.
                 if !self.waiting.is_empty() {
                     self.give_up();

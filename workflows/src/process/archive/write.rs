@@ -10,10 +10,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use everfold_base::id::RunId;
 use everfold_base::time::Timestamp;
-use everfold_system::os_error::{errno, is_shortage};
+use everfold_system::os_error::{is_at_size_limit, is_shortage};
 use everfold_system::regular;
 use jiff::tz::Offset;
-use rustix::io::Errno;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
@@ -70,7 +69,7 @@ pub fn archive_attempts(
             Ok(count) => archived += count,
             Err(_given_up) if !goes_on() => break,
             // The others would find as little.
-            Err(error) if is_shortage(&error) && errno(&error) != Some(Errno::FBIG) => {
+            Err(error) if is_shortage(&error) && !is_at_size_limit(&error) => {
                 tracing::warn!(path = %of_run.display(), %error, "attempts of runs that have ended were not archived; their folders stay");
                 break;
             }
