@@ -11,10 +11,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use everfold_engine::definition::{
-    self, ConfigSource, Definition, ExecutorTask, Member, Probe, Work, similar,
+    self, ConfigSource, Definition, ExecutorTask, Member, NeededResource, Probe, Work, similar,
 };
 use everfold_engine::driver::Unknown;
 use everfold_engine::expr::Template;
+use everfold_engine::failure::Failure;
 use everfold_workflows::notify;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -48,14 +49,15 @@ pub(crate) fn refuse_unknown(name: &str, unknown: &[Unknown]) -> Result<(), Faul
 /// # Errors
 /// [`Code::NoResource`], with each of them.
 pub(crate) fn refuse_missing(name: &str, definition: &Definition, known: &[String]) -> Result<(), Fault> {
-    let steps = definition.steps.iter().chain(&definition.on_finish);
-    let wanted = steps.flat_map(|step| step.resources.iter().map(move |resource| (step, resource)));
-    let missing = wanted.filter(|(_, resource)| !known.contains(resource)).map(|(step, resource)| {
-        let near = similar(resource, known.iter().map(String::as_str));
+    let known = || known.iter().map(String::as_str);
+    let nested = definition::nested(definition);
+    let needed = definition::resources(definition, &nested);
+    let missing = needed.filter(|needed| !known().any(|known| known == needed.name));
+    let missing = missing.map(|NeededResource { step, name }| {
+        let near = similar(name, known());
         let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        let step = &step.id;
         let what = format!(
-            "step {step} needs the resource {resource}, which the settings do not name, so no run could start"
+            "step {step} needs the resource {name}, which the settings do not name, so no run could start"
         );
         json!({ "message": format!("{what}{near}") })
     });
@@ -74,23 +76,9 @@ pub(crate) fn refuse_missing(name: &str, definition: &Definition, known: &[Strin
 /// # Errors
 /// [`Code::BadPipeline`], with each of them.
 pub(crate) fn refuse_misfits(name: &str, definition: &Definition) -> Result<(), Fault> {
-    let steps = definition.steps.iter().chain(&definition.on_finish);
-    let of_steps = steps.filter_map(|step| match &step.work {
-        Some(Work::Task(task)) if task.kind == ExecutorTask::FUNCTION => {
-            let spec = task.spec.source();
-            let found = notify::misfits(spec["name"].as_str()?, spec.get("with"));
-            Some((format!("the step {}", step.id), found))
-        }
-        _other => None,
-    });
-    // What a fallback gives is there.
-    let of_notices = definition.notify.iter().filter(|notice| notice.fallback.is_none()).map(|notice| {
-        let with = notice.with.as_ref().map(Template::source);
-        (format!("the notice {}", notice.id), notify::misfits(&notice.function, with))
-    });
-    let errors: Vec<_> = of_steps
-        .chain(of_notices)
-        .flat_map(|(place, found)| found.into_iter().map(move |failure| (place.clone(), failure)))
+    let nested = definition::nested(definition);
+    let errors: Vec<_> = definition::with_nested(definition, &nested)
+        .flat_map(|(suffix, definition)| misfits_of(suffix, definition))
         .map(|(place, failure)| json!({ "message": format!("{place}: {}", failure.message), "hint": failure.hint() }))
         .collect();
     if errors.is_empty() {
@@ -98,6 +86,25 @@ pub(crate) fn refuse_misfits(name: &str, definition: &Definition) -> Result<(), 
     }
     let message = format!("{name}: {}", counted(errors.len(), "error"));
     Err(Fault::new(Code::BadPipeline, message).errors(errors))
+}
+
+fn misfits_of(suffix: &str, definition: &Definition) -> Vec<(String, Failure)> {
+    let steps = definition.steps.iter().chain(&definition.on_finish);
+    let of_steps = steps.filter_map(|step| match &step.work {
+        Some(Work::Task(task)) if task.kind == ExecutorTask::FUNCTION => {
+            let spec = task.spec.source();
+            let found = notify::misfits(spec["name"].as_str()?, spec.get("with"));
+            Some((format!("the step {}{suffix}", step.id), found))
+        }
+        _other => None,
+    });
+    // What a fallback gives is there.
+    let of_notices = definition.notify.iter().filter(|notice| notice.fallback.is_none()).map(|notice| {
+        let with = notice.with.as_ref().map(Template::source);
+        (format!("the notice {}{suffix}", notice.id), notify::misfits(&notice.function, with))
+    });
+    let all = of_steps.chain(of_notices);
+    all.flat_map(|(place, found)| found.into_iter().map(move |failure| (place.clone(), failure))).collect()
 }
 
 /// Refuses commands that the shell could not read; gives how many it was not asked about, for want of time.
@@ -128,19 +135,22 @@ struct ShellCheck {
 }
 
 async fn unreadable(definition: &Definition) -> ShellCheck {
+    let nested = definition::nested(definition);
     let mut scripts = Vec::new();
-    for step in definition.steps.iter().chain(&definition.on_finish) {
-        if let Some(Work::Task(task)) = &step.work {
-            scripts.extend(script_of(task).map(|text| (format!("step {}", step.id), text)));
+    for (suffix, definition) in definition::with_nested(definition, &nested) {
+        for step in definition.steps.iter().chain(&definition.on_finish) {
+            if let Some(Work::Task(task)) = &step.work {
+                scripts.extend(script_of(task).map(|text| (format!("step {}{suffix}", step.id), text)));
+            }
+            for gate in &step.gates {
+                let place = format!("gate {} of step {}{suffix}", gate.id, step.id);
+                scripts.extend(scripts_of(&gate.probe).into_iter().map(|text| (place.clone(), text)));
+            }
         }
-        for gate in &step.gates {
-            let place = format!("gate {} of step {}", gate.id, step.id);
+        for gate in &definition.admit.gates {
+            let place = format!("gate {} of admit{suffix}", gate.id);
             scripts.extend(scripts_of(&gate.probe).into_iter().map(|text| (place.clone(), text)));
         }
-    }
-    for gate in &definition.admit.gates {
-        let place = format!("gate {} of admit", gate.id);
-        scripts.extend(scripts_of(&gate.probe).into_iter().map(|text| (place.clone(), text)));
     }
     let until = Instant::now() + SHELL_WITHIN;
     let mut heard = ShellCheck { wrong: Vec::new(), unread: scripts.len().saturating_sub(SCRIPTS_MAX) };

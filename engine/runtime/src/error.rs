@@ -1,7 +1,7 @@
 //! What can go wrong, by operation.
 
 use crate::recovery::unknown_work::Unknown;
-use everfold_base::id::{RunId, StepId, Version};
+use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
 use everfold_core::decide::Refusal;
 use everfold_core::event::CodecError;
@@ -57,8 +57,8 @@ pub enum StartError {
     /// A step holds a resource that the settings do not name; nothing was recorded.
     #[error("step {step} needs the resource “{name}”, which the settings do not name{}", .near.as_ref().map(|near| format!("; did you mean {near}?")).unwrap_or_default())]
     UnknownResource {
-        /// The step.
-        step: StepId,
+        /// The step: `build`, `build within the step fan`.
+        step: String,
         /// The resource.
         name: String,
         /// The known name that is most like it.

@@ -131,7 +131,7 @@ fn collect_inline(
 }
 
 /// The path by which a step names its child, where it does and that is written out.
-fn child_path(step: &Step) -> Option<String> {
+pub(super) fn child_path(step: &Step) -> Option<String> {
     let Some(Work::Task(task)) = &step.work else { return None };
     if task.kind != ExecutorTask::RUN {
         return None;

@@ -21,6 +21,7 @@ mod local_reader;
 mod local_writer;
 mod locals;
 mod model;
+mod nested;
 mod outline;
 mod parse;
 mod pipeline_ref;
@@ -47,6 +48,7 @@ pub use files::{FileSource, NoFiles};
 pub use graph::Graph;
 pub use inline::is_inline;
 pub use model::*;
+pub use nested::{NeededResource, NestedPipeline, nested, resources, with_nested};
 pub use outline::{GateLines, StepLines, outline};
 pub use parse::{
     CheckedPipeline, ChildError, StoredDefinitionError, child, document_of, parse, schedule_of, settings_of,

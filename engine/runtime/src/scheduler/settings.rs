@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::StartError;
 use everfold_base::id::RunId;
 use everfold_core::state::RunState;
-use everfold_language::definition::{Definition, similar};
+use everfold_language::definition::{self, Definition, NeededResource, NestedPipeline, similar};
 use everfold_ports::Service;
 
 /// The order in which attempts and probes that wait are started, and what they wait for beside a place
@@ -28,16 +28,21 @@ pub struct OrderConfig {
 impl OrderConfig {
     /// Refuses a definition whose attempts would wait for a resource that is not there. A run that has
     /// begun is never refused: where a later engine does not know its resource, it waits and says so.
-    pub(crate) fn knows_resources_of(&self, definition: &Definition) -> Result<(), StartError> {
-        let steps = definition.steps.iter().chain(&definition.on_finish);
-        let mut wanted = steps.flat_map(|step| step.resources.iter().map(move |name| (step, name)));
-        let Some((step, name)) = wanted.find(|(_, name)| !self.resources.contains_key(*name)) else {
+    pub(crate) fn knows_resources_of(
+        &self,
+        definition: &Definition,
+        nested: &[NestedPipeline],
+    ) -> Result<(), StartError> {
+        let mut needed = definition::resources(definition, nested);
+        let Some(NeededResource { step, name }) =
+            needed.find(|needed| !self.resources.contains_key(needed.name))
+        else {
             return Ok(());
         };
         let known = || self.resources.keys().map(String::as_str);
         Err(StartError::UnknownResource {
-            step: step.id.clone(),
-            name: name.clone(),
+            step,
+            name: name.to_owned(),
             near: similar(name, known()).map(str::to_owned),
             known: known().map(str::to_owned).collect(),
         })

@@ -89,7 +89,7 @@ impl Runtime {
         let run = self.new_run(&request, state.version()).await?;
         let id = InputId::derive(&format!("{run}/fork"));
         let definition = Arc::clone(request.definition.as_ref().unwrap_or(state.definition()));
-        self.scheduler.config().knows_resources_of(&definition)?;
+        self.scheduler.config().knows_resources_of(&definition, &self.children.nested(&definition))?;
         let fork = self.plan_fork(run, &state, &definition, &request).await?;
         state.goes_on_by(fork.definition, Arc::clone(&definition));
         match self.preview(&state, &fork, id, &request.actor).await {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{StartError, SubmitError};
 use crate::messages::Queued;
-use crate::recovery::unknown_work::unknown_work;
+use crate::recovery::unknown_work::unknown_in;
 use crate::redaction::{redact_options, refuse_label_names};
 use crate::runtime::Runtime;
 use crate::start::admission::{self, CollectedAdmission};
@@ -23,7 +23,7 @@ use everfold_core::decide::{Refusal, check_sizes};
 use everfold_core::event::{AdmissionEvidence, RunNumber, SlotKind, WantedSlot};
 use everfold_core::input::{InputKind, Start};
 use everfold_core::state::RunState;
-use everfold_language::definition::Definition;
+use everfold_language::definition::{Definition, NestedPipeline};
 use everfold_ports::Edge;
 use everfold_store::{Dedup, Writability};
 
@@ -67,8 +67,9 @@ impl Runtime {
                 return Err(SubmitError::Store(reason.clone()).into());
             }
         }
-        self.scheduler.config().knows_resources_of(&request.definition)?;
-        refuse_unknown(&self.edge, &request.definition)?;
+        let nested = self.children.nested(&request.definition);
+        self.scheduler.config().knows_resources_of(&request.definition, &nested)?;
+        refuse_unknown(&self.edge, &request.definition, &nested)?;
         let run = request.run.unwrap_or_else(|| RunId(self.draw_uuid()));
         self.halts.current().await.map_err(|error| SubmitError::Store(error.to_string()))?;
         // The answer to a repeated request is there, with the credentials of the first one.
@@ -314,9 +315,9 @@ impl Runtime {
     }
 }
 
-/// Refuses a pipeline that names work that this engine does not have.
-pub(crate) fn refuse_unknown(edge: &Edge, definition: &Definition) -> Result<(), StartError> {
-    match unknown_work(edge, definition).into_iter().next() {
+/// Refuses a pipeline that names work that this engine does not have, or of which a nested one does.
+fn refuse_unknown(edge: &Edge, definition: &Definition, nested: &[NestedPipeline]) -> Result<(), StartError> {
+    match unknown_in(edge, definition, nested).into_iter().next() {
         Some(unknown) => Err(StartError::UnknownWork(Box::new(unknown))),
         None => Ok(()),
     }

@@ -52,6 +52,69 @@ steps:
 }
 
 #[test]
+fn what_a_pipeline_has_with_it_is_looked_through_by_check_and_by_the_start() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "p.yaml",
+        "name: p
+steps:
+  - id: fan
+    foreach:
+      in: [1, 2]
+      steps:
+        - { id: tell, function: notify.lgo }
+        - id: inner
+          foreach: { in: [1], steps: [{ id: render, command: 'if true; then', resources: [gpu] }] }
+  - { id: below, run: ./parts/child.yaml }
+  - { id: again, run: ./parts/child.yaml }
+",
+    );
+    scratch.write(
+        "parts/child.yaml",
+        "name: child
+steps:
+  - { id: write, agent: { profile: claud, prompt: x } }
+  - { id: each, foreach: { in: [1], steps: [{ id: order, function: shop.order }] } }
+  - { id: deeper, run: ./grandchild.yaml }
+",
+    );
+    scratch.write(
+        "parts/grandchild.yaml",
+        "name: grandchild\nsteps: [{ id: look, gates: [{ id: ready, function: git.redy }] }]\n",
+    );
+    let checked = scratch.run(&["pipeline", "check", "./p.yaml"]);
+    assert_eq!(checked.code, 2, "{checked:?}");
+    assert!(checked.err.contains("4 unknown names"), "each file is looked through once: {checked:?}");
+    for said in [
+        "the step tell within the step fan: there is no function notify.lgo; did you mean notify.log?",
+        "the step write of ./parts/child.yaml: there is no agent profile claud; did you mean claude?",
+        "the step order within the step each of ./parts/child.yaml: there is no function shop.order",
+        "the gate ready of the step look of ./grandchild.yaml: there is no function git.redy",
+    ] {
+        assert!(checked.err.contains(said), "{said} in {}", checked.err);
+    }
+    let run = scratch.run(&["run", "./p.yaml"]);
+    assert!(run.code == 2 && run.err.contains("the step tell within the step fan"), "{run:?}");
+    scratch.write("everfold.toml", "");
+    for (name, own) in [("gpu", "resources: [gpu]"), ("shell", "command: 'if true; then'")] {
+        let text = format!(
+            "name: {name}\nsteps: [{{ id: fan, foreach: {{ in: [1], steps: [{{ id: render, {own} }}] }} }}]\n"
+        );
+        scratch.write(&format!("{name}.yaml"), &text);
+        let file = format!("./{name}.yaml");
+        let checked = scratch.run(&["--config", "everfold.toml", "pipeline", "check", &file]);
+        assert_eq!(checked.code, 2, "{checked:?}");
+        assert!(checked.err.contains("step render within the step fan"), "{checked:?}");
+    }
+    let run = scratch.run(&["run", "./gpu.yaml"]);
+    assert!(
+        run.code == 2 && run.err.contains("step render within the step fan needs the resource"),
+        "{run:?}"
+    );
+    assert_eq!(scratch.run(&["runs", "--json"]).json()["items"], json!([]), "nothing was recorded");
+}
+
+#[test]
 fn row_34_a_command_in_a_step_reaches_its_own_engine_wherever_it_works() {
     let scratch = Scratch::new();
     std::fs::create_dir_all(scratch.path("elsewhere")).unwrap();
