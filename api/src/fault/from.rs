@@ -31,6 +31,7 @@ impl From<OpenError> for Fault {
             OpenError::Io { .. } => Code::StoreIo,
             OpenError::Index(_) => Code::StoreIndex,
             OpenError::Full { .. } => Code::Full,
+            OpenError::Shared { .. } => Code::Shared,
             _later => Code::StoreIo,
         };
         let hint = match code {
@@ -43,6 +44,9 @@ impl From<OpenError> for Fault {
             }
             Code::Full => "free some space and repeat; nothing was changed",
             Code::TooNew => "use the everfold that wrote it, or a later one",
+            Code::Shared => {
+                "copy the folder anew, so that each file is its own (`cp -a`, without `-l`), and open that copy"
+            }
             _ => match &error {
                 OpenError::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
                     "raise the limit of the size of files (`ulimit -f`, `LimitFSIZE=`)"

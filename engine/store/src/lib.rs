@@ -45,6 +45,7 @@ mod recent;
 mod record;
 pub mod repair;
 mod report;
+mod shared_files;
 mod shutdown;
 mod sled;
 mod sled_store;

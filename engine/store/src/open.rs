@@ -26,6 +26,7 @@ use super::options::SledOptions;
 use super::paths::{INDEX_FOLDER, JOURNAL_FOLDER, copied_index_folder, new_index_folder, remove_folder};
 use super::rebuild_index;
 use super::report::{IndexOpened, OpenReport};
+use super::shared_files::refuse_shared;
 use super::sled::Index;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::Position;
@@ -100,6 +101,10 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     let survey = recover::survey(files, &journal, manifest::expected(folder, known.as_ref())?)?;
     let is_new = known.is_none() && damaged.is_none() && survey.is_none();
     let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
+    if !known.as_ref().is_some_and(|manifest| manifest.place.is(&place)) {
+        let last = survey.as_ref().and_then(|survey| survey.segments.last());
+        refuse_shared(folder, last.map(|segment| &**segment))?;
+    }
     let mut manifest = match known {
         Some(manifest) => manifest,
         None => {

@@ -203,6 +203,65 @@ fn row_04_a_backup_put_back_into_the_same_folder_is_a_copy() {
     });
 }
 
+/// Both had written to one journal, and acted.
+#[test]
+fn a_copy_by_hard_links_is_refused_before_anything_is_written_and_its_origin_goes_on() {
+    run(async {
+        let above = TempDir::new().unwrap();
+        let (folder, linked, copied) =
+            (above.path().join("data"), above.path().join("linked"), above.path().join("copied"));
+        let mut writer = Writer::new("a");
+        let store = open(&folder, &FaultFiles::default());
+        store.append(writer.append(&[b"the charge is to be made"])).await.unwrap();
+        store.close().await.unwrap();
+        drop(store);
+        link_folder(&folder, &linked);
+        let journal = bytes_of_files(&linked);
+        let refused = try_open(&linked, &FaultFiles::default(), "boot").err().unwrap();
+        assert!(matches!(refused, OpenError::Shared { .. }), "{refused}");
+        assert_eq!(bytes_of_files(&linked), journal);
+        // Nor is it believed without its description.
+        fs::remove_file(linked.join("store.json")).unwrap();
+        let refused = try_open(&linked, &FaultFiles::default(), "boot").err().unwrap();
+        assert!(matches!(refused, OpenError::Shared { .. }), "{refused}");
+        copy_folder(&linked, &copied);
+        assert_eq!(payloads(open(&copied, &FaultFiles::default()).as_ref()).await.len(), 1);
+        let store = open(&folder, &FaultFiles::default());
+        assert!(store.report().adopted, "links elsewhere are nothing to the origin");
+        assert!(store.report().warnings.is_empty(), "{:?}", store.report().warnings);
+        store.append(writer.append(&[b"the charge was made"])).await.unwrap();
+    });
+}
+
+/// The bytes of every file of a folder, by its name.
+fn bytes_of_files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                folders.push(entry)
+            } else {
+                found.push((entry.clone(), fs::read(&entry).unwrap()))
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn link_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let name = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            link_folder(&entry.path(), &name)
+        } else {
+            fs::hard_link(entry.path(), name).unwrap()
+        }
+    }
+}
+
 /// A backup of a store at rest, made while its owner lived, is put into the files that lie there after a kill.
 #[test]
 fn row_04_what_is_written_after_a_rest_makes_a_backup_of_that_rest_a_copy() {
