@@ -248,7 +248,9 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
         let lost: Vec<_> =
             plan.lost.iter().map(|(first, last)| json!({ "first": first, "last": last })).collect();
         let damage: Vec<String> = plan.damage.iter().map(ToString::to_string).collect();
-        context.out.json(&json!({ "steps": steps, "damage": damage, "lost": lost, "done": yes }))?;
+        context.out.json(
+            &json!({ "steps": steps, "damage": damage, "notes": plan.notes, "lost": lost, "done": yes }),
+        )?;
     } else {
         context.out.raw(&planned(&plan, yes, from_sled, &context.program));
     }
@@ -272,6 +274,7 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
 fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> String {
     let mut text = String::new();
     plan.damage.iter().for_each(|damage| text.push_str(&format!("damage  {damage}\n")));
+    plan.notes.iter().for_each(|note| text.push_str(&format!("note    {note}\n")));
     for (first, last) in &plan.lost {
         text.push_str(&format!("lost    positions {first} to {last}\n"));
     }

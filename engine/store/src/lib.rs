@@ -48,6 +48,7 @@ mod report;
 mod shared_files;
 mod shutdown;
 mod sled;
+pub mod sled_error;
 mod sled_store;
 mod store_core;
 mod stream_head;

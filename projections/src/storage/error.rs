@@ -3,6 +3,7 @@
 use std::io;
 
 use everfold_store::is_shortage;
+use everfold_store::sled_error::{is_locked, message};
 
 /// The storage of the read models could not be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +28,7 @@ impl StorageError {
 impl From<sled::Error> for StorageError {
     fn from(error: sled::Error) -> Self {
         let is_passing = matches!(&error, sled::Error::Io(cause) if is_shortage(cause)) || is_locked(&error);
-        Self { what: error.to_string(), is_passing }
+        Self { what: message(&error), is_passing }
     }
 }
 
@@ -35,9 +36,4 @@ impl From<io::Error> for StorageError {
     fn from(error: io::Error) -> Self {
         Self { what: error.to_string(), is_passing: is_shortage(&error) }
     }
-}
-
-/// Whether sled did not get the lock of its files. It says so in words alone.
-pub(super) fn is_locked(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock"))
 }

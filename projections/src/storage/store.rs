@@ -8,8 +8,9 @@ use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use everfold_store::panic_guard;
+use everfold_store::sled_error::is_locked;
 
-use super::error::{StorageError, is_locked};
+use super::error::StorageError;
 use super::manifest::{self, StorageManifest};
 use super::values::{Checkpoint, KeyChanges, StoredPair};
 

@@ -21,6 +21,7 @@ use crate::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder, remove_folder};
 use crate::record;
+use crate::verify::{self, VerifyFault};
 use everfold_base::id::Position;
 
 /// Says what a repair would do. `from_index`: whether the journal's losses may be filled from the
@@ -31,7 +32,27 @@ use everfold_base::id::Position;
 pub fn plan(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
     let _lock = FolderLock::look(folder)?;
     lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
-    Ok(look(folder, options, from_index)?.plan)
+    Ok(looked_through(folder, options, from_index)?.plan)
+}
+
+/// What [`look`] finds and, where the journal is whole, what is wrong with that which is made from it.
+fn looked_through(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
+    let mut findings = look(folder, options, from_index)?;
+    let plan = &mut findings.plan;
+    if !plan.damage.is_empty() || !plan.lost.is_empty() {
+        return Ok(findings);
+    }
+    for fault in verify::remakable_faults(folder, options)? {
+        let is_kept = matches!(fault, VerifyFault::Description { .. }) || !index_folder(folder).exists();
+        match is_kept {
+            true => plan.notes.push(fault.to_string()),
+            false if !plan.steps.contains(&RepairStep::RebuildIndex) => {
+                plan.steps.push(RepairStep::RebuildIndex)
+            }
+            false => {}
+        }
+    }
+    Ok(findings)
 }
 
 /// Does what [`plan`] says.
@@ -43,7 +64,7 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
     let lock = FolderLock::take(folder, || Ok(()))?;
     lock::refuse_written(files, folder, FileAccess::Read)?;
     let lock = Arc::new(lock);
-    let looked = look(folder, options, from_index)?;
+    let looked = looked_through(folder, options, from_index)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
         return Err(match from_index {
             true => RepairError::Lost { first, last },

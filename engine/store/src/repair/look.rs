@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::steps::{RepairError, RepairPlan, RepairStep};
 use super::stream_chains::{Differing, Range, StreamChains, differing};
-use crate::error::{Damage, OpenError, ReadError};
+use crate::error::{Damage, OpenError};
 use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
 use crate::journal::salvage::SalvageItem;
@@ -94,6 +94,7 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
         None => Differing::default(),
     };
     let missing = gaps(&whole, end);
+    let mut streams = chains.streams();
     let broken = chains.into_broken();
     let Some(index_asked) = readable.filter(|_| from_index) else {
         name(&mut plan, differing.damage, &broken);
@@ -102,13 +103,17 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     };
     // What is in question, as far as the index has something in its place.
     let wanted = joined(missing.iter().copied().chain(differing.ranges.iter().copied()));
-    index_asked
-        .each_place(&mut |position, stream, version| {
+    // What cannot be read of the index is damaged there, and says nothing of the rest.
+    let _readable = index_asked.each_head(&mut |stream, _head| {
+        streams.insert(stream);
+    });
+    for stream in &streams {
+        let _readable = index_asked.each_place_of(stream, &mut |position, stream, version| {
             if is_within(position, &wanted) {
                 indexed.insert(position, (stream, version));
             }
-        })
-        .map_err(ReadError::from)?;
+        });
+    }
     // A batch covers more than its first position.
     let mut filled: Vec<Range> = Vec::new();
     for (position, (stream, version)) in &indexed {

@@ -69,6 +69,8 @@ pub struct RepairPlan {
     pub steps: Vec<RepairStep>,
     /// What is wrong with the journal.
     pub damage: Vec<Damage>,
+    /// What needs no repair, since the next start makes it anew from the journal.
+    pub notes: Vec<String>,
     /// Positions that the journal does not hold, nor, where it was asked, the index. While there are any, nothing can be
     /// done here: a backup may have them.
     pub lost: Vec<(Position, Position)>,

@@ -5,7 +5,7 @@
 //!
 //! Called by `look`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::error::{Damage, ReadError};
@@ -81,6 +81,11 @@ impl StreamChains {
             }
         }
         ((next > group.first_position).then(|| (group.first_position, Position(next.0 - 1))), damage)
+    }
+
+    /// The streams of the batches that were shown.
+    pub(super) fn streams(&self) -> BTreeSet<StreamId> {
+        self.ends.keys().cloned().collect()
     }
 
     /// The batches that do not follow the one before them.

@@ -30,33 +30,66 @@ fn store(folder: &Path) {
         let mut ends = [Hash::ZERO; 2];
         for expected in (0..8).step_by(2).map(Version) {
             for (stream, previous) in streams.iter().zip(&mut ends) {
-                let before = *previous;
-                let events = [1, 2].map(|behind| {
-                    let version = Version(expected.0 + behind);
-                    let header = EventHeader {
-                        stream: stream.clone(),
-                        version,
-                        recorded_at: Timestamp(1_000),
-                        actor: Actor::Engine,
-                        cause: Cause { input: InputId::derive("input"), because: expected },
-                        kind: 7,
-                        schema: 1,
-                        flags: 0,
-                        payload_hash: Hash::ZERO,
-                    };
-                    let event = NewEvent::link(header, format!("{} {version}", stream.id).into(), previous);
-                    *previous = event.hash;
-                    event
-                });
-                let note = StreamNote { open: true, busy: false, wake_at: None };
-                let (stream, events) = (stream.clone(), events.into());
-                let append =
-                    Append { stream, expected, previous: before, events, dedup: None, fence: None, note };
+                let payloads = [1, 2].map(|behind| format!("{} {}", stream.id, expected.0 + behind).into());
+                let append = append(stream, expected, *previous, payloads);
+                *previous = append.events[1].hash;
                 store.append(append).await.unwrap();
             }
         }
         store.close().await.unwrap();
     });
+}
+
+/// Events of these payloads behind a version of a stream.
+fn append<const N: usize>(
+    stream: &StreamId,
+    expected: Version,
+    previous: Hash,
+    payloads: [Vec<u8>; N],
+) -> Append {
+    let (mut version, mut chained) = (expected, previous);
+    let events = payloads.map(|payload| {
+        version = version.next();
+        let header = EventHeader {
+            stream: stream.clone(),
+            version,
+            recorded_at: Timestamp(1_000),
+            actor: Actor::Engine,
+            cause: Cause { input: InputId::derive("input"), because: expected },
+            kind: 7,
+            schema: 1,
+            flags: 0,
+            payload_hash: Hash::ZERO,
+        };
+        let event = NewEvent::link(header, payload, &chained);
+        chained = event.hash;
+        event
+    });
+    let note = StreamNote { open: true, busy: false, wake_at: None };
+    Append {
+        stream: stream.clone(),
+        expected,
+        previous,
+        events: events.into(),
+        dedup: None,
+        fence: None,
+        note,
+    }
+}
+
+/// Changes one byte of a payload wherever it stands in a file.
+fn alter_each(file: &Path, payload: &[u8]) {
+    let mut bytes = fs::read(file).unwrap();
+    let begin = &payload[..32];
+    let places: Vec<usize> = bytes
+        .windows(begin.len())
+        .enumerate()
+        .filter(|(_, window)| *window == begin)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty(), "{} does not hold it", file.display());
+    places.into_iter().for_each(|at| bytes[at] ^= 1);
+    fs::write(file, bytes).unwrap();
 }
 
 /// Changes the body of each group of the first segment, and makes all checksums right.
@@ -239,6 +272,83 @@ fn a_stream_that_a_new_index_does_not_mend_is_refused_without_another_one() {
             assert!(matches!(read().await, Err(ReadError::DamagedStream { .. })));
         }
         assert_eq!(built(), before, "the index is the same one");
+        store.close().await.unwrap();
+    });
+}
+
+#[test]
+fn an_index_that_verification_calls_damaged_is_thrown_away_and_what_a_start_makes_anew_is_said() {
+    let folder = TempDir::new().unwrap();
+    let (folder, options) = (folder.path().join("store"), SledOptions::default());
+    store(&folder);
+    let before = events(&folder, 1, 100).unwrap();
+    assert_eq!(plan(&folder, &options, false).unwrap(), super::RepairPlan::default());
+    let database = folder.join("sled/db");
+    let mut bytes = fs::read(&database).unwrap();
+    let at = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&database, bytes).unwrap();
+    assert!(!verify_folder(&folder, &options, &mut NoMeaning).unwrap().is_sound());
+    for from_index in [false, true] {
+        assert_eq!(plan(&folder, &options, from_index).unwrap().steps, [RepairStep::RebuildIndex]);
+    }
+    apply(&folder, &options, false).unwrap();
+    assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
+    assert!(events(&folder, 1, 100).unwrap() == before);
+
+    fs::write(folder.join("store.json"), "{").unwrap();
+    let planned = plan(&folder, &options, false).unwrap();
+    assert_eq!((&planned.steps[..], planned.notes.len()), (&[][..], 1), "{planned:?}");
+    assert!(
+        planned.notes[0].contains("store.json") && planned.notes[0].contains("the next start"),
+        "{planned:?}"
+    );
+}
+
+/// A repair had given up there.
+#[test]
+fn a_page_of_the_index_that_cannot_be_read_keeps_nothing_back_that_stands_on_others() {
+    const STREAMS: usize = 400;
+    let folder = TempDir::new().unwrap();
+    let (folder, options) = (folder.path().join("store"), SledOptions::default());
+    let streams: Vec<StreamId> =
+        (0..STREAMS).map(|number| StreamId::engine(format!("s{number:03}"))).collect();
+    // No two bytes of them are alike for long, so that they are found in the index.
+    let payload = |stream: &StreamId| -> Vec<u8> {
+        (0..200u32).flat_map(|at| Hash::of(format!("{stream} {at}").as_bytes()).0).collect()
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(&folder, SledOptions::default()).unwrap();
+        for stream in &streams {
+            store.append(append(stream, Version::ZERO, Hash::ZERO, [payload(stream)])).await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
+    // A start writes a snapshot of where its pages are: from then on the damage is met as a page, and does not end the log.
+    let database = ::sled::Config::new().path(folder.join("sled")).segment_size(1 << 20).open().unwrap();
+    database.insert("zzz", "touched").unwrap();
+    database.remove("zzz").unwrap();
+    database.flush().unwrap();
+    drop(database);
+    let lost = &streams[20];
+    alter_each(&folder.join("journal/0000000001.segment"), &payload(lost));
+    alter_each(&folder.join("sled/db"), &payload(&streams[3]));
+    let copy = crate::index_copy::IndexCopy::make(options.files.as_ref(), &folder, 1 << 20).unwrap();
+    let mut held = 0;
+    let unreadable = copy.index.each_place(&mut |_, _, _| held += 1).unwrap_err();
+    assert!(held < STREAMS, "nothing behind the page is reached: {held}");
+    assert!(unreadable.to_string().starts_with("its file db is damaged at byte "), "{unreadable}");
+    drop(copy);
+    let planned = plan(&folder, &options, true).unwrap();
+    assert_eq!(planned.lost, [], "{planned:?}");
+    apply(&folder, &options, true).unwrap();
+    assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
+    runtime.block_on(async {
+        let store = SledStore::open(&folder, SledOptions::default()).unwrap();
+        for stream in &streams {
+            assert_eq!(store.read(stream, Version(1), 9).await.unwrap()[0].payload, payload(stream));
+        }
         store.close().await.unwrap();
     });
 }

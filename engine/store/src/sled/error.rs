@@ -3,6 +3,7 @@
 //! Law: a full disk, and files that another process has locked, are distinguished from damage.
 
 use crate::error::ReadError;
+use crate::sled_error::{is_locked, message};
 use everfold_system::os_error::is_disk_full;
 
 /// The index failed, or panicked, which is its way of failing on damage.
@@ -69,7 +70,7 @@ impl From<::sled::Error> for IndexError {
             ::sled::Error::Io(cause) => ErrorCause::of(cause),
             _ => ErrorCause::Other,
         };
-        Self { what: error.to_string(), cause }
+        Self { what: message(&error), cause }
     }
 }
 
@@ -81,11 +82,6 @@ impl From<IndexError> for ReadError {
             ErrorCause::System(_) | ErrorCause::Other => Self::Index(error.what),
         }
     }
-}
-
-/// Whether sled did not get the lock of its files. It says so in words alone.
-pub(super) fn is_locked(error: &::sled::Error) -> bool {
-    matches!(error, ::sled::Error::Io(cause) if cause.to_string().contains("could not acquire lock"))
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::error::{IndexError, is_locked};
+use super::error::IndexError;
 use super::keys;
 use crate::panic_guard;
+use crate::sled_error::is_locked;
 use everfold_base::id::Position;
 
 /// The layout of keys and values that this code writes and reads. An index of another one is built again

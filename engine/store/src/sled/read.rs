@@ -66,6 +66,26 @@ fn whole_values(
     Ok(())
 }
 
+fn each_place_in(
+    items: ::sled::Iter,
+    visit: &mut dyn FnMut(Position, StreamId, Version),
+) -> Result<(), IndexError> {
+    whole_values(items, |key, version, bytes| {
+        let stream = key.get(1..key.len() - 11).and_then(keys::stream_of);
+        let value = values::unpacked(bytes).unwrap_or_default();
+        let appends = values::appends_in(&value).unwrap_or_default();
+        let mut next = version;
+        for (place, record) in appends {
+            let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok()) else {
+                break;
+            };
+            visit(place.first_position, stream, next);
+            next = Version(next.0 + u64::from(head.count));
+        }
+        true
+    })
+}
+
 impl Index {
     pub(crate) fn head(&self, stream: &StreamId) -> Result<Option<HeadRecord>, IndexError> {
         self.guarded(|db| match db.get(keys::head(stream))? {
@@ -297,23 +317,16 @@ impl Index {
         &self,
         visit: &mut dyn FnMut(Position, StreamId, Version),
     ) -> Result<(), IndexError> {
-        self.guarded(|db| {
-            whole_values(db.scan_prefix([keys::EVENTS]), |key, version, bytes| {
-                let stream = key.get(1..key.len() - 11).and_then(keys::stream_of);
-                let value = values::unpacked(bytes).unwrap_or_default();
-                let appends = values::appends_in(&value).unwrap_or_default();
-                let mut next = version;
-                for (place, record) in appends {
-                    let Some((stream, (head, _))) = stream.clone().zip(record::decode_outline(record).ok())
-                    else {
-                        break;
-                    };
-                    visit(place.first_position, stream, next);
-                    next = Version(next.0 + u64::from(head.count));
-                }
-                true
-            })
-        })
+        self.guarded(|db| each_place_in(db.scan_prefix([keys::EVENTS]), visit))
+    }
+
+    /// The same of one stream alone: what of another one cannot be read does not end it.
+    pub(crate) fn each_place_of(
+        &self,
+        stream: &StreamId,
+        visit: &mut dyn FnMut(Position, StreamId, Version),
+    ) -> Result<(), IndexError> {
+        self.guarded(|db| each_place_in(db.range(keys::batches(stream)), visit))
     }
 
     /// Visits every head.

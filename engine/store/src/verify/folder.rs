@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::index_source::IndexSource;
-use super::meaning::Meaning;
+use super::meaning::{Meaning, NoMeaning};
 use super::report::{VerifyFault, VerifyReport};
 use super::walk::Verification;
 use crate::blob::BlobStore;
@@ -30,16 +30,39 @@ pub fn verify_folder(
 ) -> Result<VerifyReport, OpenError> {
     let _lock = FolderLock::look(folder)?;
     lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
+    let mut verification = walk(folder, options, meaning)?;
+    verification.blobs(&BlobStore::with_files(folder, options.files.clone()));
+    Ok(verification.report)
+}
+
+/// What is wrong with the description of a folder, its index and its snapshots, all of which the journal can give again.
+/// The caller holds the folder.
+///
+/// # Errors
+/// Where nothing can be said: the folder is newer, or not readable.
+pub(crate) fn remakable_faults(folder: &Path, options: &SledOptions) -> Result<Vec<VerifyFault>, OpenError> {
+    let mut faults = walk(folder, options, &mut NoMeaning)?.report.faults;
+    faults.retain(VerifyFault::is_of_remakable);
+    Ok(faults)
+}
+
+/// Goes through all but the blobs.
+fn walk<'a>(
+    folder: &Path,
+    options: &'a SledOptions,
+    meaning: &'a mut dyn Meaning,
+) -> Result<Verification<'a>, OpenError> {
     let mut report = VerifyReport::default();
     let found = manifest::read_known(folder)?;
     let known = match found {
         Some(Ok(manifest)) => Some(manifest),
         Some(Err(what)) => {
+            let what = format!("{what}; the next start makes it again");
             report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
             None
         }
         None => {
-            let what = "it is missing".into();
+            let what = "it is missing; the next start makes it again".into();
             report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
             None
         }
@@ -73,7 +96,7 @@ pub fn verify_folder(
             let what = format!(
                 "{error}; it was not compared with the journal: make that possible and verify once more"
             );
-            report.fault(VerifyFault::Index { what });
+            report.fault(VerifyFault::IndexUncompared { what });
             None
         }
         Some(Err(error)) => {
@@ -114,6 +137,5 @@ pub fn verify_folder(
     );
     // An index of a killed store is behind, and brought up at the next start.
     verification.index_to(if indexed < end { Some(indexed) } else { None });
-    verification.blobs(&BlobStore::with_files(folder, options.files.clone()));
-    Ok(verification.report)
+    Ok(verification)
 }

@@ -12,6 +12,7 @@ mod open_store;
 mod report;
 mod walk;
 
+pub(crate) use folder::remakable_faults;
 pub use folder::verify_folder;
 pub use meaning::{Meaning, NoMeaning};
 pub use open_store::verify_open;

@@ -45,6 +45,12 @@ pub enum VerifyFault {
         /// What is wrong.
         what: String,
     },
+    /// The index could not be looked at, which says nothing of it.
+    #[error("the index: {what}")]
+    IndexUncompared {
+        /// What is wrong.
+        what: String,
+    },
     /// A snapshot is not what the events say; it is not needed.
     #[error("the snapshot of {stream}: {what}")]
     Snapshot {
@@ -77,6 +83,14 @@ pub enum VerifyFault {
         /// What is wrong.
         what: String,
     },
+}
+
+impl VerifyFault {
+    /// Whether it is of what a start or a repair makes anew from the journal.
+    #[must_use]
+    pub fn is_of_remakable(&self) -> bool {
+        matches!(self, Self::Index { .. } | Self::Snapshot { .. } | Self::Description { .. })
+    }
 }
 
 fn lost(positions: &Option<(Position, Position)>) -> String {
