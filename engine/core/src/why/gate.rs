@@ -5,7 +5,7 @@ use everfold_base::id::{Round, StepId, StepPath};
 use super::cause::{CauseKind, CauseNode, CauseSubject, LookedAt};
 use super::condition::clipped;
 use super::explainer::Explainer;
-use super::failure::of_failure;
+use super::failure::of_failure_in;
 use super::trail::{NotedFact, Topic, TrailEvent, of_gate, of_gate_in};
 use crate::event::{TimerId, TimerKind};
 use crate::policy::Verdict;
@@ -118,7 +118,7 @@ pub(super) fn rework(explainer: &Explainer<'_>, at: usize) -> Option<CauseNode> 
     }
     let said = match &source.gate {
         Some(gate) => verdict(explainer, &from.step, gate, round),
-        None if source.by.is_none() => of_failure(explainer, from),
+        None if source.by.is_none() => of_failure_in(explainer, from, round),
         None => None,
     };
     Some(cause.because(said))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
-use everfold_base::id::{Position, Round, StepId, StepPath, Version};
+use everfold_base::id::{AttemptId, Position, Round, StepId, StepPath, Version};
 use everfold_base::json::{Payload, Value};
 use everfold_base::time::Timestamp;
 
@@ -132,6 +132,11 @@ pub(super) fn of_gate_in(step: &StepId, gate: &str, round: Round) -> String {
     format!("{step}/{gate}/{round}")
 }
 
+/// A round of a step or item, as the trail calls it.
+pub(super) fn of_round(path: &StepPath, round: Round) -> String {
+    format!("{path}/{round}")
+}
+
 /// A timer, as the trail calls it.
 pub(super) fn of_timer(timer: &TimerId) -> String {
     format!("{}/{:?}/{}", timer.id.path, timer.kind, timer.name)
@@ -169,14 +174,10 @@ fn topics(event: &RunEvent) -> Vec<(Topic, String, NotedFact)> {
         RunEvent::AttemptStarted(event) => of(Topic::Work, &event.id.path, NotedFact::Nothing),
         RunEvent::ChildStarted(event) => of(Topic::Work, &event.id.path, NotedFact::Nothing),
         RunEvent::FundsRequested(event) => of(Topic::Work, &event.id.path, NotedFact::Nothing),
-        RunEvent::AttemptFailed(event) => {
-            of(Topic::Failed, &event.id.path, NotedFact::Failure(event.failure.clone()))
-        }
-        RunEvent::AttemptLost(event) => {
-            of(Topic::Failed, &event.id.path, NotedFact::Lost(event.reason.clone()))
-        }
+        RunEvent::AttemptFailed(event) => failed(&event.id, NotedFact::Failure(event.failure.clone())),
+        RunEvent::AttemptLost(event) => failed(&event.id, NotedFact::Lost(event.reason.clone())),
         RunEvent::ChildFinished(event) => match &event.failure {
-            Some(failure) => of(Topic::Failed, &event.id.path, NotedFact::Failure(failure.clone())),
+            Some(failure) => failed(&event.id, NotedFact::Failure(failure.clone())),
             None => Vec::new(),
         },
         RunEvent::RetryScheduled(event) => {
@@ -260,6 +261,12 @@ fn topics(event: &RunEvent) -> Vec<(Topic, String, NotedFact)> {
         | RunEvent::Advanced(_)
         | RunEvent::NoteAdded(_) => Vec::new(),
     }
+}
+
+/// How an attempt ended: the newest of all, and of its round, which later ones do not replace.
+fn failed(id: &AttemptId, noted: NotedFact) -> Vec<(Topic, String, NotedFact)> {
+    let abouts = [id.path.to_string(), of_round(&id.path, id.round)];
+    abouts.map(|about| (Topic::Failed, about, noted.clone())).into()
 }
 
 /// The plain fields of evidence, the first few.

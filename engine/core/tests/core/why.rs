@@ -129,6 +129,24 @@ fn a_step_that_is_sent_back_names_what_sent_it_back() {
     );
 }
 
+/// The newest failure was named, whichever round the step was sent back for.
+#[test]
+fn what_sent_a_step_back_is_the_failure_of_that_round_and_no_later_one() {
+    let steps = json!([function("build", &[]), with(function("check", &["build"]), rework("build"))]);
+    let mut world = run(steps);
+    for round in 1..=4 {
+        world.succeed(&format!("build/{round}/1"), json!(null));
+        world.fail(&format!("check/{round}/1"), &format!("red in round {round}"));
+    }
+    assert_eq!(
+        of_one(&world, "build")[1..],
+        [
+            "build was sent back because of how round 3 of check ended (3 of 3) <ReworkRequested>",
+            "  an attempt of check failed (exit): red in round 3 <AttemptFailed>",
+        ]
+    );
+}
+
 /// The newest verdict alone was shown by its event.
 #[test]
 fn a_verdict_that_sent_back_is_shown_by_its_event_when_the_gate_has_failed_again() {

@@ -69,6 +69,7 @@ steps:
   - { id: again, run: ./parts/child.yaml }
 ",
     );
+    std::fs::create_dir(scratch.path("parts")).unwrap();
     scratch.write(
         "parts/child.yaml",
         "name: child
