@@ -178,7 +178,7 @@ impl From<Refusal> for Fault {
             Refusal::UnknownStep(_) | Refusal::FinishStep(_) => Code::NoStep,
             Refusal::NotAsking(_) => Code::NoTask,
             Refusal::Superseded(_) | Refusal::Expired(_) => Code::Superseded,
-            Refusal::Decided { .. } | Refusal::Answered(_) => Code::Decided,
+            Refusal::Decided { .. } | Refusal::DecidedOn { .. } | Refusal::Answered(_) => Code::Decided,
             Refusal::WrongKind { .. } | Refusal::NotOffered { .. } => Code::WrongTask,
             Refusal::InvalidAnswer { .. } | Refusal::InvalidEdit { .. } => Code::BadAnswer,
             Refusal::WrongRole { .. } | Refusal::SelfApproval(_) | Refusal::FromBelow(_) => Code::NotAllowed,
@@ -254,7 +254,10 @@ impl From<Refusal> for Fault {
             ),
             Refusal::FromBelow(_) => fault.hint("a person decides, or a run of its own"),
             Refusal::SelfApproval(_) => fault.hint("another person decides; EVERFOLD_USER says who types"),
-            Refusal::Superseded(_) | Refusal::Expired(_) | Refusal::Decided { .. } => {
+            Refusal::Superseded(_)
+            | Refusal::Expired(_)
+            | Refusal::Decided { .. }
+            | Refusal::DecidedOn { .. } => {
                 fault.hint("`everfold inbox` lists what is open")
             }
             Refusal::KeyTaken { holder, .. } => {

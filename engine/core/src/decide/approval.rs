@@ -108,7 +108,20 @@ pub(super) fn vote(
         if !approval.votes.contains_key(&by) {
             check_ballot(draft, path, approval, ballot, &by)?;
         }
-        return Ok(Ok(()));
+        let other = |what| Refusal::DecidedOn { path: path.clone(), decision, what };
+        let Some(edited) = &ballot.edited else {
+            let shown = draft.state.seen(id).zip(ballot.seen);
+            return match shown.is_some_and(|(seen, named)| seen.digest != named) {
+                true => Err(other("on something else than this vote names")),
+                false => Ok(Ok(())),
+            };
+        };
+        // It names what was shown before the value was replaced.
+        return match replaced(draft, path, approval, edited)? {
+            Ok(Some(_other)) => Err(other("with another value than this vote has")),
+            Ok(None) => Ok(Ok(())),
+            Err(interrupt) => Ok(Err(interrupt)),
+        };
     }
     check_ballot(draft, path, approval, ballot, &by)?;
     let shown = draft.state.seen(id);

@@ -108,6 +108,16 @@ pub enum Refusal {
         /// What was decided.
         decision: Vote,
     },
+    /// It was decided so, on something else than the vote names, or with another value.
+    #[error("“{path}” was decided already: {}, {what}", vote_word(*.decision))]
+    DecidedOn {
+        /// The step.
+        path: StepPath,
+        /// What was decided.
+        decision: Vote,
+        /// What is different.
+        what: &'static str,
+    },
     /// A step of a run decides what is for people to decide of a run that this one came of, or of its own.
     #[error("what is for people to decide of run {} is decided by no step of it, nor of a run below it", .0.short())]
     FromBelow(RunId),
@@ -350,7 +360,7 @@ impl Refusal {
             Self::NotAsking(_) => "not_asking",
             Self::Superseded(_) => "superseded",
             Self::Expired(_) => "expired",
-            Self::Decided { .. } => "decided",
+            Self::Decided { .. } | Self::DecidedOn { .. } => "decided",
             Self::FromBelow(_) => "from_below",
             Self::WrongRole { .. } => "wrong_role",
             Self::SelfApproval(_) => "self_approval",

@@ -372,6 +372,36 @@ fn an_approval_that_was_asked_anew_has_used_up_no_try() {
     world.check_fold();
 }
 
+/// Both were answered as if they had been counted.
+#[test]
+fn a_vote_behind_the_decision_is_refused_where_it_is_on_something_else_or_with_another_value() {
+    let mut world = run(json!([approval("ask", json!({"edit": "${input.doc}"}))]));
+    let ballot = |digest, edited: Option<&str>| {
+        let InputKind::Vote(plain) = vote("ask/1/1", Vote::Approve) else { panic!("a vote") };
+        let edited = edited.map(|value| everfold_base::json::Payload::Inline(json!(value).into()));
+        InputKind::Vote(VoteCast { edited, seen: digest, ..plain })
+    };
+    let first = seen(&world, "ask/1/1").digest;
+    world.by("ada", ballot(Some(first), Some("final"))).expect("taken");
+    let now = seen(&world, "ask/1/1").digest;
+    for (by, digest, edited) in [
+        ("ada", Some(first), Some("final")),
+        ("bob", None, Some("final")),
+        ("bob", Some(now), None),
+        ("ada", None, None),
+    ] {
+        assert!(world.by(by, ballot(digest, edited)).expect("it says the same").is_empty());
+    }
+    for (digest, edited, what) in [
+        (None, Some("other"), "with another value than this vote has"),
+        (Some(now), Some("draft"), "with another value than this vote has"),
+        (Some(first), None, "on something else than this vote names"),
+    ] {
+        let refused = world.by("ada", ballot(digest, edited));
+        assert_eq!(refused, Err(Refusal::DecidedOn { path: path("ask"), decision: Vote::Approve, what }));
+    }
+}
+
 #[test]
 fn a_value_that_a_voter_replaced_is_another_thing_to_look_at() {
     let mut world = run(json!([approval("ask", json!({"quorum": 2, "edit": "${input.doc}"}))]));
