@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use super::draft::is_edited;
+use super::draft::FieldEdit;
 use super::task::{Asks, QuestionItem, Task};
 use crate::form::Fields;
 use crate::frame::Visit;
@@ -87,7 +87,9 @@ fn vote(decision: &str, show: &Value, value: &Value, fields: &Fields) -> Result<
     if !remarks.is_empty() {
         body["comments"] = remarks.into();
     }
-    if let Some(text) = fields.text("value").filter(|_| decision == "approve" && is_edited(fields, "value")) {
+    if decision == "approve"
+        && let FieldEdit::Text(text) = FieldEdit::of(fields, "value")
+    {
         let edited = typed(text, value).map_err(|error| format!("the value is no JSON: {error}"))?;
         if edited != with_plain_ends(value) {
             body["value"] = edited;
@@ -140,30 +142,22 @@ fn remarks(show: &Value, fields: &Fields) -> Result<Vec<Value>, String> {
     Ok(remarks)
 }
 
-/// The answers of a form: those of items stand in fields by their numbers.
+/// The answers that were typed into a form, or taken out of it: those of items stand in fields by their numbers.
 fn answers(items: &[QuestionItem], fields: &Fields) -> Value {
-    let mut answers = Map::new();
-    for name in ["choice", "text"] {
-        if let Some(given) = fields.text(name) {
-            answers.insert(name.to_owned(), given.replace("\r\n", "\n").into());
-        }
-    }
-    let (mut given, mut states) = (Map::new(), Map::new());
-    for (number, item) in items.iter().enumerate() {
-        if let Some(answer) = fields.text(&format!("item.{number}")) {
-            given.insert(item.id.clone(), answer.replace("\r\n", "\n").into());
-        }
-        let was = fields.text(&format!("was.{number}")).unwrap_or("open");
-        match fields.text(&format!("state.{number}")) {
-            Some(state @ ("resolved" | "dismissed")) => {
-                states.insert(item.id.clone(), state.into());
-            }
-            _ if matches!(was, "resolved" | "dismissed") => {
-                states.insert(item.id.clone(), "open".into());
-            }
-            _ => {}
-        }
-    }
+    let part = |name: &str| match FieldEdit::of(fields, name) {
+        FieldEdit::Untouched => None,
+        FieldEdit::Emptied => Some(Value::Null),
+        FieldEdit::Text(text) => Some(text.replace("\r\n", "\n").into()),
+    };
+    let parts = ["choice", "text"].into_iter().filter_map(|name| Some((name.to_owned(), part(name)?)));
+    let mut answers: Map<String, Value> = parts.collect();
+    let of_items = |field: &str| -> Map<String, Value> {
+        let numbered = items.iter().enumerate();
+        numbered
+            .filter_map(|(number, item)| Some((item.id.clone(), part(&format!("{field}.{number}"))?)))
+            .collect()
+    };
+    let (given, states) = (of_items("item"), of_items("state"));
     if !given.is_empty() {
         answers.insert("items".to_owned(), given.into());
     }
@@ -284,11 +278,18 @@ mod tests {
             "kind": "question", "title": "What?",
             "terms": {"items": [{"id": "a", "text": "A?"}, {"id": "b", "text": "B?"}, {"id": "c", "text": "C?"}]},
         }));
-        let form = "decision=save&item.0=yes&state.1=dismissed&was.2=resolved&state.2=open";
+        let form = "decision=save&item.0=yes&state.0=open&state.0.was=open&state.1=dismissed&state.1.was=open\
+                    &state.2.was=resolved&state.2=open";
         let expected = json!({
             "answers": {"items": {"a": "yes"}, "states": {"b": "dismissed", "c": "open"}}, "save": true,
         });
         assert_eq!(said(&asked, form), expected);
+        // Others may have saved, dismissed or opened again what this form held when its page was made.
+        let untouched = "decision=save&item.0=yes&item.0.was=yes&text=so&text.was=so&state.1=dismissed&state.1.was=dismissed";
+        assert_eq!(said(&asked, untouched), json!({"answers": {}, "save": true}));
+        let emptied = "decision=save&item.0=&item.0.was=yes&text=&text.was=so";
+        let expected = json!({"answers": {"text": null, "items": {"a": null}}, "save": true});
+        assert_eq!(said(&asked, emptied), expected);
     }
 
     #[test]

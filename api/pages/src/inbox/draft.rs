@@ -27,16 +27,9 @@ impl Draft {
         self.fields.as_ref().and_then(|fields| fields.text(name)).unwrap_or_default()
     }
 
-    /// What was typed into a field, where the form was sent before.
-    pub(super) fn sent(&self, name: &str) -> Option<&str> {
-        self.fields.as_ref().map(|fields| fields.text(name).unwrap_or_default())
-    }
-
-    /// What was typed over what a field held when its page was made, which stands in the field `NAME.was`.
-    pub(super) fn edited(&self, name: &str) -> Option<&str> {
-        let fields = self.fields.as_ref()?;
-        let text = fields.text(name)?;
-        is_edited(fields, name).then_some(text)
+    /// What was made of a field.
+    pub(super) fn edit<'a>(&'a self, name: &'a str) -> FieldEdit<'a> {
+        self.fields.as_ref().map_or(FieldEdit::Untouched, |fields| FieldEdit::of(fields, name))
     }
 
     /// Whether it was refused because something else is shown now.
@@ -74,12 +67,33 @@ pub(super) fn changed_parts(then: &[&str], now: &[String]) -> Vec<String> {
     changed
 }
 
-/// Whether a field holds something else than when its page was made; so it is where the form does not say what it held.
-pub(super) fn is_edited(fields: &Fields, name: &str) -> bool {
-    // A browser sends the ends of lines as two characters.
-    let plain = |name: &str| fields.text(name).map(|text| text.replace("\r\n", "\n"));
-    let was = plain(&format!("{name}.was"));
-    was.is_none() || was != plain(name)
+/// What was made of a field since its page was made. What it held then stands in the field `NAME.was`, so that what
+/// nobody touched takes no part in what the form says: others may have changed it since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FieldEdit<'a> {
+    /// It holds what it held, or is none of the form.
+    Untouched,
+    /// What it held was taken out.
+    Emptied,
+    /// This was typed or chosen.
+    Text(&'a str),
+}
+
+impl<'a> FieldEdit<'a> {
+    /// What a form made of one of its fields; one without `NAME.was` held nothing.
+    pub(super) fn of(fields: &'a Fields, name: &'a str) -> Self {
+        let text = fields.all(name).next().unwrap_or_default();
+        let former = format!("{name}.was");
+        let former = fields.all(&former).next().unwrap_or_default();
+        // A browser sends the ends of lines as two characters.
+        let plain = |text: &str| text.replace("\r\n", "\n");
+        match (former.trim().is_empty(), text.trim().is_empty()) {
+            (true, true) => Self::Untouched,
+            (false, true) => Self::Emptied,
+            (_, false) if plain(former) == plain(text) => Self::Untouched,
+            (_, false) => Self::Text(text),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -99,14 +113,16 @@ mod tests {
 
     #[test]
     fn a_field_that_nobody_edited_is_that_of_now_when_the_form_comes_back() {
-        let edited = |form: &[u8]| {
-            let draft = Draft::refused(&Fields::read(form), None);
-            draft.edited("value").map(str::to_owned)
-        };
-        assert_eq!(edited(b"value=5&value.was=5"), None);
-        assert_eq!(edited(b"value=a%0D%0Ab&value.was=a%0Ab"), None);
-        assert_eq!(edited(b"value=6&value.was=5").as_deref(), Some("6"));
-        assert_eq!(edited(b"value=6").as_deref(), Some("6"));
-        assert_eq!(edited(b"comment=x"), None);
+        for (form, edit) in [
+            ("value=5&value.was=5", FieldEdit::Untouched),
+            ("value=a%0D%0Ab&value.was=a%0Ab", FieldEdit::Untouched),
+            ("value=6&value.was=5", FieldEdit::Text("6")),
+            ("value=6", FieldEdit::Text("6")),
+            ("value=+&value.was=5", FieldEdit::Emptied),
+            ("value=&value.was=", FieldEdit::Untouched),
+            ("comment=x", FieldEdit::Untouched),
+        ] {
+            assert_eq!(Draft::refused(&Fields::read(form.as_bytes()), None).edit("value"), edit, "{form}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::budget::BudgetOfTask;
 use super::decide::REMARKS_MAX;
-use super::draft::{Draft, changed_parts, mark};
+use super::draft::{Draft, FieldEdit, changed_parts, mark};
 use super::effect::Effect;
 use super::history::{Decided, FormerRound, GateSaid, History, RunOfTask};
 use super::shown::{self, ShownBody, ShownPart};
@@ -185,8 +185,9 @@ struct ItemRow {
     options: Vec<String>,
     is_optional: bool,
     answer: String,
+    saved_answer: String,
     state: String,
-    was: String,
+    saved_state: String,
 }
 
 impl ItemRow {
@@ -294,7 +295,11 @@ impl OpenTaskView {
     /// that the page showed.
     fn value(&self) -> Option<String> {
         let value = self.value_now()?;
-        Some(self.draft.edited("value").map_or(value, str::to_owned))
+        match self.draft.edit("value") {
+            FieldEdit::Text(text) => Some(text.to_owned()),
+            // An empty one is no value.
+            FieldEdit::Untouched | FieldEdit::Emptied => Some(value),
+        }
     }
 
     /// The rows for remarks: those that were typed, and some that are empty.
@@ -327,11 +332,24 @@ impl OpenTaskView {
         self.remark_rows().len() > EMPTY_REMARKS
     }
 
+    /// What was saved of a field of an answer.
+    fn saved(&self, name: &str) -> String {
+        let Asks::Question { draft, .. } = &self.task.asks else { return String::new() };
+        draft.get(name).filter(|part| !part.is_null()).map(crate::words::json).unwrap_or_default()
+    }
+
     /// A field of an answer: what was typed, else what was saved.
     fn answer(&self, name: &str) -> String {
-        let Asks::Question { draft, .. } = &self.task.asks else { return String::new() };
-        let saved = draft.get(name).map(crate::words::json).unwrap_or_default();
-        self.draft.sent(name).map_or(saved, str::to_owned)
+        self.edited(name, self.saved(name))
+    }
+
+    /// What was made of a field, else what it is now.
+    fn edited(&self, name: &str, now: String) -> String {
+        match self.draft.edit(name) {
+            FieldEdit::Untouched => now,
+            FieldEdit::Emptied => String::new(),
+            FieldEdit::Text(text) => text.to_owned(),
+        }
     }
 
     fn has_choice(&self, option: &str) -> bool {
@@ -341,18 +359,22 @@ impl OpenTaskView {
     /// The parts of a question.
     fn items(&self) -> Vec<ItemRow> {
         let Asks::Question { terms, draft, .. } = &self.task.asks else { return Vec::new() };
-        let saved = |part: &str, id: &str| draft.get(part).and_then(|part| part.get(id));
+        let saved = |part: &str, id: &str| {
+            draft.get(part).and_then(|part| part.get(id)).filter(|part| !part.is_null())
+        };
         let row = |(number, item): (usize, &super::task::QuestionItem)| {
-            let was = saved("states", &item.id).and_then(Value::as_str).unwrap_or("open").to_owned();
+            let state = saved("states", &item.id).and_then(Value::as_str);
+            let state = state.filter(|state| matches!(*state, "resolved" | "dismissed")).unwrap_or("open");
             let answer = saved("items", &item.id).map(crate::words::json).unwrap_or_default();
             ItemRow {
                 number,
                 text: item.text.clone(),
                 options: item.options.clone(),
                 is_optional: item.optional,
-                answer: self.draft.sent(&format!("item.{number}")).map_or(answer, str::to_owned),
-                state: self.draft.sent(&format!("state.{number}")).unwrap_or(&was).to_owned(),
-                was,
+                answer: self.edited(&format!("item.{number}"), answer.clone()),
+                saved_answer: answer,
+                state: self.edited(&format!("state.{number}"), state.to_owned()),
+                saved_state: state.to_owned(),
             }
         };
         terms.items.iter().flatten().enumerate().map(row).collect()
