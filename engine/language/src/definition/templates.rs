@@ -179,8 +179,24 @@ impl<'a> TemplateWriter<'a> {
         }
     }
 
-    /// Writes out what a step or a notice is like.
+    /// Writes out what a step or a notice is like, without what it takes away.
     fn fill(&mut self, step: &mut YamlNode) {
+        let mut taken = TakenKeys::new();
+        self.fill_from(step, &mut taken);
+        let Kind::Map(entries) = &mut step.kind else { return };
+        for (name, inner) in &taken {
+            let Some(inner) = inner else {
+                entries.retain(|(key, _)| key.text() != Some(name));
+                continue;
+            };
+            let outer = entries.iter_mut().find(|(key, _)| key.text() == Some(name));
+            if let Some(Kind::Map(map)) = outer.map(|(_, map)| &mut map.kind) {
+                map.retain(|(key, _)| key.text() != Some(inner));
+            }
+        }
+    }
+
+    fn fill_from(&mut self, step: &mut YamlNode, taken: &mut TakenKeys) {
         let mut above: Vec<&'a str> = Vec::new();
         while let Some((_, like)) = step.take("like") {
             let Some(name) = like.text().filter(|_| !like.is_null()) else {
@@ -213,7 +229,7 @@ impl<'a> TemplateWriter<'a> {
             above.push(name);
             self.used.insert((true, name));
             if self.has_room(&like, template) {
-                merge(step, template);
+                merge(step, template, taken);
             } else {
                 return;
             }
@@ -320,9 +336,13 @@ fn is_like(gate: &YamlNode) -> bool {
     gate.text() == Some(LIKE)
 }
 
+/// The keys by which a step or a notice takes away with `null` what its template says, and those within its maps. They
+/// stand there until all templates are written out: one that is above another one's would add the key again.
+type TakenKeys = BTreeSet<(String, Option<String>)>;
+
 /// Adds to a step or a notice what it does not say itself. Work of its own stands in the place of the template's.
-fn merge(step: &mut YamlNode, template: &YamlNode) {
-    let has_own_work = WORKS.iter().any(|work| step.get(work).is_some());
+fn merge(step: &mut YamlNode, template: &YamlNode, taken: &mut TakenKeys) {
+    let has_own_work = WORKS.iter().any(|work| step.get(work).is_some_and(|work| !work.is_null()));
     let is_function = step.get("function").is_some();
     let (Kind::Map(own), Kind::Map(added)) = (&mut step.kind, &template.kind) else { return };
     for (key, value) in added {
@@ -334,11 +354,19 @@ fn merge(step: &mut YamlNode, template: &YamlNode) {
             }
             continue;
         };
+        if present.is_null() {
+            taken.insert((name.to_owned(), None));
+            continue;
+        }
         match (&mut present.kind, &value.kind) {
             (Kind::Map(present), Kind::Map(value)) if MERGED.contains(&name) => {
                 for (key, value) in value {
-                    if present.iter().all(|(own, _)| own.text() != key.text()) {
-                        present.push((key.clone(), value.clone()));
+                    match present.iter().find(|(own, _)| own.text() == key.text()) {
+                        None => present.push((key.clone(), value.clone())),
+                        Some((_, own)) if own.is_null() => {
+                            taken.extend(key.text().map(|key| (name.to_owned(), Some(key.to_owned()))));
+                        }
+                        Some(_own) => {}
                     }
                 }
             }

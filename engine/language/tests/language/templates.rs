@@ -74,6 +74,34 @@ on_finish:
     );
 }
 
+/// Keys of its maps stayed as null, and its work was work without a command.
+#[test]
+fn null_takes_away_keys_of_the_maps_of_all_templates_above_and_their_work() {
+    assert_same(
+        "name: x
+templates:
+  base: { env: { CI: 'true', MODE: fast }, labels: { team: a }, command: make }
+  build: { like: base, env: { MODE: slow } }
+  call: { function: f, with: { a: 1, b: 2 } }
+  http: { http: { url: 'http://127.0.0.1/', headers: { a: b, c: d } } }
+steps:
+  - { id: a, like: base, env: { CI: null, OWN: x }, labels: { team: null } }
+  - { id: b, like: build, env: { MODE: null } }
+  - { id: e, like: call, with: { a: null, c: null } }
+  - { id: c, like: base, command: null, gates: [{ id: g, command: x }] }
+  - { id: d, like: http, http: { headers: null } }
+",
+        "name: x
+steps:
+  - { id: a, env: { MODE: fast, OWN: x }, labels: {}, command: make }
+  - { id: b, env: { CI: 'true' }, labels: { team: a }, command: make }
+  - { id: e, function: f, with: { b: 2, c: null } }
+  - { id: c, env: { CI: 'true', MODE: fast }, labels: { team: a }, gates: [{ id: g, command: x }] }
+  - { id: d, http: { url: 'http://127.0.0.1/' } }
+",
+    );
+}
+
 #[test]
 fn templates_are_like_others_and_work_of_the_step_stands_in_the_place_of_theirs() {
     assert_same(
