@@ -155,6 +155,11 @@ impl Chain<'_> {
         for cause in &mut causes {
             self.complete(run, state, &line, cause, depth).await?;
         }
+        // What is free holds a run up only as long as nothing else does.
+        let is_held = |cause: &CauseNode| cause.kind == CauseKind::Slot && !cause.because.is_empty();
+        if causes.iter().any(is_held) {
+            causes.retain(|cause| cause.kind != CauseKind::Slot || is_held(cause));
+        }
         Ok(causes)
     }
 

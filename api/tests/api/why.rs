@@ -83,6 +83,22 @@ async fn a_run_that_waits_for_a_slot_names_its_holder_and_why_that_waits() {
     assert_eq!((&then["status"], &then["awaits"]), (&"queued".into(), &slot));
 }
 
+/// The key stood beside the slot, as one that is free.
+#[tokio::test]
+async fn of_a_key_and_slots_of_which_some_are_free_those_that_are_held_are_named() {
+    let api = Api::new();
+    let keyed = format!("key: '${{input.k}}'\ninput: {{ required: [k] }}\n{HALL}");
+    let first = json!({ "definition": keyed, "input": { "k": "a" } });
+    let first = api.started(first, "waiting").await;
+    let second = json!({ "definition": keyed, "input": { "k": "b" } });
+    let second = api.started(second, "queued").await;
+    let answer = why(&api, &format!("/api/v1/runs/{second}/why")).await;
+    let causes = answer["causes"].as_array().unwrap();
+    assert_eq!(causes.len(), 1, "{answer}");
+    assert_eq!(causes[0]["subject"]["name"], "hall", "{answer}");
+    assert_eq!(causes[0]["because"][0]["subject"]["run"], first, "{answer}");
+}
+
 const CHILD: &str = "name: child\nsteps: [{ id: ask, question: { title: Which one? } }]\n";
 const PARENT: &str = "\
 name: parent
