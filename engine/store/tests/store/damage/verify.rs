@@ -197,8 +197,12 @@ fn without_room_for_a_copy_of_the_index_the_journal_is_verified_all_the_same() {
     let options = SledOptions { files: std::sync::Arc::new(files), ..SledOptions::default() };
     let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
     assert_eq!((report.events, report.streams, report.blobs), (31, 4, 1));
-    let [VerifyFault::Index { what }] = report.faults.as_slice() else { panic!("{:?}", report.faults) };
+    let [VerifyFault::IndexUncompared { what }] = report.faults.as_slice() else {
+        panic!("{:?}", report.faults)
+    };
     assert!(what.contains("sled.verify.tmp") && what.contains("not compared"), "{what}");
+    let planned = everfold_store::repair::plan(&folder, &options, false).unwrap();
+    assert_eq!(planned, everfold_store::repair::RepairPlan::default(), "nobody knows that it is damaged");
     assert!(verify(&folder).is_sound());
 }
 
