@@ -66,7 +66,14 @@ pub(super) fn collect(
             problems.extend(collect_inline(definition, source, place, pipeline, open.len(), read));
             continue;
         }
-        if open.contains(&place) || open.len() >= DEPTH_MAX {
+        if open.len() >= DEPTH_MAX && !open.contains(&place) {
+            report(
+                format!("pipelines name each other by path more than {DEPTH_MAX} deep, and {path} is one more"),
+                "put some of them together: runs start each other no deeper",
+            );
+            continue;
+        }
+        if open.contains(&place) {
             report(
                 format!("{path} leads back to itself by path"),
                 "save the pipeline and name it: a name is looked up when the child starts",
