@@ -77,6 +77,10 @@ fn answered(request: &Request) -> Response {
             "step": "check", "round": 1, "attempt": 1, "kind": "command", "scheduled_at": "2026-11-22T10:00:01.000Z",
             "started_at": "2026-11-22T10:00:02.000Z",
             "end": { "at": "2026-11-22T10:00:12.000Z", "failure": null, "log": { "lines": 3, "bytes": 300 } },
+        }, {
+            "step": "silent", "round": 1, "attempt": 1, "kind": "command", "scheduled_at": "2026-11-22T10:00:01.000Z",
+            "started_at": "2026-11-22T10:00:02.000Z",
+            "end": { "at": "2026-11-22T10:00:12.000Z", "failure": null, "log": { "lines": 0, "bytes": 0 } },
         }])),
         // Compared where that is asked for, and nothing of it sent again.
         path if path == format!("{run_path}/attempts/check/1/1/log") && query == "tail=0&verify=true" => {
@@ -160,6 +164,14 @@ async fn a_log_that_is_not_what_was_written_is_shown_and_named() {
     // What is still written is not compared.
     let written = page("/runs/beef/log?step=build&round=1&attempt=1").await;
     assert!(!written.contains("log-damage"), "{written}");
+}
+
+#[tokio::test]
+async fn a_log_that_is_not_there_is_offered_to_nobody() {
+    let silent = page("/runs/beef/log?step=silent&round=1&attempt=1").await;
+    assert!(silent.contains("It wrote nothing.") && !silent.contains(" download>"), "{silent}");
+    let said = page("/runs/beef/log?step=check&round=1&attempt=1").await;
+    assert!(said.contains(" download>"), "{said}");
 }
 
 #[tokio::test]

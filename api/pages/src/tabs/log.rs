@@ -115,6 +115,11 @@ impl LogPage {
         self.frame.is_now() && !attempt.is_over() && self.query.line.is_empty() && self.query.from.is_empty()
     }
 
+    /// Whether there is a file to download, or will be.
+    fn has_file(&self, attempt: &AttemptFact) -> bool {
+        self.follows(attempt) || !matches!(self.shown, ShownLog::Nothing(_))
+    }
+
     fn is_transcript(&self) -> bool {
         matches!(self.shown, ShownLog::Transcript { .. })
     }
