@@ -196,7 +196,7 @@ pub enum Refusal {
     #[error("several steps are blocked, name one: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
     SeveralBlocked(Vec<StepPath>),
     /// The decision makes no sense there.
-    #[error("“{path}” cannot be unblocked by {decision:?}: {why}")]
+    #[error("“{path}” cannot be unblocked by `{}`: {why}", unblock_word(*.decision))]
     CannotUnblock {
         /// The step or item.
         path: StepPath,
@@ -425,6 +425,16 @@ fn how_ended(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Cancelled => "was cancelled",
         other => other.as_str(),
+    }
+}
+
+fn unblock_word(decision: UnblockDecision) -> &'static str {
+    match decision {
+        UnblockDecision::Retry => "retry",
+        UnblockDecision::Recheck => "recheck",
+        UnblockDecision::Proceed => "proceed",
+        UnblockDecision::Skip => "skip",
+        UnblockDecision::Fail => "fail",
     }
 }
 
