@@ -5,6 +5,7 @@
 //! file as it was when the parent was read, wherever and whenever it starts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Component, Path};
 
 use super::codes::{Code, Severity};
@@ -63,12 +64,14 @@ pub(super) fn collect(
         let within: Vec<String> = open.iter().cloned().chain([place.clone()]).collect();
         if let Some(pipeline) = inline.remove(&place) {
             let read = |root| read(ChildSource::Inline(root), files, &within);
-            problems.extend(collect_inline(definition, source, place, pipeline, open.len(), read));
+            problems.extend(collect_inline(definition, source, &path, place, pipeline, open.len(), read));
             continue;
         }
         if open.len() >= DEPTH_MAX && !open.contains(&place) {
             report(
-                format!("pipelines name each other by path more than {DEPTH_MAX} deep, and {path} is one more"),
+                format!(
+                    "pipelines name each other by path more than {DEPTH_MAX} deep, and {path} is one more"
+                ),
                 "put some of them together: runs start each other no deeper",
             );
             continue;
@@ -94,6 +97,8 @@ pub(super) fn collect(
         let own_files = Below { folder: folder(&place), files };
         match read(ChildSource::File(&text, &place), &own_files, &within) {
             Ok((child, _)) => {
+                let at = source.text().find(&path).unwrap_or_default();
+                problems.extend(held_above(definition, &path, &child, source, at..at + path.len()));
                 let folder = folder(&place);
                 let named = child.files.into_iter();
                 definition
@@ -113,6 +118,7 @@ pub(super) fn collect(
 fn collect_inline(
     definition: &mut Definition,
     source: &SourceText,
+    path: &str,
     place: String,
     pipeline: InlinePipeline,
     depth: usize,
@@ -125,7 +131,8 @@ fn collect_inline(
     }
     let text = inline::written(&root);
     let mut found = match read(root) {
-        Ok((child, warnings)) => {
+        Ok((child, mut warnings)) => {
+            warnings.extend(held_above(definition, path, &child, source, span.clone()));
             definition.files.extend(child.files);
             definition.files.insert(place, text);
             warnings
@@ -135,6 +142,28 @@ fn collect_inline(
     // What the pipeline gives to those within it is warned of where it stands.
     found.retain(|problem| problem.severity == Severity::Error || source.holds(&span, problem));
     found
+}
+
+/// The resources that a step holds while steps of the child that it names by this path need them, too.
+fn held_above(
+    definition: &Definition,
+    path: &str,
+    child: &Definition,
+    source: &SourceText,
+    span: Range<usize>,
+) -> Option<Problem> {
+    let steps = definition.steps.iter().chain(&definition.on_finish);
+    let mut holders = steps.filter(|step| child_path(step).as_deref() == Some(path));
+    let holder = holders.find(|step| !step.resources.is_empty())?;
+    let below = child.steps.iter().chain(&child.on_finish);
+    let mut needed = below.flat_map(|step| step.resources.iter().map(move |name| (step, name)));
+    let (step, name) = needed.find(|(_, name)| holder.resources.contains(name))?;
+    let message = format!("{} holds the resource {name} while {} below it needs it, too", holder.id, step.id);
+    Some(
+        source
+            .problem(Code::HeldResource, span, message)
+            .hint(format!("take it out of `resources` of {}", holder.id)),
+    )
 }
 
 /// The path by which a step names its child, where it does and that is written out.

@@ -174,6 +174,8 @@ codes! {
          with the code `config`. Write a whole path, or one below the home of the engine's user: `~/…`.";
     Unused = "EF0185", Warning, "a template, a policy or a local that nothing uses",
         "No step is like the template, no gate names the policy, or no expression the local. It may be a mistyped name; it changes nothing and can go.";
+    HeldResource = "EF0189", Warning, "a resource that a step holds while its child needs it, too",
+        "A step has its `resources` until its child run, or that of each item, has ended. As many such steps as there are of the resource keep it from all          their children, and wait for ever; with one of it the child is refused (`RESOURCE_HELD`). Leave it to the steps of the child.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",
         "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
          Order them with `needs`, or set `workspace: none` on those that do not touch files.";

@@ -38,6 +38,29 @@ fn within(parent: &Definition, place: &str) -> Definition {
     }
 }
 
+/// As many such steps as there are of the resource wait for ever.
+#[test]
+fn a_resource_that_a_step_holds_and_its_child_needs_is_warned_of() {
+    let text = |outer: &str, inner: &str| {
+        format!(
+            "name: x
+steps:
+  - id: fan
+    resources: [{outer}]
+    foreach: {{ in: [1, 2], steps: [{{ id: render, command: x, resources: [{inner}] }}] }}
+"
+        )
+    };
+    let warned = check(&text("gpu, disk", "gpu")).unwrap().warnings;
+    let found: Vec<Code> = warned.iter().map(|problem| problem.code).collect();
+    assert_eq!(found, [Code::HeldResource], "{warned:?}");
+    assert!(
+        warned[0].message.contains("fan holds the resource gpu while render below it needs it"),
+        "{warned:?}"
+    );
+    assert_eq!(check(&text("disk", "gpu")).unwrap().warnings, []);
+}
+
 #[test]
 fn steps_within_a_step_are_a_pipeline_of_their_own() {
     let checked = check(RELEASE).unwrap();
