@@ -97,7 +97,7 @@ steps:
     let run = scratch.run(&["run", "./p.yaml"]);
     assert!(run.code == 2 && run.err.contains("the step tell within the step fan"), "{run:?}");
     scratch.write("everfold.toml", "");
-    for (name, own) in [("gpu", "resources: [gpu]"), ("shell", "command: 'if true; then'")] {
+    for (name, own) in [("gpu", "command: x, resources: [gpu]"), ("shell", "command: 'if true; then'")] {
         let text = format!(
             "name: {name}\nsteps: [{{ id: fan, foreach: {{ in: [1], steps: [{{ id: render, {own} }}] }} }}]\n"
         );
