@@ -203,6 +203,26 @@ async fn d9_runs_that_want_several_keys_never_wait_for_each_other() {
     assert_eq!(rig.machine.peak(), 1);
 }
 
+/// The one that waited for both stood in no line for the second yet.
+#[tokio::test(start_paused = true)]
+async fn d9_of_two_keys_that_come_free_at_once_the_run_that_came_first_gets_both() {
+    let rig = Rig::new();
+    let both = with(100, json!({"concurrency": [{"key": "a"}, {"key": "b"}]}));
+    let one = with(100, json!({"concurrency": [{"key": "b"}]}));
+    let holder = start(&rig, &both, json!({})).await.run;
+    let first = start(&rig, &both, json!({})).await.run;
+    let second = start(&rig, &one, json!({})).await.run;
+    assert_eq!(rig.end(holder).await, RunStatus::Succeeded);
+    let mut admitted = Vec::new();
+    for run in [first, second] {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        let events = rig.history(run).await;
+        let at = events.iter().position(|event| event.name() == "RunAdmitted").unwrap();
+        admitted.push(rig.envelopes(run).await[at].position);
+    }
+    assert!(admitted[0] < admitted[1], "{admitted:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn d9_a_condition_and_an_empty_key_want_no_slot_and_limits_are_computed() {
     let rig = Rig::new();

@@ -147,8 +147,10 @@ impl SlotAllocator {
                 self.waiting.remove(&run);
                 for (stream, _) in in_order(&slots) {
                     self.record(&stream, &SlotInput::Release(run, reason), Some(run)).await?;
+                    // Who gets it stands in line for the next one before that comes free.
+                    self.serve().await?;
                 }
-                self.serve().await
+                Ok(())
             }
             SlotRequest::Abandoned { run, streams, done } => {
                 self.waiting.remove(&run);
