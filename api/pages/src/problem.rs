@@ -25,6 +25,9 @@ pub struct Problem {
     pub request_id: Option<String>,
 }
 
+/// The code of [`Problem::changed`], and of the same refusal by REST.
+pub(crate) const CHANGED: &str = "EF0346";
+
 impl Default for Problem {
     fn default() -> Self {
         Self {
@@ -77,6 +80,18 @@ impl Problem {
             title: "This cannot be used".to_owned(),
             detail: detail.into(),
             code: "EF0211".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// What somebody decides on is another thing by now than on the page that they have.
+    #[must_use]
+    pub fn changed(detail: impl Into<String>) -> Self {
+        Self {
+            status: 409,
+            title: "It changed since you looked".to_owned(),
+            detail: detail.into(),
+            code: CHANGED.to_owned(),
             ..Self::default()
         }
     }

@@ -4,6 +4,7 @@ use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::draft::FieldEdit;
+use super::saved_answer::SavedAnswer;
 use super::task::{Asks, QuestionItem, Task};
 use crate::form::Fields;
 use crate::frame::Visit;
@@ -34,6 +35,12 @@ pub(crate) enum Then {
 
 /// Says to a task what a form brought.
 pub(crate) async fn send(visit: &Visit, task: &Task, fields: &Fields) -> Result<Order, Problem> {
+    let is_answer = fields.text("decision") == Some("answer");
+    if let Some(saved) = SavedAnswer::of(task).filter(|_| is_answer)
+        && !saved.changed_since(fields).is_empty()
+    {
+        return Err(Problem::changed("others changed the answer since you looked"));
+    }
     let order = order(task, fields).map_err(Problem::invalid)?;
     visit.rest.write(Method::POST, &order.path, &order.body, fields.once()).await?;
     Ok(order)
@@ -290,6 +297,22 @@ mod tests {
         let emptied = "decision=save&item.0=&item.0.was=yes&text=&text.was=so";
         let expected = json!({"answers": {"text": null, "items": {"a": null}}, "save": true});
         assert_eq!(said(&asked, emptied), expected);
+    }
+
+    #[test]
+    fn an_answer_is_to_what_stood_on_the_page() {
+        let asked = task(json!({
+            "kind": "question", "title": "What?", "draft": {"text": "NO", "items": {"a": "x"}, "states": {"b": "dismissed"}},
+            "terms": {"items": [{"id": "a", "text": "A?"}, {"id": "b", "text": "B?"}]},
+        }));
+        let changed = |form: &str| {
+            SavedAnswer::of(&asked).expect("a question").changed_since(&Fields::read(form.as_bytes()))
+        };
+        let now = "text.was=NO&item.0.was=x&state.0.was=open&item.1.was=&state.1.was=dismissed";
+        assert_eq!(changed(now), [""; 0]);
+        assert_eq!(changed(&now.replace("text.was=NO", "text.was=yes")), ["the answer in words"]);
+        assert_eq!(changed(&now.replace("=x", "=").replace("=dismissed", "=open")), ["A?", "B?"]);
+        assert_eq!(changed("text=typed"), [""; 0], "a form that does not say what it held");
     }
 
     #[test]

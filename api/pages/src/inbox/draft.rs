@@ -2,7 +2,7 @@
 
 use super::task::SeenPart;
 use crate::form::Fields;
-use crate::problem::Problem;
+use crate::problem::{CHANGED, Problem};
 
 /// What was typed into a form that was refused, and why it was.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ impl Draft {
 
     /// Whether it was refused because something else is shown now.
     pub(super) fn is_of_change(&self) -> bool {
-        self.problem.as_ref().is_some_and(|problem| problem.code == "EF0346")
+        self.problem.as_ref().is_some_and(|problem| problem.code == CHANGED)
     }
 }
 
@@ -67,6 +67,17 @@ pub(super) fn changed_parts(then: &[&str], now: &[String]) -> Vec<String> {
     changed
 }
 
+/// Whether a field held something else when its page was made than it would now.
+pub(super) fn holds_other(fields: &Fields, name: &str, now: &str) -> bool {
+    let former = format!("{name}.was");
+    fields.all(&former).next().is_some_and(|former| plain(former) != plain(now))
+}
+
+/// A text with plain ends of lines: a browser sends them as two characters.
+fn plain(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
 /// What was made of a field since its page was made. What it held then stands in the field `NAME.was`, so that what
 /// nobody touched takes no part in what the form says: others may have changed it since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +96,6 @@ impl<'a> FieldEdit<'a> {
         let text = fields.all(name).next().unwrap_or_default();
         let former = format!("{name}.was");
         let former = fields.all(&former).next().unwrap_or_default();
-        // A browser sends the ends of lines as two characters.
-        let plain = |text: &str| text.replace("\r\n", "\n");
         match (former.trim().is_empty(), text.trim().is_empty()) {
             (true, true) => Self::Untouched,
             (false, true) => Self::Emptied,

@@ -13,6 +13,7 @@ mod opening;
 mod page;
 mod picture;
 mod routes;
+mod saved_answer;
 mod shown;
 mod task;
 

@@ -8,6 +8,7 @@ use super::decide::REMARKS_MAX;
 use super::draft::{Draft, FieldEdit, changed_parts, mark};
 use super::effect::Effect;
 use super::history::{Decided, FormerRound, GateSaid, History, RunOfTask};
+use super::saved_answer::SavedAnswer;
 use super::shown::{self, ShownBody, ShownPart};
 use super::task::{ApprovalTerms, Asks, SeenPart, Task, TaskList};
 use crate::form::Fields;
@@ -236,6 +237,9 @@ impl OpenTaskView {
     /// What is shown otherwise than when the refused form was loaded.
     fn changed_since(&self) -> Vec<String> {
         let Some(fields) = self.draft.fields() else { return Vec::new() };
+        if let Some(saved) = SavedAnswer::of(&self.task) {
+            return saved.changed_since(fields);
+        }
         let then: Vec<&str> = fields.all("part").collect();
         if then.is_empty() {
             return Vec::new();
@@ -334,8 +338,7 @@ impl OpenTaskView {
 
     /// What was saved of a field of an answer.
     fn saved(&self, name: &str) -> String {
-        let Asks::Question { draft, .. } = &self.task.asks else { return String::new() };
-        draft.get(name).filter(|part| !part.is_null()).map(crate::words::json).unwrap_or_default()
+        SavedAnswer::of(&self.task).map(|saved| saved.part(name)).unwrap_or_default()
     }
 
     /// A field of an answer: what was typed, else what was saved.
@@ -358,14 +361,9 @@ impl OpenTaskView {
 
     /// The parts of a question.
     fn items(&self) -> Vec<ItemRow> {
-        let Asks::Question { terms, draft, .. } = &self.task.asks else { return Vec::new() };
-        let saved = |part: &str, id: &str| {
-            draft.get(part).and_then(|part| part.get(id)).filter(|part| !part.is_null())
-        };
+        let Some(saved) = SavedAnswer::of(&self.task) else { return Vec::new() };
         let row = |(number, item): (usize, &super::task::QuestionItem)| {
-            let state = saved("states", &item.id).and_then(Value::as_str);
-            let state = state.filter(|state| matches!(*state, "resolved" | "dismissed")).unwrap_or("open");
-            let answer = saved("items", &item.id).map(crate::words::json).unwrap_or_default();
+            let (answer, state) = (saved.item(&item.id), saved.state(&item.id));
             ItemRow {
                 number,
                 text: item.text.clone(),
@@ -377,7 +375,7 @@ impl OpenTaskView {
                 saved_state: state.to_owned(),
             }
         };
-        terms.items.iter().flatten().enumerate().map(row).collect()
+        saved.items().iter().enumerate().map(row).collect()
     }
 
     /// The budget that holds the run.

@@ -152,6 +152,24 @@ pub(super) fn merge(saved: &Value, given: &Map<String, Value>) -> Value {
     Value::Object(merged)
 }
 
+/// What an answer says: without the parts that were taken back, each as if it had never been said.
+pub(super) fn without_nulls(merged: &Value) -> Map<String, Value> {
+    let parts = merged.as_object().into_iter().flatten();
+    let said = parts.filter_map(|(name, value)| match value {
+        Value::Null => None,
+        Value::Object(items) => {
+            let items: Map<String, Value> = items
+                .iter()
+                .filter(|(_, part)| !part.is_null())
+                .map(|(id, part)| (id.clone(), part.clone()))
+                .collect();
+            (!items.is_empty()).then(|| (name.clone(), items.into()))
+        }
+        value => Some((name.clone(), value.clone())),
+    });
+    said.collect()
+}
+
 /// The required parts that an answer leaves out.
 pub(super) fn missing(terms: &QuestionTerms, given: &Map<String, Value>, has_schema: bool) -> Vec<String> {
     let mut problems = Vec::new();

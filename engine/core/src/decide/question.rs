@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 
-use super::answer::{ANSWER_BYTES_MAX, answer_text, merge, missing, read_answer, refuse, states};
+use super::answer::{
+    ANSWER_BYTES_MAX, answer_text, merge, missing, read_answer, refuse, states, without_nulls,
+};
 use super::approval::{self, TaskLookup};
 use super::attempt_report::{self, ReportedEnd};
 use super::draft::{Draft, Interrupt, settled};
@@ -279,7 +281,7 @@ fn answered_before(
             former.get(name) == Some(value)
                 || (matches!(name, "items" | "states")
                     && value.is_object()
-                    && parts.all(|(id, part)| former[name].get(id) == Some(part)))
+                    && parts.all(|(id, part)| former[name].get(id).unwrap_or(&Value::Null) == part))
                 || (name == "text" && former["text"].is_null() && former["choice"] == *value)
         };
         match given.is_empty() {
@@ -304,13 +306,7 @@ fn judge(
     question: &QuestionState,
     merged: &Value,
 ) -> Result<Result<Value, Interrupt>, Refusal> {
-    let given: Map<String, Value> = merged
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let given = without_nulls(merged);
     let of_step = match &draft.state.graph.step(key.step).work {
         Some(Work::Question(of_step)) if question.terms.by == AskedBy::Step => Some(of_step),
         _asked_by_work => None,

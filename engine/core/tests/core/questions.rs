@@ -40,6 +40,28 @@ fn l19_partial_answers_are_merged_and_what_is_left_out_stands_in_what_was_saved(
     );
 }
 
+/// It stood there as null: `has` held, and a schema refused it.
+#[test]
+fn an_item_that_was_taken_back_is_as_one_that_was_never_answered() {
+    let items =
+        json!([{"id": "a", "text": "A?", "optional": true}, {"id": "b", "text": "B?", "optional": true}]);
+    let schema = json!({"properties": {"items": {"additionalProperties": {"type": "string"}}}});
+    let fields = json!({"items": items, "schema": schema, "accept": "!has(answer.items.a)"});
+    let mut world = run(json!([question("ask", fields), reader("ask")]));
+    world
+        .by("ada", save("ask/1/1", json!({"items": {"a": "x", "b": "y"}, "states": {"a": "resolved"}})))
+        .expect("taken");
+    world.by("ada", save("ask/1/1", json!({"items": {"a": null}, "states": {"a": null}}))).expect("taken");
+    let last = || answer("ask/1/1", json!({"items": {"a": null}}));
+    world.by("bob", last()).expect("taken");
+    assert_eq!(
+        (&output(&world, "reader")["items"], &output(&world, "reader")["states"]),
+        (&json!({"b": "y"}), &json!({"a": "open", "b": "answered"}))
+    );
+    assert!(world.by("bob", last()).expect("the same again").is_empty());
+    world.check_fold();
+}
+
 #[test]
 fn l19_the_same_answer_again_changes_nothing_also_where_a_part_of_it_was_saved_before() {
     let fields = json!({"items": ["first", {"id": "size", "text": "how large", "options": ["s", "m"]}]});
