@@ -263,7 +263,8 @@ codes! {
         "What a request brings for its run is sealed with a key of this machine and kept in the data folder until the run has ended. The message says which of \
          the two is not possible here. Nothing was recorded. `key` under [credentials] in everfold.toml names another file for the key.";
     Shared = "EF0413", 503, 7, "the copy shares its files with another folder",
-        "A copy by hard links (`cp -l`) has the very files that its origin writes to. Nothing was changed. Copy the folder anew, so that each file is its own.";
+        "A copy by hard links (`cp -l`) has the very files that its origin writes to. Nothing was changed. Copy the folder anew, so that each file is its own, and go on in \
+         that copy. Where `store.json` is lost, the folder that such a copy was made of cannot be distinguished from it, and is refused as well.";
     NotOurs = "EF0420", 503, 7, "the folder is not this process's any more",
         "The data folder, its lock or its journal was removed, moved or replaced while a process owned it. That process writes nothing more, and nothing that lies there now is touched by it. End it; the next owner opens what lies there.";
     Verifying = "EF0421", 409, 4, "a verification goes on",

@@ -45,7 +45,7 @@ impl From<OpenError> for Fault {
             Code::Full => "free some space and repeat; nothing was changed",
             Code::TooNew => "use the everfold that wrote it, or a later one",
             Code::Shared => {
-                "copy the folder anew, so that each file is its own (`cp -a`, without `-l`), and open that copy"
+                "copy the folder, so that each file is its own (`cp -a`, without `-l`), and go on in that copy; or remove the other names, if they are no more than a snapshot"
             }
             _ => match &error {
                 OpenError::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {

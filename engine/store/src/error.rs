@@ -220,8 +220,8 @@ pub enum OpenError {
         /// The newest known format.
         known: u32,
     },
-    /// It is a copy, and a file in it that is written in place is the file of another folder, too.
-    #[error("{path} has another name, too: the folder is a copy by hard links, and would change the one that it was made from", path = path.display())]
+    /// It may be a copy, and a file in it that is written in place is the file of another folder, too.
+    #[error("{path} has another name, too, as after a copy by hard links: two folders would write to one file", path = path.display())]
     Shared {
         /// The file.
         path: PathBuf,

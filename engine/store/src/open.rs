@@ -101,10 +101,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     let survey = recover::survey(files, &journal, manifest::expected(folder, known.as_ref())?)?;
     let is_new = known.is_none() && damaged.is_none() && survey.is_none();
     let place = FolderIdentity::of(folder).map_err(OpenError::at(folder))?;
-    if !known.as_ref().is_some_and(|manifest| manifest.place.is(&place)) {
-        let last = survey.as_ref().and_then(|survey| survey.segments.last());
-        refuse_shared(folder, last.map(|segment| &**segment))?;
-    }
+    refuse_shared(folder, known.as_ref())?;
     let mut manifest = match known {
         Some(manifest) => manifest,
         None => {

@@ -11,8 +11,9 @@ use super::look::{Findings, look};
 use super::rewritten_journal::RewrittenJournal;
 use super::steps::{RepairError, RepairPlan, RepairStep};
 use crate::files::{FileAccess, Files};
-use crate::journal::recover::TornTail;
+use crate::journal::recover::{self, TornTail};
 use crate::journal::salvage::SalvageItem;
+use crate::journal::tail::Owner;
 use crate::journal::{compress, format, salvage};
 use crate::lock;
 use crate::lock::FolderLock;
@@ -21,6 +22,7 @@ use crate::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder, remove_folder};
 use crate::record;
+use crate::shared_files::refuse_shared;
 use crate::verify::{self, VerifyFault};
 use everfold_base::id::Position;
 
@@ -37,6 +39,7 @@ pub fn plan(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Re
 
 /// What [`look`] finds and, where the journal is whole, what is wrong with that which is made from it.
 fn looked_through(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
+    refuse_shared(folder, manifest::read_known(folder)?.and_then(Result::ok).as_ref())?;
     let mut findings = look(folder, options, from_index)?;
     let plan = &mut findings.plan;
     if !plan.damage.is_empty() || !plan.lost.is_empty() {
@@ -118,11 +121,13 @@ fn rewrite(
     let failed = |error: io::Error| RepairError::Write(error.to_string());
     let files = options.files.as_ref();
     let beside = folder.join("journal.tmp");
-    let mut manifest =
-        looked.manifest.clone().ok_or_else(|| RepairError::Write("store.json is not readable".into()))?;
+    let mut manifest = match &looked.manifest {
+        Some(manifest) => manifest.clone(),
+        None => drawn_anew(folder, files).map_err(failed)?,
+    };
     remove_folder(&beside).map_err(failed)?;
     files.create_folder(&beside).map_err(failed)?;
-    let put = write_beside(folder, &beside, options, looked, lock).and_then(|end| {
+    let put = write_beside(folder, &beside, options, looked, manifest.owner(), lock).and_then(|end| {
         // A copy stays one when it is repaired.
         manifest.note_identity(FolderIdentity::of(folder).map_err(failed)?);
         manifest.index = IndexState::Building;
@@ -147,16 +152,27 @@ fn rewrite(
     Ok(())
 }
 
+/// The description of a store that lost it: of the store that a segment names, else of a new one. It is to be adopted.
+fn drawn_anew(folder: &Path, files: &dyn Files) -> io::Result<Manifest> {
+    let journal = journal_folder(folder);
+    let mut manifest = Manifest::draw(None, FolderIdentity::of(folder)?, false);
+    let (numbers, _) = recover::list(&journal).map_err(io::Error::other)?;
+    let mut headers = numbers.into_iter().map(|number| recover::read_header(files, &journal, number, None));
+    if let Some(header) = headers.find_map(|header| header.ok()?.ok()) {
+        manifest.store = format!("{:032x}", header.store);
+    }
+    Ok(manifest)
+}
+
 /// Writes the new journal from what is whole in the old one and what the index holds; gives its last position.
 fn write_beside(
     folder: &Path,
     beside: &Path,
     options: &SledOptions,
     looked: &Findings,
+    owner: Owner,
     lock: &Arc<FolderLock>,
 ) -> Result<Position, RepairError> {
-    let owner = looked.manifest.as_ref().map(Manifest::owner);
-    let owner = owner.ok_or_else(|| RepairError::Write("store.json is not readable".into()))?;
     let mut target = RewrittenJournal::new(&options.files, beside, owner, lock)?;
     let mut indexed = looked.indexed.iter().peekable();
     let mut fill = |target: &mut RewrittenJournal, until: Position| -> Result<(), RepairError> {

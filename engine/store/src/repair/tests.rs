@@ -352,3 +352,26 @@ fn a_page_of_the_index_that_cannot_be_read_keeps_nothing_back_that_stands_on_oth
         store.close().await.unwrap();
     });
 }
+
+/// Nothing could bring back what the index held.
+#[test]
+fn a_journal_and_a_description_that_are_both_unreadable_are_made_anew_from_the_index() {
+    for is_missing in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let (folder, options) = (folder.path().join("store"), SledOptions::default());
+        store(&folder);
+        let before = events(&folder, 1, 100).unwrap();
+        let segment = folder.join("journal/0000000001.segment");
+        let mut bytes = fs::read(&segment).unwrap();
+        bytes[3] ^= 1;
+        fs::write(&segment, bytes).unwrap();
+        match is_missing {
+            true => fs::remove_file(folder.join("store.json")).unwrap(),
+            false => fs::write(folder.join("store.json"), "{").unwrap(),
+        }
+        assert_eq!(plan(&folder, &options, true).unwrap().lost, []);
+        apply(&folder, &options, true).unwrap();
+        assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
+        assert!(events(&folder, 1, 100).unwrap() == before);
+    }
+}

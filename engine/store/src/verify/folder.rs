@@ -17,6 +17,7 @@ use crate::manifest;
 use crate::manifest::IndexState;
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder};
+use crate::shared_files::refuse_shared;
 use everfold_base::id::Position;
 
 /// Verifies a folder that no process has open. Blocks.
@@ -73,6 +74,12 @@ fn walk<'a>(
         && !files.are_the_same(&index_folder(folder))
     {
         report.fault(VerifyFault::Index { what: "its files are not what they were at the close".into() });
+    }
+    match refuse_shared(folder, known.as_ref()) {
+        Err(error @ OpenError::Shared { .. }) => {
+            report.fault(VerifyFault::Shared { what: error.to_string() })
+        }
+        looked => looked?,
     }
     let is_to_come = known.as_ref().is_some_and(|manifest| matches!(manifest.index, IndexState::Building))
         && !index_folder(folder).exists();

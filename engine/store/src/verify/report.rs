@@ -75,6 +75,12 @@ pub enum VerifyFault {
         /// What happened.
         what: String,
     },
+    /// A file that is written in place is one of another folder, too: no start takes such a copy.
+    #[error("{what}")]
+    Shared {
+        /// What is wrong.
+        what: String,
+    },
     /// The store's own description is damaged.
     #[error("{file}: {what}", file = file.display())]
     Description {
