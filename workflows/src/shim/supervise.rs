@@ -262,6 +262,8 @@ impl<'a> Supervision<'a> {
             (None, None) => CommandOutcome::Lost { reason: "its exit status could not be read".to_owned() },
         };
         self.pipes.capture.finish(self.folder);
+        // Where that had to wait for room there is some now. Else the record alone says what is missing.
+        let _is_said = self.pipes.log.report_lost();
         ExitRecord {
             started_at: self.started_at,
             stdout_bytes: self.pipes.capture.seen_bytes,

@@ -399,11 +399,13 @@ fn p2_a_full_disk_stops_no_command_and_the_record_has_its_end_and_its_output() {
     let ended = shim.wait().unwrap().success();
     let record = ended.then(|| attempt.record());
     let said = std::fs::read_to_string(attempt.folder.join("stdout")).unwrap_or_default();
+    let log = std::fs::read_to_string(attempt.folder.join("log")).unwrap_or_default();
     assert!(Command::new("umount").arg(home.path()).status().unwrap().success());
     assert!(!free && waits && room, "the disk was full, and what the command said waited for room");
     let record = record.unwrap();
     assert_eq!(record.outcome, CommandOutcome::Exited { code: 4 });
     assert!(!record.stdout_truncated && record.log_lost_bytes > 0);
+    assert!(log.trim_end().ends_with("bytes could not be written to this log"), "{:.200}", log);
     assert_eq!(said.len(), LINES * LINE_BYTES);
     assert!(said.lines().enumerate().all(|(at, line)| line.parse() == Ok(at)));
 }

@@ -181,10 +181,10 @@ impl<'a> TemplateWriter<'a> {
 
     /// Writes out what a step or a notice is like, without what it takes away.
     fn fill(&mut self, step: &mut YamlNode) {
-        let mut taken = TakenKeys::new();
-        self.fill_from(step, &mut taken);
+        let mut barred = Barred::default();
+        self.fill_from(step, &mut barred);
         let Kind::Map(entries) = &mut step.kind else { return };
-        for (name, inner) in &taken {
+        for (name, inner) in &barred.taken {
             let Some(inner) = inner else {
                 entries.retain(|(key, _)| key.text() != Some(name));
                 continue;
@@ -196,7 +196,7 @@ impl<'a> TemplateWriter<'a> {
         }
     }
 
-    fn fill_from(&mut self, step: &mut YamlNode, taken: &mut TakenKeys) {
+    fn fill_from(&mut self, step: &mut YamlNode, barred: &mut Barred) {
         let mut above: Vec<&'a str> = Vec::new();
         while let Some((_, like)) = step.take("like") {
             let Some(name) = like.text().filter(|_| !like.is_null()) else {
@@ -229,7 +229,7 @@ impl<'a> TemplateWriter<'a> {
             above.push(name);
             self.used.insert((true, name));
             if self.has_room(&like, template) {
-                merge(step, template, taken);
+                merge(step, template, barred);
             } else {
                 return;
             }
@@ -340,13 +340,24 @@ fn is_like(gate: &YamlNode) -> bool {
 /// stand there until all templates are written out: one that is above another one's would add the key again.
 type TakenKeys = BTreeSet<(String, Option<String>)>;
 
+/// What a step or a notice does not take over from the templates that are still to come.
+#[derive(Default)]
+struct Barred {
+    taken: TakenKeys,
+    /// Keys that a template before took away: a map of the step is not put together with those of later ones.
+    ended: BTreeSet<String>,
+}
+
 /// Adds to a step or a notice what it does not say itself. Work of its own stands in the place of the template's.
-fn merge(step: &mut YamlNode, template: &YamlNode, taken: &mut TakenKeys) {
+fn merge(step: &mut YamlNode, template: &YamlNode, barred: &mut Barred) {
     let has_own_work = WORKS.iter().any(|work| step.get(work).is_some_and(|work| !work.is_null()));
     let is_function = step.get("function").is_some();
     let (Kind::Map(own), Kind::Map(added)) = (&mut step.kind, &template.kind) else { return };
     for (key, value) in added {
         let Some(name) = key.text() else { continue };
+        if barred.ended.contains(name) {
+            continue;
+        }
         let Some((_, present)) = own.iter_mut().find(|(own, _)| own.text() == Some(name)) else {
             let is_replaced = WORKS.contains(&name) || (name == "with" && !is_function);
             if !(has_own_work && is_replaced) {
@@ -355,7 +366,11 @@ fn merge(step: &mut YamlNode, template: &YamlNode, taken: &mut TakenKeys) {
             continue;
         };
         if present.is_null() {
-            taken.insert((name.to_owned(), None));
+            barred.taken.insert((name.to_owned(), None));
+            continue;
+        }
+        if value.is_null() {
+            barred.ended.insert(name.to_owned());
             continue;
         }
         match (&mut present.kind, &value.kind) {
@@ -364,7 +379,9 @@ fn merge(step: &mut YamlNode, template: &YamlNode, taken: &mut TakenKeys) {
                     match present.iter().find(|(own, _)| own.text() == key.text()) {
                         None => present.push((key.clone(), value.clone())),
                         Some((_, own)) if own.is_null() => {
-                            taken.extend(key.text().map(|key| (name.to_owned(), Some(key.to_owned()))));
+                            barred
+                                .taken
+                                .extend(key.text().map(|key| (name.to_owned(), Some(key.to_owned()))));
                         }
                         Some(_own) => {}
                     }

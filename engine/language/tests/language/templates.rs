@@ -84,7 +84,12 @@ templates:
   build: { like: base, env: { MODE: slow } }
   call: { function: f, with: { a: 1, b: 2 } }
   http: { http: { url: 'http://127.0.0.1/', headers: { a: b, c: d } } }
+  bare: { like: base, env: null }
+  other: { like: http, http: null }
 steps:
+  - { id: f, like: bare, env: { OWN: x } }
+  - { id: g, like: bare }
+  - { id: h, like: other, http: { url: 'http://127.0.0.2/' } }
   - { id: a, like: base, env: { CI: null, OWN: x }, labels: { team: null } }
   - { id: b, like: build, env: { MODE: null } }
   - { id: e, like: call, with: { a: null, c: null } }
@@ -93,6 +98,9 @@ steps:
 ",
         "name: x
 steps:
+  - { id: f, env: { OWN: x }, labels: { team: a }, command: make }
+  - { id: g, labels: { team: a }, command: make }
+  - { id: h, http: { url: 'http://127.0.0.2/' } }
   - { id: a, env: { MODE: fast, OWN: x }, labels: {}, command: make }
   - { id: b, env: { CI: 'true' }, labels: { team: a }, command: make }
   - { id: e, function: f, with: { b: 2, c: null } }

@@ -135,18 +135,26 @@ impl LogWriter {
             self.tail = Some(tail);
             return;
         }
-        if self.torn || self.unreported_bytes > 0 {
-            let remark = format!("{} {NOT_WRITTEN}", self.unreported_bytes);
-            if !self.remark(&remark) {
-                self.lose(records);
-                return;
-            }
-            self.unreported_bytes = 0;
+        if !self.report_lost() {
+            self.lose(records);
+            return;
         }
         self.room_bytes -= records.len() as u64;
         if self.append(records).is_err() {
             self.lose(records);
         }
+    }
+
+    /// Says in the log what could not be written to it; whether nothing is unsaid then.
+    pub(crate) fn report_lost(&mut self) -> bool {
+        if self.torn || self.unreported_bytes > 0 {
+            let remark = format!("{} {NOT_WRITTEN}", self.unreported_bytes);
+            if !self.remark(&remark) {
+                return false;
+            }
+            self.unreported_bytes = 0;
+        }
+        true
     }
 
     fn lose(&mut self, records: &[u8]) {
