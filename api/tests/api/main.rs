@@ -24,6 +24,7 @@ mod generated_requests;
 mod gone_clients;
 mod hosts_and_origins;
 mod idempotency;
+mod inbox_of_forks;
 mod insights;
 mod lists_and_forms;
 mod lost_answers;

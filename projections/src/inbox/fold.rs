@@ -194,9 +194,13 @@ impl InboxModel {
             }
             RunEvent::RunForked(event) => {
                 for copied in fact.taken_over() {
-                    self.fold(&copied, batch)?;
+                    // What people said of what is open is the origin's; what was decided has events of its own.
+                    if !matches!(copied.event, RunEvent::VoteCast(_) | RunEvent::AnswerSaved(_)) {
+                        self.fold(&copied, batch)?;
+                    }
                 }
                 self.tasks.withdraw(fact, batch, |path, _| event.reset.contains(&path.step))?;
+                self.tasks.ask_anew(fact, batch)?;
                 if event.keeps_spans {
                     self.tasks.put_off(fact, batch)?;
                 }
@@ -224,7 +228,7 @@ impl InboxModel {
 
 impl Projection for InboxModel {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 8;
+    const SCHEMA: u32 = 9;
 
     fn handles(event: &RunEvent) -> bool {
         match event {

@@ -86,7 +86,11 @@ impl TaskList {
         Ok(())
     }
 
-    fn open_numbers(&mut self, fact: &Fact<'_>, batch: &WriteBatch) -> Result<Vec<u32>, FoldError> {
+    pub(super) fn open_numbers(
+        &mut self,
+        fact: &Fact<'_>,
+        batch: &WriteBatch,
+    ) -> Result<Vec<u32>, FoldError> {
         let known = self.runs.get(fact.run, batch)?;
         Ok(known.map(|known| known.open.values().copied().collect()).unwrap_or_default())
     }

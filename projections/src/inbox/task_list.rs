@@ -168,6 +168,18 @@ impl TaskList {
         self.withdraw(fact, batch, |path, blocked| *path == id.path && !blocked)
     }
 
+    /// No vote counts on of what a copied run asks.
+    pub(super) fn ask_anew(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
+        for number in self.open_numbers(fact, batch)? {
+            self.change_task(fact, number, batch, |task| {
+                if let TaskKind::Approval { votes, .. } = &mut task.kind {
+                    votes.clear();
+                }
+            })?;
+        }
+        Ok(())
+    }
+
     /// The steps of a run with a task for a budget that holds them.
     pub(super) fn held(&mut self, fact: &Fact<'_>, batch: &WriteBatch) -> Result<Vec<StepPath>, FoldError> {
         let Some(known) = self.runs.get(fact.run, batch)? else { return Ok(Vec::new()) };

@@ -9,7 +9,9 @@ use super::plan;
 use crate::state::{Key, RunState};
 use everfold_base::id::{AttemptId, StepPath};
 use everfold_base::json::{Hash, JsonText, Value};
-use everfold_language::definition::{ExecutorTask, Save, StepWorkspace, Work, WorkspaceSpec};
+use everfold_language::definition::{
+    ExecutorTask, PipelineRef, Save, StepWorkspace, Work, WorkspaceSpec, texts_of_child,
+};
 use everfold_language::expr::{EvalError, Loaded};
 
 /// What work finds around it that its parameters do not say.
@@ -46,7 +48,19 @@ pub fn of_attempt(
         }
     }
     let session = state.session(&id.path);
-    Ok(Some(hash(state, &json!({"kind": unit.kind, "task": document, "input": input, "session": session}))))
+    let pinned = pinned(state, &unit.kind, &document["spec"]);
+    let given = json!({
+        "kind": unit.kind, "task": document, "input": input, "session": session, "pinned": pinned,
+    });
+    Ok(Some(hash(state, &given)))
+}
+
+/// The hash of the texts of a child that is pinned with its parent: what it does is not said by its name.
+fn pinned(state: &RunState, kind: &str, spec: &Value) -> Value {
+    let named = spec["pipeline"].as_str().filter(|named| PipelineRef::is_path(named));
+    let Some(path) = named.filter(|_| kind == ExecutorTask::RUN) else { return Value::Null };
+    let texts: Vec<_> = texts_of_child(state.definition(), path).collect();
+    Hash::of(JsonText::new(&json!(texts)).as_str().as_bytes()).to_string().into()
 }
 
 /// The hash of what a probe is given. `None`: the gate is not the one that is judged.

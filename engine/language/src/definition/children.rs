@@ -176,6 +176,20 @@ pub(super) fn child_path(step: &Step) -> Option<String> {
     (PipelineRef::is_path(named) && !named.contains("${")).then(|| named.to_owned())
 }
 
+/// The texts that the pipeline at a path may be made of, as its parent holds them: its own, those of the pipelines within
+/// its steps, and files. The pipelines within other steps of the parent are none of them.
+pub fn texts_of_child<'a>(
+    parent: &'a Definition,
+    path: &str,
+) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+    let place = beside("", path);
+    let files = parent.files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    files.filter(move |(name, _)| {
+        let within = place.as_ref().and_then(|place| name.strip_prefix(place.as_str()));
+        within.is_some_and(|rest| rest.is_empty() || inline::is_inline(rest)) || !inline::is_inline(name)
+    })
+}
+
 /// Files as a pipeline in a folder below names them.
 pub(super) struct Below<'a, F: ?Sized> {
     pub(super) folder: String,

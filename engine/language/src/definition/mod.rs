@@ -43,6 +43,7 @@ pub use crate::words::{
 };
 pub use case_file::cases_of;
 pub use check::{RUN_FIELDS, STEP_FIELDS};
+pub use children::texts_of_child;
 pub use codes::{Code, Severity, codes};
 pub use files::{FileSource, NoFiles};
 pub use graph::Graph;

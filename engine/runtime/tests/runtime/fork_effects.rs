@@ -7,7 +7,7 @@ use everfold_base::id::{RunId, Version};
 use everfold_base::json::JsonText;
 use everfold_core::event::{OriginKind, RunEvent, SpareReason};
 use everfold_core::state::RunStatus;
-use everfold_language::definition::Definition;
+use everfold_language::definition::{Definition, NoFiles};
 use everfold_runtime::ForkRequest;
 use serde_json::{Value, json};
 
@@ -206,6 +206,34 @@ async fn a_fork_that_replays_effects_does_only_what_is_given_something_else() {
     assert_eq!(begun(&rig, run), ["b/1/1", "after/1/1"], "what follows from other work is other work");
     let spared: Vec<String> = spared(&rig, run).await.into_iter().map(|(id, _)| id).collect();
     assert_eq!(spared, ["a/1/1", "beside/1/1", "last/1/1"]);
+}
+
+/// The record of the origin's children stood in for those of another text.
+#[tokio::test(start_paused = true)]
+async fn a_child_that_is_pinned_with_the_definition_is_another_one_where_its_text_is() {
+    let pipeline = |inner: &str| {
+        let text = format!(
+            "name: p
+steps:
+  - {{ id: fan, needs: [], foreach: {{ in: [1, 2], steps: [{{ id: w, function: {inner} }}] }} }}
+  - {{ id: beside, needs: [], foreach: {{ in: [1], steps: [{{ id: w, function: ok }}] }} }}
+"
+        );
+        Arc::new(everfold_language::definition::parse(&text, "p.yaml", &NoFiles).unwrap().definition)
+    };
+    let rig = Rig::new();
+    let origin = rig.start(&pipeline("ok")).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    for (inner, expected) in
+        [("ok", &["beside.0/1/1", "fan.0/1/1", "fan.1/1/1"][..]), ("searches", &["beside.0/1/1"])]
+    {
+        let fork = ForkRequest { definition: Some(pipeline(inner)), ..replaying(origin, 1) };
+        let run = rig.engine.fork(fork).await.unwrap().run;
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        let mut spared: Vec<String> = spared(&rig, run).await.into_iter().map(|(id, _)| id).collect();
+        spared.sort();
+        assert_eq!(spared, expected, "{inner}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
