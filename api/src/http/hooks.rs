@@ -114,8 +114,18 @@ pub(crate) struct ReceivedAnswer {
 pub(crate) enum SenderAnswer {
     /// It was kept.
     Received(ReceivedAnswer),
-    /// What Telegram shows to the person who pressed a button: a call of its method `answerCallbackQuery`.
-    Button(serde_json::Map<String, serde_json::Value>),
+    /// What Telegram shows to the person who pressed a button.
+    Button(ButtonAnswer),
+}
+
+/// A call of the method `answerCallbackQuery` of Telegram.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ButtonAnswer {
+    /// The method.
+    method: String,
+    /// Its parameters.
+    #[serde(flatten)]
+    parameters: serde_json::Map<String, serde_json::Value>,
 }
 
 /// `POST /hooks/{source}`: a delivery as its service sends it. Answered when it is durable, and what it leads to
@@ -141,8 +151,10 @@ pub(crate) async fn receive(
     let ReceivedDelivery { position, id, repeated, reply } =
         taken.inspect_err(|fault| tracing::warn!(source, "a delivery is refused: {fault}"))?;
     let went = WriteReceipt { position, replayed: repeated };
-    if let Some(serde_json::Value::Object(call)) = reply {
-        return Ok(written(StatusCode::OK, went, SenderAnswer::Button(call)));
+    if let Some(serde_json::Value::Object(mut parameters)) = reply
+        && let Some(serde_json::Value::String(method)) = parameters.remove("method")
+    {
+        return Ok(written(StatusCode::OK, went, SenderAnswer::Button(ButtonAnswer { method, parameters })));
     }
     let status = if repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(written(status, went, SenderAnswer::Received(ReceivedAnswer { source, id, repeated })))

@@ -30,6 +30,8 @@ struct FormPage {
     choices: Vec<PipelineView>,
     pipeline: Option<PipelineView>,
     typed: TypedSchedule,
+    /// What the schedule is, to tell later whether others changed it.
+    was: String,
     input: SchemaForm,
     problem: Option<Problem>,
     /// What is wrong and belongs to no field of the input.
@@ -181,10 +183,15 @@ pub(super) async fn change_sent(
     let pipeline = PipelineView::load(&visit, &schedule.pipeline).await?;
     let before = Some(&schedule.input).filter(|input| !input.is_null());
     let mut page = page_of(&visit, Some(schedule.name.clone()), None);
+    page.was = mark(&schedule);
     let (form, input) = SchemaForm::sent(&pipeline.input, before, &fields);
     page.typed = TypedSchedule { name: schedule.name.clone(), ..TypedSchedule::sent(&fields) };
     page.input = form;
     page.pipeline = Some(pipeline);
+    if fields.text("was").is_some_and(|was| was != page.was) {
+        let what = format!("others changed the schedule since you looked; it is {} now", schedule.moments);
+        return Ok(page.refused(Problem::changed(what)));
+    }
     let Some(input) = input else { return Ok(page.answer()) };
     let mut body = json!({ "schedule": page.typed.schedule(true) });
     if let Some(title) = fields.text("title") {
@@ -198,6 +205,11 @@ pub(super) async fn change_sent(
         Ok(_changed) => Ok(Redirect::to(&schedule_path(&name, "")).into_response()),
         Err(problem) => Ok(page.refused(problem)),
     }
+}
+
+/// What a form carries of a schedule.
+fn mark(schedule: &ScheduleView) -> String {
+    json!([schedule.schedule, schedule.input]).to_string()
 }
 
 fn is_nothing(input: &Value) -> bool {
@@ -215,6 +227,7 @@ fn page_of(visit: &Visit, of: Option<String>, schedule: Option<&ScheduleView>) -
         choices: Vec::new(),
         pipeline: None,
         typed: schedule.map(TypedSchedule::of).unwrap_or_default(),
+        was: schedule.map(mark).unwrap_or_default(),
         input: SchemaForm::new(&Value::Null, None),
         problem: None,
         faults: Vec::new(),
