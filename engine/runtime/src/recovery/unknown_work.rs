@@ -3,7 +3,7 @@
 //! Law: starts and checks of a pipeline look for it; a run that has begun is never refused.
 
 use everfold_base::failure::Failure;
-use everfold_language::definition::{self, Definition, Gate, NestedPipeline, Probe, Work};
+use everfold_language::definition::{self, Definition, ExecutorTask, Gate, NestedPipeline, Probe, Work};
 use everfold_ports::Edge;
 
 /// Work or a probe whose name this engine does not know.
@@ -50,6 +50,13 @@ fn of_pipeline(edge: &Edge, definition: &Definition, suffix: &str, found: &mut V
         }
         for gate in &step.gates {
             of_gate(edge, gate, &place, found);
+        }
+    }
+    let functions = edge.executors.get(ExecutorTask::FUNCTION);
+    for notice in &definition.notify {
+        let spec = serde_json::json!({ "name": notice.function });
+        if let Some(failure) = functions.and_then(|functions| functions.unknown(&spec)) {
+            found.push(Unknown { place: format!("the notice {}{suffix}", notice.id), failure });
         }
     }
 }

@@ -57,6 +57,7 @@ fn what_a_pipeline_has_with_it_is_looked_through_by_check_and_by_the_start() {
     scratch.write(
         "p.yaml",
         "name: p
+notify: [{ id: team, events: [RunFailed], function: notify.slak }]
 steps:
   - id: fan
     foreach:
@@ -85,8 +86,9 @@ steps:
     );
     let checked = scratch.run(&["pipeline", "check", "./p.yaml"]);
     assert_eq!(checked.code, 2, "{checked:?}");
-    assert!(checked.err.contains("4 unknown names"), "each file is looked through once: {checked:?}");
+    assert!(checked.err.contains("5 unknown names"), "each file is looked through once: {checked:?}");
     for said in [
+        "the notice team: there is no function notify.slak; did you mean notify.slack?",
         "the step tell within the step fan: there is no function notify.lgo; did you mean notify.log?",
         "the step write of ./parts/child.yaml: there is no agent profile claud; did you mean claude?",
         "the step order within the step each of ./parts/child.yaml: there is no function shop.order",
@@ -95,7 +97,7 @@ steps:
         assert!(checked.err.contains(said), "{said} in {}", checked.err);
     }
     let run = scratch.run(&["run", "./p.yaml"]);
-    assert!(run.code == 2 && run.err.contains("the step tell within the step fan"), "{run:?}");
+    assert!(run.code == 2 && run.err.contains("EF0623"), "{run:?}");
     scratch.write("everfold.toml", "");
     for (name, own) in [("gpu", "command: x, resources: [gpu]"), ("shell", "command: 'if true; then'")] {
         let text = format!(
