@@ -40,6 +40,10 @@ fn l12_an_unlimited_rework_needs_a_person_or_a_limit_of_rounds() {
     let person = "  - {id: a, command: x}\n  - {id: p, approval: {title: t}}\n  - {id: b, command: x, on_fail: {rework: a, max: unlimited}}";
     let aside = "  - {id: a, command: x}\n  - {id: p, approval: {title: t}}\n  - {id: b, needs: [a], command: x, on_fail: {rework: a, max: unlimited}}";
     assert_eq!(codes(&steps(bounded)), []);
+    // The rounds of the target are used up, too, and `then` follows.
+    let then = "{rework: a, max: unlimited, then: {finish: succeeded}}";
+    assert_eq!(codes(&steps(&bounded.replace("{rework: a, max: unlimited}", then))), []);
+    assert_eq!(codes(&steps(&person.replace("{rework: a, max: unlimited}", then))), [Code::Combination]);
     assert_eq!(codes(&steps(person)), []);
     assert_eq!(codes(&steps(aside)), [Code::Unbounded]);
 }

@@ -194,6 +194,12 @@ fn reworks(
             continue;
         };
         named.insert(target);
+        if let (Some(span), None) = (&rework.then, &drafts[target].step.max_rounds) {
+            let message =
+                "`then` is never reached: this rework is unlimited, and so are the rounds of its target";
+            reader.report(Code::Combination, span.clone(), message).hint =
+                Some("give `max` a number, set `max_rounds` of the target, or take `then` out".to_owned());
+        }
         let unlimited = rework.unlimited.filter(|_| !rework.hold && drafts[target].step.max_rounds.is_none());
         if rework.of_run
             && let Some(span) = &unlimited

@@ -243,9 +243,7 @@ impl PipelineReader<'_> {
                 return None;
             }
             if max == Some(RouteMax::Unlimited) {
-                let span = keys.key_span("then");
-                self.report(Code::Combination, span, "`then` is never reached: this rework is unlimited")
-                    .hint = Some("give `max` a number, or take `then` out".to_owned());
+                self.reworks[rework].then = Some(keys.key_span("then"));
             }
             let cause = if cause == RouteCause::Success { RouteCause::SuccessUsedUp } else { cause };
             let route = self.route(then, cause)?;
@@ -418,6 +416,7 @@ impl PipelineReader<'_> {
                     target: target.clone(),
                     span: node.span.clone(),
                     unlimited: None,
+                    then: None,
                     hold: false,
                     of_run: cause == RouteCause::Signal && self.step.is_none(),
                 });

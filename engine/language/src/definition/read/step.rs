@@ -415,6 +415,7 @@ impl PipelineReader<'_> {
             target: target.clone(),
             span: node.span.clone(),
             unlimited: None,
+            then: None,
             hold: true,
             of_run: false,
         });

@@ -101,6 +101,8 @@ pub(in crate::definition) struct ReworkUse {
     pub(in crate::definition) span: Range<usize>,
     /// `max: unlimited` stands there.
     pub(in crate::definition) unlimited: Option<Range<usize>>,
+    /// The key `then` of a rework that is unlimited: only the rounds of its target can be used up.
+    pub(in crate::definition) then: Option<Range<usize>>,
     /// The new round waits for a person.
     pub(in crate::definition) hold: bool,
     /// It stands in the pipeline's own `on_signal`.
