@@ -122,7 +122,7 @@ pub(crate) struct DecideInput {
     items: Option<BTreeMap<String, Value>>,
     /// Of an approve: what takes the place of `value` of the item, where it shows one.
     value: Option<Value>,
-    /// The same key again decides nothing more and gives the same answer.
+    /// The same key again decides nothing more. Once the decision closed the item, the answer says that nothing is asked there any more.
     idempotency_key: Option<String>,
 }
 
