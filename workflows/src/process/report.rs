@@ -370,13 +370,22 @@ fn read_into(
 }
 
 fn stdout(folder: &Path, record: &ExitRecord) -> Result<Stdout, Unready> {
-    let text = |name: &str| {
+    let read = |name: &str| {
         let bytes =
             if_there(regular::read(&folder.join(name))).map_err(|error| Unready::unseen(name, &error))?;
-        Ok::<_, Unready>(String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned())
+        Ok::<_, Unready>(bytes.unwrap_or_default())
     };
-    let tail = if record.stdout_truncated { Some(text(STDOUT_TAIL)?) } else { None };
-    Ok(Stdout { text: text(STDOUT)?, tail })
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let tail = if record.stdout_truncated { Some(text(read(STDOUT_TAIL)?)) } else { None };
+    let kept = read(STDOUT)?;
+    match record.stdout_kept_bytes {
+        Some(bytes) if bytes != kept.len() as u64 => Err(Unready::Unseen(format!(
+            "{} has {} bytes, and the record of its end says {bytes}",
+            folder.join(STDOUT).display(),
+            kept.len()
+        ))),
+        _same => Ok(Stdout { text: text(kept), tail }),
+    }
 }
 
 /// Keeps the declared files.

@@ -171,6 +171,9 @@ pub struct ExitRecord {
     pub stdout_bytes: u64,
     /// Whether [`STDOUT`] lacks some of it.
     pub stdout_truncated: bool,
+    /// How long [`STDOUT`] was when all was written and masked, 0 where there is none; older supervisors wrote nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout_kept_bytes: Option<u64>,
     /// How much output is missing in [`LOG`].
     pub log_lost_bytes: u64,
     /// Processes that could not be killed in time.
@@ -229,6 +232,7 @@ impl CommandOutcome {
             ended_at: super::wall_clock::now_ms(),
             stdout_bytes: 0,
             stdout_truncated: false,
+            stdout_kept_bytes: None,
             log_lost_bytes: 0,
             left_over: 0,
             unmasked: Vec::new(),

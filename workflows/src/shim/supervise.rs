@@ -26,7 +26,7 @@ use super::in_the_way::remove_folder;
 use super::log::{LogSource, LogWriter, seal};
 use super::os;
 use super::protocol::{
-    CommandOutcome, CommandRequest, ExitRecord, LOG, MARK_VARIABLE, PROTOCOL, ShimRecord, WAKE,
+    CommandOutcome, CommandRequest, ExitRecord, LOG, MARK_VARIABLE, PROTOCOL, STDOUT, ShimRecord, WAKE,
 };
 use super::wall_clock::now_ms;
 use crate::process::environment::removed_here;
@@ -81,7 +81,10 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
             complain(folder.name(), &format_args!("the log could not be sealed: {error}"));
         })
         .ok();
-    ExitRecord { outcome, unmasked: masked.unmasked, removed: masked.removed, log, ..record }
+    let kept = std::fs::symlink_metadata(folder.path(STDOUT));
+    let stdout_kept_bytes = Some(kept.map_or(0, |kept| if kept.is_file() { kept.len() } else { 0 }));
+    let (unmasked, removed) = (masked.unmasked, masked.removed);
+    ExitRecord { outcome, unmasked, removed, log, stdout_kept_bytes, ..record }
 }
 
 /// Masks what the command left, for as long as neither a cancel nor the time limit ends that; one that ended the command

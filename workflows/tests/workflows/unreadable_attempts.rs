@@ -113,6 +113,25 @@ async fn row_08_unreadable_leftovers_of_an_ended_attempt_are_no_failure_of_it() 
 
 /// It holds what came of the command, and cannot write it; the next engine waits for it.
 #[cfg(target_os = "linux")]
+/// What was left of it was taken for all that the command had said.
+#[tokio::test]
+async fn standard_output_that_is_not_as_long_as_its_record_says_is_not_the_output() {
+    let home = Home::new();
+    let (request, head) = begun(&home).await;
+    std::fs::write(home.work("go"), "").unwrap();
+    until("its end", || home.path("attempt/exit.json").exists() && !is_alive(head)).await;
+    let stdout = home.path("attempt/stdout");
+    let said = std::fs::read(&stdout).unwrap();
+    std::fs::write(&stdout, &said[..3]).unwrap();
+    let end = another_engine(&home, &request).await;
+    assert!(is_no_end(&end), "{end:?}");
+    let AttemptResult::Unreadable { reason } = &end.result else { panic!("{end:?}") };
+    assert!(reason.contains("has 3 bytes, and the record of its end says 9"), "{reason}");
+    std::fs::write(&stdout, said).unwrap();
+    let end = another_engine(&home, &request).await;
+    assert_eq!((output(&end)["exit_code"].as_i64(), runs(&home)), (Some(0), 1));
+}
+
 #[tokio::test]
 async fn row_08_finished_work_whose_record_cannot_be_written_is_not_called_unstarted_and_runs_once() {
     let home = Home::new();
