@@ -101,27 +101,7 @@ pub(super) fn vote(
     };
     let (vote, by) = (ballot.vote, draft.meta.actor.to_string());
     if let Some(decision) = approval.decision {
-        if decision != vote {
-            return Err(Refusal::Decided { path: path.clone(), decision });
-        }
-        // A repeated vote records nothing; the terms of the approval still refuse a voter without a voice.
-        if !approval.votes.contains_key(&by) {
-            check_ballot(draft, path, approval, ballot, &by)?;
-        }
-        let other = |what| Refusal::DecidedOn { path: path.clone(), decision, what };
-        let Some(edited) = &ballot.edited else {
-            let shown = draft.state.seen(id).zip(ballot.seen);
-            return match shown.is_some_and(|(seen, named)| seen.digest != named) {
-                true => Err(other("on something else than this vote names")),
-                false => Ok(Ok(())),
-            };
-        };
-        // It names what was shown before the value was replaced.
-        return match replaced(draft, path, approval, edited)? {
-            Ok(Some(_other)) => Err(other("with another value than this vote has")),
-            Ok(None) => Ok(Ok(())),
-            Err(interrupt) => Ok(Err(interrupt)),
-        };
+        return vote_behind(draft, approval, decision, ballot, &by);
     }
     check_ballot(draft, path, approval, ballot, &by)?;
     let shown = draft.state.seen(id);
@@ -153,6 +133,38 @@ pub(super) fn vote(
         draft.record(ApprovalDecided { id: id.clone(), decision, by, comment, seen });
     }
     Ok(Ok(()))
+}
+
+/// A vote behind the decision: the same again records nothing, another one is refused.
+fn vote_behind(
+    draft: &Draft<'_>,
+    approval: &ApprovalState,
+    decision: Vote,
+    ballot: &VoteCast,
+    by: &str,
+) -> Result<Result<(), Interrupt>, Refusal> {
+    let path = &ballot.id.path;
+    if decision != ballot.vote {
+        return Err(Refusal::Decided { path: path.clone(), decision });
+    }
+    // The terms of the approval still refuse a voter without a voice.
+    if !approval.votes.contains_key(by) {
+        check_ballot(draft, path, approval, ballot, by)?;
+    }
+    let other = |what| Refusal::DecidedOn { path: path.clone(), decision, what };
+    let Some(edited) = &ballot.edited else {
+        let shown = draft.state.seen(&ballot.id).zip(ballot.seen);
+        return match shown.is_some_and(|(seen, named)| seen.digest != named) {
+            true => Err(other("on something else than this vote names")),
+            false => Ok(Ok(())),
+        };
+    };
+    // It names what was shown before the value was replaced.
+    match replaced(draft, path, approval, edited)? {
+        Ok(Some(_other)) => Err(other("with another value than this vote has")),
+        Ok(None) => Ok(Ok(())),
+        Err(interrupt) => Ok(Err(interrupt)),
+    }
 }
 
 /// Remarks of one vote: their number, and their bytes together.

@@ -14,6 +14,7 @@ use crate::streams::slots::waiting::{BlockedStart, SlotWaiter};
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId, Version};
+use everfold_core::event::WantedSlot;
 use everfold_core::slots::{ReleaseReason, SlotInput, in_order};
 use everfold_core::state::RunStatus;
 
@@ -143,15 +144,7 @@ impl SlotAllocator {
                 self.serve().await?;
                 self.put_back(run).await
             }
-            SlotRequest::Ended { run, slots, reason } => {
-                self.waiting.remove(&run);
-                for (stream, _) in in_order(&slots) {
-                    self.record(&stream, &SlotInput::Release(run, reason), Some(run)).await?;
-                    // Who gets it stands in line for the next one before that comes free.
-                    self.serve().await?;
-                }
-                Ok(())
-            }
+            SlotRequest::Ended { run, slots, reason } => self.ended(run, &slots, reason).await,
             SlotRequest::Abandoned { run, streams, done } => {
                 self.waiting.remove(&run);
                 self.granted.retain(|granted| *granted != run);
@@ -180,6 +173,21 @@ impl SlotAllocator {
                 self.serve().await
             }
         }
+    }
+
+    async fn ended(
+        &mut self,
+        run: RunId,
+        slots: &[WantedSlot],
+        reason: ReleaseReason,
+    ) -> Result<(), StreamError> {
+        self.waiting.remove(&run);
+        for (stream, _) in in_order(slots) {
+            self.record(&stream, &SlotInput::Release(run, reason), Some(run)).await?;
+            // Who gets it stands in line for the next one before that comes free.
+            self.serve().await?;
+        }
+        Ok(())
     }
 
     /// Reads the keys in doubt, and serves the runs whose grants failed.
