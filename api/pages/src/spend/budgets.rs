@@ -12,7 +12,7 @@ use super::held::{BudgetOfRun, HeldRun, held};
 use crate::form::Fields;
 use crate::frame::{NavPlace, Visit, with_query};
 use crate::problem::Problem;
-use crate::system::{Ask, AskField, Given, field, refused, said_at, segment};
+use crate::system::{Ask, AskField, Given, WAS, field, refused, said_at, segment};
 
 const PERIODS: &[(&str, &str)] =
     &[("total", "in all"), ("day", "a day"), ("week", "a week"), ("month", "a month")];
@@ -53,6 +53,24 @@ pub(crate) struct BudgetFill {
 }
 
 impl SharedBudget {
+    /// The limits that are set, in words.
+    fn said(&self) -> String {
+        let BudgetAmounts { cost_usd, tokens, wall_ms } = &self.set;
+        let parts = [
+            cost_usd.as_deref().map(crate::words::usd),
+            tokens.map(|tokens| format!("{} tokens", crate::words::count(tokens))),
+            wall_ms.map(span),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+    }
+
+    /// What a form carries of the limits that are set.
+    fn mark(&self) -> String {
+        let BudgetAmounts { cost_usd, tokens, wall_ms } = &self.set;
+        format!("{cost_usd:?} {tokens:?} {wall_ms:?}")
+    }
+
     /// Takes a run that it holds, with the limits that count there.
     fn hold(&mut self, budget: &BudgetOfRun, run: &HeldRun) {
         if !self.held.contains(run) {
@@ -213,7 +231,9 @@ fn question(act: &str, params: &BudgetParams, known: Option<&SharedBudget>) -> R
                 None => "Set limits of a shared budget".to_owned(),
             };
             let consequence = "These limits hold for all its runs from now on, beside those that the runs have. Work that waited for it goes on where there is room.";
-            (title, consequence, "Set these limits", limits(params, known))
+            let mut fields = limits(params, known);
+            fields.extend(known.map(|known| field(WAS, "", "", AskField::Hidden).saying(known.mark())));
+            (title, consequence, "Set these limits", fields)
         }
         "unset-budget" => {
             let hidden = |name, value: &str| field(name, "", "", AskField::Hidden).saying(value);
@@ -272,8 +292,16 @@ pub(super) async fn act(visit: Visit, Path(act): Path<String>, fields: Fields) -
     allowed(&visit)?;
     let said = |name: &str| fields.text(name).map(str::trim).unwrap_or_default().to_owned();
     let params = BudgetParams { scope: said("scope"), per: said("per"), zone: said("zone") };
-    let question = question(&act, &params, None)?;
+    let known = all(&visit).await?.into_iter().find(|budget| params.is_of(budget));
+    let question = question(&act, &params, known.as_ref())?;
+    let now = known.as_ref().map(SharedBudget::mark).unwrap_or_default();
     let written = match act.as_str() {
+        "set-budget" if fields.text(WAS).is_some_and(|was| was != now) => {
+            let now = known.as_ref().map_or_else(|| "none".to_owned(), SharedBudget::said);
+            Err(Problem::changed(format!(
+                "others changed these limits since you looked; they are now: {now}"
+            )))
+        }
         "set-budget" => match body(&fields, &params) {
             Ok(body) => {
                 let path = format!("/budgets/{}", segment(&params.scope));
@@ -327,6 +355,26 @@ fn body(fields: &Fields, params: &BudgetParams) -> Result<Value, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_that_others_changed_are_told_from_those_of_the_page() {
+        let set = |cost: Option<&str>, tokens| SharedBudget {
+            set: BudgetAmounts { cost_usd: cost.map(str::to_owned), tokens, wall_ms: None },
+            ..SharedBudget::default()
+        };
+        let page = set(Some("5.000000"), None);
+        assert_eq!(page.mark(), set(Some("5.000000"), None).mark());
+        assert_ne!(page.mark(), set(Some("50.000000"), None).mark());
+        assert_ne!(page.mark(), set(Some("5.000000"), Some(0)).mark());
+        assert_eq!(set(None, None).said(), "none");
+        assert!(set(Some("50.000000"), Some(1_000)).said().ends_with(" tokens"));
+        let params = BudgetParams { scope: "team".into(), per: "day".into(), zone: String::new() };
+        let asked = question("set-budget", &params, Some(&page)).expect("a form");
+        let back = asked.typed(&Fields::read(b"was=other&cost=7"));
+        let value =
+            |name: &str| back.fields.iter().find(|given| given.name == name).map(|given| given.value.clone());
+        assert_eq!((value("was"), value("cost")), (Some(page.mark()), Some("7".to_owned())));
+    }
 
     #[test]
     fn a_budget_shows_each_measure_it_limits_and_what_is_kept() {

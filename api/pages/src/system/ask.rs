@@ -79,6 +79,9 @@ pub(crate) fn field(name: &'static str, label: &'static str, hint: &'static str,
     Given { name, label, hint, kind, value: String::new(), is_needed: false }
 }
 
+/// The hidden field with what is to be changed, as it was when the page was made.
+pub(crate) const WAS: &str = "was";
+
 /// The question before an act.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -127,7 +130,8 @@ impl Ask {
 
     /// The question with what was typed.
     pub(crate) fn typed(mut self, fields: &Fields) -> Self {
-        for given in &mut self.fields {
+        // What it was is what it is now.
+        for given in self.fields.iter_mut().filter(|given| given.name != WAS) {
             given.value = fields.text(given.name).unwrap_or_default().to_owned();
         }
         self

@@ -10,6 +10,6 @@ mod routes;
 mod waiting;
 
 pub(crate) use acts::refused;
-pub(crate) use ask::{Ask, AskField, Given, field, segment};
+pub(crate) use ask::{Ask, AskField, Given, WAS, field, segment};
 pub(crate) use done_words::{done_sentence, said_at};
 pub(crate) use routes::routes;
