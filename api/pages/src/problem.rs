@@ -84,7 +84,7 @@ impl Problem {
         }
     }
 
-    /// What somebody decides on is another thing by now than on the page that they have.
+    /// The server refuses a form whose page shows a former state: another user changed that since.
     #[must_use]
     pub fn changed(detail: impl Into<String>) -> Self {
         Self {

@@ -35,10 +35,10 @@ pub(crate) fn refuse_shared(folder: &Path, known: Option<&Manifest>) -> Result<(
     for path in segment.into_iter().chain([index, projections]) {
         match fs::metadata(&path) {
             Ok(file) if file.nlink() > 1 => return Err(OpenError::Shared { path }),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(OpenError::from_io(path, error));
-            }
-            _ => {}
+            Ok(_own) => {}
+            // Neither is there a database where a file stands in the place of its folder.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(OpenError::from_io(path, error)),
         }
     }
     Ok(())

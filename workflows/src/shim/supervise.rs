@@ -81,8 +81,12 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
             complain(folder.name(), &format_args!("the log could not be sealed: {error}"));
         })
         .ok();
-    let kept = std::fs::symlink_metadata(folder.path(STDOUT));
-    let stdout_kept_bytes = Some(kept.map_or(0, |kept| if kept.is_file() { kept.len() } else { 0 }));
+    let stdout_kept_bytes = match std::fs::symlink_metadata(folder.path(STDOUT)) {
+        Ok(kept) => kept.is_file().then(|| kept.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(0),
+        // The record says nothing of a file that the system does not let be seen now.
+        Err(_unseen) => None,
+    };
     let (unmasked, removed) = (masked.unmasked, masked.removed);
     ExitRecord { outcome, unmasked, removed, log, stdout_kept_bytes, ..record }
 }

@@ -3,6 +3,7 @@
 //! | file | what it tests |
 //! |---|---|
 //! | `supervisor` | the supervisor with real processes, without an engine |
+//! | `supervisor_room` | the supervisor on a full disk, and at a limit of the size of files |
 //! | `folders_in_the_way` | folders under the names of the supervisor's files |
 //! | `executors`, `functions` | attempts by processes and by functions |
 //! | `unreadable_attempts` | attempt folders that the system does not let be read |
@@ -44,6 +45,7 @@ mod removed_folders;
 mod saved_work;
 mod secrets;
 mod supervisor;
+mod supervisor_room;
 mod telegram;
 mod unreadable_attempts;
 mod users_checkout;

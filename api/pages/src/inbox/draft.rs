@@ -78,8 +78,8 @@ fn plain(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
 
-/// What was made of a field since its page was made. What it held then stands in the field `NAME.was`, so that what
-/// nobody touched takes no part in what the form says: others may have changed it since.
+/// What a user made of a field since the server made its page. What it held then stands in the field `NAME.was`. A form says
+/// nothing of a field that its user did not touch: another user may have changed that part since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldEdit<'a> {
     /// It holds what it held, or is none of the form.
