@@ -82,7 +82,7 @@ pub(crate) fn supervise(folder: &Folder, request: &CommandRequest, handover: &Ha
         })
         .ok();
     let stdout_kept_bytes = match std::fs::symlink_metadata(folder.path(STDOUT)) {
-        Ok(kept) => kept.is_file().then(|| kept.len()),
+        Ok(kept) => kept.is_file().then_some(kept.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => Some(0),
         // The record says nothing of a file that the system does not let be seen now.
         Err(_unseen) => None,
