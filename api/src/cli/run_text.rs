@@ -98,7 +98,12 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     }
     if !view.slots.is_empty() {
         let slots: Vec<&str> = view.slots.iter().map(|slot| slot.key.as_str()).collect();
-        let word = if view.waits_for_slots { "waits for" } else { "holds" };
+        // It may have some of them already; which ones its own history does not say.
+        let word = match (view.waits_for_slots, slots.len()) {
+            (false, _) => "holds",
+            (true, 1) => "waits for",
+            (true, _) => "waits until it has all of",
+        };
         lines.push(format!("slots     {word} {}", slots.join(", ")));
     }
     if !view.labels.is_empty() {

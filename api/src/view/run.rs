@@ -150,7 +150,7 @@ pub struct RunView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<schema::WantedSlotSchema>)]
     pub slots: Vec<WantedSlot>,
-    /// It does not have the slots yet, also where it is paused meanwhile.
+    /// It does not have all of the slots yet, also where it is paused meanwhile.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waits_for_slots: bool,
     /// The attempts and probes that wait for a place, a resource, a rate or a breaker: those that have

@@ -1,6 +1,7 @@
 //! Why no step takes a signal that a run recorded.
 
 use super::control::KEPT_MAX;
+use super::key::Key;
 use super::run_state::RunState;
 use super::step::Phase;
 use everfold_base::actor::Actor;
@@ -93,11 +94,24 @@ impl RunState {
             {
                 "does not judge the gate that it wakes now"
             }
+            active if self.is_wait_at_rest(at, signal) => match active {
+                Phase::Blocked(_) => "is blocked: it waits for a signal again once it is retried",
+                _active => "does not wait for it now",
+            },
             _active => {
                 return condition(Some(at))
                     .unwrap_or_else(|| "listens, and none of its conditions holds".to_owned());
             }
         };
         stands.to_owned()
+    }
+
+    /// Whether a step that would take the signal only as a `wait` waits for none now.
+    fn is_wait_at_rest(&self, at: usize, signal: &str) -> bool {
+        let step = self.graph.step(at);
+        let is_wait = matches!(&step.work, Some(Work::Wait(wait)) if wait.signal.as_deref() == Some(signal));
+        is_wait
+            && !step.on_signal.contains_key(signal)
+            && self.facts.order.waiting.range(Key::step(at)..Key::step(at + 1)).next().is_none()
     }
 }

@@ -14,6 +14,7 @@ use crate::fixtures::scenario::{
     approval, attempts, function, names, run, send_signal, signal, status, timer, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
+use crate::fixtures::tasks::fire;
 
 /// What took a signal, and how.
 fn takers(events: &[RunEvent]) -> Vec<(String, Hearing)> {
@@ -484,6 +485,15 @@ fn why_not_taken(world: &World, name: &str, payload: Value) -> String {
     let payload = Payload::Inline(JsonText::new(&payload));
     let signal = SignalReceived { name: name.to_owned(), payload, delivery: None };
     decide::why_not_taken(&world.state, &signal, &Actor::Engine)
+}
+
+#[test]
+fn a_blocked_wait_says_that_it_is_blocked_and_not_that_a_condition_is_false() {
+    let terms = json!({"signal": "s", "timeout": "1h", "on_timeout": [{"to": "block"}]});
+    let mut world = run(json!([wait("w", &[], terms)]));
+    fire(&mut world, TimerKind::Signal);
+    let why = why_not_taken(&world, "s", json!(2));
+    assert!(why.contains("“w” is blocked: it waits for a signal again once it is retried"), "{why}");
 }
 
 #[test]
