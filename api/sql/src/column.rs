@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::time_order::TIME_ORDER;
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SqlType {
@@ -31,6 +33,14 @@ impl SqlType {
             Self::Real => "REAL",
             Self::Boolean => "BOOLEAN",
             Self::Json => "JSON_TEXT",
+        }
+    }
+
+    /// The order in which SQLite compares its texts.
+    pub(crate) fn order(self) -> &'static str {
+        match self {
+            Self::Time => TIME_ORDER,
+            Self::Text | Self::Integer | Self::Real | Self::Boolean | Self::Json => "BINARY",
         }
     }
 

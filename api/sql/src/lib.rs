@@ -8,7 +8,7 @@
 //! [`SqlQuery`] (`query`) is where to begin: it opens a database in memory for one query, registers the tables, and steps
 //! through the answer. [`SqlTable`] (`table`) is what a program implements, by columns (`column`). `scan_plan` says how a
 //! table is to be read, `virtual_table` hands that on to SQLite and is the one file with `unsafe` in it. `permit` refuses
-//! whatever is no reading, `functions` replaces functions of SQLite whose time is not bounded, `quantiles` adds aggregates, `limits` and `error` are
+//! whatever is no reading, `functions` replaces functions of SQLite whose time is not bounded, `quantiles` adds aggregates, `time_order` compares times, `limits` and `error` are
 //! what their names say.
 
 mod column;
@@ -20,6 +20,7 @@ mod quantiles;
 mod query;
 mod scan_plan;
 mod table;
+mod time_order;
 mod virtual_table;
 
 pub use column::{ColumnLookup, SqlColumn, SqlComparison, SqlType};

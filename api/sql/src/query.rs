@@ -16,6 +16,7 @@ use crate::limits::{BoundReached, SqlLimits};
 use crate::permit::{Permit, changing_verb};
 use crate::quantiles;
 use crate::table::{SqlTable, TableReads};
+use crate::time_order;
 use crate::virtual_table::{self, QueryTables};
 
 /// Instructions of SQLite between two looks at the time.
@@ -82,6 +83,8 @@ impl SqlQuery<'_> {
         let names = self.tables.iter().map(|table| table.name().to_owned()).collect();
         let permit = Permit::new(names, self.functions.iter().map(|own| own.name.to_owned()).collect());
         let mut connection = open(&limits)?;
+        // The declarations of the tables name it.
+        time_order::register(&connection)?;
         for table in self.tables {
             virtual_table::register(&connection, table, Arc::clone(&shared))?;
         }

@@ -21,8 +21,8 @@ pub(crate) struct OfferedCondition {
     pub(crate) how: SqlComparison,
     /// Whether its value is known when the table is read.
     pub(crate) is_usable: bool,
-    /// Whether texts are compared byte by byte.
-    pub(crate) is_binary: bool,
+    /// Whether texts are compared in the order of the column's type: `COLLATE` may ask for another one.
+    pub(crate) is_in_own_order: bool,
 }
 
 /// How the table is read.
@@ -52,7 +52,7 @@ pub(crate) fn scan_plan(columns: &[SqlColumn], rows: u64, offered: &[OfferedCond
         let is_found = column.lookup.takes(condition.how);
         // A time is handed on in any case: the table refuses texts that are none.
         if !(is_found || column.of == crate::column::SqlType::Time)
-            || (column.of.is_text() && !condition.is_binary)
+            || (column.of.is_text() && !condition.is_in_own_order)
         {
             continue;
         }
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn offered(column: usize, how: SqlComparison) -> OfferedCondition {
-        OfferedCondition { column, how, is_usable: true, is_binary: true }
+        OfferedCondition { column, how, is_usable: true, is_in_own_order: true }
     }
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         let taken = |condition| scan_plan(&columns, 10, &[condition]).unwrap().taken;
         assert_eq!(taken(offered(0, SqlComparison::Equal)), [0]);
         assert!(taken(offered(0, SqlComparison::Greater)).is_empty());
-        let nocase = OfferedCondition { is_binary: false, ..offered(0, SqlComparison::Equal) };
+        let nocase = OfferedCondition { is_in_own_order: false, ..offered(0, SqlComparison::Equal) };
         assert!(taken(nocase).is_empty(), "another collation finds more");
         let unknown = OfferedCondition { is_usable: false, ..offered(0, SqlComparison::Equal) };
         assert!(taken(unknown).is_empty());

@@ -21,9 +21,7 @@ use crate::column::{SqlColumn, SqlComparison, SqlType};
 use crate::error::SqlError;
 use crate::scan_plan::{OfferedCondition, decode, encode, scan_plan};
 use crate::table::{ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan};
-
-/// How times are written, by kind of character: `9` is a digit.
-const TIME_FORM: &str = "9999-99-99T99:99:99.999Z";
+use crate::time_order::canonical;
 
 /// A table, and the columns by which its rows were found.
 type ReadBy = (String, Vec<String>);
@@ -102,7 +100,8 @@ impl TableSource {
         let column = |column: &SqlColumn| {
             let hidden = if column.lookup == crate::column::ColumnLookup::Argument { " HIDDEN" } else { "" };
             let never_null = if column.names_row { " NOT NULL" } else { "" };
-            format!("{} {}{never_null}{hidden}", quoted(&column.name), column.of.declared())
+            let (kind, order) = (column.of.declared(), column.of.order());
+            format!("{} {kind} COLLATE {order}{never_null}{hidden}", quoted(&column.name))
         };
         let columns: Vec<String> = self.table.columns().iter().map(column).collect();
         let named = self.table.columns().iter().filter(|column| column.names_row);
@@ -159,9 +158,16 @@ unsafe impl VTab<'_> for VirtualTable {
         for (place, constraint) in info.constraints().enumerate() {
             let Some(how) = comparison(&constraint.operator()) else { continue };
             let Ok(column) = usize::try_from(constraint.column()) else { continue };
-            let is_binary = info.collation(place).is_ok_and(|name| name.eq_ignore_ascii_case("BINARY"));
+            let order = info.collation(place).unwrap_or_default();
+            let own = self.source.table.columns().get(column).map_or("BINARY", |column| column.of.order());
+            let is_in_own_order = order.eq_ignore_ascii_case(own);
             places.push(place);
-            offered.push(OfferedCondition { column, how, is_usable: constraint.is_usable(), is_binary });
+            offered.push(OfferedCondition {
+                column,
+                how,
+                is_usable: constraint.is_usable(),
+                is_in_own_order,
+            });
         }
         let table = &self.source.table;
         let Some(plan) = scan_plan(table.columns(), table.rows(), &offered) else { return Ok(false) };
@@ -256,10 +262,8 @@ impl TableCursor {
             (ValueRef::Null, _) => GivenValue::Never,
             (ValueRef::Text(text), SqlType::Time) => {
                 let text = String::from_utf8_lossy(text);
-                if !is_time(&text) {
-                    return Err(self.no_time(&text, column));
-                }
-                GivenValue::Value(SqlValue::Text(text.into_owned()))
+                let time = canonical(&text).ok_or_else(|| self.no_time(&text, column))?;
+                GivenValue::Value(SqlValue::Text(time.into_owned()))
             }
             (ValueRef::Integer(number), SqlType::Time) => {
                 return Err(self.no_time(&number.to_string(), column));
@@ -317,16 +321,6 @@ impl TableCursor {
         self.by.dedup();
         Ok(Some(scan))
     }
-}
-
-/// Whether a text is a moment as columns have it, or the beginning of one.
-fn is_time(text: &str) -> bool {
-    let has_its_form = text.len() <= TIME_FORM.len()
-        && text.bytes().zip(TIME_FORM.bytes()).all(|(byte, form)| match form {
-            b'9' => byte.is_ascii_digit(),
-            sign => byte == sign,
-        });
-    has_its_form && text.len() >= 4
 }
 
 #[expect(unsafe_code, reason = "the trait is the only way to read a table row by row")]

@@ -215,8 +215,34 @@ fn comparisons_that_an_index_would_answer_otherwise_are_those_of_sqlite() {
 }
 
 #[test]
-fn a_moment_that_is_written_otherwise_is_refused_and_not_compared_wrongly() {
-    for wrong in ["2026-11-20 09:00:00", "2026-11-20T09:00:00Z", "yesterday", "20", ""] {
+fn a_moment_that_is_written_otherwise_is_compared_as_that_moment_wherever_it_stands() {
+    // The fifth has made_at of the fifth day, and so on by 28 days.
+    for same in ["2026-11-05", "2026-11-05 00:00:00", "2026-11-05T00:00:00Z", "2026-11-05T05:30:00+05:30"] {
+        for condition in [
+            format!("made_at < '{same}'"),
+            format!("not (made_at >= '{same}')"),
+            format!("case when made_at >= '{same}' then 0 else 1 end"),
+            format!("+made_at < '{same}'"),
+            format!("'{same}' > made_at"),
+        ] {
+            let found = rows(&format!("select count(*) from things where {condition}"));
+            assert_eq!(found, [[json!(16)]], "{condition}");
+        }
+        assert_eq!(
+            rows(&format!("select count(*) from things where made_at = '{same}'")),
+            [[json!(4)]],
+            "{same}"
+        );
+    }
+    assert_eq!(
+        rows("select count(*) from things where made_at in ('2026-11-05', '2026-11-05 00:00')"),
+        [[json!(4)]]
+    );
+}
+
+#[test]
+fn what_is_no_moment_is_refused_and_not_compared_with_one() {
+    for wrong in ["yesterday", "20", ""] {
         let error = fails(&format!("select id from things where made_at >= '{wrong}'"));
         assert!(matches!(&error, SqlError::NoTime { column, .. } if column == "made_at"), "{wrong}: {error}");
     }
@@ -475,8 +501,9 @@ fn condition() -> impl Strategy<Value = String> {
     let of_id = (0..120_u32, 0..120_u32).prop_map(|(one, other)| format!("id in ('t{one}', 't{other}')"));
     let of_size = (prop_oneof![Just(">"), Just("<="), Just("=")], -6..7_i64)
         .prop_map(|(how, size)| format!("size {how} {size}"));
-    let of_time = (prop_oneof![Just(">"), Just(">="), Just("<"), Just("<="), Just("=")], 1..29_u32)
-        .prop_map(|(how, day)| format!("made_at {how} '2026-11-{day:02}T00:00:00.000Z'"));
+    let clock = prop_oneof![Just("T00:00:00.000Z"), Just(""), Just(" 00:00"), Just("T12:00:00+12:00")];
+    let of_time = (prop_oneof![Just(">"), Just(">="), Just("<"), Just("<="), Just("=")], 1..29_u32, clock)
+        .prop_map(|(how, day, clock)| format!("made_at {how} '2026-11-{day:02}{clock}'"));
     let leaf = prop_oneof![of_color, of_id, of_size, of_time];
     leaf.prop_recursive(3, 12, 3, |part| {
         prop_oneof![

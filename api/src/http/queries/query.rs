@@ -232,8 +232,7 @@ fn hint(error: &SqlError) -> Option<String> {
         SqlError::NoStatement(_) => "write one SELECT, as `select status, count(*) from runs group by status`".to_owned(),
         SqlError::Several { .. } => "ask them one by one".to_owned(),
         SqlError::NoTime { .. } => {
-            "write the date, as '2026-11-20', or more of it, as '2026-11-20T09:00'; `ago('7d')` is a time before now, \
-             `moment('…')` reads other forms"
+            "write the date, as '2026-11-20', or more of it, as '2026-11-20T09:00'; `ago('7d')` is a time before now"
                 .to_owned()
         }
         SqlError::OverTime => format!(
