@@ -47,9 +47,7 @@ pub(crate) struct FolderLock {
 
 #[derive(Debug)]
 struct HeldLocks {
-    /// Held for its lock.
-    _root: LockedFile,
-    root: FileId,
+    root: LockedFile,
     /// Held for its lock; none where the folder may only be read.
     file: Option<(LockedFile, FileId)>,
 }
@@ -60,7 +58,7 @@ impl FolderLock {
         folder: &Path,
         look: impl FnOnce() -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
-        let (opened, root) = take_root(folder)?;
+        let root = take_root(folder)?;
         look()?;
         let path = folder.join(FILE_NAME);
         let failed = |source| OpenError::from_io(path.clone(), source);
@@ -72,13 +70,13 @@ impl FolderLock {
             _ => {}
         }
         let id = id_of(&file).map_err(failed)?;
-        let held = HeldLocks { _root: opened, root, file: Some((file, id)) };
+        let held = HeldLocks { root, file: Some((file, id)) };
         Ok(Self { folder: folder.to_owned(), held: Mutex::new(Some(held)), active: Mutex::default() })
     }
 
     /// Takes the locks of a folder that is only read: no file is made or written.
     pub(crate) fn look(folder: &Path) -> Result<Self, OpenError> {
-        let (opened, root) = take_root(folder)?;
+        let root = take_root(folder)?;
         let path = folder.join(FILE_NAME);
         let failed = |source| OpenError::from_io(path.clone(), source);
         let file = match regular::open(&path) {
@@ -90,7 +88,7 @@ impl FolderLock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(failed(explain(folder, error))),
         };
-        let held = HeldLocks { _root: opened, root, file };
+        let held = HeldLocks { root, file };
         Ok(Self { folder: folder.to_owned(), held: Mutex::new(Some(held)), active: Mutex::default() })
     }
 
@@ -127,7 +125,11 @@ impl FolderLock {
     /// [`OwnershipLost`]: nothing may be written, replaced or removed by name any more.
     pub(crate) fn check(&self) -> Result<(), OwnershipLost> {
         if let Some(held) = &mut *self.held() {
-            names(&self.folder, &held.root)?;
+            // Asked anew: the first file that is made in a folder of an overlay file system's lower layer copies that
+            // folder, and what was opened has another number from then on.
+            if let Ok(root) = id_of(&held.root) {
+                names(&self.folder, &root)?;
+            }
             if let Some((file, id)) = &mut held.file {
                 let path = self.folder.join(FILE_NAME);
                 if names(&path, id).is_err() {
@@ -166,12 +168,10 @@ fn names(path: &Path, id: &FileId) -> Result<(), OwnershipLost> {
     }
 }
 
-fn take_root(folder: &Path) -> Result<(LockedFile, FileId), OpenError> {
+fn take_root(folder: &Path) -> Result<LockedFile, OpenError> {
     let failed = |source| OpenError::from_io(folder.to_owned(), source);
     let root = File::open(folder).map_err(|error| failed(explain(folder, error)))?;
-    let root = LockedFile::take(root).map_err(failed)?.ok_or_else(|| in_use(folder))?;
-    let id = id_of(&root).map_err(failed)?;
-    Ok((root, id))
+    LockedFile::take(root).map_err(failed)?.ok_or_else(|| in_use(folder))
 }
 
 fn id_of(locked: &LockedFile) -> io::Result<FileId> {

@@ -8,7 +8,7 @@
 //! | `workers` | workers of the program, killed and outlived |
 //! | `real_executors` | an engine over the executors, probers and workspaces of `everfold-workflows` |
 //! | `orch` | ORCH on Everfold: its scripts, and its pipeline over services that are played |
-//! | `full_disk` | the store on file systems that are full (needs root) |
+//! | `file_systems` | the store on file systems that are full, or layers (needs root) |
 //! | `demo`, `demo_orch`, `documents`, `readme` | what `everfold demo`, the pages and the README say, done word for word |
 //!
 //! Law: no test changes its process: environment, current directory, limits. So all run at once.
@@ -19,7 +19,7 @@ mod crash;
 mod demo;
 mod demo_orch;
 mod documents;
-mod full_disk;
+mod file_systems;
 mod golden_histories;
 mod history;
 mod orch;

@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system in memory, filled by another writer.
+//! File systems that are really there: small ones in memory, filled by another writer, and layers, one over another.
 //!
 //! Needs root, for one test btrfs too. Elsewhere it says so, loudly, and passes; with
 //! `EVERFOLD_REQUIRE_POWER_CUT=1` it fails.
@@ -34,6 +34,18 @@ fn mount_btrfs(folder: &Path) -> Result<Mounted, String> {
     fs::create_dir(&at).map_err(|error| error.to_string())?;
     command(Command::new("mkfs.btrfs").args(["-q", "--mixed"]).arg(&image))?;
     command(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&at))?;
+    Ok(Mounted(at))
+}
+
+/// A layer over a folder: what is written comes into the upper one.
+fn mount_layer(lower: &Path, folder: &Path) -> Result<Mounted, String> {
+    let [upper, work, at] = ["upper", "work", "layered"].map(|name| folder.join(name));
+    for made in [&upper, &work, &at] {
+        fs::create_dir(made).map_err(|error| error.to_string())?;
+    }
+    let [lower, upper, work] = [lower, &upper, &work].map(|path| path.display().to_string());
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    command(Command::new("mount").args(["-t", "overlay", "-o", &options, "none"]).arg(&at))?;
     Ok(Mounted(at))
 }
 
@@ -272,4 +284,24 @@ fn row_06_a_folder_that_may_only_be_read_is_verified_and_stays_as_it_is() {
     let report = verify_folder(&store_folder, &SledOptions::default(), &mut NoMeaning).unwrap();
     assert!(report.is_sound(), "{report:?}");
     assert_eq!((report.events, report.notes), (60, Vec::new()));
+}
+
+#[test]
+fn a_folder_that_an_overlay_copies_up_with_its_first_file_is_still_the_owners() {
+    let folder = TempDir::new().unwrap();
+    // Layers have to be of a file system that can be one.
+    let Some(_mounted) = mounted("overlay", mount(folder.path())) else { return };
+    let lower = folder.path().join("lower");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut source = Source::new(2_000);
+        let store = SledStore::open(lower.join("store"), SledOptions::default()).unwrap();
+        store.append(source.next(3)).await.unwrap();
+        store.close().await.unwrap();
+        let Some(layered) = mounted("overlay", mount_layer(&lower, folder.path())) else { return };
+        let store = SledStore::open(layered.0.join("store"), SledOptions::default()).unwrap();
+        store.adopt().await.unwrap();
+        store.append(source.next(3)).await.unwrap();
+        store.close().await.unwrap();
+    });
 }
