@@ -81,7 +81,7 @@ pub fn check_sizes(options: &StartOptions, labels: &BTreeMap<String, String>) ->
         return Err(Refusal::TooLarge { what: "the title", max: TITLE_BYTES_MAX });
     }
     if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LABELS_BYTES_MAX {
-        return Err(Refusal::TooLarge { what: "the labels", max: LABELS_BYTES_MAX });
+        return Err(Refusal::TooLarge { what: "the size of all labels", max: LABELS_BYTES_MAX });
     }
     Ok(())
 }

@@ -225,7 +225,7 @@ fn p_labels_of_a_start_have_a_bound_and_what_is_said_at_the_start_goes_before_th
     assert_eq!((world.state.labels()["team"].as_str(), world.state.labels()["n"].as_str()), ("red", "2"));
     let large = |start: &mut Start| drop(start.options.labels.insert("x".into(), "y".repeat(16 * 1024)));
     let (_, result) = begin(document(), large);
-    assert!(matches!(result, Err(Refusal::TooLarge { what: "the labels", .. })), "{result:?}");
+    assert!(matches!(result, Err(Refusal::TooLarge { what: "the size of all labels", .. })), "{result:?}");
 }
 
 #[test]

@@ -208,10 +208,17 @@ fn a_refusal_without_a_reason_is_reported() {
 }
 
 #[test]
-fn an_empty_key_of_numbers_is_reported() {
-    let text = "name: x\nnumber: {key: ''}\nsteps: [{id: a, command: x}]\n";
-    let message = "`key` of `number` is empty: every start would be refused";
-    assert_eq!(problems(text), [(Code::Value, message.to_owned())]);
+fn an_empty_text_by_which_a_run_would_be_known_is_reported() {
+    for (terms, what) in [
+        ("number: {key: ''}", "`key` of `number`"),
+        ("key: ' '", "`key`"),
+        ("key: {value: ''}", "`value` of `key`"),
+        ("budget: {cost: 1 USD, scope: ''}", "`scope` of a budget"),
+    ] {
+        let text = format!("name: x\n{terms}\nsteps: [{{id: a, command: x}}]\n");
+        let message = format!("{what} is empty: every start would be refused");
+        assert_eq!(problems(&text), [(Code::Value, message)], "{terms}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::super::{
 };
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
+use crate::expr::Template;
 use everfold_base::json::Value;
 
 pub(super) const KEY: Shape = Shape { what: "`key`", keys: &["value", "release", "on_taken"] };
@@ -123,7 +124,7 @@ impl PipelineReader<'_> {
     /// The run's identity.
     pub(super) fn run_key(&mut self, node: &YamlNode) -> Option<RunKey> {
         if node.text().is_some() {
-            let value = self.text_template(node, "`key`", ExprPlace::Start)?;
+            let value = self.naming_text(node, "`key`", "key: \"${input.issue}\"")?;
             return Some(RunKey { value, release: Release::default(), on_taken: OnTaken::default() });
         }
         let keys = self.keys(node, &KEY)?;
@@ -135,7 +136,7 @@ impl PipelineReader<'_> {
             self.missing(node.span.clone(), "`key`", "value", "value: \"${input.issue}\"");
             return None;
         };
-        let value = self.text_template(value, "`value`", ExprPlace::Start)?;
+        let value = self.naming_text(value, "`value` of `key`", "value: \"${input.issue}\"")?;
         Some(RunKey { value, release: release.unwrap_or_default(), on_taken: on_taken.unwrap_or_default() })
     }
 
@@ -149,17 +150,19 @@ impl PipelineReader<'_> {
             self.missing(node.span.clone(), "`number`", "key", "key: \"${input.project}\", or number: true");
             return None;
         };
-        if key.text().is_some_and(|text| text.trim().is_empty()) {
-            self.report(
-                Code::Value,
-                key.span.clone(),
-                "`key` of `number` is empty: every start would be refused",
-            )
-            .hint = Some("write key: \"${input.project}\", or number: true".to_owned());
+        let example = "key: \"${input.project}\", or number: true";
+        let key = self.naming_text(key, "`key` of `number`", example)?;
+        Some(Numbering { key: Some(key) })
+    }
+
+    /// A text by which a run, or what it shares with others, is known: an empty one would refuse every start.
+    fn naming_text(&mut self, node: &YamlNode, what: &str, example: &str) -> Option<Template> {
+        if node.text().is_some_and(|text| text.trim().is_empty()) && !node.is_null() {
+            let message = format!("{what} is empty: every start would be refused");
+            self.report(Code::Value, node.span.clone(), message).hint = Some(format!("write {example}"));
             return None;
         }
-        let key = self.text_template(key, "`key`", ExprPlace::Start)?;
-        Some(Numbering { key: Some(key) })
+        self.text_template(node, what, ExprPlace::Start)
     }
 
     /// Slots that a run holds.
@@ -213,7 +216,9 @@ impl PipelineReader<'_> {
             None => (Some("budget".to_owned()), self.first_line(node.span.clone())),
         };
         let place = ExprPlace::Start;
-        let scope = keys.get("scope").and_then(|node| self.text_template(node, "`scope`", place));
+        let scope = keys
+            .get("scope")
+            .and_then(|node| self.naming_text(node, "`scope` of a budget", "scope: \"${input.project}\""));
         let periods = [
             ("total", Period::Total),
             ("day", Period::Day),
