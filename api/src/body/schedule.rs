@@ -36,7 +36,7 @@ pub(crate) struct UpdateBody {
     /// The whole input of the runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) input: Option<Value>,
-    /// Another title.
+    /// Another title; a blank one takes it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) title: Option<String>,
 }

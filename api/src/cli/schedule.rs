@@ -15,7 +15,7 @@ use crate::body::steering::ReasonBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{OutcomeWord, ScheduleView};
-use crate::text::{cut, instant, span, table};
+use crate::text::{cut, instant, plain, span, table};
 
 fn path(name: &str) -> String {
     format!("/api/v1/schedules/{}", encode(name))
@@ -93,6 +93,9 @@ fn describe(context: &CommandContext, view: &ScheduleView, said: &str) {
         }
         (None, Some(next)) => line("next", instant(*next)),
         (None, None) => {}
+    }
+    if let Some(title) = &view.title {
+        line("title", plain(title));
     }
     if view.waiting > 0 {
         line("waiting", view.waiting.to_string());

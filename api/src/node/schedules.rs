@@ -37,6 +37,9 @@ pub struct ScheduleView {
     pub schedule: Value,
     /// The input of the runs that it starts, where a person added it.
     pub input: Option<Value>,
+    /// The title of the runs that it starts, where a person added it and gave one.
+    #[serde(default)]
+    pub title: Option<String>,
     /// `active` or `paused`.
     pub status: String,
     /// Since when it is paused.
@@ -87,9 +90,11 @@ pub struct TickView {
 
 impl ScheduleView {
     fn of(record: &ScheduleRecord) -> Self {
-        let (pipeline, trigger, input) = match &record.origin {
-            ScheduleOrigin::Trigger { pipeline, index } => (pipeline, Some(index + 1), None),
-            ScheduleOrigin::Added { pipeline, input, .. } => (pipeline, None, Some(input.value())),
+        let (pipeline, trigger, input, title) = match &record.origin {
+            ScheduleOrigin::Trigger { pipeline, index } => (pipeline, Some(index + 1), None, None),
+            ScheduleOrigin::Added { pipeline, input, title } => {
+                (pipeline, None, Some(input.value()), title.clone())
+            }
         };
         let ticks = record.settled.iter().rev().map(|settled| TickView {
             at: settled.tick.at,
@@ -105,6 +110,7 @@ impl ScheduleView {
             moments: record.schedule.as_ref().map(words).unwrap_or_default(),
             schedule: record.schedule.as_ref().map_or(Value::Null, Schedule::written),
             input,
+            title,
             status: if paused.is_some() { "paused" } else { "active" }.to_owned(),
             paused_at: paused.map(|(at, _)| *at),
             reason: paused.and_then(|(_, reason)| reason.clone()),
@@ -118,6 +124,11 @@ impl ScheduleView {
             not_cancelled: Vec::new(),
         }
     }
+}
+
+/// A title that says something: a blank one is none.
+fn stated(title: Option<String>) -> Option<String> {
+    title.filter(|title| !title.trim().is_empty())
 }
 
 /// A schedule to add.
@@ -186,7 +197,7 @@ impl Node {
         let origin = ScheduleOrigin::Added {
             pipeline: add.pipeline,
             input: JsonText::new(&add.input),
-            title: add.title,
+            title: stated(add.title),
         };
         let new = NewSchedule { name: add.name.clone(), schedule, origin };
         let change = self.engine().add_schedule(new, by).await?;
@@ -244,7 +255,7 @@ impl Node {
         let wanted = update.schedule.map(|changes| merged(former.written(), changes));
         let pipeline = update.pipeline.unwrap_or_else(|| pipeline.clone());
         let input = update.input.unwrap_or(input);
-        let title = update.title.or_else(|| title.clone());
+        let title = update.title.map_or_else(|| title.clone(), |title| stated(Some(title)));
         let wanted = wanted.unwrap_or_else(|| former.written());
         let schedule = self.fitting(&wanted, &pipeline, &input).await?;
         let origin = ScheduleOrigin::Added { pipeline, input: JsonText::new(&input), title };

@@ -68,7 +68,7 @@ impl TypedSchedule {
             name: schedule.name.clone(),
             when: if cron.is_empty() { schedule.part("every") } else { cron },
             weekdays: schedule.part("weekdays"),
-            title: String::new(),
+            title: schedule.title.clone().unwrap_or_default(),
             texts: TEXT_KEYS.map(|key| (key, schedule.part(key))).into(),
         }
     }
@@ -193,10 +193,7 @@ pub(super) async fn change_sent(
         return Ok(page.refused(Problem::changed(what)));
     }
     let Some(input) = input else { return Ok(page.answer()) };
-    let mut body = json!({ "schedule": page.typed.schedule(true) });
-    if let Some(title) = fields.text("title") {
-        body["title"] = json!(title);
-    }
+    let mut body = json!({ "schedule": page.typed.schedule(true), "title": page.typed.title });
     if before.is_some() || !is_nothing(&input) {
         body["input"] = input;
     }
@@ -209,7 +206,7 @@ pub(super) async fn change_sent(
 
 /// What a form carries of a schedule.
 fn mark(schedule: &ScheduleView) -> String {
-    json!([schedule.schedule, schedule.input]).to_string()
+    json!([schedule.schedule, schedule.input, schedule.title]).to_string()
 }
 
 fn is_nothing(input: &Value) -> bool {

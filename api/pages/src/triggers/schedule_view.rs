@@ -22,6 +22,8 @@ pub(crate) struct ScheduleView {
     pub(crate) schedule: Value,
     #[serde(default)]
     pub(crate) input: Value,
+    /// The title of its runs.
+    pub(crate) title: Option<String>,
     pub(crate) status: String,
     pub(crate) paused_at: Option<String>,
     pub(crate) reason: Option<String>,
