@@ -17,7 +17,7 @@ use crate::attempt_end::RESULT_BYTES_MAX;
 use crate::private_file::{if_there, is_of_the_system};
 use crate::shim::copy_of;
 use crate::workspace_path::{ResolvedPath, resolve};
-use everfold_system::regular::read_bounded;
+use everfold_system::regular::{self, read_bounded};
 
 /// Names the output in failures where standard output is the output, and not a file.
 pub(crate) const ANSWER: &str = "the answer";
@@ -113,16 +113,21 @@ fn invalid(message: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Validation, message)
 }
 
-/// Reads the file that `EVERFOLD_OUTPUT` names; a failure is one of the program that wrote it.
+/// Reads the file that `EVERFOLD_OUTPUT` names; a failure is one of the program that wrote it. A link is not followed:
+/// its supervisor masks secrets in what lies in the attempt's folder, and nowhere else.
 ///
 /// # Errors
 /// When the system cannot read it, or not now: that says nothing about the file.
 pub(crate) fn read_result(path: &Path) -> std::io::Result<Result<ResultFile, Failure>> {
-    Ok(match if_there(read_bounded(path, RESULT_BYTES_MAX)) {
+    Ok(match if_there(regular::read_unlinked(path, RESULT_BYTES_MAX)) {
         Ok(Some(Some(bytes))) => result_of(&bytes),
         Ok(Some(None)) => Err(invalid("the result file is larger than 1 MiB")
             .with_hint("leave large results as files and declare them under `outputs`")),
         Ok(None) => Ok(ResultFile::default()),
+        Err(error) if regular::is_of_link(&error) => {
+            Err(invalid("a link stands in the place of the result file")
+                .with_hint("write the result to the file that EVERFOLD_OUTPUT names, or copy it there"))
+        }
         Err(error) if is_of_the_system(&error) => return Err(error),
         Err(error) => Err(invalid(format!("the result file could not be read: {error}"))),
     })
@@ -403,6 +408,18 @@ mod tests {
         }
         std::fs::write(&path, vec![b' '; 1024 * 1024 + 1]).unwrap();
         assert!(read_result(&path).unwrap().unwrap_err().message.contains("1 MiB"));
+    }
+
+    /// What lies elsewhere is not masked by the supervisor, so a secret in it would be recorded.
+    #[test]
+    fn a_link_in_the_place_of_the_result_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (elsewhere, path) = (folder.path().join("elsewhere.json"), folder.path().join("result.json"));
+        std::fs::write(&elsewhere, r#"{"token": "abc"}"#).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let failure = read_result(&path).unwrap().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Validation);
+        assert!(failure.message.contains("a link stands in the place of the result file"), "{failure:?}");
     }
 
     #[test]
