@@ -118,14 +118,16 @@ async fn rebase_in(git: &Git) -> Result<Option<PathBuf>, GitError> {
     Ok(None)
 }
 
-/// Sees to it that the head stands on a branch: commits that no branch holds are collected one day. One that
-/// only goes on from the run's own branch takes that along.
-async fn on_branch(git: &Git, branch: Option<&str>, run: RunId) -> Result<(), SaveError> {
-    if git.says(&["symbolic-ref", "--quiet", "HEAD"]).await? {
+/// Sees to it that the head stands on the run's own branch, from which others go on: commits that no branch holds are
+/// collected one day, and those of another branch are delivered nowhere. A head that only goes on from the run's branch
+/// takes that along. Where the run has no branch of its own, any will do.
+async fn on_branch(git: &Git, own: Option<&str>, run: RunId) -> Result<(), SaveError> {
+    let stands_on = branch_of_head(git).await?;
+    if stands_on.is_some() && own.is_none_or(|own| stands_on.as_deref() == Some(own)) {
         return Ok(());
     }
     let head = head_of(git).await?;
-    if let Some(branch) = branch {
+    if let Some(branch) = own {
         let reference = format!("refs/heads/{branch}");
         let tip = git.text(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")]).await;
         if let Ok(tip) = tip
@@ -138,12 +140,25 @@ async fn on_branch(git: &Git, branch: Option<&str>, run: RunId) -> Result<(), Sa
         }
     }
     let kept = keep(git, run).await?;
-    let own = branch.map(|branch| format!(", and {branch} went another way")).unwrap_or_default();
+    let went = own.map(|branch| format!(", and {branch} went another way")).unwrap_or_default();
+    let (code, on) = match stands_on {
+        Some(other) => ("OTHER_BRANCH", format!("the branch {other}")),
+        None => ("DETACHED_HEAD", "no branch".to_owned()),
+    };
     Err(refused(
-        "DETACHED_HEAD",
-        format!("the work stands on no branch{own}; it is kept as {kept}"),
+        code,
+        format!("the work stands on {on}{went}; it is kept as {kept}"),
         "commit on the run's branch in the step itself: `git switch BRANCH`",
     ))
+}
+
+/// The branch that the head stands on.
+async fn branch_of_head(git: &Git) -> Result<Option<String>, GitError> {
+    if !git.says(&["symbolic-ref", "--quiet", "HEAD"]).await? {
+        return Ok(None);
+    }
+    let reference = git.text(&["symbolic-ref", "HEAD"]).await?;
+    Ok(Some(reference.strip_prefix("refs/heads/").unwrap_or(&reference).to_owned()))
 }
 
 /// Keeps the head under a reference of its own, so that it is not collected; gives its name.

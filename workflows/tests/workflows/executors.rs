@@ -513,12 +513,15 @@ async fn l22_a_process_that_asks_ends_without_an_output_and_its_files_are_not_ke
 
 #[tokio::test]
 async fn pipes_and_devices_that_a_command_leaves_are_no_files_and_hold_nothing_up() {
-    for script in ["mkfifo $EVERFOLD_OUTPUT", "ln -s /dev/zero $EVERFOLD_OUTPUT"] {
+    for (script, said) in [
+        ("mkfifo $EVERFOLD_OUTPUT", "no regular file"),
+        ("ln -s /dev/zero $EVERFOLD_OUTPUT", "a link stands in the place"),
+    ] {
         let home = Home::new();
         let end = CommandExecutor::new(home.processes()).start(home.shell(script), observer()).await;
         let failure = failure(&end);
         assert_eq!(failure.kind, FailureKind::Validation, "{script}");
-        assert!(failure.message.contains("no regular file"), "{}", failure.message);
+        assert!(failure.message.contains(said), "{}", failure.message);
     }
     for is_there_before in [false, true] {
         let home = Home::new();

@@ -39,6 +39,28 @@ async fn row_66_commits_beside_the_branch_take_it_along_or_are_kept_and_said() {
     }
 }
 
+/// Merges and gates go on from the run's branch: what an agent commits to a branch of its own would be delivered nowhere.
+#[tokio::test]
+async fn work_on_a_branch_of_its_own_takes_the_runs_branch_along_or_is_kept_and_said() {
+    let topic = "git switch --quiet --create topic; echo 1 > a; git add a; git commit --quiet -m mine";
+    let around = Around::new().await;
+    let end = around.run(around.request(&format!("{topic}; echo 2 > b"), Save::Commit)).await;
+    output(&end);
+    let worktree = around.worktree();
+    assert_eq!(git(&worktree, &["symbolic-ref", "--short", "HEAD"]), "everfold/1");
+    assert_eq!(end.commit.as_deref(), Some(git(&around.repo(), &["rev-parse", "everfold/1"]).as_str()));
+    assert_eq!(git(&worktree, &["log", "-2", "--format=%s"]), "build: round 1, attempt 1\nmine");
+
+    let elsewhere = "git update-ref refs/heads/everfold/1 $(git commit-tree -m other HEAD^{tree})";
+    let around = Around::new().await;
+    let end = around.run(around.request(&format!("{topic}; {elsewhere}"), Save::Commit)).await;
+    assert_eq!(code(&end), "OTHER_BRANCH", "{end:?}");
+    let message = &failure(&end).message;
+    assert!(message.contains("the branch topic, and everfold/1 went another way"), "{message}");
+    let kept = git(&around.repo(), &["for-each-ref", "--format=%(objectname)", "refs/everfold"]);
+    assert_eq!(kept, git(&around.worktree(), &["rev-parse", "HEAD"]));
+}
+
 /// With `save: none` the engine does not look at where the head stands: what no branch holds is kept when the worktree goes.
 #[tokio::test]
 async fn row_66_commits_that_no_branch_holds_outlive_the_worktree() {
