@@ -17,11 +17,13 @@ pub enum NoticeStatus {
     Retrying,
     /// It was dropped by this request.
     Dropped,
+    /// It was to be sent again, and dropped: a newer one of its channel took its place.
+    Superseded,
 }
 
 impl NoticeStatus {
     /// All of them, as the API's document lists them.
-    pub const ALL: [Self; 3] = [Self::Dead, Self::Retrying, Self::Dropped];
+    pub const ALL: [Self; 4] = [Self::Dead, Self::Retrying, Self::Dropped, Self::Superseded];
 }
 
 impl std::fmt::Display for NoticeStatus {
@@ -47,7 +49,8 @@ pub struct NoticeView {
     pub subscription: Option<String>,
     /// The type of the event; null where it cannot be read.
     pub event: Option<String>,
-    /// `dead`; `retrying` where it is being sent again; `dropped` in the answer to `drop`.
+    /// `dead`; `retrying` where it is being sent again; `dropped` in the answer to `drop`;
+    /// `superseded` in the answer to `retry` where a newer one of its channel took its place, so it was dropped.
     #[schema(value_type = String)]
     pub status: NoticeStatus,
     /// Tries in all.

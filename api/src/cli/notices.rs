@@ -123,11 +123,12 @@ impl ResendOutcome {
         outcome
     }
 
-    fn line(&self) -> String {
+    fn line(&self, superseded: usize) -> String {
         let parts = [
             (self.sent, "sent again"),
             (self.failed.len(), "given up again"),
             (self.open, "tried on, for a day if need be"),
+            (superseded, "dropped: newer ones took their place"),
         ];
         let said = parts.iter().filter(|(number, _)| *number > 0);
         said.map(|(number, what)| format!("{} {what}", count(*number as u64, "notice")))
@@ -153,7 +154,10 @@ async fn resent(context: &CommandContext, ordered: &[NoticeView]) -> Result<Rese
 async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) -> Result<u8, Fault> {
     let ids = if letters.all {
         let lost: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
-        lost.into_iter().filter(|one| one.status == NoticeStatus::Dead).map(|one| one.id).collect()
+        let mut lost: Vec<_> = lost.into_iter().filter(|one| one.status == NoticeStatus::Dead).collect();
+        // In the order in which they would have arrived.
+        lost.sort_by(|one, other| (one.at, one.run, one.version).cmp(&(other.at, other.run, other.version)));
+        lost.into_iter().map(|one| one.id).collect()
     } else {
         letters.ids
     };
@@ -169,8 +173,10 @@ async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) 
     match verb {
         "retry" if views.is_empty() => note("there is nothing to send again"),
         "retry" => {
-            let outcome = resent(context, &views).await?;
-            context.out.line(outcome.line());
+            let (superseded, ordered): (Vec<_>, Vec<_>) =
+                views.into_iter().partition(|view| view.status == NoticeStatus::Superseded);
+            let outcome = resent(context, &ordered).await?;
+            context.out.line(outcome.line(superseded.len()));
             for (id, why) in &outcome.failed {
                 context.out.line(format!("  {id}: {why}"));
             }

@@ -115,13 +115,18 @@ impl Node {
         self.may_write()?;
         let delivery = self.failed_notice(id).await?;
         self.attend_notices().await;
-        let change = self.engine().retry_notice(&delivery, by.actor, by.dedup).await?;
+        let retry = self.engine().retry_notice(&delivery, by.actor, by.dedup).await?;
+        if let Some(newer) = retry.superseded_by {
+            let message = format!("a newer one of its channel took its place, of event {newer}");
+            let view = NoticeView { status: NoticeStatus::Superseded, message, ..NoticeView::of(&delivery) };
+            return Ok((retry.change.into(), view));
+        }
         let notices = self.engine().notices().await?;
         // It may have arrived already: then the answer shows it as it was when the order came.
         let view = notices
             .find(&delivery.id)
             .map_or_else(|| NoticeView::of(&delivery), |delivery| NoticeView::of(delivery));
-        Ok((change.into(), NoticeView { status: NoticeStatus::Retrying, ..view }))
+        Ok((retry.change.into(), NoticeView { status: NoticeStatus::Retrying, ..view }))
     }
 
     /// Drops a given-up notice.

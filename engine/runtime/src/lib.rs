@@ -61,6 +61,7 @@ pub use crate::blocking::Blocking;
 pub use crate::config::{EngineConfig, MoneyConfig};
 pub use crate::engine::handle::Engine;
 pub use crate::engine::look::LookError;
+pub use crate::engine::notifications::NoticeRetry;
 pub use crate::error::{
     DefinitionError, LoadError, PipelineError, QueryError, RecoverError, StartError, SubmitError,
 };

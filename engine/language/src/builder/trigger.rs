@@ -176,6 +176,8 @@ construct! {
         channel "channel": Text;
         /// Of several that were not sent yet only the newest goes.
         collapse "collapse": Flag;
+        /// One that was given up is moot as soon as there is a newer one in its channel.
+        supersedes "supersedes": Flag;
         /// It does not go where it says what the last one sent said.
         changes_only "changes_only": Flag;
     }

@@ -3,11 +3,12 @@
 use crate::aggregate_store::{AggregateError, Change};
 use crate::engine::handle::Engine;
 use crate::receivers::registry::NoticeStand;
+use crate::streams::notifications::queued_notice::superseded_by;
 use crate::streams::notifications::registry::{NoticeError, SubscriptionStand, lock};
 use crate::streams::notifications::subscription::NoticeSubscription;
 use crate::streams::notifications::subscription_worker::SubscriptionWorker;
 use everfold_base::actor::Actor;
-use everfold_base::id::RunId;
+use everfold_base::id::{RunId, Version};
 use everfold_core::notifications::{NoticeId, Notices, UndeliveredNotice};
 use everfold_ports::NoticeFailure;
 use everfold_store::Dedup;
@@ -16,6 +17,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::JoinHandle;
+
+/// What came of an order to send a notice again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeRetry {
+    /// What was recorded.
+    pub change: Change,
+    /// The event that a newer notice of the same channel reports: this one was dropped for it. `None`: it is sent again.
+    pub superseded_by: Option<Version>,
+}
 
 impl Engine {
     /// How the notices of a run stand that this engine tried to send, or that wait for a receiver that does not answer.
@@ -71,7 +81,7 @@ impl Engine {
     }
 
     /// Has an undelivered notice sent again, of a subscription or of a run; resolves when the request is durable,
-    /// before the notice is sent.
+    /// before the notice is sent. One that a newer one of its channel has made moot is dropped instead.
     ///
     /// # Errors
     /// [`NoticeError`]: it is settled, too many are being sent, or the store does not take it.
@@ -80,12 +90,21 @@ impl Engine {
         undelivered: &UndeliveredNotice,
         actor: Actor,
         dedup: Option<Dedup>,
-    ) -> Result<Change, NoticeError> {
-        let notices = &self.inner.shared.notifications.notices;
+    ) -> Result<NoticeRetry, NoticeError> {
+        let shared = &self.inner.shared;
+        let superseded_by = superseded_by(shared, &undelivered.id).await.unwrap_or_else(|error| {
+            // It is looked at once more before it is sent.
+            tracing::debug!(notice = %undelivered.id, %error, "what came after it cannot be read now");
+            None
+        });
+        if superseded_by.is_some() {
+            let change = self.drop_notice(&undelivered.id, actor, dedup).await?;
+            return Ok(NoticeRetry { change, superseded_by });
+        }
         let decide = |notices: &Notices, _| notices.retry(undelivered).map_err(NoticeError::from);
-        let change = notices.change(actor, dedup, decide).await?;
+        let change = shared.notifications.notices.change(actor, dedup, decide).await?;
         self.send_again();
-        Ok(change)
+        Ok(NoticeRetry { change, superseded_by: None })
     }
 
     /// Dismisses an undelivered notice.

@@ -26,6 +26,7 @@ mod parked_starts;
 mod progress;
 mod random_crashes;
 mod recovery;
+mod resent_notices;
 mod run_keys;
 mod run_numbers;
 mod schedule_changes;

@@ -126,7 +126,7 @@ async fn l32_a_subscription_that_fails_for_long_holds_up_nobody_and_becomes_a_le
     rig.machine.ears.failing.store(0, Ordering::SeqCst);
     let before = heard(&rig).len();
     let ada = || Actor::User("ada".into());
-    assert!(rig.engine.retry_notice(late, ada(), None).await.unwrap().changed);
+    assert!(rig.engine.retry_notice(late, ada(), None).await.unwrap().change.changed);
     let notices = notices_when(&rig, |notices| notices.find(&late.id).is_none()).await;
     assert_eq!(heard(&rig)[before].dedup(), format!("{second}/{}/subscription:ops", late.id.version));
     assert!(rig.engine.drop_notice(&letter.id, ada(), None).await.unwrap().changed);

@@ -211,6 +211,9 @@ pub struct Notice {
     /// Of several that were not sent yet only the newest goes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub collapse: bool,
+    /// What it says holds until the next one of its channel: one that was given up is moot as soon as there is a newer one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub supersedes: bool,
     /// It does not go where it says what the last one sent said.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub changes_only: bool,

@@ -52,6 +52,7 @@ pub(super) const NOTICE: Shape = Shape {
         "as",
         "channel",
         "collapse",
+        "supersedes",
         "changes_only",
     ],
 };
@@ -402,11 +403,23 @@ impl PipelineReader<'_> {
         let flag = |reader: &mut Self, keys: Keys<'_>, key: &str| {
             keys.get(key).and_then(|node| reader.bool(node, &format!("`{key}`"))).unwrap_or_default()
         };
-        let (collapse, changes_only) = (flag(self, keys, "collapse"), flag(self, keys, "changes_only"));
+        let (collapse, supersedes) = (flag(self, keys, "collapse"), flag(self, keys, "supersedes"));
+        let changes_only = flag(self, keys, "changes_only");
         let span = keys.get("id").map_or_else(|| node.span.clone(), |id| id.span.clone());
         let (id, events, function) = (id?, events?, function?);
-        let notice =
-            Notice { id, events, when, function, with, fallback, sender, channel, collapse, changes_only };
+        let notice = Notice {
+            id,
+            events,
+            when,
+            function,
+            with,
+            fallback,
+            sender,
+            channel,
+            collapse,
+            supersedes,
+            changes_only,
+        };
         Some((notice, span))
     }
 

@@ -10,6 +10,7 @@
 //! Started by the owner of a folder when it resumes runs.
 
 pub(crate) mod delivery;
+pub(crate) mod queued_notice;
 pub(crate) mod registry;
 pub(crate) mod resend;
 pub(crate) mod subscription;

@@ -1,9 +1,11 @@
-//! Undelivered notices that are resent on request: each by itself, a few at a time.
+//! Undelivered notices that are resent on request: a few at a time, and those of one channel of a run one after the
+//! other, in the order of their events.
 //!
-//! Laws: a notice that pauses between two tries delays no other one. A notice of a subscription is rendered anew, by the
-//! settings as they are now; one of a run has the text that the run recorded.
+//! Laws: a notice that pauses between two tries delays none but those behind it in its channel. A notice of a subscription
+//! is rendered anew, by the settings as they are now; one of a run has the text that the run recorded. One that a newer one
+//! has made moot is dropped.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -15,28 +17,27 @@ use crate::retry::FAILED_AGAIN;
 use crate::runtime::Runtime;
 use crate::streams::notifications::delivery;
 use crate::streams::notifications::delivery::DeliveryOutcome;
+use crate::streams::notifications::queued_notice::{queued, superseded_by};
 use crate::streams::notifications::subscription_worker::{SubscriptionError, found, given_up, notice, write};
 use crate::work::request;
 use everfold_base::envelope::{Envelope, StreamId};
-use everfold_base::id::{RunId, Version};
+use everfold_base::id::RunId;
 use everfold_base::json::Value;
-use everfold_base::time::Timestamp;
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::SecretPlan;
-use everfold_core::event::{NoticeQueued, RunEvent};
-use everfold_core::notifications::{AGAIN_MAX, NoticeDelivered, NoticeEvent, NoticeId, UndeliveredNotice};
+use everfold_core::notifications::{
+    AGAIN_MAX, Decision, NoticeDecided, NoticeDelivered, NoticeEvent, NoticeId, Notices, UndeliveredNotice,
+};
 use everfold_language::expr::Loaded;
 use everfold_ports::NoticeRequest;
 use everfold_store::ReadError;
 
 /// Notices that are sent at once.
 const AT_ONCE: usize = 8;
-/// Events that are read at once to find a notice.
-const PAGE: usize = 500;
 
 /// The task's whole life.
 pub(crate) async fn run(shared: Arc<Runtime>) {
-    let mut busy: BTreeSet<NoticeId> = BTreeSet::new();
+    let mut lines: BTreeMap<NoticeId, Line> = BTreeMap::new();
     let mut sending: JoinSet<NoticeId> = JoinSet::new();
     let mut ending = shared.notifications.ending.subscribe();
     let mut is_unread = false;
@@ -46,13 +47,7 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
         let was_unread = std::mem::replace(&mut is_unread, read.is_err());
         match read {
             Ok(notices) => {
-                let wanted = notices
-                    .undelivered()
-                    .filter(|undelivered| undelivered.again.is_some() && !busy.contains(&undelivered.id));
-                for undelivered in
-                    wanted.take(AGAIN_MAX.saturating_sub(busy.len())).map(Arc::clone).collect::<Vec<_>>()
-                {
-                    busy.insert(undelivered.id.clone());
+                for undelivered in ready(&shared, &notices, &mut lines).await {
                     let (shared, places) = (Arc::clone(&shared), Arc::clone(&places));
                     sending.spawn(async move {
                         if let Err(error) = send(&shared, &undelivered, &places).await {
@@ -77,7 +72,7 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
             Some(sent) = sending.join_next(), if !sending.is_empty() => {
                 // These tasks do not panic: a panic of the function that sends is caught.
                 if let Ok(id) = sent {
-                    busy.remove(&id);
+                    lines.remove(&id);
                 }
             }
             _ = ending.wait_for(|ending| *ending), if sending.is_empty() => return,
@@ -91,11 +86,54 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
     }
 }
 
+/// Where a notice stands that is to be sent again.
+struct Line {
+    /// The run and the channel in which it waits for those before it; `None`: it waits for no other one.
+    channel: Option<(RunId, String)>,
+    is_busy: bool,
+}
+
+/// The notices that are to be sent now, in the order of their events; they count as busy from then on.
+async fn ready(
+    shared: &Runtime,
+    notices: &Notices,
+    lines: &mut BTreeMap<NoticeId, Line>,
+) -> Vec<Arc<UndeliveredNotice>> {
+    let mut wanted: Vec<_> = notices.undelivered().filter(|notice| notice.again.is_some()).collect();
+    wanted.sort_by(|one, other| one.id.cmp(&other.id));
+    lines.retain(|id, line| line.is_busy || wanted.iter().any(|notice| notice.id == *id));
+    let mut ready = Vec::new();
+    for notice in wanted.into_iter().take(AGAIN_MAX) {
+        if !lines.contains_key(&notice.id) {
+            // Where the history cannot be read now, sending it fails as well, and is tried again.
+            let queued = match notice.id.is_of_subscription() {
+                true => None,
+                false => queued(shared, &notice.id).await.ok().flatten(),
+            };
+            let channel = queued.map(|queued| (notice.id.run, queued.channel));
+            lines.insert(notice.id.clone(), Line { channel, is_busy: false });
+        }
+        let channel = lines.get(&notice.id).and_then(|line| line.channel.clone());
+        let is_taken =
+            channel.is_some() && lines.values().any(|line| line.is_busy && line.channel == channel);
+        if let Some(line) = lines.get_mut(&notice.id).filter(|line| !line.is_busy && !is_taken) {
+            line.is_busy = true;
+            ready.push(Arc::clone(notice));
+        }
+    }
+    ready
+}
+
 async fn send(
     shared: &Runtime,
     undelivered: &UndeliveredNotice,
     places: &Semaphore,
 ) -> Result<(), SubscriptionError> {
+    if superseded_by(shared, &undelivered.id).await?.is_some() {
+        let decision = Decision::Drop;
+        let dropped = NoticeDecided { id: undelivered.id.clone(), decision };
+        return write(shared, NoticeEvent::Decided(dropped)).await;
+    }
     let since = undelivered.again.as_ref().map_or(undelivered.at, |again| again.since);
     let outcome = match request_of(shared, undelivered).await? {
         Ok(request) => delivery::all(shared, request, since, Some(places), |_| {}).await,
@@ -143,7 +181,7 @@ async fn of_run(
     id: &NoticeId,
     envelope: &Envelope,
 ) -> Result<Result<NoticeRequest, String>, SubscriptionError> {
-    let Some((queued, _at)) = queued(shared, id).await? else {
+    let Some(queued) = queued(shared, id).await? else {
         return Ok(Err("the notice was never rendered: there is nothing to send".to_owned()));
     };
     let text = match shared.values.text(id.run, &queued.with).await {
@@ -183,34 +221,4 @@ async fn of_run(
         of_run,
         attempt: 1,
     }))
-}
-
-/// The event that queued a notice: it comes after the one that the notice reports.
-async fn queued(
-    shared: &Runtime,
-    id: &NoticeId,
-) -> Result<Option<(NoticeQueued, Timestamp)>, SubscriptionError> {
-    let (stream, mut next): (_, Version) = (StreamId::run(id.run), id.version.next());
-    loop {
-        let page = shared.store.read(&stream, next, PAGE).await?;
-        for envelope in &page {
-            if let Some(queued) = as_queued(id.run, envelope)
-                && (queued.version, queued.notice.as_str()) == (id.version, id.notice.as_str())
-            {
-                return Ok(Some((queued, envelope.header.recorded_at)));
-            }
-        }
-        let Some(last) = page.last().filter(|_| page.len() == PAGE) else { return Ok(None) };
-        next = last.header.version.next();
-    }
-}
-
-fn as_queued(run: RunId, envelope: &Envelope) -> Option<NoticeQueued> {
-    if RunEvent::name_of(envelope.header.kind) != Some("NoticeQueued") {
-        return None;
-    }
-    match decode(run, envelope) {
-        Ok(RunEvent::NoticeQueued(queued)) => Some(queued),
-        _other => None,
-    }
 }
