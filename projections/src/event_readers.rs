@@ -59,10 +59,10 @@ fn readers(event: &RunEvent) -> u16 {
             INBOX | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
         }
         RunEvent::StepBlocked(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS,
-        RunEvent::StopRequested(_)
-        | RunEvent::ApprovalRequested(_)
-        | RunEvent::QuestionAsked(_)
-        | RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES | STAGES,
+        RunEvent::StopRequested(_) | RunEvent::ApprovalRequested(_) | RunEvent::QuestionAsked(_) => {
+            INBOX | STEP_FIGURES | STAGES
+        }
+        RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
         RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,
@@ -75,7 +75,8 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::ApprovalDecided(_) | RunEvent::RunUnblocked(_) | RunEvent::QuestionAnswered(_) => {
             INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS
         }
-        RunEvent::TimerFired(_) | RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
+        RunEvent::TimerFired(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
         RunEvent::WorkSpared(_) => TIMELINE,
         RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES | ROUNDS,
         RunEvent::ProgressReported(_) | RunEvent::SearchSet(_) => ROW,

@@ -11,8 +11,9 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, Round, StepId, StepPath, Version};
 use everfold_base::json::{Hash, JsonText, Payload, Value};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, RunEvent, ScheduledWork, SkipReason};
+use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, SkipReason, TimerKind};
 use everfold_core::policy::Verdict;
+use everfold_language::definition::Vote;
 
 use crate::event_readers::{ROUNDS, passed_over};
 
@@ -212,7 +213,7 @@ impl RoundsOfRun {
         }
     }
 
-    /// An item that succeeds has no event of its own beside the end of its work.
+    /// An item that succeeds has no event of its own beside the one that ends its work, or what it waits for.
     fn item_succeeded(&mut self, id: &AttemptId, end: RoundEnd) {
         if id.path.item.is_some()
             && let Some(row) = self.known(id)
@@ -317,8 +318,24 @@ impl RoundsOfRun {
             RunEvent::ApprovalDecided(event) => {
                 let decision = JsonText::new(&serde_json::json!(event.decision));
                 self.output(&event.id, decision.hash(), version);
+                if event.decision == Vote::Approve {
+                    self.item_succeeded(&event.id, end(RoundEndKind::Succeeded));
+                }
             }
-            RunEvent::QuestionAnswered(event) => self.output(&event.id, event.answer.hash(), version),
+            RunEvent::QuestionAnswered(event) => {
+                self.output(&event.id, event.answer.hash(), version);
+                self.item_succeeded(&event.id, end(RoundEndKind::Succeeded));
+            }
+            RunEvent::TimerFired(event) => {
+                if event.timer.kind == TimerKind::Wait {
+                    self.item_succeeded(&event.timer.id, end(RoundEndKind::Succeeded));
+                }
+            }
+            RunEvent::SignalTaken(event) => {
+                if let SignalTaker::Wait(id) = &event.by {
+                    self.item_succeeded(id, end(RoundEndKind::Succeeded));
+                }
+            }
             RunEvent::GateEvaluated(event) => {
                 if let Some(row) = self.known(&event.id) {
                     let verdict = RoundVerdict {

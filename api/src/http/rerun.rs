@@ -111,9 +111,9 @@ pub(crate) async fn fork(
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, "fork", &body.bytes).await?;
     let asked = body.value;
     let source = source(asked.pipeline, asked.definition, asked.file, asked.files)?;
-    let at = match (asked.version, asked.at) {
+    let at = match (asked.version, &asked.at) {
         (Some(version), None) if version > 0 => Version(version),
-        (None, Some(at)) => match moment(&app, Some(&at)).await? {
+        (None, Some(at)) => match moment(&app, Some(at)).await? {
             Some(position) => app.version_before(run, position).await?,
             None => Version::ZERO,
         },
@@ -125,6 +125,8 @@ pub(crate) async fn fork(
     }
     let again = Rerun {
         at: Some(at),
+        // A position of the log is no time.
+        moment: asked.at.and_then(|at| at.parse().ok()),
         input: asked.input,
         config: asked.config,
         source,

@@ -9,6 +9,7 @@ use everfold_engine::execution::BroughtCredentials;
 use everfold_engine::id::{RunId, StepId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::state::Awaited;
+use everfold_engine::time::Timestamp;
 use serde_json::Value;
 
 use super::handle::Node;
@@ -23,6 +24,8 @@ pub(crate) struct Rerun {
     pub(crate) how: OriginKind,
     /// The last version that is copied; `None`: the newest.
     pub(crate) at: Option<Version>,
+    /// The time that was asked for, which may be later than that version.
+    pub(crate) moment: Option<Timestamp>,
     /// The step that begins anew.
     pub(crate) from_step: Option<String>,
     /// Fields that replace those of the input.
@@ -48,13 +51,14 @@ pub(crate) struct Rerun {
 impl Rerun {
     /// Continues from the whole history, with nothing changed.
     pub(crate) fn new(how: OriginKind, detach: bool) -> Self {
-        let (at, from_step, until_step) = (None, None, None);
+        let (at, moment, from_step, until_step) = (None, None, None, None);
         let (input, config, source, title) = (None, None, None, None);
         let credentials = BroughtCredentials::default();
         let (live, replay_effects) = (false, false);
         Self {
             how,
             at,
+            moment,
             from_step,
             input,
             config,
@@ -98,6 +102,7 @@ impl Node {
             origin,
             how: asked.how,
             at: asked.at,
+            moment: asked.moment,
             from_step: asked.from_step.as_deref().map(StepId::new),
             input: asked.input,
             config: asked.config,

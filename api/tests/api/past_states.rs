@@ -1,5 +1,7 @@
 //! Moments of a run: as it was, what changed between two of them, and how another policy would have judged.
 
+use everfold_engine::clock;
+use everfold_engine::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::fixtures::in_memory::Api;
@@ -504,4 +506,27 @@ async fn the_graph_of_a_run_has_a_place_for_each_of_its_steps() {
     assert!(status == 200 && ids(&named).contains(&"develop".to_owned()), "{named}");
     let (status, _) = api.get("/api/v1/pipelines/nothing/graph").await;
     assert_eq!(status, 404);
+}
+
+/// What waits had waited until the time that is named, and not only until the last event before it.
+#[tokio::test]
+async fn a_fork_at_a_time_has_what_was_left_at_that_time() {
+    let api = Api::new();
+    let definition = "name: asks\nsteps:\n  - { id: ok, approval: { title: Right?, timeout: 1h } }\n";
+    let origin = api.started(json!({ "definition": definition }), "waiting").await;
+    let view = api.get(&format!("/api/v1/runs/{origin}")).await.1;
+    let time = |text: &Value| text.as_str().unwrap().parse::<Timestamp>().unwrap();
+    let last = time(&view["updated_at"]);
+    let at = loop {
+        let now = clock::now();
+        if now.since(last) >= std::time::Duration::from_millis(30) {
+            break now;
+        }
+        tokio::task::yield_now().await;
+    };
+    let asked = json!({ "at": at.to_string() });
+    let (status, fork) = api.post(&format!("/api/v1/runs/{origin}/fork"), asked).await;
+    assert_eq!(status, 201, "{fork}");
+    let expected = time(&view["awaits"][0]["expires_at"]).plus(time(&fork["started_at"]).since(at));
+    assert_eq!(time(&fork["awaits"][0]["expires_at"]), expected);
 }

@@ -242,3 +242,41 @@ async fn a_round_that_a_fork_goes_on_with_took_no_time_between_its_copied_histor
     assert!(at(&round["began_at"]) < at(&events[forked_at]["recorded_at"]), "{round}");
     assert_eq!(round["took_ms"], at(&end["recorded_at"]) - at(&round["began_at"]) - idle, "{round}");
 }
+
+/// They went on for ever: nothing but what people decided, or the end of what they wait for, ends them.
+#[tokio::test]
+async fn items_that_people_decide_on_or_that_wait_end_with_that() {
+    const ITEMS: &str = "\
+name: items
+steps:
+  - { id: asks, foreach: { in: [a, b], as: name }, approval: { title: 'Right, ${name}?' } }
+  - { id: says, foreach: { in: [1] }, question: { title: 'What?', options: [m, n] } }
+  - { id: rests, foreach: { in: [1] }, wait: { for: 1ms } }
+";
+    let api = Api::new();
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let run = api.started(json!({ "definition": ITEMS }), "waiting").await;
+        while api.get(&format!("/api/v1/runs/{run}")).await.1["status"] != "succeeded" {
+            let (_, open) = api.get(&format!("/api/v1/inbox?run={run}")).await;
+            for task in open["items"].as_array().unwrap() {
+                let body = match task["kind"].as_str().unwrap() {
+                    "approval" => json!({ "decision": "approve" }),
+                    _question => json!({ "answers": { "choice": "m" } }),
+                };
+                let id = task["id"].as_str().unwrap();
+                let (status, said) = api.post(&format!("/api/v1/inbox/{id}"), body).await;
+                assert_eq!(status, 200, "{said}");
+            }
+        }
+        runs.push(run);
+    }
+    let diff = api.compared(&runs[0], &runs[1]).await;
+    let told = told(&diff["rounds"]);
+    let items: Vec<&String> = told.iter().filter(|round| round.contains('.')).collect();
+    let wanted = ["asks.0 1", "asks.1 1", "says.0 1", "rests.0 1"];
+    assert_eq!(
+        items,
+        wanted.map(|round| format!("{round}: succeeded succeeded []")).iter().collect::<Vec<_>>()
+    );
+}

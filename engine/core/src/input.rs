@@ -336,6 +336,8 @@ pub struct Fork {
     /// Of each span that something waits for, as much is left as at the moment that is continued; false in forks that former
     /// versions made.
     pub keeps_spans: bool,
+    /// The moment that is continued, where it is later than the last event that is copied.
+    pub continued_at: Option<Timestamp>,
     /// A retry keeps the items that are done of the steps that begin anew; false in retries that former versions made.
     pub keeps_items: bool,
 }

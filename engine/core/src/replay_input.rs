@@ -196,6 +196,7 @@ fn fork(fact: RunForked, values: &Values<'_>) -> Result<InputKind, NoInput> {
         effects: fact.effects,
         keeps_tries: fact.keeps_tries,
         keeps_spans: fact.keeps_spans,
+        continued_at: fact.continued_at,
         keeps_items: !fact.keeps_items.is_empty(),
     })))
 }

@@ -57,6 +57,7 @@ pub async fn fork(store: &Arc<dyn EventStore>, origin: u64, number: u64) {
         effects: None,
         keeps_tries: false,
         keeps_spans: false,
+        continued_at: None,
         keeps_items: Vec::new(),
     };
     let history = [started(origin), forked.into()];

@@ -78,6 +78,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         keeps_tries: fork.keeps_tries && goes_on_with_work(draft.state, &reset),
         keeps_items,
         keeps_spans: fork.keeps_spans && draft.state.waits_for_spans(),
+        continued_at: fork.continued_at.filter(|at| draft.state.last_at() < *at && *at <= draft.meta.at),
         reset,
         title: fork.title.clone(),
         entropy: fork.entropy,

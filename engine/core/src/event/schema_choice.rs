@@ -71,7 +71,7 @@ impl RunForked {
 
     /// The schema before tries that are kept says all of it.
     pub(super) fn counts_tries(&self) -> bool {
-        !self.keeps_tries && self.keeps_items.is_empty() && !self.keeps_spans
+        !self.keeps_tries && self.keeps_items.is_empty() && !self.keeps_spans && self.continued_at.is_none()
     }
 }
 

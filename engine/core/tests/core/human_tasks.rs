@@ -158,3 +158,18 @@ fn people_and_signals_of_a_fork_have_the_time_that_was_left() {
         assert_eq!(at.since(again.now).as_secs().div_ceil(60), 6, "{kind:?}");
     }
 }
+
+/// Three days had passed of four, and no event had come meanwhile: the copy waited four days again.
+#[test]
+fn a_fork_at_a_time_behind_the_last_event_has_what_was_left_at_that_time() {
+    let minute = Duration::from_secs(60);
+    let mut world = run(json!([approval("ask", json!({"timeout": "10m"}))]));
+    world.fork_moment = Some(world.now.plus(minute * 4));
+    let fork = world.forked(world.history.len(), OriginKind::Fork, None).expect("it can be forked");
+    let (_, at) = timer(&fork, TimerKind::Expiry).expect("it is set");
+    assert_eq!(at.since(fork.now).as_secs().div_ceil(60), 6);
+    world.fork_moment = Some(fork.now.plus(minute));
+    let later = world.forked(world.history.len(), OriginKind::Fork, None).expect("it can be forked");
+    let (_, at) = timer(&later, TimerKind::Expiry).expect("it is set");
+    assert_eq!(at.since(later.now).as_secs().div_ceil(60), 10, "no moment lies behind the fork itself");
+}

@@ -189,6 +189,7 @@ proptest! {
         let until = until.index(world.history.len()) + 1;
         let steps: Vec<StepId> = world.state.steps().map(|(step, _)| step.id.clone()).collect();
         let from = steps[until % steps.len()].clone();
+        world.fork_moment = (until % 2 == 0).then_some(world.now);
         let other = match how {
             0..4 => world.forked(until, OriginKind::Fork, None),
             4..6 => world.forked(until, OriginKind::Restart, Some(from)),

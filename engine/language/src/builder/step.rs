@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::construct::{Construct as _, construct};
+use super::control::Budget;
 use super::gate::Gate;
 use super::people::{Approval, Ask, Question};
 use super::remind::Remind;
@@ -301,6 +302,8 @@ construct! {
     push {
         /// The next step of an item: a pipeline of its own runs for each.
         step "steps": Step;
+        /// What the steps of an item may use up; with the `scope` of a budget of the pipeline, both count together.
+        budget "budget": Budget;
     }
     entry {
         /// A label of the run of an item.

@@ -133,6 +133,7 @@ fn collect_inline(
     let mut found = match read(root) {
         Ok((child, mut warnings)) => {
             warnings.extend(held_above(definition, path, &child, source, span.clone()));
+            warnings.extend(uncounted(definition, &child, source, span.clone()));
             definition.files.extend(child.files);
             definition.files.insert(place, text);
             warnings
@@ -164,6 +165,25 @@ fn held_above(
             .problem(Code::HeldResource, span, message)
             .hint(format!("take it out of `resources` of {}", holder.id)),
     )
+}
+
+/// Agents within the steps of a pipeline with budgets, where no budget of these steps counts what they cost.
+fn uncounted(
+    definition: &Definition,
+    child: &Definition,
+    source: &SourceText,
+    span: Range<usize>,
+) -> Option<Problem> {
+    if definition.budgets.is_empty() || !child.budgets.is_empty() {
+        return None;
+    }
+    let is_agent =
+        |step: &&Step| matches!(&step.work, Some(Work::Task(task)) if task.kind == ExecutorTask::AGENT);
+    let agent = child.steps.iter().chain(&child.on_finish).find(is_agent)?;
+    let message = format!("no budget counts what {} costs: each item is a run of its own", agent.id);
+    let hint =
+        "give `foreach` a `budget`; with the `scope` that a budget of the pipeline has, both count together";
+    Some(source.problem(Code::Uncounted, span, message).hint(hint))
 }
 
 /// The path by which a step names its child, where it does and that is written out.

@@ -175,7 +175,11 @@ codes! {
     Unused = "EF0185", Warning, "a template, a policy or a local that nothing uses",
         "No step is like the template, no gate names the policy, or no expression the local. It may be a mistyped name; it changes nothing and can go.";
     HeldResource = "EF0189", Warning, "a resource that a step holds while its child needs it, too",
-        "A step has its `resources` until its child run, or that of each item, has ended. As many such steps as there are of the resource keep it from all          their children, and wait for ever; with one of it the child is refused (`RESOURCE_HELD`). Leave it to the steps of the child.";
+        "A step has its `resources` until its child run, or that of each item, has ended. As many such steps as there are of the resource keep it from all \
+         their children, and wait for ever; with one of it the child is refused (`RESOURCE_HELD`). Leave it to the steps of the child.";
+    Uncounted = "EF0190", Warning, "agents within `foreach` that no budget counts",
+        "The steps within `foreach` are a run of their own for each item, and a budget of the pipeline counts what its own run uses, or all runs of its `scope`. \
+         Give `foreach` a `budget` of its own: with the same `scope`, passed on through `input`, both count together.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",
         "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
          Order them with `needs`, or set `workspace: none` on those that do not touch files.";

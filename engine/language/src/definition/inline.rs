@@ -150,8 +150,8 @@ fn from_step(
         let at = entries.iter().position(|(key, _)| key.text() == Some(name))?;
         Some(entries.remove(at))
     };
-    let parts = ["steps", "input", "labels", "output", "workspace"].map(|name| (name, take(name)));
-    let [(_, steps), (_, input), (_, labels), (_, output), (_, workspace)] = &parts;
+    let parts = ["steps", "input", "labels", "output", "workspace", "budget"].map(|name| (name, take(name)));
+    let [(_, steps), (_, input), (_, labels), (_, output), (_, workspace), (_, budget)] = &parts;
     let Some((steps_key, steps)) = steps else {
         for (name, part) in &parts {
             if let Some((key, _)) = part {
@@ -197,6 +197,7 @@ fn from_step(
     }
     pipeline.extend(head.taken_over.iter().cloned());
     pipeline.push((steps_key.clone(), steps.clone()));
+    pipeline.extend(budget.clone());
     pipeline.extend(output.clone());
     let root = YamlNode::new(whole.clone(), Kind::Map(pipeline));
 

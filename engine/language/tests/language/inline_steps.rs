@@ -61,6 +61,29 @@ steps:
     assert_eq!(check(&text("disk", "gpu")).unwrap().warnings, []);
 }
 
+/// They passed every budget of the file, and nothing said so.
+#[test]
+fn agents_within_a_step_that_no_budget_counts_are_warned_of_and_a_budget_there_is_theirs() {
+    let text = |budget: &str| {
+        format!(
+            "name: x
+budget: {{ cost: 1.00 USD, scope: all }}
+steps:
+  - id: fan
+    foreach: {{ in: [1, 2], {budget}steps: [{{ id: draft, agent: {{ profile: p, prompt: write it }} }}] }}
+"
+        )
+    };
+    let warned = check(&text("")).unwrap().warnings;
+    let found: Vec<Code> = warned.iter().map(|problem| problem.code).collect();
+    assert_eq!(found, [Code::Uncounted], "{warned:?}");
+    let checked = check(&text("budget: { cost: 1.00 USD, scope: '${input.item}' }, ")).unwrap();
+    assert_eq!(checked.warnings, []);
+    let inner = within(&checked.definition, "./#fan");
+    assert_eq!(inner.budgets.len(), 1);
+    assert!(inner.budgets[0].scope.is_some());
+}
+
 #[test]
 fn steps_within_a_step_are_a_pipeline_of_their_own() {
     let checked = check(RELEASE).unwrap();

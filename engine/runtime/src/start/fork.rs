@@ -24,6 +24,7 @@ use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, EventHeader, NewEvent, StreamId, flag};
 use everfold_base::id::{InputId, Round, RunId, StepId, Version};
 use everfold_base::json::{BlobRef, Hash, JsonText, Value};
+use everfold_base::time::Timestamp;
 use everfold_core::decide::begin::Beginning;
 use everfold_core::decide::{Decision, Refusal, begin, decide};
 use everfold_core::event::{EffectLimits, Origin, OriginKind, SlotKind};
@@ -50,6 +51,8 @@ pub struct ForkRequest {
     pub how: OriginKind,
     /// Its last version that is copied; `None`: all of it.
     pub at: Option<Version>,
+    /// The moment that is continued, where it may be later than that version; what had passed until then has passed.
+    pub moment: Option<Timestamp>,
     /// The step that begins anew; of a retry `None` is the one that failed.
     pub from_step: Option<StepId>,
     /// Fields that replace those of the input.
@@ -237,6 +240,7 @@ impl Runtime {
             effects,
             keeps_tries: true,
             keeps_spans: true,
+            continued_at: request.moment,
             keeps_items: true,
             run,
             origin: Origin { run: request.origin, version: state.version(), how: request.how },

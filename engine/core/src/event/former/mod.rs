@@ -22,7 +22,8 @@ pub use gates::ProbeFailed1;
 pub use notices::{NoticeQueued1, NoticeQueued2, NoticeQueued3, NoticeSent1};
 pub use run::{RunAdmitted1, RunFailed1, RunPaused1, RunResumed1};
 pub use run_forked::{
-    RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForked6, RunForked7, RunForkedWhole,
+    RunForked1, RunForked2, RunForked3, RunForked4, RunForked5, RunForked6, RunForked7, RunForked8,
+    RunForkedWhole,
 };
 pub use run_started::{RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5, RunStartedWhole};
 pub use signals::SignalTaken1;

@@ -6,6 +6,7 @@ use crate::event::parts::{EffectLimits, Origin};
 use everfold_base::actor::Actor;
 use everfold_base::id::{RunId, StepId};
 use everfold_base::json::{Hash, Payload};
+use everfold_base::time::Timestamp;
 
 /// [`crate::event::RunForked`], schema 1.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -122,6 +123,26 @@ pub struct RunForked7 {
     pub(crate) keeps_items: Vec<StepId>,
 }
 
+/// [`crate::event::RunForked`], schema 8: with all but the moment that is continued.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunForked8 {
+    pub(crate) run: RunId,
+    pub(crate) origin: Origin,
+    pub(crate) definition: Hash,
+    pub(crate) input: Payload,
+    pub(crate) config: Option<Payload>,
+    pub(crate) from_step: Option<StepId>,
+    pub(crate) reset: Vec<StepId>,
+    pub(crate) title: Option<String>,
+    pub(crate) entropy: u64,
+    pub(crate) until_step: Option<StepId>,
+    pub(crate) initiator: Option<Actor>,
+    pub(crate) effects: Option<EffectLimits>,
+    pub(crate) keeps_tries: bool,
+    pub(crate) keeps_items: Vec<StepId>,
+    pub(crate) keeps_spans: bool,
+}
+
 /// [`crate::event::RunForked`], all of it: the bytes of the newest schema.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunForkedWhole {
@@ -140,4 +161,5 @@ pub struct RunForkedWhole {
     pub(crate) keeps_tries: bool,
     pub(crate) keeps_items: Vec<StepId>,
     pub(crate) keeps_spans: bool,
+    pub(crate) continued_at: Option<Timestamp>,
 }

@@ -11,6 +11,7 @@ use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
 use everfold_base::id::{RunId, StepId, StepPath};
 use everfold_base::json::{Hash, Payload};
+use everfold_base::time::Timestamp;
 
 event_payloads! {
     /// The run exists. Fact of `start`.
@@ -60,7 +61,7 @@ event_payloads! {
     RunForked [former::RunForked1] then [former::RunForked2, unless is_plain]
         then [former::RunForked3, unless is_unlimited] then [former::RunForked4, unless has_no_initiator]
         then [former::RunForked5, unless counts_tries] then [former::RunForked6] then [former::RunForked7]
-        whole former::RunForkedWhole {
+        then [former::RunForked8] whole former::RunForkedWhole {
         /// This run.
         run: RunId,
         /// Whose history it is, and up to where.
@@ -99,6 +100,10 @@ event_payloads! {
         /// former versions made: there it went on from when the origin began to wait.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         keeps_spans: bool,
+        /// The moment that is continued, where it is later than the last event that was copied: what had passed until then has
+        /// passed. Absent: it is that event's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        continued_at: Option<Timestamp>,
     }
     /// The run waits for slots; nothing begins before it is admitted.
     ///

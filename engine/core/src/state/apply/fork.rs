@@ -76,7 +76,8 @@ impl RunState {
         self.facts.late = LateProbes::default();
         // The taker of the signal is not known.
         self.facts.order.newest = None;
-        self.forget_pauses(copied_at, meta.at);
+        let continued_at = event.continued_at.unwrap_or(copied_at);
+        self.forget_pauses(continued_at, meta.at);
         self.reset_forked(event);
         self.mend_forked();
         for key in self.facts.blocked.clone() {
@@ -85,7 +86,7 @@ impl RunState {
         self.owe_workspace();
         self.render_anew();
         if event.keeps_spans {
-            self.put_off_spans(meta.at.since(copied_at));
+            self.put_off_spans(meta.at.since(continued_at));
         }
         self.go_on_forked(meta, event.keeps_tries);
         let put_off: Vec<usize> =

@@ -10,7 +10,18 @@ use super::uses::{ExprPlace, Wants};
 /// The keys from `steps` on are gone before the reader sees the tree.
 pub(super) const FOREACH: Shape = Shape {
     what: "`foreach`",
-    keys: &["in", "as", "max_in_flight", "fail_fast", "steps", "input", "labels", "workspace", "output"],
+    keys: &[
+        "in",
+        "as",
+        "max_in_flight",
+        "fail_fast",
+        "steps",
+        "input",
+        "labels",
+        "workspace",
+        "budget",
+        "output",
+    ],
 };
 
 /// Names that an expression has already, so that `as` cannot take them.
