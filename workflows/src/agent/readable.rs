@@ -215,11 +215,14 @@ fn reason(message: &Value) -> String {
     message.as_str().unwrap_or("the agent gave no reason").to_owned()
 }
 
-/// The tokens of a usage, as either program counts them.
+/// The tokens of a usage: what was read is all of it, as in the usage of a run. Claude counts what it has from its cache, or
+/// put there, beside its input, codex among it.
 fn tokens(usage: &Value) -> String {
     let number = |field: &str| usage[field].as_u64();
-    let cached = number("cache_read_input_tokens").or(number("cached_input_tokens")).unwrap_or(0);
-    let read = number("input_tokens").unwrap_or(0);
+    let beside = number("cache_read_input_tokens");
+    let cached = beside.or(number("cached_input_tokens")).unwrap_or(0);
+    let parts = [number("input_tokens"), number("cache_creation_input_tokens"), beside];
+    let read: u64 = parts.into_iter().flatten().fold(0, u64::saturating_add);
     let written = number("output_tokens").unwrap_or(0);
     format!("{read} tokens read, {cached} cached, {written} written")
 }
@@ -248,7 +251,7 @@ mod tests {
                 "Call → Bash: sh test.sh 2>&1 | tail -5",
                 "Result   ← 4 passed, 0 failed",
                 "Text The greeting now handles an empty name. All 4 tests pass.",
-                "End end: success, 3 turns, 21.5 s, $0.0362, 8 tokens read, 31744 cached, 412 written",
+                "End end: success, 3 turns, 21.5 s, $0.0362, 36962 tokens read, 31744 cached, 412 written",
             ]
         );
     }

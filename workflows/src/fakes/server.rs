@@ -75,6 +75,8 @@ impl FakeAnswer {
 pub enum ServiceFault {
     /// It answers this status and does nothing.
     Status(u16),
+    /// What stands before it answers this status with a page of its own.
+    Page(u16),
     /// It asks for a pause of so many seconds (429) and does nothing.
     Limited(u64),
     /// It asks for a pause up to a time (429), in seconds since 1970, and does nothing.
@@ -247,7 +249,7 @@ async fn answered<S: FakeService>(
             Some(ServiceFault::LimitedUntil(at)) => {
                 shared.service.fault(429, None).with("x-ratelimit-reset", at.to_string())
             }
-            Some(ServiceFault::Silent) => FakeAnswer::new(200, Value::Null),
+            Some(ServiceFault::Silent | ServiceFault::Page(_)) => FakeAnswer::new(200, Value::Null),
             Some(ServiceFault::Garbled | ServiceFault::Slow(_) | ServiceFault::LostAnswer) | None => {
                 shared.service.answer(&request)
             }
@@ -260,6 +262,11 @@ async fn answered<S: FakeService>(
         Some(ServiceFault::Slow(pause)) => {
             tokio::time::sleep(pause).await;
             Ok(response(&answer))
+        }
+        Some(ServiceFault::Page(status)) => {
+            let mut page = Response::new(Full::new(Bytes::from_static(b"page not found")));
+            *page.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            Ok(page)
         }
         Some(ServiceFault::Garbled) => {
             Ok(Response::new(Full::new(Bytes::from_static(b"<html>upstream error</html>"))))

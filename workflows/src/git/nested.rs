@@ -14,6 +14,22 @@ const LIST_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The mode of an entry that is another repository's commit.
 const LINK: &str = "160000";
 
+/// What git did not add: a repository that has no commit yet is none that it could name.
+pub(super) fn of_add(error: GitError) -> SaveError {
+    match &error {
+        GitError::Failed { message, .. } if message.contains("does not have a commit checked out") => {
+            refused(
+                "NESTED_REPOSITORY",
+                format!(
+                    "a repository of its own, of which a commit would keep nothing, is in the worktree: {message}"
+                ),
+                "take it out of the worktree, name it in .gitignore, or make it a submodule, in the step itself",
+            )
+        }
+        _other => error.into(),
+    }
+}
+
 /// Looks at the other repositories that the index names anew.
 pub(super) async fn checked(git: &Git) -> Result<(), SaveError> {
     let asked = ["diff", "--cached", "--raw", "-z", "--no-renames", "--no-abbrev", "--no-ext-diff"];

@@ -272,7 +272,7 @@ pub(crate) async fn head(workdir: &Workdir) -> Result<String, GitError> {
 }
 
 async fn commit(git: &Git, message: &str) -> Result<(), SaveError> {
-    git.text(&["add", "--all"]).await?;
+    git.text(&["add", "--all"]).await.map_err(nested::of_add)?;
     nested::checked(git).await?;
     // Asked of the index: `commit` itself fails when there is nothing to commit.
     if !is_changed(git).await? && !is_merging(git).await? {

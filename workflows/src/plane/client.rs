@@ -153,10 +153,14 @@ fn next_page(page: &Value) -> Option<String> {
 }
 
 fn error(answer: &HttpAnswer, token: &str, what: &str) -> PlaneError {
-    let document = answer.json().unwrap_or(Value::Null);
+    let read = answer.json();
+    // What stands before Plane answers so while Plane is started anew.
+    let is_foreign = read.is_err();
+    let document = read.unwrap_or(Value::Null);
     let message = said(answer, &document, token.trim());
     let status = answer.status;
     match status {
+        404 | 410 if is_foreign => PlaneError::Foreign(format!("it answered {status}, and no JSON")),
         401 | 403 => PlaneError::Unauthorised { status, message },
         404 | 410 => PlaneError::NotFound { what: what.to_owned() },
         429 => PlaneError::Limited { after: answer.limited_for(clock::now()) },

@@ -16,6 +16,7 @@ use super::stored_end::StoredEnd;
 use super::unready::Unready;
 use super::{process_input, program, turns};
 use crate::attempt_end::ended_now;
+use crate::git::repository::WORKTREE_GONE;
 use crate::git::{Git, GitError, take_over, unable};
 use crate::private_file::{if_there, make_private, write_draft};
 use crate::shim::protocol::{CANCEL, CommandOutcome, INPUT, STARTED};
@@ -149,7 +150,13 @@ fn prepare_folder(request: &AttemptRequest, plan: &Plan) -> Result<(), Unready> 
     let workdir = &request.workdir.path;
     let missing = || {
         let message = format!("the working folder {} does not exist", workdir.display());
-        Unready::from(Failure::new(FailureKind::Spawn, message))
+        let mut failure = Failure::new(FailureKind::Spawn, message);
+        if request.workdir.git.is_some() {
+            failure.code = Some(WORKTREE_GONE.to_owned());
+            let hint = "an earlier step, or another program, removed it: `everfold restart RUN --from STEP` goes on in a new one";
+            failure = failure.with_hint(hint);
+        }
+        Unready::from(failure)
     };
     match if_there(workdir.metadata()) {
         Ok(Some(about)) if about.is_dir() => {}

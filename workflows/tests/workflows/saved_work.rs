@@ -182,6 +182,9 @@ async fn row_69_what_stands_in_another_repository_is_said_and_not_lost() {
     assert_eq!(code(&end), "NESTED_REPOSITORY", "{end:?}");
     assert!(around.worktree().join("lib/a").exists());
     assert_eq!(git(&around.worktree(), &["log", "-1", "--format=%s"]), "ignore");
+    let around = Around::new().await;
+    let end = around.run(around.request("git init --quiet lib; echo 1 > lib/a", Save::Commit)).await;
+    assert_eq!(code(&end), "NESTED_REPOSITORY", "one without a commit: {end:?}");
 
     let around = Around::new().await;
     let library = around.home.path("library");

@@ -50,9 +50,7 @@ async fn row_60_a_clean_retry_without_its_worktree_begins_nothing_and_the_checko
         request.reset_to = around.workspace.commit.clone();
         let end = around.run(request).await;
         assert_eq!(around.checkout(), before);
-        if !is_gone_whole {
-            assert_eq!(code(&end), "WORKTREE_GONE", "{end:?}");
-        }
+        assert_eq!(code(&end), "WORKTREE_GONE", "{end:?}");
         assert!(matches!(end.result, AttemptResult::Failed(_)) && !ran.exists(), "{end:?}");
     }
 }

@@ -391,11 +391,15 @@ fn cut(text: &str) -> String {
     )
 }
 
-/// The tokens of a usage, as either program counts them.
+/// The tokens of a usage: what was read is all of it, as in the usage of a run. Claude counts what it has from its cache, or
+/// put there, beside its input, codex among it.
 fn tokens(usage: &Value) -> Vec<(&'static str, String)> {
     let number = |field: &str| usage[field].as_u64();
-    let cached = number("cache_read_input_tokens").or(number("cached_input_tokens"));
-    [("tokens read", number("input_tokens")), ("cached", cached), ("written", number("output_tokens"))]
+    let beside = number("cache_read_input_tokens");
+    let cached = beside.or(number("cached_input_tokens"));
+    let parts = [number("input_tokens"), number("cache_creation_input_tokens"), beside];
+    let read = parts.into_iter().flatten().reduce(u64::saturating_add);
+    [("tokens read", read), ("cached", cached), ("written", number("output_tokens"))]
         .into_iter()
         .filter_map(|(name, count)| Some((name, words::count(count?))))
         .collect()

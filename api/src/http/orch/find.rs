@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use everfold_engine::event::OriginKind;
 use everfold_engine::id::{Position, RunId};
 use everfold_projections::{RunFilter, RunOrder, RunRow, StageFilter};
 
@@ -19,12 +20,15 @@ struct NamedTask {
     run: RunId,
     item: String,
     is_open: bool,
+    /// It goes on from a copied moment, beside the run that does the work.
+    is_fork: bool,
 }
 
 impl NamedTask {
     fn of(run: RunRow) -> Option<Self> {
         let item = run.shown.labels.get(ITEM).cloned()?;
-        Some(Self { run: run.id, item, is_open: !run.shown.status.is_ended() })
+        let is_fork = run.origin.as_ref().is_some_and(|origin| origin.how == OriginKind::Fork);
+        Some(Self { run: run.id, item, is_open: !run.shown.status.is_ended(), is_fork })
     }
 }
 
@@ -97,9 +101,9 @@ async fn candidates(app: &App, digits: &str, at: Option<Position>) -> Result<Vec
     Ok(both.into_iter().filter_map(|(_, run)| NamedTask::of(run)).collect())
 }
 
-/// The newest that goes on, else the newest: they come newest first.
-fn best<'a>(candidates: impl Iterator<Item = &'a NamedTask> + Clone) -> Option<&'a NamedTask> {
-    candidates.clone().find(|candidate| candidate.is_open).or_else(|| candidates.clone().next())
+/// The newest that goes on, else the newest, and a fork only where there is nothing else: they come newest first.
+fn best<'a>(candidates: impl Iterator<Item = &'a NamedTask>) -> Option<&'a NamedTask> {
+    candidates.min_by_key(|candidate| (candidate.is_fork, !candidate.is_open))
 }
 
 /// The number of a work item: `PREFIX-N`, or digits alone. The id of a run is none.
@@ -113,7 +117,28 @@ fn number_of(name: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::number_of;
+    use everfold_engine::id::RunId;
+
+    use super::{NamedTask, best, number_of};
+
+    #[test]
+    fn a_fork_stands_for_a_task_only_where_nothing_else_does() {
+        let run =
+            |number| -> RunId { format!("0198c1f0-0000-7000-8000-00000000000{number}").parse().unwrap() };
+        let task = |number, is_open, is_fork| NamedTask {
+            run: run(number),
+            item: "ET-1".to_owned(),
+            is_open,
+            is_fork,
+        };
+        let chosen = |tasks: &[NamedTask]| best(tasks.iter()).map(|task| task.run);
+        assert_eq!(chosen(&[task(4, true, true), task(3, false, false), task(2, true, false)]), Some(run(2)));
+        assert_eq!(
+            chosen(&[task(4, true, true), task(3, false, false), task(2, false, false)]),
+            Some(run(3))
+        );
+        assert_eq!(chosen(&[task(4, false, true), task(3, true, true)]), Some(run(3)));
+    }
 
     #[test]
     fn o116_a_name_is_of_a_work_item_where_it_ends_in_a_number_of_its_own() {

@@ -17,6 +17,8 @@ async fn each_failure_has_its_kind_and_code_and_none_shows_the_token() {
         (ServiceFault::Status(401), FailureKind::Error, "UNAUTHORISED"),
         (ServiceFault::Status(403), FailureKind::Error, "UNAUTHORISED"),
         (ServiceFault::Status(404), FailureKind::Validation, "NOT_FOUND"),
+        (ServiceFault::Page(404), FailureKind::Error, "PROVIDER_FOREIGN"),
+        (ServiceFault::Page(410), FailureKind::Error, "PROVIDER_FOREIGN"),
         (ServiceFault::Status(400), FailureKind::Validation, "REFUSED"),
         (ServiceFault::Status(301), FailureKind::Error, "PROVIDER_FOREIGN"),
         (ServiceFault::Limited(17), FailureKind::Error, "RATE_LIMITED"),
