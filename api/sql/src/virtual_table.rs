@@ -101,7 +101,8 @@ impl TableSource {
             let hidden = if column.lookup == crate::column::ColumnLookup::Argument { " HIDDEN" } else { "" };
             let never_null = if column.names_row { " NOT NULL" } else { "" };
             let (kind, order) = (column.of.declared(), column.of.order());
-            format!("{} {kind} COLLATE {order}{never_null}{hidden}", quoted(&column.name))
+            // SQLite takes `HIDDEN` for a part of the type.
+            format!("{} {kind}{hidden} COLLATE {order}{never_null}", quoted(&column.name))
         };
         let columns: Vec<String> = self.table.columns().iter().map(column).collect();
         let named = self.table.columns().iter().filter(|column| column.names_row);

@@ -177,6 +177,17 @@ fn a_key_and_an_index_are_asked_for_and_nothing_else_is_read() {
 }
 
 #[test]
+fn an_argument_of_a_table_is_a_hidden_column_that_shows_what_was_given() {
+    let mut table = Things::new(things(3));
+    table.columns.push(column("of", SqlType::Text, ColumnLookup::Argument));
+    let table = Arc::new(table);
+    let ask = |sql| query(sql, vec![table.clone()], LOOKS).unwrap();
+    assert_eq!(ask("select id, of from things('x') where nr = 1").rows, [["t1", "x"]]);
+    assert_eq!(ask("select * from things('x')").columns.len(), 7);
+    assert_eq!(ask("select count(*) from things").rows, [[json!(3)]]);
+}
+
+#[test]
 fn a_limit_reads_no_more_rows_than_it_shows_where_rows_come_in_the_order_that_is_asked_for() {
     let answer = ask("select id from things order by nr desc limit 3").unwrap();
     assert_eq!(answer.rows, [["t99"], ["t98"], ["t97"]]);
