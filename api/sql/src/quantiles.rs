@@ -88,7 +88,8 @@ impl Aggregate<GroupNumbers, rusqlite::types::Value> for Quantile {
             ValueRef::Text(_) | ValueRef::Blob(_) => return Err(self.error("takes numbers")),
         };
         if self.kept.load(Ordering::Relaxed) >= NUMBERS_MAX {
-            return Err(self.error("and its like take at most 1000000 numbers at once: ask for fewer rows"));
+            let what = format!("too many numbers: {}() and its like keep {NUMBERS_MAX} at once", self.name);
+            return Err(Error::UserFunctionError(what.into()));
         }
         self.kept.fetch_add(1, Ordering::Relaxed);
         group.numbers.push(number);
@@ -143,7 +144,7 @@ mod tests {
         };
         assert_eq!(counted("p50(x)", 600_000).unwrap(), rusqlite::types::Value::Integer(300_000));
         let refused = counted("p50(x) + p95(x)", 600_000).unwrap_err().to_string();
-        assert!(refused.contains("at most 1000000 numbers at once"), "{refused}");
+        assert!(refused.contains("keep 1000000 at once"), "{refused}");
         // What a group kept is free for the next one.
         let groups = "with recursive c(x) as (select 1 union all select x + 1 from c limit 900000)
             select count(*) from (select x % 3 as k, p50(x) + p95(x) from c group by k)";

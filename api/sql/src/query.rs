@@ -29,6 +29,23 @@ const PARTS_MAX: i32 = 50;
 const PROGRAM_MAX: i32 = 50_000;
 /// Characters of a pattern of `LIKE` and `GLOB`.
 const PATTERN_MAX: i32 = 200;
+/// How errors begin that say that a bound of size is reached.
+const TOO_LARGE: [&str; 14] = [
+    "at most ",
+    "too many FROM clause terms",
+    "too many RIGHT JOINs",
+    "too many arguments on function",
+    "too many columns",
+    "too many numbers",
+    "too many references",
+    "too many terms",
+    "parser stack overflow",
+    "Expression tree is too large",
+    "Expression nested too deep",
+    "VIEWs and/or subqueries nested too deep",
+    "JSON nested too deep",
+    "LIKE or GLOB pattern too complex",
+];
 
 /// A query.
 pub struct SqlQuery<'a> {
@@ -264,11 +281,16 @@ fn spoken(message: String, place: Option<SqlPlace>) -> SqlError {
             return SqlError::Unknown { kind, name, place };
         }
     }
-    let too_large = ["too deep", "too many", "too large", "overflow", "nested"];
-    if too_large.iter().any(|words| message.contains(words)) && !message.contains("integer overflow") {
+    if is_too_large(&message) {
         return SqlError::TooLarge(message);
     }
     SqlError::Invalid { message, place }
+}
+
+/// Whether SQLite's words, or those of quantiles, say that a bound of size is reached. What other functions say has their names
+/// in front, and may have words of the query in it.
+fn is_too_large(message: &str) -> bool {
+    TOO_LARGE.iter().any(|beginning| message.starts_with(beginning))
 }
 
 /// A value of the answer, and how many bytes it has.

@@ -188,6 +188,39 @@ fn an_argument_of_a_table_is_a_hidden_column_that_shows_what_was_given() {
 }
 
 #[test]
+fn a_query_that_is_too_large_is_told_from_one_that_is_no_query() {
+    let counted = |calls: &str, rows: u32| {
+        format!(
+            "with recursive c(x) as (select 1 union all select x + 1 from c limit {rows}) select {calls} from c"
+        )
+    };
+    for sql in [
+        counted("p50(x)", 1_000_001),
+        format!("select 1{}", " union all select 1".repeat(50)),
+        format!("select {}1{}", "abs(".repeat(101), ")".repeat(101)),
+        format!("select 'a' like '{}'", "%".repeat(201)),
+        format!("select * from {}", vec!["things"; 65].join(",")),
+        format!("select {}", vec!["1"; 201].join(",")),
+    ] {
+        let error = fails(&sql);
+        assert!(matches!(error, SqlError::TooLarge(_)), "{}: {error:?}", &sql[..40]);
+    }
+    assert!(matches!(fails(&format!("select '{}'", "x".repeat(70_000))), SqlError::TooLong { .. }));
+    assert!(matches!(
+        fails(&counted("group_concat(printf('%1000d', x))", 2_000)),
+        SqlError::ValueTooLong { .. }
+    ));
+    // Words of the query are no words of SQLite.
+    for sql in [
+        "select \"too many numbers\"",
+        "select sum(x) from (select 9223372036854775807 as x union all select 1)",
+    ] {
+        let error = fails(sql);
+        assert!(matches!(error, SqlError::Unknown { .. } | SqlError::Invalid { .. }), "{sql}: {error:?}");
+    }
+}
+
+#[test]
 fn a_limit_reads_no_more_rows_than_it_shows_where_rows_come_in_the_order_that_is_asked_for() {
     let answer = ask("select id from things order by nr desc limit 3").unwrap();
     assert_eq!(answer.rows, [["t99"], ["t98"], ["t97"]]);

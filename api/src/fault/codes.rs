@@ -167,7 +167,7 @@ codes! {
         "A query is one SELECT of SQLite over the tables that `everfold sql --schema` lists: it reads, and does nothing else. The message names line and column. \
          docs/reference/sql.md has the tables, the functions and the bounds.";
     QueryTooLarge = "EF0286", 422, 2, "the query takes too much",
-        "A query may take 10 seconds, and all queries together hold 256 MiB. The hint says what makes it smaller: columns that rows are found by, fewer runs, \
+        "A query may take 10 seconds, all queries together hold 256 MiB, and a query's text, its parts and its values have bounds (docs/reference/sql.md). The hint says what makes it smaller: columns that rows are found by, fewer runs, \
          and naming the runs where a table is folded run by run.";
     BadFields = "EF0287", 422, 2, "the fields cannot be chosen",
         "`fields` names members of a list's rows, with commas between them: id,status,failure.code. The document at /api lists them; the hint has the likely one.";

@@ -49,6 +49,7 @@ mod shared_budgets;
 mod slow_clients;
 mod sql;
 mod sql_documents;
+mod sql_reads;
 mod staged_tasks;
 mod stats;
 mod titles;

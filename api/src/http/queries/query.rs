@@ -194,7 +194,11 @@ fn fault(error: SqlError) -> Fault {
     let message = error.to_string();
     let errors = place.map(|place| json!({ "line": place.line, "column": place.column, "message": message }));
     let code = match &error {
-        SqlError::OverTime | SqlError::OverMemory { .. } => Code::QueryTooLarge,
+        SqlError::OverTime
+        | SqlError::OverMemory { .. }
+        | SqlError::ValueTooLong { .. }
+        | SqlError::TooLong { .. }
+        | SqlError::TooLarge(_) => Code::QueryTooLarge,
         SqlError::Internal(_) => Code::Internal,
         _others => Code::BadQuery,
     };
