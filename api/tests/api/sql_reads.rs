@@ -1,7 +1,37 @@
 //! How the tables of SQL are read, and what takes too much.
 
+use serde_json::{Value, json};
+
 use crate::fixtures::in_memory::Api;
-use crate::sql::asked;
+use crate::sql::{asked, played};
+
+async fn first(api: &Api, sql: &str) -> Value {
+    asked(api, sql, None).await.1["rows"][0][0].clone()
+}
+
+#[tokio::test]
+async fn signals_that_a_fork_took_over_are_among_its_signals() {
+    let api = played().await;
+    let run = first(&api, "select run from signals").await;
+    let run = run.as_str().unwrap();
+    let version = first(&api, &format!("select version from runs where id = '{run}'")).await;
+    let (status, fork) = api.post(&format!("/api/v1/runs/{run}/fork"), json!({ "version": version })).await;
+    assert!(status < 300, "{fork}");
+    let fork = fork["id"].as_str().unwrap();
+    let view = api.until(fork, "waiting").await;
+    let (_, by_name) =
+        asked(&api, &format!("select name, count(*) from signals('{fork}') group by name"), None).await;
+    assert_eq!(
+        (&view["signals"], &by_name["rows"]),
+        (&json!({ "news": 1 }), &json!([["news", 1]])),
+        "{view}"
+    );
+    let places = async |table: &str, condition: &str| {
+        let sql = format!("select version, position from {table}('{fork}') where {condition}");
+        asked(&api, &sql, None).await.1["rows"].clone()
+    };
+    assert_eq!(places("signals", "true").await, places("events", "type = 'SignalReceived'").await);
+}
 
 #[tokio::test]
 async fn what_takes_too_much_is_told_from_what_cannot_be_answered() {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use everfold_engine::envelope::{Envelope, flag};
+use everfold_engine::envelope::Envelope;
 use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::RunId;
 use everfold_projections::{RunFilter, StepsOfRun, StoredRow, attempts as attempts_of};
@@ -64,7 +64,6 @@ pub(super) fn step_times(moment: Arc<QueryMoment>) -> RowTable {
 /// The signals that runs got.
 pub(super) fn signals(moment: Arc<QueryMoment>) -> RowTable {
     table(moment, &SIGNALS, |moment, run| {
-        let own = |event: &Envelope| event.header.flags & flag::COPIED == 0;
         let signal = |envelope: Envelope| -> Option<Value> {
             let header = &envelope.header;
             let decoded = event::decode(header.kind, header.schema, &envelope.payload).ok()?;
@@ -79,7 +78,7 @@ pub(super) fn signals(moment: Arc<QueryMoment>) -> RowTable {
             row["signal"] = serde_json::to_value(signal).unwrap_or_default();
             Some(row)
         };
-        Ok(history(moment, run)?.into_iter().filter(own).filter_map(signal).collect())
+        Ok(history(moment, run)?.into_iter().filter_map(signal).collect())
     })
 }
 
