@@ -168,7 +168,7 @@ fn filters() -> Vec<(&'static str, RunFilter)> {
         ("succeeded", status(RunStatus::Succeeded)),
         ("blocked", status(RunStatus::Blocked)),
         ("label", RunFilter { labels: vec![label], ..RunFilter::default() }),
-        ("pipeline", RunFilter { pipeline: Some("bench1".into()), ..RunFilter::default() }),
+        ("pipeline", RunFilter { pipeline: vec!["bench1".into()], ..RunFilter::default() }),
         ("“number”", words("number")),
         ("“777”", words("777")),
         ("“nowhere”", words("nowhere")),

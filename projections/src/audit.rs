@@ -65,16 +65,16 @@ pub struct DecisionFilter {
     /// Of one of these kinds, of any where there are none. [`DecisionType::Override`] finds every decision that a person
     /// put in the place of the pipeline's own: also a recheck by other policies.
     pub kinds: Vec<DecisionType>,
-    /// By this actor.
-    pub actor: Option<Actor>,
-    /// A verdict of the gates of this name, or a rework that one of them ordered.
-    pub gate: Option<String>,
-    /// A verdict of a gate, this one.
-    pub verdict: Option<Verdict>,
-    /// Of runs of this pipeline.
-    pub pipeline: Option<String>,
-    /// Of this run.
-    pub run: Option<RunId>,
+    /// By one of these actors, by any where there are none.
+    pub actor: Vec<Actor>,
+    /// A verdict of the gates of one of these names, or a rework that one of them ordered; any where there are none.
+    pub gate: Vec<String>,
+    /// A verdict of a gate, one of these; any decision where there are none.
+    pub verdict: Vec<Verdict>,
+    /// Of runs of one of these pipelines, of any where there are none.
+    pub pipeline: Vec<String>,
+    /// Of one of these runs, of any where there are none.
+    pub run: Vec<RunId>,
     /// Behind this position.
     pub since: Option<Position>,
     /// At this position or before it.
@@ -193,15 +193,16 @@ impl<'a> AuditView<'a> {
         cursor: Option<u64>,
         limit: usize,
     ) -> Result<DecisionPage, FoldError> {
-        let mut all = Vec::new();
-        if !filter.kinds.is_empty() {
-            all.push(Predicate::Any(filter.kinds.iter().copied().map(of_kind).collect()));
-        }
-        all.extend(filter.verdict.map(with_verdict));
-        all.extend(filter.actor.iter().map(|actor| Predicate::Term(term(ACTOR, &actor.to_string()))));
-        all.extend(filter.gate.iter().map(|gate| Predicate::Term(term(GATE, gate))));
-        all.extend(filter.pipeline.iter().map(|name| Predicate::Term(term(PIPELINE, name))));
-        all.extend(filter.run.map(|run| Predicate::Term(term(RUN, &run_text(run)))));
+        let term = |kind, text: &str| Predicate::Term(term(kind, text));
+        let all = [
+            Predicate::one_of(&filter.kinds, |kind| of_kind(*kind)),
+            Predicate::one_of(&filter.verdict, |verdict| with_verdict(*verdict)),
+            Predicate::one_of(&filter.actor, |actor| term(ACTOR, &actor.to_string())),
+            Predicate::one_of(&filter.gate, |gate| term(GATE, gate)),
+            Predicate::one_of(&filter.pipeline, |name| term(PIPELINE, name)),
+            Predicate::one_of(&filter.run, |run| term(RUN, &run_text(*run))),
+        ];
+        let all = all.into_iter().flatten().collect();
         self.newest(all, (filter.since, filter.until), cursor, limit)
     }
 

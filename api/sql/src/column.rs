@@ -106,8 +106,10 @@ pub enum ColumnLookup {
     Key,
     /// An index finds the rows with a value.
     Index,
-    /// An index finds where the rows behind or before a value begin.
+    /// Rows are read from a value on, and up to one.
     Range,
+    /// Rows are read from a value on.
+    From,
     /// The argument of the table, `events('@')`: a hidden column, which shows what was given.
     Argument,
 }
@@ -119,6 +121,7 @@ impl ColumnLookup {
             Self::EachRow => false,
             Self::Key | Self::Index | Self::Argument => how == SqlComparison::Equal,
             Self::Range => true,
+            Self::From => !matches!(how, SqlComparison::Less | SqlComparison::LessOrEqual),
         }
     }
 }

@@ -29,4 +29,6 @@ pub use functions::SqlFunction;
 pub use limits::{BoundReached, SqlLimits};
 pub use permit::FUNCTIONS;
 pub use query::{AnswerColumn, SqlAnswer, SqlQuery};
-pub use table::{ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan};
+pub use table::{
+    FoundRows, ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan,
+};

@@ -61,18 +61,27 @@ pub(crate) fn scan_plan(columns: &[SqlColumn], rows: u64, offered: &[OfferedCond
             continue;
         }
         plan.rows = match column.lookup {
+            ColumnLookup::Range if condition.how == SqlComparison::Equal => {
+                (plan.rows / INDEX_LEAVES).max(1.0)
+            }
             ColumnLookup::Key => {
                 plan.is_unique = true;
                 1.0
             }
             ColumnLookup::Index => (plan.rows / INDEX_LEAVES).max(1.0),
-            ColumnLookup::Range => (plan.rows / RANGE_LEAVES).max(1.0),
+            ColumnLookup::Range | ColumnLookup::From => (plan.rows / RANGE_LEAVES).max(1.0),
             ColumnLookup::Argument => plan.rows.min(ARGUMENT_LEAVES),
             ColumnLookup::EachRow => plan.rows,
         };
     }
     plan.cost = plan.rows + BEGIN;
     Some(plan)
+}
+
+/// Whether a table is read once for all values of `IN`. A table that gives its rows in an order keeps it only so; any other
+/// one is asked for each value, as for `=`.
+pub(crate) fn is_read_once(column: &SqlColumn, is_in_order: bool) -> bool {
+    is_in_order || !column.lookup.takes(SqlComparison::Equal)
 }
 
 /// The plan's conditions as a text, which SQLite keeps: `3=,5>=`.

@@ -26,6 +26,15 @@ impl SqlValue {
             Self::Integer(_) => None,
         }
     }
+
+    /// The whole number, if it is one.
+    #[must_use]
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Self::Text(_) => None,
+            Self::Integer(number) => Some(*number),
+        }
+    }
 }
 
 /// The value of a column in a row.
@@ -48,7 +57,8 @@ pub struct ScanCondition {
     pub column: usize,
     /// How it is compared.
     pub how: SqlComparison,
-    /// With one of these; several only where it must equal one of them.
+    /// With one of these; several only where it must equal one of them, and the table has an order
+    /// ([`SqlTable::descends_by`]) or finds nothing by the column.
     pub values: Vec<SqlValue>,
 }
 
@@ -57,6 +67,14 @@ pub struct ScanCondition {
 pub struct TableScan {
     /// All of them must be true; they are those that [`SqlColumn::lookup`] takes, and of times all comparisons.
     pub conditions: Vec<ScanCondition>,
+}
+
+/// The rows of a table that is read once, and how they are found.
+pub struct FoundRows {
+    /// The rows.
+    pub rows: Box<dyn SqlRows>,
+    /// The columns by whose conditions they are found, by their places; the other conditions were not looked at.
+    pub by: Vec<usize>,
 }
 
 /// A table.
@@ -70,7 +88,8 @@ pub trait SqlTable: Send + Sync {
     /// About how many rows it has, for SQLite to choose what to read first.
     fn rows(&self) -> u64;
 
-    /// The column in whose descending order all rows come.
+    /// The column in whose descending order all rows come. Such a table is read once for all values of `IN`, any other one for
+    /// each.
     fn descends_by(&self) -> Option<usize> {
         None
     }
@@ -79,7 +98,7 @@ pub trait SqlTable: Send + Sync {
     ///
     /// # Errors
     /// It cannot be read, or not by these values.
-    fn scan(&self, scan: &TableScan) -> Result<Box<dyn SqlRows>, SourceError>;
+    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError>;
 }
 
 /// The rows of a table, one after the other.

@@ -19,8 +19,10 @@ use rusqlite::{Connection, Error, Result};
 
 use crate::column::{SqlColumn, SqlComparison, SqlType};
 use crate::error::SqlError;
-use crate::scan_plan::{OfferedCondition, decode, encode, scan_plan};
-use crate::table::{ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan};
+use crate::scan_plan::{OfferedCondition, decode, encode, is_read_once, scan_plan};
+use crate::table::{
+    FoundRows, ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan,
+};
 use crate::time_order::canonical;
 
 /// A table, and the columns by which its rows were found.
@@ -174,7 +176,8 @@ unsafe impl VTab<'_> for VirtualTable {
         let Some(plan) = scan_plan(table.columns(), table.rows(), &offered) else { return Ok(false) };
         for (nth, taken) in plan.taken.iter().enumerate() {
             let (place, condition) = (places[*taken], offered[*taken]);
-            if condition.how == SqlComparison::Equal && info.is_in_constraint(place)? {
+            let is_together = is_read_once(&table.columns()[condition.column], table.descends_by().is_some());
+            if is_together && condition.how == SqlComparison::Equal && info.is_in_constraint(place)? {
                 info.set_in_constraint(place, true)?;
             }
             info.constraint_usage(place).set_argv_index(c_int::try_from(nth + 1).unwrap_or(c_int::MAX));
@@ -284,13 +287,15 @@ impl TableCursor {
 
     fn count(&mut self, scans: u64) {
         let rows = std::mem::take(&mut self.read);
+        if (scans, rows) == (0, 0) {
+            return;
+        }
         self.source.shared.count(self.source.table.name(), &self.by, scans, rows);
     }
 
     /// How the table is read for these arguments; none: no row can fit.
     fn asked(&mut self, plan: &str, args: &Filters<'_>) -> Result<Option<TableScan>> {
         let mut scan = TableScan::default();
-        self.by.clear();
         for (place, (at, how)) in decode(plan).into_iter().enumerate() {
             let Some(column) = self.source.table.columns().get(at).cloned() else { continue };
             let one = args.iter().nth(place).unwrap_or(ValueRef::Null);
@@ -313,14 +318,20 @@ impl TableCursor {
             if column.lookup == crate::column::ColumnLookup::Argument {
                 self.arguments.insert(at, values[0].clone());
             }
-            if column.lookup.takes(how) {
-                self.by.push(column.name.to_string());
-            }
             scan.conditions.push(ScanCondition { column: at, how, values });
         }
-        self.by.sort_unstable();
-        self.by.dedup();
         Ok(Some(scan))
+    }
+
+    /// Begins to read the rows that were found.
+    fn begin(&mut self, found: FoundRows) {
+        let columns = self.source.table.columns();
+        let name = |place: usize| columns.get(place).map(|column| column.name.to_string());
+        let mut by: Vec<String> = found.by.into_iter().filter_map(name).collect();
+        by.sort_unstable();
+        by.dedup();
+        (self.by, self.rows) = (by, Some(found.rows));
+        self.count(1);
     }
 }
 
@@ -330,10 +341,11 @@ unsafe impl VTabCursor for TableCursor {
     fn filter(&mut self, _number: c_int, plan: Option<&str>, args: &Filters<'_>) -> Result<()> {
         self.rows = None;
         self.arguments.clear();
+        self.count(0);
         let Some(scan) = self.asked(plan.unwrap_or_default(), args)? else { return Ok(()) };
-        self.count(1);
         let table = Arc::clone(&self.source.table);
-        self.rows = Some(self.source.guarded(|| table.scan(&scan))?);
+        let found = self.source.guarded(|| table.scan(&scan))?;
+        self.begin(found);
         self.next()
     }
 
@@ -380,8 +392,6 @@ unsafe impl VTabCursor for TableCursor {
 
 impl Drop for TableCursor {
     fn drop(&mut self) {
-        if self.read > 0 {
-            self.count(0);
-        }
+        self.count(0);
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use everfold_sql::{
-    BoundReached, ColumnLookup, NotAllowed, SourceError, SqlAnswer, SqlCell, SqlColumn, SqlComparison,
-    SqlError, SqlFunction, SqlLimits, SqlQuery, SqlRows, SqlTable, SqlType, SqlValue, TableScan, UnknownKind,
+    BoundReached, ColumnLookup, FoundRows, NotAllowed, SourceError, SqlAnswer, SqlCell, SqlColumn,
+    SqlComparison, SqlError, SqlFunction, SqlLimits, SqlQuery, SqlRows, SqlTable, SqlType, SqlValue,
+    TableScan, UnknownKind,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -25,6 +26,7 @@ struct Things {
     columns: Vec<SqlColumn>,
     rows: Arc<Vec<Thing>>,
     asked: Arc<Mutex<Vec<TableScan>>>,
+    descends_by: Option<usize>,
 }
 
 fn column(name: &'static str, of: SqlType, lookup: ColumnLookup) -> SqlColumn {
@@ -54,7 +56,7 @@ impl Things {
             column("tags", SqlType::Json, ColumnLookup::EachRow),
             column("is_big", SqlType::Boolean, ColumnLookup::EachRow),
         ];
-        Self { columns, rows: Arc::new(rows), asked: Arc::default() }
+        Self { columns, rows: Arc::new(rows), asked: Arc::default(), descends_by: Some(4) }
     }
 }
 
@@ -78,10 +80,10 @@ impl SqlTable for Things {
     }
 
     fn descends_by(&self) -> Option<usize> {
-        Some(4)
+        self.descends_by
     }
 
-    fn scan(&self, scan: &TableScan) -> Result<Box<dyn SqlRows>, SourceError> {
+    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError> {
         self.asked.lock().unwrap().push(scan.clone());
         let fits = |nr: &usize| {
             let row = &self.rows[*nr];
@@ -98,7 +100,11 @@ impl SqlTable for Things {
             })
         };
         let numbers: Vec<usize> = (0..self.rows.len()).rev().filter(fits).collect();
-        Ok(Box::new(ThingRows { rows: Arc::clone(&self.rows), numbers: numbers.into_iter(), at: 0 }))
+        let rows = Box::new(ThingRows { rows: Arc::clone(&self.rows), numbers: numbers.into_iter(), at: 0 });
+        let is_lower = |how| matches!(how, SqlComparison::Greater | SqlComparison::GreaterOrEqual);
+        let found_by =
+            scan.conditions.iter().filter(|condition| condition.column != 3 || is_lower(condition.how));
+        Ok(FoundRows { rows, by: found_by.map(|condition| condition.column).collect() })
     }
 }
 
@@ -177,6 +183,23 @@ fn a_key_and_an_index_are_asked_for_and_nothing_else_is_read() {
 }
 
 #[test]
+fn a_table_whose_rows_come_in_no_order_is_asked_for_each_value_of_in() {
+    let table = Arc::new(Things { descends_by: None, ..Things::new(things(100)) });
+    let sql = "select count(*) from things where color in ('red', 'blue', 'red', null)";
+    let answer = query(sql, vec![table.clone()], LOOKS).unwrap();
+    assert_eq!((answer.rows[0][0].as_u64(), answer.reads[0].rows, answer.reads[0].scans), (Some(67), 67, 2));
+    let several =
+        table.asked.lock().unwrap().iter().filter(|scan| scan.conditions[0].values.len() > 1).count();
+    assert_eq!(several, 0);
+    let sql = "select id from things where color in ('blue', 'red') order by nr desc limit 3";
+    let answer = query(sql, vec![table.clone()], LOOKS).unwrap();
+    assert_eq!(answer.rows, [["t99"], ["t97"], ["t96"]]);
+    // A column by which nothing is found is no reason to read each row several times.
+    let sql = "select count(*) from things where size in (1, 2)";
+    assert_eq!(query(sql, vec![table], LOOKS).unwrap().reads[0].scans, 1);
+}
+
+#[test]
 fn an_argument_of_a_table_is_a_hidden_column_that_shows_what_was_given() {
     let mut table = Things::new(things(3));
     table.columns.push(column("of", SqlType::Text, ColumnLookup::Argument));
@@ -185,6 +208,14 @@ fn an_argument_of_a_table_is_a_hidden_column_that_shows_what_was_given() {
     assert_eq!(ask("select id, of from things('x') where nr = 1").rows, [["t1", "x"]]);
     assert_eq!(ask("select * from things('x')").columns.len(), 7);
     assert_eq!(ask("select count(*) from things").rows, [[json!(3)]]);
+}
+
+#[test]
+fn an_answer_names_the_columns_that_the_table_found_rows_by_and_no_others() {
+    let by = |sql| ask(sql).unwrap().reads[0].by.clone();
+    assert!(by("select id from things where made_at < '2026-11-20'").is_empty());
+    assert_eq!(by("select id from things where made_at between '2026-11-19' and '2026-11-20'"), ["made_at"]);
+    assert!(by("select id from things where size = 1").is_empty());
 }
 
 #[test]
@@ -517,7 +548,7 @@ impl SqlTable for Broken {
         1
     }
 
-    fn scan(&self, scan: &TableScan) -> Result<Box<dyn SqlRows>, SourceError> {
+    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError> {
         if scan.conditions.is_empty() {
             panic!("a mistake of the program");
         }

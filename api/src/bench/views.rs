@@ -117,7 +117,7 @@ async fn pages(side: &ReadSide, store: &Arc<dyn EventStore>, past: Position) -> 
         RunFilter { status: vec![RunStatus::Succeeded], ..RunFilter::default() },
         RunFilter { status: vec![RunStatus::Blocked], ..RunFilter::default() },
         RunFilter { labels: vec![("team".into(), Some("t7".into()))], ..RunFilter::default() },
-        RunFilter { pipeline: Some("bench".into()), ..RunFilter::default() },
+        RunFilter { pipeline: vec!["bench".into()], ..RunFilter::default() },
         words("number"),
         words("777"),
         words("no run says this"),

@@ -97,7 +97,7 @@ pub(crate) struct QueryTableColumn {
     pub(crate) name: String,
     /// What it holds: `text`, `time`, `integer`, `real`, `boolean`, `json`.
     pub(crate) r#type: String,
-    /// How rows are found by it: `key`, `index` (`=`, `in`), `range` (`=`, `<`, `>`), `argument`; null: each row is looked at.
+    /// How rows are found by it: `key`, `index` (`=`, `in`), `range` (`=`, `<`, `>`), `from` (`=`, `>`), `argument`; null: each row is looked at.
     pub(crate) found_by: Option<String>,
     /// What it is.
     pub(crate) about: String,

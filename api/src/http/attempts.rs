@@ -96,7 +96,11 @@ pub(crate) async fn list(
     let asked_by = expression(&app, params.filter.as_deref(), &ATTEMPT_FIELDS, times).await?;
     let started_after =
         params.started_after.as_deref().map(|text| time("started_after", text)).transpose()?;
-    let filter = RunFilter { pipeline: params.pipeline.clone(), started_after, ..RunFilter::default() };
+    let filter = RunFilter {
+        pipeline: params.pipeline.iter().cloned().collect(),
+        started_after,
+        ..RunFilter::default()
+    };
     let mut scan = ListScan::begin(asked_by.as_ref(), limit);
     let first = app.views().runs(min, |runs| Ok(runs.len())).await?;
     let position = first.position;

@@ -149,16 +149,16 @@ impl DecisionsParams {
     /// The filter, without its times.
     async fn filter(&self, app: &App) -> Result<DecisionFilter, Fault> {
         let run = match &self.run {
-            Some(run) => Some(app.resolve(run).await?),
-            None => None,
+            Some(run) => vec![app.resolve(run).await?],
+            None => Vec::new(),
         };
         let kinds = self.kind.iter().flat_map(|kinds| kinds.split(',')).map(decision_type);
         Ok(DecisionFilter {
             kinds: kinds.collect::<Result<_, _>>()?,
-            actor: self.actor.as_deref().map(actor).transpose()?,
-            gate: self.gate.clone(),
-            verdict: self.verdict.as_deref().map(verdict).transpose()?,
-            pipeline: self.pipeline.clone(),
+            actor: self.actor.as_deref().map(actor).transpose()?.into_iter().collect(),
+            gate: self.gate.iter().cloned().collect(),
+            verdict: self.verdict.as_deref().map(verdict).transpose()?.into_iter().collect(),
+            pipeline: self.pipeline.iter().cloned().collect(),
             run,
             since: None,
             until: None,
@@ -179,7 +179,7 @@ pub(crate) async fn decisions(
     Params(params): Params<DecisionsParams>,
 ) -> Result<Response, Fault> {
     let filter = params.filter(&app).await?;
-    let of_run = filter.run.map(|run| run.to_string());
+    let of_run = filter.run.first().map(ToString::to_string);
     let filters = [
         params.kind.as_deref(),
         params.actor.as_deref(),
@@ -190,7 +190,7 @@ pub(crate) async fn decisions(
     ];
     let paged = CursorOf::Decisions.with(&with_expression(&filters, params.filter.as_deref()));
     let at = moment(&app, params.at.as_deref()).await?;
-    if let Some(run) = filter.run {
+    if let [run] = filter.run[..] {
         begun_by(&app, run, at).await?;
     }
     let until = before(&app, params.until.as_deref()).await?;

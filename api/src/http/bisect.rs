@@ -90,7 +90,8 @@ pub(crate) async fn of_runs(
         }
         None => None,
     };
-    let filter = RunFilter { pipeline, asked: asked_of_rows, ..RunFilter::default() };
+    let filter =
+        RunFilter { pipeline: pipeline.into_iter().collect(), asked: asked_of_rows, ..RunFilter::default() };
     let limit = limit.unwrap_or(u64::MAX).max(1);
     let question = RunsQuestion { filter, source: asked(expression)?, filter_source, cursor, limit };
     Ok(Json(app.bisect_runs(question).await?))

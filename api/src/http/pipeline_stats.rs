@@ -78,7 +78,7 @@ pub(crate) async fn stats(
     let at = moment(&app, params.at.as_deref()).await?;
     let min = min_position(&app, params.min_position)?;
     let filter = RunFilter {
-        pipeline: Some(name.clone()),
+        pipeline: vec![name.clone()],
         status: vec![RunStatus::Succeeded, RunStatus::Failed, RunStatus::Cancelled],
         ..RunFilter::default()
     };

@@ -86,10 +86,10 @@ pub(crate) async fn list(
 ) -> Result<Response, Fault> {
     let mut filter = filter(&params)?;
     if let Some(parent) = &params.parent {
-        filter.parent = Some(app.resolve(parent).await?);
+        filter.parent = vec![app.resolve(parent).await?];
     }
     if let Some(top) = &params.top {
-        filter.top = Some(app.resolve(top).await?);
+        filter.top = vec![app.resolve(top).await?];
     }
     match order(params.sort.as_deref())? {
         ListOrder::Stored(order) => stored(&app, params, filter, order).await,
@@ -207,7 +207,7 @@ fn counts_in(order: RunOrder) -> CursorOf {
 /// The list whose parts a cursor goes through.
 fn paged(params: &RunListParams, filter: &RunFilter, of: CursorOf) -> PagedList {
     let number = params.number.map(|number| number.to_string());
-    let [parent, top] = [filter.parent, filter.top].map(|run| run.map(|run| run.to_string()));
+    let [parent, top] = [&filter.parent, &filter.top].map(|runs| runs.first().map(ToString::to_string));
     let RunListParams { status, pipeline, label, q, step, awaiting, filter: asked, .. } = params;
     let simple = [status, pipeline, &number, label, q, &parent, &top, step, awaiting];
     let mut filters: Vec<Option<&str>> = simple.map(Option::as_deref).to_vec();
@@ -231,13 +231,13 @@ fn filter(params: &RunListParams) -> Result<RunFilter, Fault> {
         params.started_after.as_deref().map(|text| time("started_after", text)).transpose()?;
     Ok(RunFilter {
         status: status?,
-        pipeline: params.pipeline.clone(),
-        number: params.number,
+        pipeline: params.pipeline.iter().cloned().collect(),
+        number: params.number.into_iter().collect(),
         labels: params.label.as_deref().map(label_filter::labels).unwrap_or_default(),
         words: words(&params.q),
         started_after,
-        parent: None,
-        top: None,
+        parent: Vec::new(),
+        top: Vec::new(),
         origin: None,
         step: params.step.clone(),
         awaiting: params.awaiting.clone(),

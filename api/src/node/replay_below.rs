@@ -33,7 +33,7 @@ impl Node {
         let (mut above, mut events) = (VecDeque::from([(run, by)]), 0_u64);
         while let Some((parent, by)) = above.pop_front() {
             let left = BELOW_MAX - below.items.len();
-            let filter = RunFilter { parent: Some(parent), ..RunFilter::default() };
+            let filter = RunFilter { parent: vec![parent], ..RunFilter::default() };
             // One more says whether there are more.
             let listed = move |runs: &everfold_projections::RunsView<'_>| {
                 runs.list(&filter, RunOrder::Oldest, None, left + 1, None)

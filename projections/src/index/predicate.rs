@@ -26,6 +26,15 @@ pub(crate) enum Predicate {
 }
 
 impl Predicate {
+    /// One of the conditions that values stand for; no condition where there is no value.
+    pub(crate) fn one_of<T>(values: &[T], condition: impl Fn(&T) -> Self) -> Option<Self> {
+        match values {
+            [] => None,
+            [one] => Some(condition(one)),
+            several => Some(Self::Any(several.iter().map(condition).collect())),
+        }
+    }
+
     /// The rows of a block that fit.
     pub(crate) fn bits(&self, batch: &dyn KeyReader, block: u32) -> Result<Bits, StorageError> {
         match self {

@@ -182,7 +182,7 @@ impl<'a> RunsView<'a> {
     pub fn find(&self, query: &RunQuery) -> Result<(u64, Vec<RunRow>), FoldError> {
         let filter = RunFilter {
             status: query.status.clone(),
-            pipeline: query.pipeline.clone(),
+            pipeline: query.pipeline.iter().cloned().collect(),
             started_after: query.started_after,
             labels: query.labels.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect(),
             ..RunFilter::default()

@@ -23,10 +23,10 @@ use crate::storage::StorageError;
 pub struct RunFilter {
     /// One of these; empty: any.
     pub status: Vec<RunStatus>,
-    /// The pipeline's name.
-    pub pipeline: Option<String>,
-    /// Its number; runs of several keys may have it.
-    pub number: Option<u64>,
+    /// Of one of the pipelines with these names; empty: of any.
+    pub pipeline: Vec<String>,
+    /// Its number is one of these; empty: any. Runs of several keys may have the same.
+    pub number: Vec<u64>,
     /// Labels with these values; no value: the label is there.
     pub labels: Vec<(String, Option<String>)>,
     /// It has this search attribute.
@@ -36,10 +36,10 @@ pub struct RunFilter {
     pub words: Vec<String>,
     /// Started later than this.
     pub started_after: Option<Timestamp>,
-    /// Started by this run.
-    pub parent: Option<RunId>,
-    /// Below this run, at whatever depth: it is the topmost run above them.
-    pub top: Option<RunId>,
+    /// Started by one of these runs; empty: by any, or by none.
+    pub parent: Vec<RunId>,
+    /// Below one of these runs, at whatever depth: it is the topmost run above them. Empty: anywhere.
+    pub top: Vec<RunId>,
     /// It began with the history of this run.
     pub origin: Option<RunId>,
     /// This step is active, or awaits a person.
@@ -102,12 +102,12 @@ impl RunFilter {
             let any = self.status.iter().filter(|status| now || status.is_ended());
             all.push(Predicate::Any(any.map(|status| index_terms::status_is(*status)).collect()));
         }
-        all.extend(self.pipeline.iter().map(|name| index_terms::pipeline_is(name)));
-        all.extend(self.number.map(index_terms::number_is));
+        all.extend(Predicate::one_of(&self.pipeline, |name| index_terms::pipeline_is(name)));
+        all.extend(Predicate::one_of(&self.number, |number| index_terms::number_is(*number)));
         all.extend(self.labels.iter().map(|(key, value)| index_terms::label_is(key, value.as_ref())));
         all.extend(self.search.iter().map(|name| index_terms::search_has(name)));
-        all.extend(self.parent.map(index_terms::parent_is));
-        all.extend(self.top.map(index_terms::top_is));
+        all.extend(Predicate::one_of(&self.parent, |run| index_terms::parent_is(*run)));
+        all.extend(Predicate::one_of(&self.top, |run| index_terms::top_is(*run)));
         all.extend(self.origin.map(index_terms::origin_is));
         all.extend(self.step.iter().map(|step| index_terms::step_is(step)));
         all.extend(self.awaiting.iter().map(|role| index_terms::role_may(role)));
@@ -154,22 +154,24 @@ impl RunFilter {
     pub(super) fn asks_nothing(&self) -> bool {
         self.is_of_head()
             && self.status.is_empty()
-            && self.pipeline.is_none()
-            && self.number.is_none()
+            && self.pipeline.is_empty()
+            && self.number.is_empty()
             && self.started_after.is_none()
-            && self.parent.is_none()
-            && self.top.is_none()
+            && self.parent.is_empty()
+            && self.top.is_empty()
             && self.origin.is_none()
     }
 
     /// Whether the head of a row fits.
     pub(super) fn fits_head(&self, head: &FilteredHead<'_>) -> bool {
+        let is_one_of =
+            |runs: &[RunId], of: Option<RunId>| runs.is_empty() || of.is_some_and(|run| runs.contains(&run));
         (self.status.is_empty() || self.status.contains(&head.status))
-            && self.pipeline.as_ref().is_none_or(|pipeline| pipeline == head.pipeline)
-            && self.number.is_none_or(|number| head.number == Some(number))
+            && (self.pipeline.is_empty() || self.pipeline.iter().any(|name| name == head.pipeline))
+            && (self.number.is_empty() || head.number.is_some_and(|number| self.number.contains(&number)))
             && self.started_after.is_none_or(|after| head.started_at > after)
-            && self.parent.is_none_or(|run| head.parent.is_some_and(|parent| parent.run == run))
-            && self.top.is_none_or(|run| head.parent.is_some_and(|parent| parent.top == run))
+            && is_one_of(&self.parent, head.parent.map(|parent| parent.run))
+            && is_one_of(&self.top, head.parent.map(|parent| parent.top))
             && self.origin.is_none_or(|run| head.origin.is_some_and(|origin| origin.run == run))
     }
 

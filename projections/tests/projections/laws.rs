@@ -90,8 +90,9 @@ pub(crate) fn filters() -> Vec<RunFilter> {
         status(&[RunStatus::Succeeded, RunStatus::Failed]),
         RunFilter { labels: vec![("team".into(), Some("t1".into()))], ..RunFilter::default() },
         RunFilter { labels: vec![("team".into(), None)], ..status(&[RunStatus::Paused, RunStatus::Waiting]) },
-        RunFilter { pipeline: Some("everything".into()), ..RunFilter::default() },
-        RunFilter { pipeline: Some("nothing".into()), ..RunFilter::default() },
+        RunFilter { pipeline: vec!["everything".into()], ..RunFilter::default() },
+        RunFilter { pipeline: vec!["nothing".into()], ..RunFilter::default() },
+        RunFilter { pipeline: vec!["nothing".into(), "everything".into()], ..RunFilter::default() },
         RunFilter { started_after: Some(Timestamp(1_790_000_002_600)), ..RunFilter::default() },
         RunFilter { step: Some("a".into()), ..RunFilter::default() },
         RunFilter { awaiting: Some("product".into()), ..RunFilter::default() },
@@ -122,7 +123,7 @@ fn fits(filter: &RunFilter, row: &RunRow) -> bool {
             || (is_id && (row.id.to_string().starts_with(&word) || row.short_id.starts_with(&word)))
     };
     (filter.status.is_empty() || filter.status.contains(&shown.status))
-        && filter.pipeline.as_ref().is_none_or(|name| *name == row.pipeline)
+        && (filter.pipeline.is_empty() || filter.pipeline.contains(&row.pipeline))
         && filter.labels.iter().all(|(key, value)| {
             shown.labels.get(key).is_some_and(|is| value.as_ref().is_none_or(|value| value == is))
         })
@@ -154,17 +155,21 @@ fn decision_filters() -> Vec<DecisionFilter> {
         DecisionType::ALL.into_iter().map(|kind| DecisionFilter { kinds: vec![kind], ..none() }).collect();
     filters.extend([
         none(),
-        DecisionFilter { actor: Some(ada.clone()), ..none() },
-        DecisionFilter { actor: Some(Actor::Engine), kinds: vec![DecisionType::Rework], ..none() },
-        DecisionFilter { actor: Some(Actor::User("a".into())), ..none() },
+        DecisionFilter { actor: vec![ada.clone()], ..none() },
+        DecisionFilter { actor: vec![Actor::Engine], kinds: vec![DecisionType::Rework], ..none() },
+        DecisionFilter { actor: vec![Actor::User("a".into())], ..none() },
+        DecisionFilter { actor: vec![ada.clone(), Actor::Engine], ..none() },
         DecisionFilter { kinds: vec![DecisionType::Gate, DecisionType::Vote], ..none() },
         DecisionFilter { kinds: vec![DecisionType::Override, DecisionType::Recheck], ..none() },
-        DecisionFilter { gate: Some("checked".into()), ..none() },
-        DecisionFilter { gate: Some("known".into()), verdict: Some(Verdict::Pending), ..none() },
-        DecisionFilter { verdict: Some(Verdict::Fail), kinds: vec![DecisionType::Vote], ..none() },
-        DecisionFilter { pipeline: Some("everything".into()), actor: Some(ada), ..none() },
-        DecisionFilter { pipeline: Some("nothing".into()), ..none() },
-        DecisionFilter { run: Some(RandomRun::begin(1).run), ..none() },
+        DecisionFilter { gate: vec!["checked".into()], ..none() },
+        DecisionFilter { gate: vec!["checked".into(), "known".into()], ..none() },
+        DecisionFilter { gate: vec!["known".into()], verdict: vec![Verdict::Pending], ..none() },
+        DecisionFilter { verdict: vec![Verdict::Pending, Verdict::Pass], ..none() },
+        DecisionFilter { verdict: vec![Verdict::Fail], kinds: vec![DecisionType::Vote], ..none() },
+        DecisionFilter { pipeline: vec!["nothing".into(), "everything".into()], actor: vec![ada], ..none() },
+        DecisionFilter { pipeline: vec!["nothing".into()], ..none() },
+        DecisionFilter { run: vec![RandomRun::begin(1).run], ..none() },
+        DecisionFilter { run: vec![RandomRun::begin(1).run, RandomRun::begin(2).run], ..none() },
         DecisionFilter { since: Some(Position(20)), ..none() },
     ]);
     filters
@@ -183,11 +188,11 @@ fn is_wanted(filter: &DecisionFilter, event: &Envelope, decision: &Decision) -> 
     };
     let stream = &event.header.stream;
     (filter.kinds.is_empty() || filter.kinds.iter().any(of_kind))
-        && filter.actor.as_ref().is_none_or(|actor| *actor == event.header.actor)
-        && filter.gate.as_ref().is_none_or(|name| gate == Some(name))
-        && filter.verdict.is_none_or(|wanted| verdict == Some(wanted))
-        && filter.pipeline.as_ref().is_none_or(|name| name == "everything")
-        && filter.run.is_none_or(|run| *stream == StreamId::run(run))
+        && (filter.actor.is_empty() || filter.actor.contains(&event.header.actor))
+        && (filter.gate.is_empty() || gate.is_some_and(|gate| filter.gate.contains(gate)))
+        && (filter.verdict.is_empty() || verdict.is_some_and(|is| filter.verdict.contains(&is)))
+        && (filter.pipeline.is_empty() || filter.pipeline.iter().any(|name| name == "everything"))
+        && (filter.run.is_empty() || filter.run.iter().any(|run| *stream == StreamId::run(*run)))
         && filter.since.is_none_or(|since| event.position > since)
         && filter.until.is_none_or(|until| event.position <= until)
 }

@@ -2,7 +2,7 @@
 //!
 //! Law: a column has the value that the list's row has under that field; tests compare the two.
 
-use everfold_sql::ColumnLookup::{Argument, Index, Key, Range};
+use everfold_sql::ColumnLookup::{Argument, From, Index, Key, Range};
 use everfold_sql::SqlType::{Boolean, Integer, Json, Real, Text, Time};
 
 use super::table_text::{ColumnText, TableText};
@@ -32,7 +32,7 @@ pub(super) const RUNS: TableText = TableText {
         column("search", Json, "its search attributes, a map; the table `search` has them with their types"),
         column("started_by", Text, "who started it: `user:ada`"),
         column("initiator", Text, "who is behind the start, where that is another"),
-        column("started_at", Time, "when it began").found_by(Range),
+        column("started_at", Time, "when it began").found_by(From),
         column("ended_at", Time, "null: it goes on"),
         column("elapsed_ms", Integer, "from its start to its end, or to `now()`").at("elapsed"),
         column("moved_at", Time, "when its status or active steps changed last"),
@@ -81,7 +81,7 @@ pub(super) const LABELS: TableText = TableText {
     columns: &[
         column("run", Text, "the run").found_by(Index).named(),
         column("key", Text, "the label's name").found_by(Index).named(),
-        column("value", Text, "its text").found_by(Index),
+        column("value", Text, "its text; found together with `key`").found_by(Index),
     ],
 };
 
@@ -193,7 +193,9 @@ pub(super) const EVENTS: TableText = TableText {
     rows: 10_000_000,
     columns: &[
         column("run", Text, "the run").found_by(Index).named(),
-        column("version", Integer, "its place in the run").found_by(Range).named(),
+        column("version", Integer, "its place in the run; found together with the run")
+            .found_by(Range)
+            .named(),
         column("position", Integer, "its place in the log").found_by(Range),
         column("recorded_at", Time, "when it was recorded"),
         column("committed_at", Time, "when it was durable"),

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use everfold_engine::actor::Actor;
 use everfold_engine::policy::Verdict;
 use everfold_projections::{DecisionFilter, DecisionType};
+use everfold_sql::SqlValue;
 
 use super::columns::{DECISIONS, GATES, VOTES};
 use super::moment::QueryMoment;
-use super::row_table::{Conditions, PartReader, RowTable, json_rows, nothing};
+use super::row_table::{Conditions, PartReader, RowTable, json_rows, nothing, owned_text, run};
 use super::table_text::TableText;
 use crate::http::audit::listed;
 
@@ -48,30 +49,24 @@ fn table(moment: Arc<QueryMoment>, text: &'static TableText, kind: Option<Decisi
 
 /// What the index answers of the conditions; none: no decision fits.
 fn filter(asked: &Conditions<'_>, kind: Option<DecisionType>) -> Option<DecisionFilter> {
-    let mut filter = DecisionFilter { kinds: kind.into_iter().collect(), ..DecisionFilter::default() };
-    if let Some(words) = asked.texts("kind").filter(|_| kind.is_none()) {
-        filter.kinds = DecisionType::ALL.into_iter().filter(|kind| words.contains(&kind.as_str())).collect();
-        if filter.kinds.is_empty() {
-            return None;
-        }
-    }
-    if let Some(word) = asked.text("verdict") {
-        let all = [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped];
-        filter.verdict = Some(all.into_iter().find(|verdict| verdict.as_str() == word)?);
-    }
-    filter.actor = match asked.text("actor") {
-        Some(actor) => Some(actor.parse::<Actor>().ok()?),
-        None => None,
+    let kinds = match kind {
+        Some(kind) => vec![kind],
+        None => asked.one_of("kind", |value| {
+            DecisionType::ALL.into_iter().find(|kind| Some(kind.as_str()) == value.as_text())
+        })?,
     };
-    // Rework that a gate ordered names the gate, too: the index has it.
-    filter.gate = asked.text("gate").map(str::to_owned);
-    filter.pipeline = asked.text("pipeline").map(str::to_owned);
-    if let Some(runs) = asked.runs("run") {
-        filter.run = match runs.as_slice() {
-            [] => return None,
-            [run] => Some(*run),
-            _several => None,
-        };
-    }
-    Some(filter)
+    let verdict = |value: &SqlValue| {
+        let all = [Verdict::Pass, Verdict::Fail, Verdict::Pending, Verdict::Skipped];
+        all.into_iter().find(|verdict| Some(verdict.as_str()) == value.as_text())
+    };
+    Some(DecisionFilter {
+        kinds,
+        actor: asked.one_of("actor", |value| value.as_text()?.parse::<Actor>().ok())?,
+        // Rework that a gate ordered names the gate, too: the index has it.
+        gate: asked.one_of("gate", owned_text)?,
+        verdict: asked.one_of("verdict", verdict)?,
+        pipeline: asked.one_of("pipeline", owned_text)?,
+        run: asked.one_of("run", run)?,
+        ..DecisionFilter::default()
+    })
 }

@@ -3,14 +3,17 @@
 //! Law: a part is read when its rows are wanted, so that a query that ends early has read little.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
 use everfold_projections::FilterRow;
 use everfold_sql::{
-    ColumnLookup, ScanCondition, SourceError, SqlCell, SqlColumn, SqlComparison, SqlRows, SqlTable, SqlType,
-    SqlValue, TableScan,
+    ColumnLookup, FoundRows, ScanCondition, SourceError, SqlCell, SqlColumn, SqlComparison, SqlRows,
+    SqlTable, SqlType, SqlValue, TableScan,
 };
 use serde_json::Value;
 
@@ -21,6 +24,8 @@ use crate::fault::{Code, Fault};
 const PART: usize = 64;
 /// Rows of a part at most, where nothing else is said.
 const PART_MAX: usize = 2_000;
+/// Values of `in` that an index is asked for together. Of more of them looking at each row costs less.
+const INDEX_VALUES_MAX: usize = 1_000;
 
 /// A row.
 pub(super) trait TableRow {
@@ -90,60 +95,81 @@ impl SqlTable for RowTable {
         self.descends_by
     }
 
-    fn scan(&self, scan: &TableScan) -> Result<Box<dyn SqlRows>, SourceError> {
-        let next = (self.open)(&Conditions { text: self.text, all: &scan.conditions })?;
-        Ok(Box::new(PartRows {
+    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError> {
+        let asked = Conditions { text: self.text, all: &scan.conditions, by: RefCell::default() };
+        let next = (self.open)(&asked)?;
+        let rows = Box::new(PartRows {
             text: self.text,
             next: Some(next),
             part: Vec::new().into_iter(),
             row: None,
             size: PART,
             size_max: self.part_max,
-        }))
+        });
+        Ok(FoundRows { rows, by: asked.by.into_inner().into_iter().collect() })
     }
 }
 
 /// What must be true of the rows.
+///
+/// Law: whoever asks for a column finds rows by it: its condition is then one of those that the answer names.
 pub(super) struct Conditions<'a> {
     text: &'static TableText,
     all: &'a [ScanCondition],
+    /// The columns that rows are found by.
+    by: RefCell<BTreeSet<usize>>,
 }
 
 impl<'a> Conditions<'a> {
-    fn of(&self, column: &str) -> impl Iterator<Item = &'a ScanCondition> {
-        let place = self.text.place(column);
+    fn of(&self, place: usize) -> impl Iterator<Item = &'a ScanCondition> {
         self.all.iter().filter(move |condition| condition.column == place)
     }
 
-    /// The values that a column must equal one of.
-    pub(super) fn values(&self, column: &str) -> Option<&'a [SqlValue]> {
-        let mut equal = self.of(column).filter(|condition| condition.how == SqlComparison::Equal);
+    fn equal(&self, place: usize) -> Option<&'a [SqlValue]> {
+        let mut equal = self.of(place).filter(|condition| condition.how == SqlComparison::Equal);
         equal.next().map(|condition| condition.values.as_slice())
     }
 
-    /// The texts that a column must equal one of.
-    pub(super) fn texts(&self, column: &str) -> Option<Vec<&'a str>> {
-        self.values(column).map(|values| values.iter().filter_map(SqlValue::as_text).collect())
+    /// Whether a column must equal one of some values. Rows need not be found by it.
+    pub(super) fn has(&self, column: &str) -> bool {
+        self.equal(self.text.place(column)).is_some()
+    }
+
+    /// The values that a column must equal one of, where they are so many at most.
+    fn values(&self, column: &str, max: usize) -> Option<&'a [SqlValue]> {
+        let place = self.text.place(column);
+        let values = self.equal(place).filter(|values| values.len() <= max)?;
+        self.by.borrow_mut().insert(place);
+        Some(values)
+    }
+
+    /// What an index is asked for of a column, one of these; empty: anything. None: no row has what the column must equal.
+    pub(super) fn one_of<T>(&self, column: &str, read: impl Fn(&SqlValue) -> Option<T>) -> Option<Vec<T>> {
+        let Some(values) = self.values(column, INDEX_VALUES_MAX) else { return Some(Vec::new()) };
+        let found: Vec<T> = values.iter().filter_map(read).collect();
+        (!found.is_empty()).then_some(found)
     }
 
     /// The text that a column must equal; none where it may be one of several.
     pub(super) fn text(&self, column: &str) -> Option<&'a str> {
-        match self.texts(column)?.as_slice() {
-            [one] => Some(one),
-            _several => None,
-        }
+        self.values(column, 1)?.first()?.as_text()
+    }
+
+    /// The texts that a column must equal one of.
+    pub(super) fn texts(&self, column: &str) -> Option<Vec<&'a str>> {
+        let values = self.values(column, usize::MAX)?;
+        Some(values.iter().filter_map(SqlValue::as_text).collect())
     }
 
     /// The runs that a column must name one of, as rows write them; others have no rows.
     pub(super) fn runs(&self, column: &str) -> Option<Vec<RunId>> {
-        let is_run = |text: &str| text.parse().ok().filter(|run: &RunId| run.to_string() == text);
-        let texts = self.texts(column)?;
-        Some(texts.into_iter().filter_map(is_run).collect())
+        Some(self.values(column, usize::MAX)?.iter().filter_map(run).collect())
     }
 
     /// The earliest time that a column may have.
     pub(super) fn since(&self, column: &str) -> Option<Timestamp> {
-        let lower = self.of(column).filter(|condition| {
+        let place = self.text.place(column);
+        let lower = self.of(place).filter(|condition| {
             matches!(
                 condition.how,
                 SqlComparison::Equal | SqlComparison::Greater | SqlComparison::GreaterOrEqual
@@ -152,23 +178,39 @@ impl<'a> Conditions<'a> {
         let earliest = |condition: &ScanCondition| {
             condition.values.iter().map(|value| earliest(value.as_text()?)).min()?
         };
-        lower.filter_map(earliest).max()
+        let since = lower.filter_map(earliest).max()?;
+        self.by.borrow_mut().insert(place);
+        Some(since)
     }
 
-    /// The lowest whole number that a column may have.
-    pub(super) fn lowest(&self, column: &str) -> Option<u64> {
-        let number = |value: &SqlValue| match value {
-            SqlValue::Integer(number) => u64::try_from(*number).ok(),
-            SqlValue::Text(_) => None,
-        };
-        let lower = self.of(column).filter_map(|condition| match condition.how {
-            SqlComparison::Equal | SqlComparison::Greater | SqlComparison::GreaterOrEqual => {
-                condition.values.iter().map(number).min()?
+    /// The whole numbers from 1 on that a column may have.
+    pub(super) fn numbers(&self, column: &str) -> RangeInclusive<u64> {
+        let (place, mut first, mut last) = (self.text.place(column), 1, i64::MAX);
+        for condition in self.of(place) {
+            let numbers = || condition.values.iter().filter_map(SqlValue::as_integer);
+            let (Some(lowest), Some(highest)) = (numbers().min(), numbers().max()) else { continue };
+            match condition.how {
+                SqlComparison::Equal => (first, last) = (first.max(lowest), last.min(highest)),
+                SqlComparison::Greater => first = first.max(lowest.saturating_add(1)),
+                SqlComparison::GreaterOrEqual => first = first.max(lowest),
+                SqlComparison::Less => last = last.min(highest.saturating_sub(1)),
+                SqlComparison::LessOrEqual => last = last.min(highest),
             }
-            SqlComparison::Less | SqlComparison::LessOrEqual => None,
-        });
-        lower.max()
+            self.by.borrow_mut().insert(place);
+        }
+        first.unsigned_abs()..=last.max(0).unsigned_abs()
     }
+}
+
+/// The run that a value names, as rows write it.
+pub(super) fn run(value: &SqlValue) -> Option<RunId> {
+    let text = value.as_text()?;
+    text.parse().ok().filter(|run: &RunId| run.to_string() == text)
+}
+
+/// A value as a text of its own.
+pub(super) fn owned_text(value: &SqlValue) -> Option<String> {
+    value.as_text().map(str::to_owned)
 }
 
 /// The first moment of a written one, which may be cut off behind any of its parts; none: it is cut off within one.

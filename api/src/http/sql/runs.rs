@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::columns::{LABELS, RUNS, SEARCH};
 use super::moment::QueryMoment;
-use super::row_table::{Conditions, PartReader, RowTable, TableRow, json_rows, nothing};
+use super::row_table::{Conditions, PartReader, RowTable, TableRow, json_rows, nothing, owned_text, run};
 use super::table_text::ColumnText;
 use crate::fault::Fault;
 
@@ -83,7 +83,10 @@ pub(super) fn labels(moment: Arc<QueryMoment>) -> RowTable {
     let open = move |asked: &Conditions<'_>| {
         let moment = Arc::clone(&moment);
         let key = asked.text("key").map(str::to_owned);
-        let value = asked.text("value").map(str::to_owned);
+        // The index has values with their keys.
+        let value = key.as_ref().and_then(|_| asked.text("value")).map(str::to_owned);
+        let is_wanted =
+            |wanted: &Option<String>, is: &String| wanted.as_ref().is_none_or(|wanted| wanted == is);
         let labels = key.iter().map(|key| (key.clone(), value.clone())).collect();
         let mut parts = match asked.runs("run") {
             Some(ids) => named(&moment, ids),
@@ -94,9 +97,9 @@ pub(super) fn labels(moment: Arc<QueryMoment>) -> RowTable {
             let mut labels = Vec::new();
             for row in rows {
                 let row = row.whole().map_err(unreadable)?;
-                for (name, value) in row.shown.labels.iter() {
-                    if key.as_ref().is_none_or(|key| key == name) {
-                        labels.push(json!({ "run": row.id, "key": name, "value": value }));
+                for (name, text) in row.shown.labels.iter() {
+                    if is_wanted(&key, name) && is_wanted(&value, text) {
+                        labels.push(json!({ "run": row.id, "key": name, "value": text }));
                     }
                 }
             }
@@ -191,25 +194,17 @@ pub(super) fn unreadable(source: FoldError) -> Fault {
 
 /// What the indexes answer of the conditions; none: no run fits.
 fn filter(asked: &Conditions<'_>) -> Option<RunFilter> {
-    let mut filter = RunFilter::default();
-    if let Some(words) = asked.texts("status") {
-        filter.status =
-            RUN_STATUSES.iter().copied().filter(|status| words.contains(&status.as_str())).collect();
-        if filter.status.is_empty() {
-            return None;
-        }
-    }
-    filter.pipeline = asked.text("pipeline").map(str::to_owned);
-    filter.number = match asked.values("number") {
-        Some([SqlValue::Integer(number)]) => Some(u64::try_from(*number).ok()?),
-        _several => None,
+    let status = |value: &SqlValue| {
+        RUN_STATUSES.iter().copied().find(|status| Some(status.as_str()) == value.as_text())
     };
-    filter.started_after = asked.since("started_at").map(|since| Timestamp(since.0.saturating_sub(1)));
-    let one = |column: &str| match asked.runs(column)?.as_slice() {
-        [run] => Some(*run),
-        _several => None,
-    };
-    filter.parent = one("parent_run");
-    filter.top = one("parent_top");
-    Some(filter)
+    let number = |value: &SqlValue| u64::try_from(value.as_integer()?).ok();
+    Some(RunFilter {
+        status: asked.one_of("status", status)?,
+        pipeline: asked.one_of("pipeline", owned_text)?,
+        number: asked.one_of("number", number)?,
+        started_after: asked.since("started_at").map(|since| Timestamp(since.0.saturating_sub(1))),
+        parent: asked.one_of("parent_run", run)?,
+        top: asked.one_of("parent_top", run)?,
+        ..RunFilter::default()
+    })
 }

@@ -64,6 +64,7 @@ impl ColumnText {
             ColumnLookup::Key => Some("key"),
             ColumnLookup::Index => Some("index"),
             ColumnLookup::Range => Some("range"),
+            ColumnLookup::From => Some("from"),
             ColumnLookup::Argument => Some("argument"),
         }
     }

@@ -152,7 +152,7 @@ impl Node {
             Some("bisect"),
             Some(source),
             filter_source.as_deref(),
-            filter.pipeline.as_deref(),
+            filter.pipeline.first().map(String::as_str),
         ]);
         let from = self.in_list(paged, from.as_deref())?;
         let mut scan = BisectScan::new(self);
@@ -225,7 +225,7 @@ impl Node {
 
     /// The run of the same pipeline before a run, which an earlier part of the answer looked at.
     async fn former(&self, filter: &RunFilter, run: &RunRow) -> Result<Option<RunRow>, Fault> {
-        let of_pipeline = RunFilter { pipeline: Some(run.pipeline.clone()), ..filter.clone() };
+        let of_pipeline = RunFilter { pipeline: vec![run.pipeline.clone()], ..filter.clone() };
         let (mut cursor, mut former) = (None, None);
         loop {
             let page = self.oldest(&of_pipeline, cursor, PAGE).await?;
