@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use everfold_base::duration;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::EffectId;
 use everfold_ports::{AttemptEnd, AttemptObserver, AttemptResult};
@@ -94,10 +93,7 @@ impl InProcess {
                 () = mine.stop.cancelled() => Failure::new(FailureKind::Cancelled, "cancelled"),
                 ended = tokio::time::timeout(limit, &mut work) => match ended {
                     Ok(ended) => return ended_now(ended.unwrap_or_else(|panic| panicked(what, &*panic))),
-                    Err(_elapsed) => Failure::new(
-                        FailureKind::Timeout,
-                        format!("the time limit of {} passed", duration::format(limit)),
-                    ),
+                    Err(_elapsed) => Failure::time_limit(limit),
                 },
             };
             stop.token.cancel();

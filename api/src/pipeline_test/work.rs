@@ -95,16 +95,12 @@ async fn work(world: &CaseWorld, request: AttemptRequest, stub: StepStub, least:
         () = worked => false,
     };
     let now = (world.clock)();
-    let failed =
-        |kind, message: String| AttemptEnd::new(AttemptResult::Failed(Failure::new(kind, message)), now);
+    let failed = |failure| AttemptEnd::new(AttemptResult::Failed(failure), now);
     if is_stopped {
-        return failed(FailureKind::Cancelled, "the work was stopped".to_owned());
+        return failed(Failure::new(FailureKind::Cancelled, "the work was stopped"));
     }
-    let mut end = if stub.takes > limit {
-        failed(FailureKind::Timeout, format!("the time limit of {} passed", duration::format(limit)))
-    } else {
-        ended(world, &request, &stub)
-    };
+    let mut end =
+        if stub.takes > limit { failed(Failure::time_limit(limit)) } else { ended(world, &request, &stub) };
     end.usage = stub.usage.iter().map(used).collect();
     // Each attempt in a worktree leaves a commit of its own; made-up work changes nothing behind the first.
     let commit = || Hash::of(request.id.to_string().as_bytes()).to_string()[..40].to_owned();

@@ -1,6 +1,10 @@
 //! What went wrong with work, as a fact of the run.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::duration;
 
 /// The code of a failure for want of a secret: nothing was started, and an automatic retry would fail the same
 /// way. A step's `retry` covers it only where `only` names it.
@@ -139,6 +143,13 @@ impl Failure {
     #[must_use]
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self { kind, code: None, message: message.into(), detail: None, hint: None, exit_code: None }
+    }
+
+    /// The failure of work whose time limit passed.
+    #[must_use]
+    pub fn time_limit(limit: Duration) -> Self {
+        let message = format!("the time limit of {} passed", duration::format(limit));
+        Self { exit_code: Some(124), ..Self::new(FailureKind::Timeout, message) }
     }
 
     /// The same with advice of its own.

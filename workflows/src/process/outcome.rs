@@ -49,10 +49,7 @@ pub(crate) fn outcome(record: &ExitRecord, request: &AttemptRequest, hint: &str)
     match &record.outcome {
         CommandOutcome::Exited { code } => Ok(*code),
         CommandOutcome::Signalled { signal } => Err(signalled(*signal)),
-        CommandOutcome::TimedOut => {
-            let limit = request.timeout.map(everfold_base::duration::format).unwrap_or_default();
-            failed(FailureKind::Timeout, format!("the time limit of {limit} passed"), Some(124))
-        }
+        CommandOutcome::TimedOut => Err(Failure::time_limit(request.timeout.unwrap_or_default())),
         CommandOutcome::Cancelled => failed(FailureKind::Cancelled, "cancelled".to_owned(), None),
         // The operating system ends every text at a zero byte, so none can be passed on.
         CommandOutcome::NotStarted { missing: _, reason } if reason.contains("nul byte") => {

@@ -132,9 +132,7 @@ impl Held {
     /// The end that time has brought, if it has.
     pub(super) fn due(&mut self, now: Instant, offer: &WorkOffer, span: Duration) -> Option<End> {
         if self.limit.is_some_and(|limit| limit <= now) && self.stopping.is_none() {
-            let limit = offer.timeout.unwrap_or_default();
-            let message = format!("the time limit of {} passed", duration::format(limit));
-            self.stop(Failure::new(FailureKind::Timeout, message), offer.grace);
+            self.stop(Failure::time_limit(offer.timeout.unwrap_or_default()), offer.grace);
         }
         let result = match &self.stopping {
             Some(stopping) if stopping.by <= now || self.until <= now => {

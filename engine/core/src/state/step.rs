@@ -1,6 +1,7 @@
 //! What the state knows of one step.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -237,6 +238,11 @@ impl Unit {
     /// approvals that were asked anew.
     pub(crate) fn tries(&self) -> u32 {
         self.attempt.0.saturating_sub(self.lost).saturating_sub(self.asks()).saturating_sub(self.outdated())
+    }
+
+    /// How an attempt fails whose time limit passed.
+    pub(crate) fn time_limit_failure(&self) -> Option<Failure> {
+        self.timeout_ms.map(|limit| Failure::time_limit(Duration::from_millis(limit)))
     }
 
     /// What the current attempt is to do, as it was rendered: `{spec, env, outputs}`.

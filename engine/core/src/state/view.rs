@@ -16,7 +16,7 @@ use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, RunId, StepId, StepPath, Version};
 use everfold_base::json::Hash;
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{FinishStatus, RouteTo, Step};
+use everfold_language::definition::{ExecutorTask, FinishStatus, RouteTo, Step};
 
 /// How many signals of a name a run hears before a route about late ones holds no more.
 const HEARD_MAX: u32 = 1_000;
@@ -181,6 +181,15 @@ impl RunState {
     #[must_use]
     pub fn stopping(&self, id: &AttemptId) -> Option<StopReason> {
         self.facts.stops.get(id).copied()
+    }
+
+    /// How an attempt that its time limit stopped has failed. `None` of any other attempt, and of one that is a run: that
+    /// says how it ended.
+    #[must_use]
+    pub fn time_limit_failure(&self, id: &AttemptId) -> Option<Failure> {
+        let key = self.current(id).filter(|_| self.stopping(id) == Some(StopReason::Timeout))?;
+        let unit = self.unit_at(key).filter(|unit| unit.kind != ExecutorTask::RUN)?;
+        unit.time_limit_failure()
     }
 
     /// The workspace, once it is there.

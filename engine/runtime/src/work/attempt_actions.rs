@@ -57,10 +57,12 @@ impl ShardCore {
                 AttemptAction::RetryLater(reason) => self.retry_later(loaded, id, &reason),
                 AttemptAction::Quarantine(reason) => self.quarantine(loaded, reason),
                 AttemptAction::Report(ended) => {
-                    self.report_end(loaded, id, *ended, std::mem::take(&mut over));
+                    let ended = with_cause(loaded, id, *ended);
+                    self.report_end(loaded, id, ended, std::mem::take(&mut over));
                 }
                 AttemptAction::ReportFailure(failure) => {
                     let ended = EndedAttempt::failed(failure, self.shared.now());
+                    let ended = with_cause(loaded, id, ended);
                     self.report(loaded, id, ended, OnLost::Block);
                 }
             }
@@ -90,6 +92,14 @@ impl ShardCore {
     pub(crate) fn pause_over(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
         let view = view(loaded, id);
         self.attempt_event(loaded, id, AttemptEvent::PauseOver(view));
+    }
+}
+
+/// An end with the cause that the state knows: executors hear of a stop, not of its reason.
+fn with_cause(loaded: &LoadedRun, id: &AttemptId, ended: EndedAttempt) -> EndedAttempt {
+    match loaded.state.as_ref().and_then(|state| state.time_limit_failure(id)) {
+        Some(failure) => ended.by_time_limit(failure),
+        None => ended,
     }
 }
 

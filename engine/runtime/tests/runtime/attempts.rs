@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use everfold_base::envelope::StreamId;
-use everfold_base::failure::FailureKind;
+use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::Version;
 use everfold_core::event::{CancelRequested, RunEvent};
 use everfold_core::input::InputKind;
@@ -150,6 +150,30 @@ async fn a_function_over_its_time_limit_is_dropped() {
     let failure = rig.engine.with_state(run, |state| state.failure().unwrap().0.clone()).await.unwrap();
     assert_eq!(failure.kind, FailureKind::Timeout);
     rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_its_time_limit_stops_is_recorded_with_that_cause() {
+    let rig = Rig::new();
+    for name in ["guarded", "hang"] {
+        let mut step = function("s", &[], name, json!({}));
+        step["timeout"] = json!("5s");
+        let run = rig.start(&pipeline(vec![step])).await;
+        assert_eq!(rig.end(run).await, RunStatus::Failed);
+        let failures: Vec<_> = rig
+            .history(run)
+            .await
+            .into_iter()
+            .filter_map(|event| match event {
+                RunEvent::AttemptFailed(event) => Some(event.failure),
+                RunEvent::StepFailed(event) => Some(event.failure),
+                _other => None,
+            })
+            .collect();
+        let limit = Failure::time_limit(Duration::from_secs(5));
+        assert_eq!(failures, [limit.clone(), limit], "{name}");
+        rig.assert_replays(run).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::failures::cancelled;
-use everfold_base::failure::Failure;
+use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::{JsonText, Value};
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::{Artefact, Usage};
@@ -56,6 +56,17 @@ impl EndedAttempt {
     pub(crate) fn after_stop(mut self) -> Self {
         if self.result.is_err() {
             self.result = Ok(Err(cancelled()));
+        }
+        self
+    }
+
+    /// The end of an attempt that its time limit stopped. Whether its executor noticed the limit or the stop first, the
+    /// cause is the same.
+    pub(crate) fn by_time_limit(mut self, failure: Failure) -> Self {
+        if let Ok(Err(said)) = &mut self.result
+            && matches!(said.kind, FailureKind::Cancelled | FailureKind::Timeout)
+        {
+            *said = failure;
         }
         self
     }
