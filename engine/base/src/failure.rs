@@ -14,6 +14,17 @@ pub const SECRET_CODE: &str = "SECRET";
 /// the workspace waits until there is room.
 pub const NO_ROOM_CODE: &str = "NO_ROOM";
 
+/// The longest code.
+const CODE_BYTES_MAX: usize = 64;
+
+/// Whether a text may be the code of a failure: UPPER_CASE, so that it is never taken for a kind.
+#[must_use]
+pub fn is_code(text: &str) -> bool {
+    text.len() <= CODE_BYTES_MAX
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
 /// The closed set of kinds; integrations add their own [`Failure::code`] below a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

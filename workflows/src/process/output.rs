@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::failure::{Failure, FailureKind, is_code};
 use everfold_base::json::{Value, strict};
 use everfold_ports::{self as execution, AttemptRequest, MASK, RequestedJson, RequestedOutputs, Usage};
 use regex::Regex;
@@ -23,6 +23,9 @@ use everfold_system::regular::{self, read_bounded};
 pub(crate) const ANSWER: &str = "the answer";
 /// A note is cut here: it is for readers.
 const NOTE_CHARS_MAX: usize = 8 * 1024;
+
+/// What the reserved key holds.
+const RESERVED: &str = "a map of usage, note, labels, search, code and ask";
 
 /// What the result file holds beside the output, under its one reserved key.
 #[derive(Debug, Default, Deserialize)]
@@ -50,6 +53,9 @@ impl ReservedOutput {
     pub(crate) fn read(&self) -> Result<execution::AttemptNotes, Failure> {
         let mut labels = BTreeMap::new();
         for (name, value) in self.labels.iter().flatten() {
+            if name.is_empty() {
+                return Err(invalid("`everfold.labels` in the result file has a label without a name"));
+            }
             let text = match value {
                 Value::String(text) => text.clone(),
                 Value::Number(number) => number.to_string(),
@@ -153,8 +159,7 @@ fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     let reserved = value.as_object_mut().and_then(|fields| fields.remove("everfold"));
     let reserved = match reserved {
         None => return Ok(ResultFile { output: Some(value), ..ResultFile::default() }),
-        Some(reserved) => serde_json::from_value::<ReservedOutput>(reserved)
-            .map_err(|error| invalid(format!("`everfold` in the result file: {error}")))?,
+        Some(reserved) => reserved_of(reserved)?,
     };
     let usage = match &reserved.usage {
         None => Vec::new(),
@@ -167,6 +172,25 @@ fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
     };
     let output = Some(value).filter(|value| value.as_object().is_none_or(|fields| !fields.is_empty()));
     Ok(ResultFile { output, reserved, usage })
+}
+
+/// Reads what stands under the reserved key.
+fn reserved_of(reserved: Value) -> Result<ReservedOutput, Failure> {
+    let wrong = |what: String| invalid(format!("`everfold` in the result file: {what}"));
+    if reserved.is_array() {
+        // A list would be taken by the order of the fields.
+        return Err(wrong(format!("it is a list, expected {RESERVED}")));
+    }
+    let reserved: ReservedOutput =
+        serde_json::from_value(reserved).map_err(|error| wrong(error.to_string()))?;
+    match &reserved.code {
+        Some(code) if !is_code(code) => {
+            let message = format!("`everfold.code` in the result file is “{code}”, which is no code");
+            Err(invalid(message)
+                .with_hint("a code has A-Z, 0-9 and `_`, a letter first, and at most 64 of them"))
+        }
+        _none_or_fits => Ok(reserved),
+    }
 }
 
 /// Reads an entry; `at` says which one of a list.
@@ -379,6 +403,10 @@ mod tests {
         for (text, part) in [
             ("{", "no JSON"),
             (r#"{"everfold": {"usages": 1}}"#, "usages"),
+            (r#"{"everfold": [null, "a note"]}"#, "it is a list, expected a map of usage"),
+            (r#"{"everfold": {"code": "timeout"}}"#, "`everfold.code` in the result file is “timeout”"),
+            (r#"{"everfold": {"code": "Bad Code"}}"#, "is “Bad Code”, which is no code"),
+            (r#"{"everfold": {"code": ""}}"#, "is “”, which is no code"),
             (r#"{"everfold": {"usage": {"cost": "much"}}}"#, "cost"),
             (
                 r#"{"everfold": {"usage": {"input": 5}}}"#,
@@ -436,9 +464,14 @@ mod tests {
         let search = result.reserved.search.clone().unwrap();
         assert_eq!((&search["amount"], &search["tags"]), (&json!(2.5), &json!(["a"])));
         assert_eq!((result.output, result.reserved.ask), (None, Some(json!({"text": "go on?"}))));
-        std::fs::write(&path, r#"{"everfold": {"labels": {"pr": [17]}}}"#).unwrap();
-        let failure = read_result(&path).unwrap().unwrap().reserved.read().unwrap_err();
-        assert!(failure.message.contains("everfold.labels.pr"), "{}", failure.message);
+        for (text, part) in [
+            (r#"{"everfold": {"labels": {"pr": [17]}}}"#, "everfold.labels.pr"),
+            (r#"{"everfold": {"labels": {"": "y"}}}"#, "a label without a name"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let failure = read_result(&path).unwrap().unwrap().reserved.read().unwrap_err();
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::super::codes::Code;
 use super::super::similar::similar;
 use super::super::yaml::{Kind, YamlNode};
 use super::reader::PipelineReader;
-use everfold_base::failure::FailureKind;
+use everfold_base::failure::{FailureKind, is_code};
 
 impl PipelineReader<'_> {
     /// The kinds and codes of `retry.only` and `retry.except`.
@@ -57,16 +57,6 @@ impl PipelineReader<'_> {
             Some(as_code(&text).map_or_else(|| "write NOT_READY".to_owned(), |code| format!("write {code}")));
         None
     }
-}
-
-/// The longest code.
-const CODE_BYTES_MAX: usize = 64;
-
-/// Whether a text may be the code of a failure.
-fn is_code(text: &str) -> bool {
-    text.len() <= CODE_BYTES_MAX
-        && text.starts_with(|c: char| c.is_ascii_uppercase())
-        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// A text as a code, where that can be one: `not-ready` is `NOT_READY`.
