@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use everfold_base::duration;
-use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
