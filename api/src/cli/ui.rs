@@ -135,11 +135,18 @@ pub(crate) async fn open(context: &CommandContext, args: OpenArgs) -> Result<u8,
 
 /// An address of the pages that logs a browser in which is not yet, and leads on to a page.
 async fn login_url(context: &CommandContext, to: Option<&str>) -> Result<String, Fault> {
+    let not_served = || {
+        Fault::new(Code::ServerAway, "the folder is not being served, so it has no pages")
+            .hint(format!("{} ui", context.program))
+    };
+    // Known before a token is made for what is refused.
+    if node::read_record(&context.place()?.layout.owner()).is_some_and(|owner| owner.url.is_none()) {
+        return Err(not_served());
+    }
     let token = own_token(context).await?;
     let link: Value = context.client.post("/api/v1/session/links", &LinkBody { token }).await?;
     let (Some(url), Some(path)) = (link["url"].as_str(), link["path"].as_str()) else {
-        return Err(Fault::new(Code::ServerAway, "the folder is not being served, so it has no pages")
-            .hint(format!("{} ui", context.program)));
+        return Err(not_served());
     };
     let base = url.strip_suffix(path).unwrap_or(url);
     let code = path.split_once("code=").map_or("", |(_, code)| code);

@@ -60,6 +60,17 @@ fn the_pages_end_with_ctrl_c_runs_go_on_in_the_background_and_the_next_pages_tak
 }
 
 #[test]
+fn no_token_is_made_for_the_page_of_a_folder_that_is_not_served() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.path("p.yaml"), "name: p\nsteps: [{ id: a, command: \"true\" }]\n").unwrap();
+    assert_eq!(scratch.run(&["run", "./p.yaml"]).code, 0);
+    let unserved = scratch.run(&["open", "@", "--print"]);
+    assert!(unserved.code == 7 && unserved.err.contains("EF0611"), "{unserved:?}");
+    let tokens = scratch.run(&["token", "list", "--json"]).json();
+    assert_eq!(tokens["items"].as_array().map(Vec::len), Some(0), "{tokens}");
+}
+
+#[test]
 fn a_service_takes_over_what_a_decision_without_an_owner_left_in_the_background() {
     let scratch = Scratch::new();
     let asks = "name: asks\nsteps:\n  - { id: ask, approval: { title: Now? } }\n  - { id: work, needs: [ask], command: 'until [ -e go ]; do sleep 0.05; done' }\n";
