@@ -37,7 +37,7 @@ pub(crate) fn run(args: &PipelineTestArgs, settings: Option<&Settings>, as_json:
     let loaded = load(&pipeline_of(&args.pipeline), as_json)?;
     let definition = &loaded.checked.definition;
     if args.init {
-        return init(args, definition);
+        return init(args, definition, settings);
     }
     let source = source(&args.pipeline, args.cases.as_deref())?;
     let cases = checked(&source, definition, as_json)?;
@@ -147,21 +147,34 @@ fn wanted<'c>(cases: &'c [PipelineCase], names: &[String]) -> Result<Vec<&'c Pip
     Ok(cases.iter().filter(|case| names.is_empty() || names.contains(&case.name)).collect())
 }
 
-fn init(args: &PipelineTestArgs, definition: &Definition) -> Result<u8, Fault> {
+/// Writes a first case, which is played first: what is made up need not be what an expression looks for.
+fn init(args: &PipelineTestArgs, definition: &Definition, settings: Option<&Settings>) -> Result<u8, Fault> {
     let pipeline = pipeline_of(&args.pipeline);
     let beside = match &args.cases {
         Some(path) => path.clone(),
         None if is_path(&pipeline) => cases_beside(Path::new(&pipeline)),
         None => PathBuf::from(format!("{pipeline}.test.yaml")),
     };
+    let mut first = CaseSource { name: beside.display().to_string(), text: first_case(definition) };
+    let cases = checked(&first, definition, false)?;
+    let report = test_pipeline_with(definition, settings, &cases);
+    if report.failed > 0 {
+        first
+            .text
+            .insert_str(0, "# It does not hold yet: fill in the outputs that the pipeline looks for.\n");
+    }
     let written = std::fs::File::create_new(&beside)
-        .and_then(|mut file| std::io::Write::write_all(&mut file, first_case(definition).as_bytes()));
+        .and_then(|mut file| std::io::Write::write_all(&mut file, first.text.as_bytes()));
     written.map_err(|error| {
         Fault::new(Code::File, format!("{} cannot be written: {error}", beside.display()))
             .hint("a file that is there is never overwritten: name another one with --cases")
     })?;
     let out = Out::new();
     out.line(format!("{} has a first case", beside.display()));
+    if report.failed > 0 {
+        report.cases.iter().for_each(|case| one(&out, case, args.story));
+        out.line("  it does not hold yet: fill in the outputs that the pipeline looks for, then");
+    }
     out.line(format!("  everfold pipeline test {pipeline}"));
     Ok(0)
 }

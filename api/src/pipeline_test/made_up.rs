@@ -126,8 +126,13 @@ fn word(name: &str, schema: &Value) -> String {
 /// What the work of each step is made up to give: what its schema or its `outputs` describe, and what the pipeline reads
 /// of it besides.
 pub(super) fn outputs(definition: &Definition) -> BTreeMap<StepId, Value> {
+    completed(definition, described)
+}
+
+/// What the work of each step gives, with what the pipeline reads of it besides.
+pub(super) fn completed(definition: &Definition, given: impl Fn(&Step) -> Value) -> BTreeMap<StepId, Value> {
     let steps = || definition.steps.iter().chain(&definition.on_finish);
-    let mut made: BTreeMap<StepId, Value> = steps().map(|step| (step.id.clone(), described(step))).collect();
+    let mut made: BTreeMap<StepId, Value> = steps().map(|step| (step.id.clone(), given(step))).collect();
     for step in steps() {
         let own = read_in(&json!(step));
         let items = items_of(step, &own);

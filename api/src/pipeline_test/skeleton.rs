@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::made_up;
 use everfold_engine::definition::{Definition, Gate, Member, Probe, Question, Step, Work};
 use everfold_engine::expr::Template;
 use everfold_engine::json::Value;
@@ -22,7 +23,10 @@ pub fn first_case(definition: &Definition) -> String {
         line(format!("  input: {input}"));
     }
     let steps = || definition.steps.iter().chain(&definition.on_finish).filter(|step| !step.standby);
-    let stubs: Vec<String> = steps().filter_map(stub).collect();
+    let outputs = made_up::completed(definition, output);
+    let stubs = steps().filter(|step| matches!(step.work, Some(Work::Task(_))));
+    let stubs: Vec<String> =
+        stubs.map(|step| format!("    {}: {{ output: {} }}", step.id, outputs[&step.id])).collect();
     if !stubs.is_empty() {
         line("  steps:".to_owned());
         stubs.into_iter().for_each(&mut line);
@@ -57,15 +61,15 @@ pub fn first_case(definition: &Definition) -> String {
     text
 }
 
-fn stub(step: &Step) -> Option<String> {
-    let Some(Work::Task(task)) = &step.work else { return None };
+/// What a step says itself of its output: what its schema requires, or what its `outputs` match.
+fn output(step: &Step) -> Value {
+    let Some(Work::Task(task)) = &step.work else { return Value::Null };
     let matched =
         step.outputs.matches.keys().map(|name| (name.clone(), json!(format!("an example of {name}"))));
-    let output = match &task.spec.source()["schema"] {
+    match &task.spec.source()["schema"] {
         Value::Null => Value::Object(matched.collect()),
         schema => example(schema),
-    };
-    Some(format!("    {}: {{ output: {output} }}", step.id))
+    }
 }
 
 fn decision(step: &Step) -> Option<String> {
