@@ -36,14 +36,13 @@ pub(crate) fn columns() -> Option<usize> {
     if !is_terminal() {
         return None;
     }
-    let width =
-        terminal_size::terminal_size_of(io::stdout()).map_or(COLUMNS, |(width, _)| usize::from(width.0));
-    Some(width.max(COLUMNS_MIN))
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    Some(width.filter(|width| *width > 0).map_or(COLUMNS, |width| width.max(COLUMNS_MIN)))
 }
 
 /// The columns of a terminal that does not say how many it has, and those that a narrower one is taken to have.
 const COLUMNS: usize = 80;
-const COLUMNS_MIN: usize = 60;
+const COLUMNS_MIN: usize = 40;
 
 /// The fault of an answer that could not be written: the command must fail, because the file that holds the answer is not whole.
 pub(crate) fn unwritten() -> Option<Fault> {

@@ -143,15 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn runs_and_cards_fit_80_columns_and_a_pipe_gets_all_of_them() {
+    fn runs_and_cards_fit_80_columns_and_less_and_a_pipe_gets_all_of_them() {
         let now = "2026-11-24T11:00:00Z".parse().unwrap();
-        for table in [list(&runs(), now, Some(80)), cards(&runs(), now, Some(80))] {
-            let table = anstream::adapter::strip_str(&table).to_string();
-            assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-            assert!(
-                table.lines().count() == 5 && table.contains("set aside") && table.contains('…'),
-                "{table}"
-            );
+        for within in [80, 60, 40] {
+            for table in [list(&runs(), now, Some(within)), cards(&runs(), now, Some(within))] {
+                let table = anstream::adapter::strip_str(&table).to_string();
+                assert!(table.lines().all(|line| line.chars().count() <= within), "{table}");
+                assert!(
+                    table.lines().count() == 5 && table.contains("set aside") && table.contains('…'),
+                    "{table}"
+                );
+            }
         }
         let whole = anstream::adapter::strip_str(&list(&runs(), now, None)).to_string();
         for wanted in [

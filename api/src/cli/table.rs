@@ -1,4 +1,5 @@
-//! Tables that fit the terminal: the columns that may shrink do, the widest first.
+//! Tables that fit the terminal: the columns of texts shrink, the widest first; where that is not enough, the last of
+//! them are left out.
 //!
 //! Law: without a terminal there is no width, and nothing is cut.
 
@@ -10,22 +11,25 @@ use crate::text::{cut, plain};
 /// The blanks between two columns.
 const GAP: usize = 2;
 
-/// A column: its head, and the width that it may shrink to.
+/// The width that the columns of texts shrink to; and where that is not enough, before one is left out.
+const TEXT_MINS: [usize; 2] = [8, 4];
+
+/// A column: its head, and whether it is a text that may be cut.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TableColumn {
     head: &'static str,
-    min: Option<usize>,
+    is_text: bool,
 }
 
 impl TableColumn {
     /// A column that is as wide as it is.
     pub(crate) fn fixed(head: &'static str) -> Self {
-        Self { head, min: None }
+        Self { head, is_text: false }
     }
 
-    /// A column of a text that may be cut.
+    /// A column of a text that may be cut, and left out of a narrow terminal.
     pub(crate) fn text(head: &'static str) -> Self {
-        Self { head, min: Some(8) }
+        Self { head, is_text: true }
     }
 }
 
@@ -75,26 +79,46 @@ pub(crate) fn fitted_rows(
         }
     }
     if let Some(within) = within {
-        shrink(columns, &mut widths, within);
+        shrink_or_leave_out(columns, &mut widths, within);
     }
     lines().map(|row| line(row, &widths)).collect::<Vec<_>>().join("\n")
 }
 
-fn shrink(columns: &[TableColumn], widths: &mut [usize], within: usize) {
-    let gaps = GAP * widths.len().saturating_sub(1);
+/// A column that is left out gets no width.
+fn shrink_or_leave_out(columns: &[TableColumn], widths: &mut [usize], within: usize) {
+    let full = widths.to_vec();
+    for last in (0..=columns.len()).rev() {
+        if columns.get(last).is_some_and(|column| !column.is_text) {
+            continue;
+        }
+        widths.copy_from_slice(&full);
+        let left_out = |at: &usize| columns[*at].is_text && *at >= last;
+        (0..columns.len()).filter(left_out).for_each(|at| widths[at] = 0);
+        if TEXT_MINS.iter().any(|min| shrink(columns, widths, within, *min)) {
+            return;
+        }
+    }
+}
+
+/// Shrinks the columns of texts; whether the table fits then.
+fn shrink(columns: &[TableColumn], widths: &mut [usize], within: usize, min: usize) -> bool {
+    let gaps = GAP * widths.iter().filter(|width| **width > 0).count().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > within {
-        let shrinkable = (0..widths.len()).filter(|at| columns[*at].min.is_some_and(|min| widths[*at] > min));
-        let Some(widest) = shrinkable.max_by_key(|at| widths[*at]) else { return };
+        let shrinkable = (0..widths.len()).filter(|at| columns[*at].is_text && widths[*at] > min);
+        let Some(widest) = shrinkable.max_by_key(|at| widths[*at]) else { return false };
         widths[widest] -= 1;
     }
+    true
 }
 
 fn line(row: &[Cell], widths: &[usize]) -> String {
     let mut line = String::new();
-    let last = row.iter().rposition(|cell| !cell.text.is_empty());
-    for (at, (cell, width)) in row.iter().zip(widths).enumerate().take(last.map_or(0, |last| last + 1)) {
-        let text = cut(&cell.text, *width);
-        let room = width - display_width(&text).min(*width);
+    let is_shown = |at: &usize| widths[*at] > 0;
+    let last = (0..row.len()).filter(is_shown).rfind(|at| !row[*at].text.is_empty());
+    for at in (0..last.map_or(0, |last| last + 1)).filter(is_shown) {
+        let (cell, width) = (&row[at], widths[at]);
+        let text = cut(&cell.text, width);
+        let room = width - display_width(&text).min(width);
         line.push_str(&text.style(cell.style).to_string());
         if Some(at) != last {
             line.push_str(&" ".repeat(room + GAP));
@@ -128,6 +152,9 @@ mod tests {
             assert!(narrow.lines().nth(1).unwrap().starts_with("5b8093ed  A title"), "{narrow}");
             assert!(narrow.contains('…'), "{narrow}");
         }
+        assert_eq!(shown(Some(22)).lines().next(), Some("RUN       TITLE  NOTE"));
+        assert_eq!(shown(Some(18)).lines().next(), Some("RUN       TITLE"), "the last text is left out");
+        assert_eq!(shown(Some(8)).lines().nth(1), Some("5b8093ed"));
         assert_eq!(wide.lines().nth(2), Some("0d3a34b4"), "no blanks at the end of a line");
     }
 
