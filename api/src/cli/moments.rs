@@ -15,6 +15,7 @@ use super::context::CommandContext;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::http::has_offset_of_a_day;
+use crate::text::quoted;
 
 /// The milliseconds of a day.
 const DAY: i64 = 86_400_000;
@@ -36,6 +37,20 @@ pub(crate) fn moment(flag: &str, text: &str) -> Result<TypedMoment, Fault> {
     match text.parse() {
         Ok(number) => Ok(TypedMoment::Number(number)),
         Err(_no_number) => time(flag, text).map(TypedMoment::Time),
+    }
+}
+
+/// Reads the moment of a run that `--at` names.
+///
+/// # Errors
+/// It is neither a number nor a time, or 0.
+pub(super) fn run_moment(context: &CommandContext, run: &str, text: &str) -> Result<TypedMoment, Fault> {
+    match moment("--at", text)? {
+        TypedMoment::Number(0) => {
+            Err(Fault::new(Code::Usage, "--at 0 is no moment of a run: its first version is 1")
+                .hint(format!("`{} events {}` shows its versions", context.program, quoted(run))))
+        }
+        read => Ok(read),
     }
 }
 

@@ -48,6 +48,12 @@ pub fn main_with_args(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     crate::log::begin(cli.log, cli.verbose);
     let json = cli.is_json();
+    if json && cli.json_fields().is_empty() && words().any(|word| word.starts_with("--json=")) {
+        let fault = Fault::new(Code::Usage, "--json= names no field");
+        let hint = "write --json=id,status for fields, and --json for all of the answer";
+        output::fault(&fault.hint(hint), true);
+        return ExitCode::from(Code::Usage.exit());
+    }
     output::choose_fields(cli.json_fields());
     match dispatch(cli) {
         Ok(code) => match output::unwritten() {

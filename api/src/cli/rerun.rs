@@ -9,14 +9,13 @@ use serde_json::{Map, Value};
 use super::args::{CredentialArgs, ForkArgs, RerunChanges, RestartArgs, RetryArgs, WaitArgs};
 use super::context::CommandContext;
 use super::key_values::pairs;
-use super::moments::{TypedMoment, moment};
+use super::moments::{TypedMoment, run_moment};
 use super::run_start::follow;
 use super::{background_owner, bulk, credentials, files, pipeline_source};
 use crate::body::bulk::BulkOrder;
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
-use crate::text::quoted;
 use crate::view::RunView;
 
 pub(crate) async fn retry(context: &CommandContext, args: RetryArgs) -> Result<u8, Fault> {
@@ -66,11 +65,7 @@ async fn restart_many(context: &CommandContext, args: &RestartArgs) -> Result<u8
 }
 
 pub(crate) async fn fork(context: &CommandContext, args: ForkArgs) -> Result<u8, Fault> {
-    let (version, at) = match moment("--at", &args.at)? {
-        TypedMoment::Number(0) => {
-            return Err(Fault::new(Code::Usage, "--at 0 is no moment of a run: its first version is 1")
-                .hint(format!("`{} events {}` shows its versions", context.program, quoted(&args.run))));
-        }
+    let (version, at) = match run_moment(context, &args.run, &args.at)? {
         TypedMoment::Number(version) => (Some(version), None),
         TypedMoment::Time(at) => (None, Some(at.to_string())),
     };

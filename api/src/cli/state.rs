@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::args::StateArgs;
 use super::context::CommandContext;
-use super::moments::{TypedMoment, moment};
+use super::moments::{TypedMoment, run_moment};
 use super::output::columns;
 use super::run_text;
 use crate::client::{encode, query};
@@ -12,11 +12,12 @@ use crate::fault::Fault;
 use crate::view::RunView;
 
 pub(crate) async fn run(context: &CommandContext, args: StateArgs) -> Result<u8, Fault> {
-    let (version, at) = match args.at.as_deref().map(|text| moment("--at", text)).transpose()? {
-        None => (None, None),
-        Some(TypedMoment::Number(version)) => (Some(version.to_string()), None),
-        Some(TypedMoment::Time(at)) => (None, Some(at.to_string())),
-    };
+    let (version, at) =
+        match args.at.as_deref().map(|text| run_moment(context, &args.run, text)).transpose()? {
+            None => (None, None),
+            Some(TypedMoment::Number(version)) => (Some(version.to_string()), None),
+            Some(TypedMoment::Time(at)) => (None, Some(at.to_string())),
+        };
     let params = query([("version", version), ("at", at)]);
     let path = format!("/api/v1/runs/{}/state{params}", encode(&args.run));
     if context.json {

@@ -28,7 +28,7 @@ const LOOK_BELOW: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The exit code of an interrupted command.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 /// The exit code where only people or timers are awaited.
 pub(super) const AWAITED: u8 = 6;
 

@@ -5,7 +5,7 @@ use super::context::CommandContext;
 use super::interrupt::Interrupts;
 use super::output::note;
 use super::progress::RunProgress;
-use super::wait::{code_of, ending};
+use super::wait::{INTERRUPTED, code_of, ending};
 use crate::client::{Follow, FollowMessage, Followed, encode};
 use crate::fault::Fault;
 use crate::view::RunView;
@@ -22,7 +22,7 @@ pub(crate) async fn run(context: &CommandContext, args: RunRef) -> Result<u8, Fa
             message = followed.next() => message?,
             _ = interrupts.next() => {
                 progress.finish();
-                return Ok(0);
+                return Ok(INTERRUPTED);
             }
         };
         match message {

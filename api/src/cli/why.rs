@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::args::WhyArgs;
 use super::context::CommandContext;
 use super::lines::cause_text::cause_lines;
-use super::moments::{TypedMoment, moment};
+use super::moments::{TypedMoment, run_moment};
 use super::output::columns;
 use crate::body::why::{FolderWhy, RunWhy};
 use crate::client::{encode, query};
@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &CommandContext, args: WhyArgs) -> Result<u8, F
         }
         return folder(context).await;
     };
-    let (version, at) = match args.at.as_deref().map(|text| moment("--at", text)).transpose()? {
+    let (version, at) = match args.at.as_deref().map(|text| run_moment(context, run, text)).transpose()? {
         None => (None, None),
         Some(TypedMoment::Number(version)) => (Some(version.to_string()), None),
         Some(TypedMoment::Time(at)) => (None, Some(at.to_string())),

@@ -130,6 +130,10 @@ fn names_and_moments_that_are_empty_are_refused_in_words() {
         (&["signal", "", "go"], "the run is empty"),
         (&["signal", "--key", "k", ""], "the name of the signal is empty"),
         (&["fork", "@", "--at", "0"], "--at 0 is no moment of a run: its first version is 1"),
+        (&["state", "@", "--at", "0"], "--at 0 is no moment of a run: its first version is 1"),
+        (&["why", "@", "--at", "0"], "--at 0 is no moment of a run: its first version is 1"),
+        (&["--json=", "runs"], "--json= names no field"),
+        (&["runs", "--json=,"], "--json= names no field"),
     ] {
         let done = scratch.run(args);
         assert_eq!(done.code, 2, "{args:?}: {done:?}");
