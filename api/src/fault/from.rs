@@ -176,7 +176,7 @@ impl From<Refusal> for Fault {
             Refusal::NotSetAside => Code::NotSetAside,
             Refusal::InvalidInput(_) => Code::BadInput,
             Refusal::UnknownStep(_) | Refusal::FinishStep(_) => Code::NoStep,
-            Refusal::NotAsking(_) => Code::NoTask,
+            Refusal::NotAsking(_) | Refusal::OtherOpen { .. } => Code::NoTask,
             Refusal::Superseded(_) | Refusal::Expired(_) => Code::Superseded,
             Refusal::Decided { .. } | Refusal::DecidedOn { .. } | Refusal::Answered(_) => Code::Decided,
             Refusal::WrongKind { .. } | Refusal::NotOffered { .. } => Code::WrongTask,

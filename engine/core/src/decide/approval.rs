@@ -32,7 +32,7 @@ pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<TaskLookup, Refus
         return match (was_answered, may_have_asked(state, key, id)) {
             (true, _) => Ok(TaskLookup::Closed(key)),
             (false, true) => Err(Refusal::Superseded(path.clone())),
-            (false, false) => Err(Refusal::NotAsking(path.clone())),
+            (false, false) => Err(not_asking(state, key, id)),
         };
     }
     let is_open = state.facts.asking.contains(&key) && state.is_live(key.step);
@@ -47,6 +47,22 @@ pub(super) fn find(state: &RunState, id: &AttemptId) -> Result<TaskLookup, Refus
             Err(Refusal::Expired(path.clone()))
         }
         (false, false) => Err(Refusal::Superseded(path.clone())),
+    }
+}
+
+/// The refusal of a task that was never there: of a step that asks in another round or attempt, with that one.
+fn not_asking(state: &RunState, key: Key, id: &AttemptId) -> Refusal {
+    let path = id.path.clone();
+    if !state.facts.asking.contains(&key) || !state.is_live(key.step) {
+        return Refusal::NotAsking(path);
+    }
+    let open = state.attempt_id(key);
+    Refusal::OtherOpen {
+        path,
+        round: id.round,
+        attempt: id.attempt,
+        open_round: open.round,
+        open_attempt: open.attempt,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::fork_check::Misfit;
 use crate::event::{HaltScope, UnblockDecision};
 use crate::state::{RunStatus, StepStatus};
-use everfold_base::id::{RunId, StepId, StepPath, Version};
+use everfold_base::id::{Attempt, Round, RunId, StepId, StepPath, Version};
 use everfold_language::definition::Vote;
 
 /// Why an input was refused. Nothing was recorded.
@@ -94,6 +94,20 @@ pub enum Refusal {
     /// There is no such question.
     #[error("“{0}” asks no question")]
     NotAsking(StepPath),
+    /// Another round or attempt of the step asks.
+    #[error("“{path}” asks nothing in {}: open is {}", try_words(*.round, *.attempt), try_words(*.open_round, *.open_attempt))]
+    OtherOpen {
+        /// The step.
+        path: StepPath,
+        /// The round that was named.
+        round: Round,
+        /// The attempt that was named.
+        attempt: Attempt,
+        /// The round that asks.
+        open_round: Round,
+        /// The attempt that asks.
+        open_attempt: Attempt,
+    },
     /// The question was withdrawn, because its step went on or began again.
     #[error("the question of “{0}” is superseded")]
     Superseded(StepPath),
@@ -357,7 +371,7 @@ impl Refusal {
             Self::NothingToRetry(_) => "nothing_to_retry",
             Self::UnknownStep(_) => "unknown_step",
             Self::FinishStep(_) => "finish_step",
-            Self::NotAsking(_) => "not_asking",
+            Self::NotAsking(_) | Self::OtherOpen { .. } => "not_asking",
             Self::Superseded(_) => "superseded",
             Self::Expired(_) => "expired",
             Self::Decided { .. } | Self::DecidedOn { .. } => "decided",
@@ -425,6 +439,14 @@ fn how_ended(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Cancelled => "was cancelled",
         other => other.as_str(),
+    }
+}
+
+/// A round, with the attempt where that is not the first.
+fn try_words(round: Round, attempt: Attempt) -> String {
+    match attempt.0 {
+        0 | 1 => format!("round {round}"),
+        _later => format!("round {round}, attempt {attempt}"),
     }
 }
 

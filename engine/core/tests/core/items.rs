@@ -115,9 +115,14 @@ fn l24_each_item_of_an_approval_is_a_task_of_its_own() {
             .collect()
     };
     assert_eq!(open(&world), ["ask.0/1/1", "ask.1/1/1"]);
-    for unknown in ["ask/1/1", "ask.3/1/1", "ask.0/2/1"] {
-        let refused = world.by("ada", vote(unknown, Vote::Approve));
-        assert!(matches!(refused, Err(Refusal::NotAsking(_))), "{refused:?}");
+    for (unknown, why) in [
+        ("ask/1/1", "“ask” asks no question"),
+        ("ask.3/1/1", "“ask.3” asks no question"),
+        ("ask.0/2/1", "“ask.0” asks nothing in round 2: open is round 1"),
+        ("ask.0/1/2", "“ask.0” asks nothing in round 1, attempt 2: open is round 1"),
+    ] {
+        let refused = world.by("ada", vote(unknown, Vote::Approve)).expect_err("not open");
+        assert_eq!((refused.code(), refused.to_string().as_str()), ("not_asking", why));
     }
     assert_eq!((world.state.status(), status(&world, "ask")), (RunStatus::Waiting, StepStatus::Waiting));
     let title =
