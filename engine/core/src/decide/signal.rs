@@ -74,14 +74,15 @@ pub(super) fn receive(
     signal: &SignalReceived,
 ) -> Result<Result<(), Interrupt>, Refusal> {
     let SignalReceived { name, delivery, .. } = signal;
-    if draft.state.is_ended() && !draft.state.hears_late(name) {
+    let deliveries = &draft.state.facts.order.deliveries;
+    let is_repeated =
+        delivery.as_ref().is_some_and(|delivery| deliveries.contains(&Order::delivery(name, delivery)));
+    if draft.state.is_ended() && !draft.state.hears_late(name) && !is_repeated {
         return Err(Refusal::Ended(draft.state.status()));
     }
     let payload = check_signal(signal)?;
-    if let Some(delivery) = delivery
-        && draft.state.facts.order.deliveries.contains(&Order::delivery(name, delivery))
-    {
-        return Ok(Ok(())); // The same delivery again changes nothing.
+    if is_repeated {
+        return Ok(Ok(())); // The same delivery again changes nothing, also where the first one ended the run.
     }
     let offer = OfferedSignal {
         version: draft.state.version().next(),

@@ -51,6 +51,17 @@ fn what_comes_when_the_run_has_ended_is_recorded_as_refused_and_notices_tell_of_
 }
 
 #[test]
+fn a_delivery_that_ended_its_run_is_no_news_when_it_comes_again() {
+    let mut world = world("false");
+    let olga = || Actor::Hook("plane/olga".into());
+    world.give_as(olga(), delivered("d-1")).expect("taken");
+    world.fail("a/1/1", "stopped");
+    assert_eq!(world.state.status(), RunStatus::Cancelled);
+    assert_eq!(world.give_as(olga(), delivered("d-1")).expect("known"), []);
+    assert_eq!(world.give_as(olga(), delivered("d-2")), Err(Refusal::Ended(RunStatus::Cancelled)));
+}
+
+#[test]
 fn a_run_that_has_ended_records_a_thousand_signals_of_a_name_and_refuses_further_ones() {
     let mut world = world("true");
     world.succeed("a/1/1", Value::Null);
