@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::failures::{never, not_now};
 use super::fresh::{note, relative, unchanged};
-use super::source::{Content, commit_of, describe, in_worktree};
+use super::source::{Content, commit_of, describe, in_worktree, no_file};
 use crate::process::Processes;
 use crate::secret::{Mask, probed};
 use crate::workspace_path::{ResolvedPath, resolve};
@@ -118,7 +118,7 @@ fn probe(
             (_, true) => in_worktree(&request.workdir.path, &placed(path))?,
         };
         let problem = match &content {
-            Content::Missing => None,
+            Content::Missing => no_file(&request.workdir.path, &placed(path)).map(str::to_owned),
             // Without a look inside, size does not matter.
             Content::Unread if spec.json || spec.yaml || pattern.is_some() => {
                 Some("larger than 1 MiB".to_owned())

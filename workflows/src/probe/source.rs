@@ -1,5 +1,6 @@
 //! Where evidence in a file comes from: the worktree, or a commit.
 
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -43,6 +44,19 @@ pub(super) fn in_worktree(workdir: &Path, path: &str) -> Result<Content, ProbeFa
             Err(error) => Err(not_now(format!("{path} could not be read: {error}"))),
         },
     }
+}
+
+/// What stands in the worktree at the place of a file, where that is none.
+pub(super) fn no_file(workdir: &Path, path: &str) -> Option<&'static str> {
+    let ResolvedPath::Inside(file) = resolve(workdir, path) else { return None };
+    let kind = std::fs::metadata(file).ok()?.file_type();
+    Some(match () {
+        () if kind.is_file() => return None,
+        () if kind.is_dir() => "is a folder, not a file",
+        () if kind.is_fifo() => "is a named pipe, not a file",
+        () if kind.is_socket() => "is a socket, not a file",
+        () => "is a device, not a file",
+    })
 }
 
 /// Reads a file of a commit; git gets [`SHOW_TIME`] for it.

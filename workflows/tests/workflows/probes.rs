@@ -70,10 +70,14 @@ async fn files_are_found_and_looked_into() {
     std::fs::write(home.work("bad.yaml"), "a: [\n").unwrap();
     std::os::unix::fs::symlink("../ok.json", home.work("docs/link.json")).unwrap();
     std::os::unix::fs::symlink("../../blobs", home.work("docs/out.json")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(home.work("pipe")).status().unwrap();
+    assert!(made.success());
     let prober = FileProber::new(home.processes());
     for (spec, verdict, reason) in [
         (json!({"exists": "docs/a.md"}), Verdict::Pass, "docs/a.md is there"),
         (json!({"exists": "docs/none.md"}), Verdict::Fail, "docs/none.md does not exist"),
+        (json!({"exists": "docs"}), Verdict::Fail, "docs is a folder, not a file"),
+        (json!({"exists": "pipe", "json": true}), Verdict::Fail, "pipe is a named pipe, not a file"),
         (json!({"all": ["docs/a.md", "none"]}), Verdict::Fail, "none does not exist"),
         (json!({"glob": "**/*.md", "min": 2}), Verdict::Pass, "2 files of **/*.md, 2 needed"),
         (json!({"glob": "*.md", "in": "docs", "min": "3"}), Verdict::Fail, "2 files of *.md, 3 needed"),

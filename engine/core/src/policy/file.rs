@@ -37,7 +37,8 @@ fn name(file: &Value) -> String {
 
 fn problem(file: &Value) -> Option<String> {
     if file["exists"].as_bool() != Some(true) {
-        return Some(format!("{} does not exist", name(file)));
+        let what = file["problem"].as_str().unwrap_or("does not exist");
+        return Some(format!("{} {}", name(file), shortened(what, 200)));
     }
     file["problem"].as_str().map(|problem| format!("{}: {}", name(file), shortened(problem, 200)))
 }
@@ -53,11 +54,13 @@ mod tests {
     fn every_file_asked_for_must_be_there_and_sound() {
         let there = |path: &str| json!({"path": path, "exists": true});
         let missing = |path: &str| json!({"path": path, "exists": false});
+        let folder = json!({"path": "dd", "exists": false, "problem": "is a folder, not a file"});
         let broken = json!({"path": "c.json", "exists": true, "problem": "no JSON: line 1"});
         for (evidence, verdict, reason) in [
             (json!({"files": [there("a.md")]}), Pass, "a.md is there"),
             (json!({"files": [there("a"), there("b")]}), Pass, "all 2 files are there"),
             (json!({"files": [missing("a.md")]}), Fail, "a.md does not exist"),
+            (json!({"files": [folder]}), Fail, "dd is a folder, not a file"),
             (json!({"files": [broken.clone()]}), Fail, "c.json: no JSON: line 1"),
             (
                 json!({"files": [missing("a"), there("b"), broken]}),
