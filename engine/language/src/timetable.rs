@@ -8,6 +8,7 @@
 //! the moments that still count. With an anchor a moment outside of the days and hours is put forward to the next full
 //! hour within them; that keeps their order, so moments that are put forward are looked for in the same way.
 
+mod backward_range;
 mod fixed_times;
 
 use std::str::FromStr as _;
@@ -18,6 +19,7 @@ use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
 use crate::definition::{Anchor, Schedule};
+use backward_range::BackwardRange;
 use everfold_base::time::Timestamp;
 use fixed_times::FixedTimes;
 
@@ -109,7 +111,8 @@ impl Timetable {
                 let read = Cron::from_str(cron);
                 let bad = |error: croner::errors::CronError| BadSchedule::Pattern {
                     pattern: cron.clone(),
-                    why: error.to_string(),
+                    why: BackwardRange::of(cron)
+                        .map_or_else(|| error.to_string(), |backward| backward.to_string()),
                 };
                 let cron = read.map_err(bad)?;
                 match FixedTimes::of(&cron) {

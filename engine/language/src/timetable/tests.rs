@@ -244,3 +244,20 @@ fn hours_that_begin_where_they_end_are_the_whole_day() {
     let day = wall(&table, "2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z");
     assert_eq!(day, ["05 08:00 +00:00", "05 16:00 +00:00", "06 00:00 +00:00"]);
 }
+
+#[test]
+fn a_range_that_ends_before_it_begins_is_named_with_what_to_write() {
+    for (cron, range, instead) in [
+        ("30 7 * * fri-mon", "fri-mon", "fri-sat,sun-mon"),
+        ("30 7 * * 5-1", "5-1", "5-6,0-1"),
+        ("30 7 * * sat-mon", "sat-mon", "sat,sun-mon"),
+        ("*/5 22-5/2 * * *", "22-5/2", "22-23/2,0-5/2"),
+        ("0 7 1 nov-feb *", "nov-feb", "nov-dec,jan-feb"),
+        ("0 50-10 7 * * *", "50-10", "50-59,0-10"),
+    ] {
+        let refused = Timetable::new(&schedule(json!({"cron": cron}))).unwrap_err().to_string();
+        let why = format!("the range {range} ends before it begins; write {instead}");
+        assert_eq!(refused, format!("“{cron}” is no cron pattern: {why}"));
+        table(json!({"cron": cron.replace(range, instead)}));
+    }
+}
