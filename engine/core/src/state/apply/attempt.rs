@@ -161,18 +161,11 @@ impl RunState {
     /// The work of a unit failed.
     fn work_failed(&mut self, key: Key, stopped: Option<StopReason>, failure: &Failure) {
         let failure = match stopped {
-            Some(StopReason::Timeout) => self.stopped_by_limit(key, failure),
+            Some(StopReason::Timeout) => timed_out(),
             Some(StopReason::Budget) => self.budget_failure(),
             _of_its_own => failure.clone(),
         };
         self.settle_unit(key, AttemptEnding::Failed, Some(failure));
-    }
-
-    /// The failure of a unit that its time limit stopped. What older versions recorded of the attempt does not name the
-    /// limit.
-    fn stopped_by_limit(&self, key: Key, recorded: &Failure) -> Failure {
-        let named = self.unit_at(key).and_then(Unit::time_limit_failure);
-        named.filter(|named| named == recorded).unwrap_or_else(timed_out)
     }
 
     pub(super) fn attempt_lost(&mut self, event: &AttemptLost) {
