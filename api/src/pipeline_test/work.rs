@@ -9,7 +9,6 @@ use std::time::Duration;
 use everfold_engine::artefact::{Artefact, Usage};
 use everfold_engine::definition::case::{StepStub, StubResult, StubUsage};
 use everfold_engine::driver::Blobs as _;
-use everfold_engine::duration;
 use everfold_engine::execution::{
     AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, Service, Traits,
 };
