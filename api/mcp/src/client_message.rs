@@ -5,9 +5,14 @@
 //! read, and has no `id` otherwise, as the protocol has it.
 
 use rmcp::RoleServer;
-use rmcp::model::{ClientRequest, ErrorData, JsonRpcMessage, RequestId};
+use rmcp::model::{
+    CallToolRequestParams, CancelTaskParams, ClientRequest, CustomRequest, ErrorData, GetTaskParams,
+    JsonRpcMessage, ReadResourceRequestParams, RequestId, UpdateTaskParams,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::{Value, json};
 
 /// What was sent.
 pub(crate) enum ClientMessage {
@@ -25,12 +30,7 @@ pub(crate) fn read(bytes: &[u8]) -> ClientMessage {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if let Ok(message) = serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(bytes) {
         return match half_read(&message) {
-            Some((id, method)) => {
-                let what = format!(
-                    "the parameters of {method} cannot be read: `params` is an object with a `name` or a `uri`"
-                );
-                refused(ErrorData::invalid_params(what, None), Some(id))
-            }
+            Some((id, error)) => refused(error, Some(id)),
             None => ClientMessage::Message(Box::new(message)),
         };
     }
@@ -48,19 +48,65 @@ pub(crate) fn read(bytes: &[u8]) -> ClientMessage {
         return ClientMessage::Unknown;
     }
     let id = serde_json::from_value(sent["id"].clone()).ok();
-    let what = "this is no message of JSON-RPC 2.0: an object with `jsonrpc`, `method` and, of a request, an `id` that is a \
-                text or a whole number";
-    refused(ErrorData::invalid_request(what, None), id)
+    refused(ErrorData::invalid_request(no_message(bytes), None), id)
 }
 
-/// Methods that are taken for ones of their own where their parameters are not those of the protocol.
-const WITH_PARAMETERS: [&str; 3] = ["tools/call", "resources/read", "prompts/get"];
-
 /// The request whose method is known and whose parameters are not those of that method.
-fn half_read(message: &RxJsonRpcMessage<RoleServer>) -> Option<(RequestId, String)> {
+fn half_read(message: &RxJsonRpcMessage<RoleServer>) -> Option<(RequestId, ErrorData)> {
     let JsonRpcMessage::Request(request) = message else { return None };
     let ClientRequest::CustomRequest(custom) = &request.request else { return None };
-    WITH_PARAMETERS.contains(&custom.method.as_str()).then(|| (request.id.clone(), custom.method.clone()))
+    Some((request.id.clone(), unread_parameters(custom)?))
+}
+
+/// Why the parameters of a request cannot be read; none where its method is none of the protocol. The SDK takes a known
+/// method with other parameters for a method that it does not know.
+pub(crate) fn unread_parameters(request: &CustomRequest) -> Option<ErrorData> {
+    let params = request.params.clone().unwrap_or_else(|| json!({}));
+    let arguments = params.get("arguments").cloned().unwrap_or_default();
+    let why = match request.method.as_str() {
+        "tools/call" if !arguments.is_object() && !arguments.is_null() => {
+            Some("`arguments` is no object".to_owned())
+        }
+        "tools/call" => unlike::<CallToolRequestParams>(params),
+        "resources/read" => unlike::<ReadResourceRequestParams>(params),
+        "tasks/get" => unlike::<GetTaskParams>(params),
+        "tasks/update" => unlike::<UpdateTaskParams>(params),
+        "tasks/cancel" => unlike::<CancelTaskParams>(params),
+        _other => return None,
+    };
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    let what = format!("the parameters of {} cannot be read{why}", request.method);
+    Some(ErrorData::invalid_params(what, None))
+}
+
+/// Why parameters are not of a type.
+fn unlike<T: DeserializeOwned>(params: Value) -> Option<String> {
+    serde_json::from_value::<T>(params).err().map(|error| error.to_string())
+}
+
+/// The names of a message, each of which stands there once.
+#[derive(Deserialize)]
+struct MessageNames {
+    #[serde(rename = "jsonrpc")]
+    _jsonrpc: Option<IgnoredAny>,
+    #[serde(rename = "id")]
+    _id: Option<IgnoredAny>,
+    #[serde(rename = "method")]
+    _method: Option<IgnoredAny>,
+    #[serde(rename = "params")]
+    _params: Option<IgnoredAny>,
+}
+
+/// What is wrong with JSON that is no message.
+fn no_message(bytes: &[u8]) -> String {
+    match serde_json::from_slice::<MessageNames>(bytes) {
+        Err(error) if error.to_string().starts_with("duplicate field") => {
+            format!("a name of the message stands there twice: {error}")
+        }
+        _ => "this is no message of JSON-RPC 2.0: an object with `jsonrpc`, `method` and, of a request, an `id` that is a \
+              text or a whole number"
+            .to_owned(),
+    }
 }
 
 /// The answer to a message that is longer than one may be.
@@ -105,11 +151,34 @@ mod tests {
         assert_eq!((&old["error"]["code"], &old["id"]), (&json!(-32600), &json!(7)), "{old}");
         let half = refusal("{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}");
         assert_eq!((&half["error"]["code"], half.get("id")), (&json!(-32600), None), "{half}");
-        for params in ["", ",\"params\":{}", ",\"params\":{\"name\":7}"] {
-            let call = format!("{{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"tools/call\"{params}}}");
-            let answer = refusal(&call);
-            assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32602), &json!(8)), "{call}");
-        }
         assert_eq!(refusal("\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}"), "a message");
+    }
+
+    #[test]
+    fn a_known_method_with_other_parameters_is_told_what_is_wrong_with_them() {
+        for (method, params, wrong) in [
+            ("tools/call", "", "missing field `name`"),
+            ("tools/call", ",\"params\":{}", "missing field `name`"),
+            ("tools/call", ",\"params\":{\"name\":7}", "invalid type: integer `7`"),
+            ("tools/call", ",\"params\":{\"name\":\"why\",\"arguments\":[]}", "`arguments` is no object"),
+            ("resources/read", "", "missing field `uri`"),
+            ("tasks/get", ",\"params\":{}", "missing field `taskId`"),
+        ] {
+            let sent = format!("{{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"{method}\"{params}}}");
+            let answer = refusal(&sent);
+            assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32602), &json!(8)), "{sent}");
+            let said = answer["error"]["message"].as_str().unwrap();
+            assert!(said.contains(method) && said.contains(wrong), "{sent}: {said}");
+        }
+        assert_eq!(refusal("{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"tables/drop\"}"), "a message");
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_in_a_message_is_named() {
+        let twice = "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"ping\",\"method\":\"ping\"}";
+        let answer = refusal(twice);
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32600), &json!(7)), "{answer}");
+        let said = answer["error"]["message"].as_str().unwrap();
+        assert!(said.contains("twice") && said.contains("`method`"), "{said}");
     }
 }

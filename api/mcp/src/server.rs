@@ -1,15 +1,16 @@
 //! The protocol's side of the tools: what a client may ask of the server, and how it is answered.
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult, ErrorCode, GetTaskParams,
-    GetTaskResult, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    ServerCapabilities, ServerConfig, UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult, CustomRequest, CustomResult,
+    ErrorCode, GetTaskParams, GetTaskResult, Implementation, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use crate::call::ToolCall;
+use crate::client_message;
 use crate::problem::RestProblem;
 use crate::registry::tools;
 use crate::resources;
@@ -59,6 +60,17 @@ fn asking(context: &RequestContext<RoleServer>) -> AskingBy {
     }
 }
 
+/// Refuses a cursor: a list that is answered whole gives none out.
+fn whole(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        None => Ok(()),
+        Some(cursor) => {
+            let what = format!("there is no cursor {cursor:.100}: this list is answered whole");
+            Err(ErrorData::invalid_params(what, None))
+        }
+    }
+}
+
 fn failed(problem: RestProblem) -> ErrorData {
     problem.error()
 }
@@ -73,9 +85,10 @@ impl ServerHandler for McpServer {
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        whole(request)?;
         let role = self.role(&self.rest(&context)).await.map_err(failed)?;
         let shown = tools().iter().filter(|tool| tool.role.is_of(&role)).map(|tool| tool.described.clone());
         Ok(ListToolsResult::with_all_items(shown.collect()))
@@ -126,17 +139,19 @@ impl ServerHandler for McpServer {
 
     async fn list_resources(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
+        whole(request)?;
         Ok(ListResourcesResult::with_all_items(resources::listed()))
     }
 
     async fn list_resource_templates(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        whole(request)?;
         Ok(ListResourceTemplatesResult::with_all_items(resources::templates()))
     }
 
@@ -147,5 +162,14 @@ impl ServerHandler for McpServer {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let contents = resources::read(&self.rest(&context), &request.uri).await.map_err(failed)?;
         Ok(ReadResourceResult::new(vec![contents]).into())
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(client_message::unread_parameters(&request)
+            .unwrap_or_else(|| ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)))
     }
 }

@@ -8,7 +8,7 @@ use rmcp::handler::server::common::schema_for_input;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::answer::ToolAnswer;
 use crate::call::ToolCall;
@@ -89,7 +89,8 @@ impl RunTool {
     {
         let described = Tool::new(name, description, input_schema::<I>()).with_title(title);
         let described = described.with_annotations(annotations(title, effect));
-        let called = move |on: ToolCall, arguments: JsonObject| match read::<I>(arguments) {
+        let schema = Arc::clone(&described.input_schema);
+        let called = move |on: ToolCall, arguments: JsonObject| match read::<I>(&schema, arguments) {
             Ok(input) => call(on, input).map(|done| done.map(Into::into)).boxed(),
             Err(problem) => std::future::ready(Err(problem)).boxed(),
         };
@@ -121,13 +122,26 @@ fn input_schema<I: JsonSchema + 'static>() -> Arc<JsonObject> {
     // The registry's test makes every schema, so a type that is no object does not get here.
     let mut schema = schema_for_input::<I>().map(|schema| (*schema).clone()).unwrap_or_default();
     schema.remove("$schema");
+    let needed: Vec<Value> = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let arguments = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+    for (name, argument) in arguments {
+        // A text that a tool needs names something.
+        if needed.iter().any(|needed| needed == name) && argument["type"] == "string" {
+            argument["minLength"] = json!(1);
+        }
+    }
     Arc::new(schema)
 }
 
-fn read<I: DeserializeOwned>(arguments: JsonObject) -> Result<I, RestProblem> {
+fn read<I: DeserializeOwned>(schema: &JsonObject, arguments: JsonObject) -> Result<I, RestProblem> {
+    let refused =
+        |what: String| RestProblem::invalid(what).hint("tools/list has the schema of the arguments");
     // Models write null for what they leave out.
     let given: JsonObject = arguments.into_iter().filter(|(_, value)| !value.is_null()).collect();
-    serde_json::from_value(Value::Object(given)).map_err(|error| {
-        RestProblem::invalid(format!("arguments: {error}")).hint("tools/list has the schema of the arguments")
-    })
+    let known = schema.get("properties");
+    let is_named = |name: &str| known.is_some_and(|known| !known[name]["minLength"].is_null());
+    if let Some((name, _)) = given.iter().find(|(name, value)| *value == "" && is_named(name)) {
+        return Err(refused(format!("arguments: `{name}` is empty")));
+    }
+    serde_json::from_value(Value::Object(given)).map_err(|error| refused(format!("arguments: {error}")))
 }

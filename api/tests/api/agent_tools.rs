@@ -201,6 +201,29 @@ async fn errors_are_those_of_the_routes_and_mistakes_are_named() {
     assert!(unknown["error"].as_str().unwrap().contains("unknown field `runn`"), "{unknown}");
     let missing = agent.refused("read_log", json!({ "run": "@" })).await;
     assert!(missing["error"].as_str().unwrap().contains("missing field `step`"), "{missing}");
+    for (tool, arguments, name) in [
+        ("show_run", json!({ "run": "" }), "run"),
+        ("read_log", json!({ "run": "", "step": "a" }), "run"),
+        ("read_log", json!({ "run": "@", "step": "" }), "step"),
+        ("show_pipeline", json!({ "name": "" }), "name"),
+        ("signal_run", json!({ "run": "@", "name": "" }), "name"),
+        ("diff_runs", json!({ "run": "@", "other": "" }), "other"),
+    ] {
+        let empty = agent.refused(tool, arguments).await;
+        assert!(empty["error"].as_str().unwrap().contains(&format!("`{name}` is empty")), "{tool}: {empty}");
+    }
+    for arguments in [json!([]), json!("@"), json!(7)] {
+        let answer = agent.asks("tools/call", json!({ "name": "why", "arguments": arguments })).await;
+        assert_eq!(answer["error"]["code"], -32602, "{arguments}: {answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains("`arguments`"), "{answer}");
+    }
+    let no_name = agent.asks("tools/call", json!({})).await;
+    assert_eq!(no_name["error"]["code"], -32602, "{no_name}");
+    assert!(no_name["error"]["message"].as_str().unwrap().contains("`name`"), "{no_name}");
+    for list in ["tools/list", "resources/list", "resources/templates/list"] {
+        let answer = agent.asks(list, json!({ "cursor": "nowhere" })).await;
+        assert_eq!(answer["error"]["code"], -32602, "{list}: {answer}");
+    }
     let no_tool = agent.asks("tools/call", json!({ "name": "drop_tables", "arguments": {} })).await;
     assert_eq!(no_tool["error"]["code"], -32602, "{no_tool}");
     let no_method = agent.asks("tables/drop", json!({})).await;
@@ -222,6 +245,7 @@ async fn what_is_no_message_is_answered_with_an_error_of_the_protocol() {
         ("{\"jsonrpc\":\"2.0\"", -32700),
         ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", -32600),
         ("{\"id\":1}", -32600),
+        ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"method\":\"ping\"}", -32600),
         ("7", -32600),
     ] {
         let (status, answer) = read(agent.sends("POST", &headers, sent).await).await;

@@ -38,6 +38,7 @@ pub(crate) struct AskInput {
     /// What was there then: a time (RFC 3339) or a position of the log.
     at: Option<String>,
     /// Rows at most; 50 unless given.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// true: more of it, with how the tables were read.
     full: Option<bool>,

@@ -52,6 +52,7 @@ pub(crate) struct InboxInput {
     /// Only items of which this expression (CEL) is true: `kind == 'approval' && since < now - duration('1d')`.
     filter: Option<String>,
     /// How many at most; 10 unless given.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `next_cursor` of the part before.
     cursor: Option<String>,

@@ -107,10 +107,13 @@ pub(crate) struct InsightsInput {
     /// Only of runs that began from this time on (RFC 3339).
     since: Option<String>,
     /// Of so many runs at most, the newest; 1,000 unless given. Fewer where it takes too long.
+    #[schemars(range(min = 1))]
     runs: Option<u32>,
     /// Gates with fewer verdicts and routes with fewer reworks are left out; 3 unless given.
+    #[schemars(range(min = 1))]
     at_least: Option<u32>,
     /// Rows of each insight at most; 5 unless given.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// What was known then: a time (RFC 3339) or a position of the log.
     at: Option<String>,

@@ -62,6 +62,7 @@ pub(crate) struct EventListInput {
     /// From this version on; 1 unless given.
     from: Option<u64>,
     /// How many at most; 20 unless given.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `next_cursor` of the part before.
     cursor: Option<String>,
@@ -151,6 +152,7 @@ pub(crate) struct DiffInput {
     /// The run.
     run: String,
     /// Another run that it is compared with; without one, two moments of the run.
+    #[schemars(length(min = 1))]
     other: Option<String>,
     /// The version that the difference begins at; 1 unless given.
     from: Option<u64>,
@@ -202,6 +204,7 @@ pub(crate) struct DecisionListInput {
     /// Only from this time on (RFC 3339).
     since: Option<String>,
     /// How many at most; 10 unless given.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `next_cursor` of the part before.
     cursor: Option<String>,

@@ -82,6 +82,7 @@ pub(crate) struct RunListInput {
     /// The list as it was: a time (RFC 3339) or a position of the log.
     at: Option<String>,
     /// How many at most; 10 unless given.
+    #[schemars(range(min = 1))]
     limit: Option<u32>,
     /// `next_cursor` of the part before.
     cursor: Option<String>,
@@ -113,6 +114,7 @@ pub(crate) struct ShowRunInput {
     /// The run: its id, its short id (8 digits), `@` for the newest, or the work item that its label `item` names.
     run: String,
     /// The run as it was at this version (the number of an event).
+    #[schemars(range(min = 1))]
     version: Option<u64>,
     /// The run as it was: a time (RFC 3339) or a position of the log.
     at: Option<String>,

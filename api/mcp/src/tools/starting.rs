@@ -126,6 +126,7 @@ pub(crate) struct ForkInput {
     /// The run.
     run: String,
     /// Go on from this version of it (the number of an event); this or `at`.
+    #[schemars(range(min = 1))]
     version: Option<u64>,
     /// Go on from this moment: a time (RFC 3339) or a position of the log.
     at: Option<String>,
