@@ -94,8 +94,9 @@ impl RequestGate {
         headers: &HeaderMap,
     ) -> Result<(Caller, RequestSession), Fault> {
         let session = |secret, expires_at| RequestSession { secret, expires_at, secure };
-        if path == LOGIN {
-            // A login is judged by its code alone, never by a cookie.
+        // A login is judged by its code alone, never by a cookie. What everybody may read is the same for all: a token that
+        // is over by now, or of another server, keeps nobody from it.
+        if path == LOGIN || (is_read(method) && is_open(path)) {
             return Ok((Caller::anonymous(), session(None, None)));
         }
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
@@ -225,6 +226,12 @@ fn is_health(method: &Method, path: &str) -> bool {
     is_read(method) && matches!(path, "/healthz" | "/readyz")
 }
 
+/// Whether everybody may read what is at a path: how the process is, and the document of the routes with its page.
+fn is_open(path: &str) -> bool {
+    let file = path.strip_prefix(REST).and_then(|rest| rest.strip_prefix('/'));
+    matches!(path, "/healthz" | "/readyz" | REST) || file.is_some_and(|file| !file.contains('/'))
+}
+
 /// The fault where too many bodies of unknown callers are being read.
 fn busy() -> Fault {
     let mut fault = Fault::new(Code::TooMany, "too many bodies of callers without a token are on their way")
@@ -261,6 +268,7 @@ fn too_fast(wait: Duration) -> Fault {
 mod tests {
     use crate::settings::Proxies;
     use axum::body::Body;
+    use axum::http::request::Builder;
     use axum::{Router, middleware};
     use everfold_engine::data_folder::Layout;
     use tower::ServiceExt as _;
@@ -269,8 +277,11 @@ mod tests {
 
     /// The answer to a caller at an address, by a server that every machine reaches in the clear.
     async fn asked(routes: &Router, peer: &str, path: &str) -> StatusCode {
-        let mut request =
-            Request::get(path).header(header::HOST, "10.0.0.1:7878").body(Body::empty()).unwrap();
+        sent(routes, peer, Request::get(path)).await
+    }
+
+    async fn sent(routes: &Router, peer: &str, request: Builder) -> StatusCode {
+        let mut request = request.header(header::HOST, "10.0.0.1:7878").body(Body::empty()).unwrap();
         let peer: SocketAddr = (peer.parse::<IpAddr>().unwrap(), 4711).into();
         request.extensions_mut().insert(ConnectInfo(peer));
         routes.clone().oneshot(request).await.unwrap().status()
@@ -311,5 +322,30 @@ mod tests {
             refused += usize::from(asked(&routes, "127.0.0.1", "/api/v1/runs").await == 429);
         }
         assert!(refused > 0, "other requests without a token are limited");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_not_good_keeps_nobody_from_what_everybody_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let node_guard = crate::serve::imagine(Layout::new(folder.path().join("data"))).unwrap();
+        let settings = ServeSettings { listen: "0.0.0.0:0".into(), ..ServeSettings::default() };
+        let hosts = Hosts::new(&settings, false, None);
+        let gate = Arc::new(RequestGate::new(node_guard.node().clone(), &settings, hosts));
+        let routes = node_guard.routes().layer(middleware::from_fn_with_state(gate, let_in));
+        let with = async |path: &str, given: &str| {
+            sent(&routes, "127.0.0.1", Request::get(path).header(header::AUTHORIZATION, given)).await
+        };
+        let stale = format!("Bearer {}", Credential::draw().reveal());
+        for _n in 0..100 {
+            with("/api/v1/runs", &stale).await;
+        }
+        assert_eq!(with("/api/v1/runs", &stale).await, 429, "wrong tokens are limited");
+        for path in ["/healthz", "/readyz", "/api", "/api/openapi.json", "/api/reference.js"] {
+            for given in [&*stale, "Basic bW9uaXRvcjpzZWNyZXQ="] {
+                let status = with(path, given).await;
+                // Whether it is ready is another question.
+                assert!(status == 200 || (path == "/readyz" && status == 503), "{path} {given}: {status}");
+            }
+        }
     }
 }
