@@ -23,7 +23,7 @@ pub(crate) struct ReplayBody {
     pub(crate) file: Option<String>,
     /// Texts of the files that the definition names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     pub(crate) files: Option<BTreeMap<String, String>>,
     /// Only the input that recorded this version, and its decision in full.
     #[schema(minimum = 1)]

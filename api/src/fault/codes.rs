@@ -143,6 +143,9 @@ codes! {
         "A raise adds money (--add 2.00), tokens (--tokens 50000) or time (--wall 1h) to what the budget limits. A limit that is not there cannot be raised.";
     NoOwnLimit = "EF0243", 404, 3, "the shared budget has no limits of its own",
         "`everfold budget list` shows the shared budgets with the limits that each has of its own. One scope has a budget for each period and zone: --per and --zone say which.";
+    BadLimit = "EF0244", 422, 2, "the budget cannot be limited so",
+        "A shared budget is limited in money (--cost 500.00), tokens (--tokens 50000) or time (--wall 40h). A zone is a name such as Europe/Berlin, and says when a day, a week or a month begins: \
+         one without --per means nothing. Nothing was recorded.";
     Behind = "EF0270", 503, 7, "the read models have not come that far",
         "A read with `min_position` waits a moment for the read models to fold that event. The message says how far behind they are. Repeat a little later.";
     ViewStopped = "EF0271", 503, 7, "a read model stopped",

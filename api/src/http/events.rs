@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
+use super::accepted::wants_lines;
 use super::answer::Page;
 use super::app::App;
 use super::export;
@@ -66,16 +67,18 @@ pub(crate) async fn list(
     session: SessionCheck,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
+    let by_accept = [(header::VARY, "accept")];
     let run = app.resolve(&run).await?;
     let paged = CursorOf::RunEvents.with(&[Some(&run.to_string())]);
     let from = app.in_list(paged, params.cursor.as_deref())?.or(params.from).unwrap_or(1);
-    if export::wants_lines(&headers) && params.limit.is_none() {
-        return Ok(export::of_run(app, session, StreamId::run(run), Version(from.max(1))));
+    if wants_lines(&headers) && params.limit.is_none() {
+        return Ok((by_accept, export::of_run(app, session, StreamId::run(run), Version(from.max(1))))
+            .into_response());
     }
     let EventPage { items, next } = page(&app, run, Version(from.max(1)), limit(params.limit)?).await?;
     let cursor = serde_json::json!(app.list_cursor(paged, next.map(Version::get)));
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    Ok((kind, format!("{{\"items\":[{items}],\"next_cursor\":{cursor}}}")).into_response())
+    Ok((by_accept, kind, format!("{{\"items\":[{items}],\"next_cursor\":{cursor}}}")).into_response())
 }
 
 /// Part of a run's events, as text.

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +19,7 @@ use everfold_engine::id::{Position, Version};
 use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
+use super::accepted::NDJSON;
 use super::app::App;
 use super::extract::Params;
 use super::session_check::SessionCheck;
@@ -27,17 +28,8 @@ use crate::fault::Fault;
 use axum::extract::State;
 use serde::Deserialize;
 
-/// The type of the lines.
-pub(super) const NDJSON: &str = "application/x-ndjson";
 /// Events read at once.
 const CHUNK: usize = 32;
-
-/// Whether the caller wants lines.
-pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let mut kinds = accepted.flat_map(|value| value.split(',')).filter_map(|kind| kind.split(';').next());
-    kinds.any(|kind| matches!(kind.trim(), NDJSON | "application/ndjson" | "application/jsonl"))
-}
 
 /// The events of a run from a version on.
 pub(super) fn of_run(app: App, session: SessionCheck, stream: StreamId, from: Version) -> Response {

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use tracing::Instrument as _;
 
+use super::accepted::weighed;
 use super::app::BODY_BYTES_MAX;
 use super::byte_reservation::AnswerReservation;
 use super::read_turns::ReadTurns;
@@ -104,30 +105,18 @@ pub(super) async fn within_time(mut request: Request, next: Next) -> Response {
 /// for is done by then (RFC 9110, 12.5.3, lets a server do either). And of `HEAD`: how long an answer is when it is
 /// compressed is not known without it.
 pub(super) async fn with_some_encoding(mut request: Request, next: Next) -> Response {
-    let asked = request.headers().get_all(header::ACCEPT_ENCODING).iter();
-    let asked: Vec<&str> = asked.filter_map(|value| value.to_str().ok()).collect();
-    if request.method() == Method::HEAD || forbids_all(&asked.join(",")) {
+    let asked = weighed(request.headers(), &header::ACCEPT_ENCODING);
+    if request.method() == Method::HEAD || forbids_all(&asked) {
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     next.run(request).await
 }
 
 /// Whether a list of encodings forbids answers as they are, and names no other encoding.
-fn forbids_all(asked: &str) -> bool {
-    let mut forbids_identity = false;
-    for one in asked.split(',') {
-        let (name, weight) = one.split_once(';').unwrap_or((one, ""));
-        let weight = weight.trim().to_ascii_lowercase();
-        let weight = weight.strip_prefix("q=").map_or(Some(1.0), |number| number.trim().parse::<f32>().ok());
-        let is_refused = weight.is_none_or(|weight| weight <= 0.0);
-        let is_any = matches!(name.trim().to_ascii_lowercase().as_str(), "identity" | "*");
-        match (is_refused, is_any) {
-            (true, true) => forbids_identity = true,
-            (false, _) if !name.trim().is_empty() => return false,
-            _ => {}
-        }
-    }
-    forbids_identity
+fn forbids_all(asked: &[(String, f32)]) -> bool {
+    let is_any = |name: &str| matches!(name, "identity" | "*");
+    let is_some_allowed = asked.iter().any(|(_, weight)| *weight > 0.0);
+    !is_some_allowed && asked.iter().any(|(name, _)| is_any(name))
 }
 
 /// The id that the request brought, where it is valid, or a new one.
@@ -178,7 +167,8 @@ async fn tagged(response: Response, known: Option<&HeaderValue>) -> Response {
         head.headers.insert(header::ETAG, tag);
     }
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    head.headers.insert(header::VARY, HeaderValue::from_static("authorization, cookie"));
+    // Beside what the route says that its answer depends on.
+    head.headers.append(header::VARY, HeaderValue::from_static("authorization, cookie"));
     if is_known {
         head.status = StatusCode::NOT_MODIFIED;
         head.headers.remove(header::CONTENT_TYPE);
@@ -199,11 +189,16 @@ mod tests {
 
     #[test]
     fn only_a_caller_that_allows_no_encoding_is_taken_to_allow_the_plain_one() {
+        let forbids = |asked: &str| {
+            let value = HeaderValue::from_str(asked).unwrap();
+            let headers: HeaderMap = [(header::ACCEPT_ENCODING, value)].into_iter().collect();
+            forbids_all(&weighed(&headers, &header::ACCEPT_ENCODING))
+        };
         for asked in ["identity;q=0", "identity;q=0, *;q=0", "*; q=0", "IDENTITY;q=0.0", "gzip;q=0, *;q=0"] {
-            assert!(forbids_all(asked), "{asked}");
+            assert!(forbids(asked), "{asked}");
         }
         for asked in ["", "gzip", "gzip, identity;q=0", "identity", "br;q=0.5, *;q=0", "gzip;q=0"] {
-            assert!(!forbids_all(asked), "{asked}");
+            assert!(!forbids(asked), "{asked}");
         }
     }
 }

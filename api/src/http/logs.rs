@@ -111,7 +111,8 @@ pub(crate) async fn log(
         // again.
         let ready = Some(reader.read_numbered().map_err(unreadable(&file))?);
         let lines = LogEvents { app: app.clone(), id, reader, params, line, ready, over: Over::No };
-        return sse::answer(app, session, account, lines);
+        let stream = sse::answer(app, session, account, lines)?;
+        return Ok(([(header::VARY, "accept")], stream).into_response());
     }
     let ready = reader.read_numbered().map_err(unreadable(&file))?.into();
     let follower = LogFollower { app, id, reader, params, session, ready, over: false };
@@ -126,7 +127,12 @@ pub(crate) async fn log(
         })
         .fuse(),
     );
-    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+    let head = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "private, no-cache"),
+        (header::VARY, "accept, authorization, cookie"),
+    ];
+    Ok((head, body).into_response())
 }
 
 /// The log of an attempt, wherever it is.

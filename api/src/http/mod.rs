@@ -1,13 +1,14 @@
 //! REST: the only way to a node. The command line uses the same routes, over the folder's socket or within its own
 //! process, so that both give the same answers.
 //!
-//! Law: every error is `application/problem+json` with a stable code, wherever it comes from. Every write answers with
-//! `Everfold-Position`, and takes `Idempotency-Key` unless it is recognised by what it holds.
+//! Law: every error is `application/problem+json` with a stable code, wherever it comes from. Every write that records
+//! something answers with `Everfold-Position`, and takes `Idempotency-Key` unless it is recognised by what it holds.
 //!
 //! One file per group of routes. To begin with: `routes.rs` lists all routes and the layers around them; `extract.rs`
 //! reads requests, `answer.rs` builds answers, `layers.rs` and `role_check.rs` stand in front of every handler,
 //! `document/` makes the OpenAPI document. The statuses of errors are in [`crate::fault::Code`].
 
+mod accepted;
 mod access;
 mod answer;
 mod app;

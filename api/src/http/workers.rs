@@ -268,6 +268,7 @@ fn is_remote(app: &Node, name: &str) -> Result<(), Fault> {
 pub(crate) struct BeatParams {
     /// How long it waits for a stop of the attempt, at most a minute and half of the lease; it is answered as soon as there
     /// is one.
+    #[param(pattern = "^([0-5]?[0-9]|60)s$", example = "10s")]
     wait: Option<String>,
 }
 

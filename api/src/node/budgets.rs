@@ -25,21 +25,29 @@ use crate::view::{AmountsView, usd};
 
 /// Tasks of the inbox that are read at once.
 const TASKS_AT_ONCE: usize = 1_000;
-/// The largest amount that is given as a number.
-const AMOUNT_MAX: f64 = 1e12;
+/// The largest amount.
+const AMOUNT_MAX: Money = Money(1_000_000_000_000 * 1_000_000);
 
 /// An amount of money as a request says it, in millionths of a US dollar, with its text where that names another
 /// currency; `field` is for messages.
 ///
 /// # Errors
-/// It is no amount, or its currency has no rate.
+/// It is no amount or too large a one, or its currency has no rate.
 pub(crate) fn money(rates: &Rates, field: &str, value: &Value) -> Result<(u64, Option<String>), Fault> {
-    // A binary fraction cannot hold every amount: rounds to the nearest millionth.
-    if let Some(number) = value.as_f64().filter(|number| (0.0..=AMOUNT_MAX).contains(number)) {
-        return Ok(((number * 1e6).round() as u64, None));
-    }
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = match value {
+        Value::String(text) => text.clone(),
+        // The shortest text that means this number: JSON may write it with an exponent, and zero with a sign.
+        Value::Number(number) => match number.as_f64() {
+            Some(number) => (number + 0.0).to_string(),
+            None => number.to_string(),
+        },
+        other => other.to_string(),
+    };
     match rates.parse(&text) {
+        Ok((money, _)) if money > AMOUNT_MAX => {
+            let what = format!("{field}: “{text}” is more than {AMOUNT_MAX}");
+            Err(Fault::new(Code::Invalid, what).hint("give less of it, or no limit of money"))
+        }
         Ok((Money(micros), currency)) => Ok((micros, currency.map(|_| text.trim().to_owned()))),
         Err(error @ BadAmount::NoAmount(_)) => Err(Fault::new(Code::Invalid, format!("{field}: {error}"))
             .hint("write 2.00, with at most six decimal places")),
@@ -66,11 +74,11 @@ pub(crate) fn span(field: &str, text: &str) -> Result<u64, Fault> {
 fn named(scope: String, per: Period, zone: Option<String>) -> Result<CounterName, Fault> {
     if let Some(name) = &zone {
         if per == Period::Total {
-            return Err(Fault::new(Code::Refused, "zone: it says when a day, a week or a month begins")
+            return Err(Fault::new(Code::BadLimit, "zone: it says when a day, a week or a month begins")
                 .hint("add per: day, week or month"));
         }
         if jiff::tz::TimeZone::get(name).is_err() {
-            return Err(Fault::new(Code::Refused, format!("zone: there is no time zone “{name}”"))
+            return Err(Fault::new(Code::BadLimit, format!("zone: there is no time zone “{name}”"))
                 .hint("write Europe/Berlin, or UTC"));
         }
     }
@@ -144,7 +152,7 @@ impl Node {
         };
         if limit.is_none() {
             return Err(Fault::new(
-                Code::Refused,
+                Code::BadLimit,
                 format!("“{scope}” would have no limit: this limits nothing"),
             )
             .hint("give `cost`, `tokens` or `wall`; DELETE takes the limits away"));
@@ -263,6 +271,38 @@ mod tests {
         let refused = money(&Rates::default(), "add", &json!("2 EUR")).unwrap_err();
         assert!(refused.hint.as_deref().unwrap_or_default().contains("none has one"), "{refused:?}");
         for none in [json!("-5"), json!(-5), json!("2 eur"), json!("99999999999999999999"), json!([2])] {
+            assert_eq!(money(&rates, "cost", &none).unwrap_err().code, Code::Invalid, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_amount_as_a_number_is_taken_and_refused_as_the_same_text_is() {
+        let rates = Rates::default();
+        for (number, micros) in [
+            (json!(0), 0),
+            (json!(-0.0), 0),
+            (json!(0.1), 100_000),
+            (json!(1e-6), 1),
+            (json!(19.99), 19_990_000),
+            (json!(1.234_567), 1_234_567),
+            (json!(5e2), 500_000_000),
+            (json!(1_000_000_000_000_u64), 1_000_000_000_000_000_000),
+            (json!(1e12), 1_000_000_000_000_000_000),
+        ] {
+            assert_eq!(money(&rates, "cost", &number).unwrap(), (micros, None), "{number}");
+        }
+        for none in [
+            json!(0.000_000_1),
+            json!(0.123_456_7),
+            json!("0.1234567"),
+            json!(1_000_000_000_001_u64),
+            json!(1e13),
+            json!(1e300),
+            json!("1000000000001"),
+            json!("1000000000000.000001"),
+            json!(u64::MAX),
+            json!(-1e-9),
+        ] {
             assert_eq!(money(&rates, "cost", &none).unwrap_err().code, Code::Invalid, "{none}");
         }
     }

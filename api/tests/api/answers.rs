@@ -1,5 +1,7 @@
 //! What every answer carries, how bad requests are refused, and how large answers are given.
 
+use std::collections::BTreeSet;
+
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, Response};
 use everfold_api::access::Caller;
@@ -253,6 +255,47 @@ async fn events_are_exported_in_lines_with_the_stored_bytes() {
         let end = format!("/api/v1/events?from={}", last + 1);
         assert_eq!(api.get(&end, &[("accept-encoding", way)]).await.0, 200, "{way}");
     }
+}
+
+#[tokio::test]
+async fn the_form_of_events_goes_by_the_weights_of_accept_and_vary_says_so() {
+    let api = Api::new();
+    let run = api.ran().await;
+    let events = format!("/api/v1/runs/{run}/events");
+    for (accept, kind) in [
+        ("application/x-ndjson", "application/x-ndjson"),
+        ("application/json;q=0.5, application/x-ndjson", "application/x-ndjson"),
+        ("application/json, application/x-ndjson;q=0.5", "application/json"),
+        ("application/x-ndjson;q=0, application/json", "application/json"),
+    ] {
+        let (_, headers, _) = api.get(&events, &[("accept", accept)]).await;
+        assert_eq!(headers["content-type"], kind, "{accept}");
+        assert!(varies_by(&headers).contains("accept"), "{accept}: {headers:?}");
+    }
+    let (_, headers, _) = api.get(&events, &[]).await;
+    assert!(["accept", "authorization", "cookie"].iter().all(|name| varies_by(&headers).contains(*name)));
+}
+
+#[tokio::test]
+async fn a_log_is_private_and_varies_with_what_is_accepted() {
+    let api = Api::new();
+    let run = api.ran().await;
+    let folder = api.held.node().layout().attempts(run.parse().unwrap()).join("a-r1-a1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("log"), "1000 O one\n").unwrap();
+    let log = format!("/api/v1/runs/{run}/attempts/a/1/1/log");
+    for (accept, kept) in [("text/plain", "private, no-cache"), ("text/event-stream", "no-store")] {
+        let (status, headers, body) = api.get(&log, &[("accept", accept)]).await;
+        assert_eq!(status, 200, "{accept}: {body:?}");
+        assert_eq!(headers["cache-control"], kept, "{accept}");
+        assert!(varies_by(&headers).contains("accept"), "{accept}: {headers:?}");
+    }
+}
+
+/// The headers that an answer names in `Vary`.
+fn varies_by(headers: &HeaderMap) -> BTreeSet<String> {
+    let values = headers.get_all("vary").iter().flat_map(|value| value.to_str().unwrap().split(','));
+    values.map(|name| name.trim().to_owned()).collect()
 }
 
 /// Once the answer was that the run goes on without the worker, and the worker dropped what it had done.

@@ -507,3 +507,29 @@ async fn what_goes_together_in_a_body_is_said_as_the_routes_take_it() {
         assert!(if fits { !is_wrong } else { status >= 400 }, "{path} {body}: {status} {answer:?}");
     }
 }
+
+/// The `files` of a replay were an object whose default is null: programs that validate the document refused it.
+#[test]
+fn every_default_fits_its_schema() {
+    fn look(value: &Value, at: &str, looked_at: &mut usize) {
+        if let Some(default) =
+            value.get("default").filter(|_| value.is_object() && !at.ends_with("/properties"))
+        {
+            let mut closed = value.clone();
+            closed["components"] = document()["components"].clone();
+            let validator = jsonschema::validator_for(&closed).unwrap();
+            assert!(validator.is_valid(default), "{at}: {default} is not of its own schema");
+            *looked_at += 1;
+        }
+        match value {
+            Value::Object(map) => {
+                map.iter().for_each(|(key, inner)| look(inner, &format!("{at}/{key}"), looked_at));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| look(inner, at, looked_at)),
+            _plain => {}
+        }
+    }
+    let mut looked_at = 0;
+    look(&serde_json::to_value(document()).unwrap(), "", &mut looked_at);
+    assert!(looked_at >= 20, "{looked_at}");
+}

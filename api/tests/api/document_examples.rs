@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request;
+use axum::http::{HeaderMap, Request};
 use everfold_api::access::Caller;
 use everfold_api::embed::{Call, Function, StepError};
 use everfold_api::http::document;
@@ -122,12 +122,17 @@ impl Api {
     }
 
     async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let (status, _, answer) = self.sent(method, path, body).await;
+        (status, answer)
+    }
+
+    async fn sent(&self, method: &str, path: &str, body: &Value) -> (u16, HeaderMap, Value) {
         let request = Request::builder().method(method).uri(path).extension(Caller::local("ada"));
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
         let response = self.held.routes().oneshot(request.body(body).unwrap()).await.unwrap();
-        let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
     async fn well(&self, method: &str, path: &str, body: Value) -> Value {
@@ -210,19 +215,57 @@ async fn row_59_every_example_of_a_body_works() {
             }
             let api = Api::new().await;
             api.prepare(&operation.id).await;
-            let (status, answer) =
-                api.send(&operation.method, &operation.filled(&BTreeMap::new()), &body).await;
+            let (status, headers, answer) =
+                api.sent(&operation.method, &operation.filled(&BTreeMap::new()), &body).await;
             let what = format!("{} {body}: {status} {answer}", operation.id);
             match REFUSED.iter().find(|(id, ..)| *id == operation.id) {
                 Some((_, code, _)) => assert_eq!(answer["code"], *code, "{what}"),
                 None => assert!(status < 300, "{what}"),
             }
-            assert!(!operation.about["responses"][status.to_string()].is_null(), "{what}");
+            let described = &operation.about["responses"][status.to_string()];
+            assert!(!described.is_null(), "{what}");
+            if status < 300 {
+                let says = !described["headers"]["Everfold-Position"].is_null();
+                assert_eq!(headers.contains_key("everfold-position"), says, "{what}");
+            }
             api.held.release().await;
             tried += 1;
         }
     }
     assert!(tried >= 30, "{tried}");
+}
+
+/// `drive` and the rebuild of a read model had the header in the document, and not in their answers.
+#[tokio::test]
+async fn a_write_that_records_nothing_has_no_position() {
+    let api = Api::new().await;
+    let position = |operation: &Operation| {
+        let answers = operation.about["responses"].as_object().unwrap();
+        let mut well = answers.iter().filter(|(status, _)| status.starts_with('2'));
+        well.any(|(_, answer)| !answer["headers"]["Everfold-Position"].is_null())
+    };
+    let all = operations();
+    let without: Vec<&str> = all
+        .iter()
+        .filter(|it| !it.method.eq_ignore_ascii_case("get") && !position(it))
+        .map(|it| &*it.id)
+        .collect();
+    let nothing_is_recorded = [
+        "backtestGate",
+        "checkPipeline",
+        "rebuildProjection",
+        "driveRun",
+        "replayRunBy",
+        "createLoginLink",
+        "adoptStore",
+        "extendLease",
+        "pollWork",
+    ];
+    assert_eq!(without, nothing_is_recorded);
+    for (path, status) in [("/api/v1/projections/runs/rebuild", 202), ("/api/v1/store/adopt", 200)] {
+        let (answered, headers, answer) = api.sent("POST", path, &Value::Null).await;
+        assert_eq!((answered, headers.get("everfold-position")), (status, None), "{path}: {answer}");
+    }
 }
 
 #[test]

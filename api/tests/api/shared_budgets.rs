@@ -44,16 +44,41 @@ async fn a_shared_budget_is_set_listed_raised_and_taken_away() {
         assert!(problem["detail"].as_str().unwrap().contains("has no limits of its own"), "{problem}");
     }
     for (body, status, part) in [
-        (json!({}), 409, "limits nothing"),
+        (json!({}), 422, "limits nothing"),
         (json!({ "cost": "5 CHF" }), 409, "CHF has no rate"),
         (json!({ "cost": "much" }), 422, "no amount of money"),
-        (json!({ "cost": "5", "zone": "UTC" }), 409, "zone"),
-        (json!({ "cost": "5", "per": "day", "zone": "Mars/Olympus" }), 409, "no time zone"),
+        (json!({ "cost": "5", "zone": "UTC" }), 422, "zone"),
+        (json!({ "cost": "5", "per": "day", "zone": "Mars/Olympus" }), 422, "no time zone"),
     ] {
         let (seen, problem) = api.change("PUT", "/api/v1/budgets/team", body).await;
         assert_eq!(seen, status, "{problem}");
         assert!(problem["detail"].as_str().unwrap().contains(part), "{problem}");
     }
+}
+
+#[tokio::test]
+async fn limits_that_cannot_be_are_refused_as_invalid() {
+    let api = Api::new();
+    for (body, code) in [
+        (json!({}), "EF0244"),
+        (json!({ "per": "month", "reason": "why" }), "EF0244"),
+        (json!({ "zone": "Nowhere/X", "cost": "5", "per": "month" }), "EF0244"),
+        (json!({ "zone": "Europe/Berlin", "cost": "5" }), "EF0244"),
+        (json!({ "cost": 0.000_000_1 }), "EF0211"),
+        (json!({ "cost": "0.0000001" }), "EF0211"),
+        (json!({ "cost": 1_000_000_000_001_u64 }), "EF0211"),
+        (json!({ "cost": "1000000000001" }), "EF0211"),
+    ] {
+        let (status, problem) = api.change("PUT", "/api/v1/budgets/num", body.clone()).await;
+        assert_eq!((status, &problem["code"]), (422, &json!(code)), "{body}: {problem}");
+    }
+    let gone = "/api/v1/budgets/num?per=day&zone=Nowhere%2FX";
+    let (status, problem) = api.change("DELETE", gone, Value::Null).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("EF0244")), "{problem}");
+    let (_, listed) = api.get("/api/v1/budgets").await;
+    assert_eq!(listed["items"], json!([]));
+    let (status, set) = api.change("PUT", "/api/v1/budgets/num", json!({ "cost": 0.123_456 })).await;
+    assert_eq!((status, &set["limit"]["cost_usd"]), (200, &json!("0.123456")), "{set}");
 }
 
 #[tokio::test]

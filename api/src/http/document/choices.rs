@@ -23,7 +23,7 @@ pub(super) fn write(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
 }
 
 /// For each body its rule as text, the keyword of JSON Schema, and the keyword's value.
-fn choices() -> [(&'static str, &'static str, &'static str, Value); 9] {
+fn choices() -> [(&'static str, &'static str, &'static str, Value); 10] {
     [
         (
             "CreateBody",
@@ -72,6 +72,12 @@ fn choices() -> [(&'static str, &'static str, &'static str, Value); 9] {
             "At least one of `add`, `tokens` and `wall`.",
             "anyOf",
             json!([given(&["add"], &[]), given(&["tokens"], &[]), given(&["wall"], &[])]),
+        ),
+        (
+            "SharedBudgetBody",
+            "At least one of `cost`, `tokens` and `wall`.",
+            "anyOf",
+            json!([given(&["cost"], &[]), given(&["tokens"], &[]), given(&["wall"], &[])]),
         ),
         (
             "DecideBody",

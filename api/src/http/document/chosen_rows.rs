@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::uri::InvalidUri;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::chosen_fields::{ChosenFields, UnknownField};
 use crate::fault::{Code, Fault};
+use crate::http::accepted::wants_lines;
 
 /// The name of the parameter.
 const FIELDS: &str = "fields";
@@ -62,7 +63,8 @@ fn taken(document: fn() -> &'static Value, request: &Request) -> Result<Option<(
     let (uri, query) = (request.uri(), request.uri().query().unwrap_or_default());
     let of_fields = |part: &&str| part.split('=').next() == Some(FIELDS);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !is_read || are_lines(request.headers()) || !query.split('&').any(|part| of_fields(&part)) {
+    // An export in lines has no rows to cut.
+    if !is_read || wants_lines(request.headers()) || !query.split('&').any(|part| of_fields(&part)) {
         return Ok(None);
     }
     let whole = document();
@@ -97,12 +99,6 @@ fn refused(UnknownField { field, near, known }: UnknownField) -> Fault {
         None if known.is_empty() => fault.hint("nothing stands below it: leave the last part out"),
         None => fault.hint(format!("the fields are {}", known.join(", "))),
     }
-}
-
-/// Whether an export in lines is asked for, which has no rows to cut.
-fn are_lines(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("application/x-ndjson"))
 }
 
 /// A text of a query; `None`: it is no UTF-8.

@@ -34,8 +34,8 @@ pub(super) const TAGS: [(&str, &str); 17] = [
 
 const ABOUT: &str = "Durable workflows over HTTP.\n\n\
     Bodies are JSON, times RFC 3339 in UTC, money US dollars as a decimal string. Lists are `{items, next_cursor}`. \
-    Writes that list `Idempotency-Key` take it: a repeat gets the first answer, another body 422. Every answer of a write has \
-    `Everfold-Position`, the place in the log that it led to. Every error is `application/problem+json` (RFC 9457) with a \
+    Writes that list `Idempotency-Key` take it: a repeat gets the first answer, another body 422. The answer of a write that \
+    records something has `Everfold-Position`, the place in the log that it led to. Every error is `application/problem+json` (RFC 9457) with a \
     stable `code`; every answer has `X-Request-Id`, the one that the request brought or a new one; an unknown path answers 404 (EF0207), a method that a path does not take 405 (EF0208). Fields and \
     parameters that are unknown are refused with 422, and a body in which a whole number has more than 64 bits, wherever it stands, with 400.";
 

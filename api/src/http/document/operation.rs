@@ -71,7 +71,9 @@ pub(super) fn complete(path: &str, method: &Method, operation: &mut Operation) {
                 "schema": { "type": "string" },
             }))));
         }
-        positions(operation);
+        if leads_on(path) {
+            positions(operation);
+        }
         if takes_key(path) || is_recognised(path) {
             replays(operation);
         }
@@ -251,6 +253,17 @@ fn is_recognised(path: &str) -> bool {
     let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
     matches!(rest, "hooks/{source}" | "hooks/{source}/deliveries")
         || (rest.starts_with("workers/") && (rest.ends_with("/complete") || rest.ends_with("/fail")))
+}
+
+/// Whether the answer to a write names a place in the log. The others record nothing by themselves; a query names the place
+/// that it knows.
+fn leads_on(path: &str) -> bool {
+    let rest = path.strip_prefix("/api/v1/").unwrap_or(path);
+    let last = rest.rsplit('/').next().unwrap_or(rest);
+    !matches!(
+        last,
+        "adopt" | "backtest" | "check" | "drive" | "heartbeat" | "links" | "poll" | "rebuild" | "replay"
+    )
 }
 
 /// Describes the header `Idempotency-Replayed` of the answers to a write.
