@@ -323,7 +323,7 @@ fn wholes() -> Vec<(&'static str, Value)> {
             "Amount",
             json!({ "oneOf": [
             { "type": "string", "pattern": AMOUNT },
-            { "type": "number", "minimum": 0, "maximum": 1_000_000_000_000_u64, "multipleOf": 0.000_001 },
+            { "type": "number", "minimum": 0, "maximum": 1_000_000_000_000_u64 },
         ] }),
         ),
     ]
