@@ -30,5 +30,5 @@ pub use limits::{BoundReached, SqlLimits};
 pub use permit::FUNCTIONS;
 pub use query::{AnswerColumn, SqlAnswer, SqlQuery};
 pub use table::{
-    FoundRows, ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan,
+    ScanCondition, ScannedRows, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan,
 };

@@ -70,7 +70,7 @@ pub struct TableScan {
 }
 
 /// The rows of a table that is read once, and how they are found.
-pub struct FoundRows {
+pub struct ScannedRows {
     /// The rows.
     pub rows: Box<dyn SqlRows>,
     /// The columns by whose conditions they are found, by their places; the other conditions were not looked at.
@@ -98,7 +98,7 @@ pub trait SqlTable: Send + Sync {
     ///
     /// # Errors
     /// It cannot be read, or not by these values.
-    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError>;
+    fn scan(&self, scan: &TableScan) -> Result<ScannedRows, SourceError>;
 }
 
 /// The rows of a table, one after the other.

@@ -21,7 +21,7 @@ use crate::column::{SqlColumn, SqlComparison, SqlType};
 use crate::error::SqlError;
 use crate::scan_plan::{OfferedCondition, decode, encode, is_read_once, scan_plan};
 use crate::table::{
-    FoundRows, ScanCondition, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan,
+    ScanCondition, ScannedRows, SourceError, SqlCell, SqlRows, SqlTable, SqlValue, TableReads, TableScan,
 };
 use crate::time_order::canonical;
 
@@ -324,7 +324,7 @@ impl TableCursor {
     }
 
     /// Begins to read the rows that were found.
-    fn begin(&mut self, found: FoundRows) {
+    fn begin(&mut self, found: ScannedRows) {
         let columns = self.source.table.columns();
         let name = |place: usize| columns.get(place).map(|column| column.name.to_string());
         let mut by: Vec<String> = found.by.into_iter().filter_map(name).collect();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use everfold_sql::{
-    BoundReached, ColumnLookup, FoundRows, NotAllowed, SourceError, SqlAnswer, SqlCell, SqlColumn,
+    BoundReached, ColumnLookup, NotAllowed, ScannedRows, SourceError, SqlAnswer, SqlCell, SqlColumn,
     SqlComparison, SqlError, SqlFunction, SqlLimits, SqlQuery, SqlRows, SqlTable, SqlType, SqlValue,
     TableScan, UnknownKind,
 };
@@ -83,7 +83,7 @@ impl SqlTable for Things {
         self.descends_by
     }
 
-    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError> {
+    fn scan(&self, scan: &TableScan) -> Result<ScannedRows, SourceError> {
         self.asked.lock().unwrap().push(scan.clone());
         let fits = |nr: &usize| {
             let row = &self.rows[*nr];
@@ -104,7 +104,7 @@ impl SqlTable for Things {
         let is_lower = |how| matches!(how, SqlComparison::Greater | SqlComparison::GreaterOrEqual);
         let found_by =
             scan.conditions.iter().filter(|condition| condition.column != 3 || is_lower(condition.how));
-        Ok(FoundRows { rows, by: found_by.map(|condition| condition.column).collect() })
+        Ok(ScannedRows { rows, by: found_by.map(|condition| condition.column).collect() })
     }
 }
 
@@ -548,7 +548,7 @@ impl SqlTable for Broken {
         1
     }
 
-    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError> {
+    fn scan(&self, scan: &TableScan) -> Result<ScannedRows, SourceError> {
         if scan.conditions.is_empty() {
             panic!("a mistake of the program");
         }

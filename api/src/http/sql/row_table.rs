@@ -12,7 +12,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::time::Timestamp;
 use everfold_projections::FilterRow;
 use everfold_sql::{
-    ColumnLookup, FoundRows, ScanCondition, SourceError, SqlCell, SqlColumn, SqlComparison, SqlRows,
+    ColumnLookup, ScanCondition, ScannedRows, SourceError, SqlCell, SqlColumn, SqlComparison, SqlRows,
     SqlTable, SqlType, SqlValue, TableScan,
 };
 use serde_json::Value;
@@ -95,7 +95,7 @@ impl SqlTable for RowTable {
         self.descends_by
     }
 
-    fn scan(&self, scan: &TableScan) -> Result<FoundRows, SourceError> {
+    fn scan(&self, scan: &TableScan) -> Result<ScannedRows, SourceError> {
         let asked = Conditions { text: self.text, all: &scan.conditions, by: RefCell::default() };
         let next = (self.open)(&asked)?;
         let rows = Box::new(PartRows {
@@ -106,7 +106,7 @@ impl SqlTable for RowTable {
             size: PART,
             size_max: self.part_max,
         });
-        Ok(FoundRows { rows, by: asked.by.into_inner().into_iter().collect() })
+        Ok(ScannedRows { rows, by: asked.by.into_inner().into_iter().collect() })
     }
 }
 
