@@ -65,6 +65,7 @@ fn place(cursor: &str) -> Result<(Timestamp, String), Fault> {
 }
 
 /// `POST /notices/{notice}/retry`: it is sent again, for a day if need be. Answered when that is durable, before it is sent.
+/// One that a newer one of its channel has made moot is dropped instead (`superseded`).
 #[utoipa::path(
     post,
     path = "/notices/{notice}/retry",

@@ -282,7 +282,11 @@ pub(super) async fn act(visit: Visit, Path(word): Path<String>, fields: Fields) 
         SystemAct::TestSubscription => {
             DoneAct::new("The test arrived", "Look at the other end whether it is as it should be.")
         }
-        _ => return Ok(Redirect::to(&said_at(&question.back, &format!("system-{word}"))).into_response()),
+        _ => {
+            // The order was to send it, and a newer one of its channel had made it moot.
+            let word = if answer["status"] == "superseded" { "superseded-notice" } else { &word };
+            return Ok(Redirect::to(&said_at(&question.back, &format!("system-{word}"))).into_response());
+        }
     };
     let mut frame = visit.frame(done.title.clone(), NavPlace::System);
     frame.live = false;

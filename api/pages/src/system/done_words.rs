@@ -14,6 +14,7 @@ pub(crate) fn done_sentence(word: &str) -> Option<&'static str> {
         "system-resume" => "Resumed: steps begin again.",
         "system-reset-breaker" => "The breaker is closed: what waited for it starts.",
         "system-send-again" => "The notice is being sent again.",
+        "system-superseded-notice" => "The notice was dropped: a newer one of its channel took its place.",
         "system-drop-notice" => "The notice was dropped.",
         "system-rebuild" => "The read model is being built anew; the former one answers meanwhile.",
         "system-revoke-token" => "The token is revoked: it lets no caller in any more.",
