@@ -9,9 +9,9 @@ use super::args::{NoticeSelection, NoticesArgs, NoticesVerb};
 use super::context::{CommandContext, items};
 use super::list_pages::ListedItems;
 use super::output::note;
+use crate::body::notice::TestAnswer;
 use crate::client::{encode, query};
 use crate::fault::Fault;
-use crate::http::TestAnswer;
 use crate::node::{NoticeStatus, NoticeView, SubscriptionView};
 use crate::text::{count, cut, instant, span, table};
 

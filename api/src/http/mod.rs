@@ -80,7 +80,6 @@ pub use crate::access::{Caller, RequestSession};
 pub(crate) use crate::body::backtest::{BacktestAnswer, Changed};
 pub use crate::body::budget::SharedBudgetView;
 pub(crate) use crate::body::limits::LimitsAnswer;
-pub(crate) use crate::body::notice::TestAnswer;
 pub use crate::body::pipeline::{PipelineStep, PipelineView, VersionView};
 pub(crate) use crate::body::spend::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
 pub use answer::{POSITION_HEADER, PROBLEM_TYPE, REPLAYED_HEADER};
