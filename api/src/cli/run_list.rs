@@ -150,7 +150,7 @@ mod tests {
                 let table = anstream::adapter::strip_str(&table).to_string();
                 assert!(table.lines().all(|line| line.chars().count() <= within), "{table}");
                 assert!(
-                    table.lines().count() == 5 && table.contains("set aside") && table.contains('…'),
+                    table.lines().count() == 5 && table.contains("set aside") && table.contains("4d01h"),
                     "{table}"
                 );
             }
