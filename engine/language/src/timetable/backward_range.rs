@@ -3,19 +3,19 @@
 use std::fmt;
 
 /// The fields of a pattern with seconds: the first and the last value of each, as a number and as a name.
-const FIELDS: [Field; 6] = [
-    Field { ends: ("0", "59"), names: &[] },
-    Field { ends: ("0", "59"), names: &[] },
-    Field { ends: ("0", "23"), names: &[] },
-    Field { ends: ("1", "31"), names: &[] },
-    Field {
+const FIELDS: [CronField; 6] = [
+    CronField { ends: ("0", "59"), names: &[] },
+    CronField { ends: ("0", "59"), names: &[] },
+    CronField { ends: ("0", "23"), names: &[] },
+    CronField { ends: ("1", "31"), names: &[] },
+    CronField {
         ends: ("1", "12"),
         names: &["", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     },
-    Field { ends: ("0", "6"), names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
+    CronField { ends: ("0", "6"), names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
 ];
 
-struct Field {
+struct CronField {
     ends: (&'static str, &'static str),
     /// By their numbers.
     names: &'static [&'static str],
@@ -38,7 +38,7 @@ impl BackwardRange {
     }
 }
 
-impl Field {
+impl CronField {
     fn backward(&self, range: &str) -> Option<BackwardRange> {
         let (values, step) = range.split_at(range.find('/').unwrap_or(range.len()));
         let (from, to) = values.split_once('-')?;
