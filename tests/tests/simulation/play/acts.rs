@@ -194,6 +194,7 @@ impl Stage<'_> {
             origin,
             how,
             at: cut,
+            moment: act.luck.is_multiple_of(7).then(|| (self.config.clock)()),
             from_step,
             input: None,
             config: None,
