@@ -74,6 +74,7 @@ pub fn fork_request(
         origin,
         how,
         at,
+        moment: None,
         from_step: from_step.map(StepId::from),
         input: None,
         config: None,
