@@ -34,15 +34,14 @@ const AMOUNT_MAX: Money = Money(1_000_000_000_000 * 1_000_000);
 /// # Errors
 /// It is no amount or too large a one, or its currency has no rate.
 pub(crate) fn money(rates: &Rates, field: &str, value: &Value) -> Result<(u64, Option<String>), Fault> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        // The shortest text that means this number: JSON may write it with an exponent, and zero with a sign.
-        Value::Number(number) => match number.as_f64() {
-            Some(number) => (number + 0.0).to_string(),
-            None => number.to_string(),
-        },
-        other => other.to_string(),
-    };
+    // A binary fraction cannot hold every amount, and a sum of some has digits of its own: it is rounded to the nearest
+    // millionth, and what is more than nothing to one at least.
+    let largest = AMOUNT_MAX.0 as f64 / 1e6;
+    if let Some(number) = value.as_f64().filter(|number| (0.0..=largest).contains(number)) {
+        let micros = (number * 1e6).round() as u64;
+        return Ok((if number > 0.0 { micros.max(1) } else { micros }, None));
+    }
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match rates.parse(&text) {
         Ok((money, _)) if money > AMOUNT_MAX => {
             let what = format!("{field}: “{text}” is more than {AMOUNT_MAX}");
@@ -276,15 +275,15 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_as_a_number_is_taken_and_refused_as_the_same_text_is() {
+    fn an_amount_as_a_number_is_rounded_and_never_to_nothing() {
         let rates = Rates::default();
         for (number, micros) in [
             (json!(0), 0),
             (json!(-0.0), 0),
-            (json!(0.1), 100_000),
-            (json!(1e-6), 1),
+            (json!(0.1 + 0.2), 300_000),
+            (json!(1e-9), 1),
             (json!(19.99), 19_990_000),
-            (json!(1.234_567), 1_234_567),
+            (json!(1.234_567_4), 1_234_567),
             (json!(5e2), 500_000_000),
             (json!(1_000_000_000_000_u64), 1_000_000_000_000_000_000),
             (json!(1e12), 1_000_000_000_000_000_000),
@@ -292,8 +291,6 @@ mod tests {
             assert_eq!(money(&rates, "cost", &number).unwrap(), (micros, None), "{number}");
         }
         for none in [
-            json!(0.000_000_1),
-            json!(0.123_456_7),
             json!("0.1234567"),
             json!(1_000_000_000_001_u64),
             json!(1e13),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Money in US dollars, with at most six decimal places: a text, or a number; or a text in a currency that has a rate.
+/// Money in US dollars: a text with at most six decimal places, or a number, which is rounded to the nearest millionth, and what is more than nothing to one at least; or a text in a currency that has a rate.
 #[derive(ToSchema, Serialize)]
 #[serde(untagged)]
 #[schema(example = "2.00")]
