@@ -156,7 +156,7 @@ async fn decide(context: &CommandContext, letters: NoticeSelection, verb: &str) 
         let lost: Vec<NoticeView> = items(&context.client.get("/api/v1/notices?limit=1000").await?)?;
         let mut lost: Vec<_> = lost.into_iter().filter(|one| one.status == NoticeStatus::Dead).collect();
         // In the order in which they would have arrived.
-        lost.sort_by(|one, other| (one.at, one.run, one.version).cmp(&(other.at, other.run, other.version)));
+        lost.sort_by_key(|one| (one.at, one.run, one.version));
         lost.into_iter().map(|one| one.id).collect()
     } else {
         letters.ids
