@@ -94,8 +94,8 @@ impl RequestGate {
         headers: &HeaderMap,
     ) -> Result<(Caller, RequestSession), Fault> {
         let session = |secret, expires_at| RequestSession { secret, expires_at, secure };
-        // A login is judged by its code alone, never by a cookie. What everybody may read is the same for all: a token that
-        // is over by now, or of another server, keeps nobody from it.
+        // The server judges a login by its code alone, never by a cookie. What everybody may read it gives alike to all: it does
+        // not look at a token there, which may be an expired one or another server's.
         if path == LOGIN || (is_read(method) && is_open(path)) {
             return Ok((Caller::anonymous(), session(None, None)));
         }
@@ -306,14 +306,20 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn who_asks_for_health_alone_is_never_too_fast() {
-        let folder = tempfile::tempdir().unwrap();
+    /// The routes of a node behind a gate that everybody reaches.
+    fn served(folder: &tempfile::TempDir) -> (crate::serve::NodeGuard, Router) {
         let node_guard = crate::serve::imagine(Layout::new(folder.path().join("data"))).unwrap();
         let settings = ServeSettings { listen: "0.0.0.0:0".into(), ..ServeSettings::default() };
         let hosts = Hosts::new(&settings, false, None);
         let gate = Arc::new(RequestGate::new(node_guard.node().clone(), &settings, hosts));
         let routes = node_guard.routes().layer(middleware::from_fn_with_state(gate, let_in));
+        (node_guard, routes)
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_health_alone_is_never_too_fast() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_guard, routes) = served(&folder);
         for n in 0..1_000 {
             assert_eq!(asked(&routes, "127.0.0.1", "/healthz").await, 200, "{n}");
         }
@@ -327,11 +333,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_that_is_not_good_keeps_nobody_from_what_everybody_may_read() {
         let folder = tempfile::tempdir().unwrap();
-        let node_guard = crate::serve::imagine(Layout::new(folder.path().join("data"))).unwrap();
-        let settings = ServeSettings { listen: "0.0.0.0:0".into(), ..ServeSettings::default() };
-        let hosts = Hosts::new(&settings, false, None);
-        let gate = Arc::new(RequestGate::new(node_guard.node().clone(), &settings, hosts));
-        let routes = node_guard.routes().layer(middleware::from_fn_with_state(gate, let_in));
+        let (_guard, routes) = served(&folder);
         let with = async |path: &str, given: &str| {
             sent(&routes, "127.0.0.1", Request::get(path).header(header::AUTHORIZATION, given)).await
         };

@@ -122,43 +122,37 @@ async fn rebase_in(git: &Git) -> Result<Option<PathBuf>, GitError> {
 /// collected one day, and those of another branch are delivered nowhere. A head that only goes on from the run's branch
 /// takes that along. Where the run has no branch of its own, any will do.
 async fn on_branch(git: &Git, own: Option<&str>, run: RunId) -> Result<(), SaveError> {
-    let stands_on = branch_of_head(git).await?;
-    if stands_on.is_some() && own.is_none_or(|own| stands_on.as_deref() == Some(own)) {
+    // Empty: on none.
+    let stands_on = git.text(&["branch", "--show-current"]).await?;
+    if !stands_on.is_empty() && own.is_none_or(|own| stands_on == own) {
         return Ok(());
     }
     let head = head_of(git).await?;
+    let mut went = String::new();
     if let Some(branch) = own {
         let reference = format!("refs/heads/{branch}");
         let tip = git.text(&["rev-parse", "--verify", "--quiet", &format!("{reference}^{{commit}}")]).await;
-        if let Ok(tip) = tip
-            && git.says(&["merge-base", "--is-ancestor", &tip, &head]).await?
-        {
-            let why = "everfold: the run's branch takes along what was committed beside it";
-            git.text(&["update-ref", "-m", why, &reference, &head, &tip]).await?;
-            git.text(&["symbolic-ref", "-m", why, "HEAD", &reference]).await?;
-            return Ok(());
-        }
+        went = match tip {
+            Ok(tip) if git.says(&["merge-base", "--is-ancestor", &tip, &head]).await? => {
+                let why = "everfold: the run's branch takes along what was committed beside it";
+                git.text(&["update-ref", "-m", why, &reference, &head, &tip]).await?;
+                git.text(&["symbolic-ref", "-m", why, "HEAD", &reference]).await?;
+                return Ok(());
+            }
+            Ok(_tip) => format!(", and {branch} went another way"),
+            Err(_gone) => format!(", and {branch} is not there any more"),
+        };
     }
     let kept = keep(git, run).await?;
-    let went = own.map(|branch| format!(", and {branch} went another way")).unwrap_or_default();
-    let (code, on) = match stands_on {
-        Some(other) => ("OTHER_BRANCH", format!("the branch {other}")),
-        None => ("DETACHED_HEAD", "no branch".to_owned()),
+    let (code, on) = match stands_on.as_str() {
+        "" => ("DETACHED_HEAD", "no branch".to_owned()),
+        other => ("OTHER_BRANCH", format!("the branch {other}")),
     };
     Err(refused(
         code,
         format!("the work stands on {on}{went}; it is kept as {kept}"),
         "commit on the run's branch in the step itself: `git switch BRANCH`",
     ))
-}
-
-/// The branch that the head stands on.
-async fn branch_of_head(git: &Git) -> Result<Option<String>, GitError> {
-    if !git.says(&["symbolic-ref", "--quiet", "HEAD"]).await? {
-        return Ok(None);
-    }
-    let reference = git.text(&["symbolic-ref", "HEAD"]).await?;
-    Ok(Some(reference.strip_prefix("refs/heads/").unwrap_or(&reference).to_owned()))
 }
 
 /// Keeps the head under a reference of its own, so that it is not collected; gives its name.

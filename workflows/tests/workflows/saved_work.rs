@@ -52,13 +52,18 @@ async fn work_on_a_branch_of_its_own_takes_the_runs_branch_along_or_is_kept_and_
     assert_eq!(git(&worktree, &["log", "-2", "--format=%s"]), "build: round 1, attempt 1\nmine");
 
     let elsewhere = "git update-ref refs/heads/everfold/1 $(git commit-tree -m other HEAD^{tree})";
-    let around = Around::new().await;
-    let end = around.run(around.request(&format!("{topic}; {elsewhere}"), Save::Commit)).await;
-    assert_eq!(code(&end), "OTHER_BRANCH", "{end:?}");
-    let message = &failure(&end).message;
-    assert!(message.contains("the branch topic, and everfold/1 went another way"), "{message}");
-    let kept = git(&around.repo(), &["for-each-ref", "--format=%(objectname)", "refs/everfold"]);
-    assert_eq!(kept, git(&around.worktree(), &["rev-parse", "HEAD"]));
+    for (script, said) in [
+        (format!("{topic}; {elsewhere}"), "the branch topic, and everfold/1 went another way"),
+        ("git branch --move topic".to_owned(), "the branch topic, and everfold/1 is not there any more"),
+    ] {
+        let around = Around::new().await;
+        let end = around.run(around.request(&script, Save::Commit)).await;
+        assert_eq!(code(&end), "OTHER_BRANCH", "{end:?}");
+        let message = &failure(&end).message;
+        assert!(message.contains(said), "{message}");
+        let kept = git(&around.repo(), &["for-each-ref", "--format=%(objectname)", "refs/everfold"]);
+        assert_eq!(kept, git(&around.worktree(), &["rev-parse", "HEAD"]));
+    }
 }
 
 /// With `save: none` the engine does not look at where the head stands: what no branch holds is kept when the worktree goes.

@@ -112,7 +112,7 @@ impl SqlTable for RowTable {
 
 /// What must be true of the rows.
 ///
-/// Law: whoever asks for a column finds rows by it: its condition is then one of those that the answer names.
+/// Law: a table that reads the condition of a column here finds its rows by it: the answer names that column then.
 pub(super) struct Conditions<'a> {
     text: &'static TableText,
     all: &'a [ScanCondition],

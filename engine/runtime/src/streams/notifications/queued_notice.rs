@@ -35,7 +35,9 @@ pub(crate) async fn superseded_by(
     let Some(newer) = first_behind(shared, id, newer).await? else { return Ok(None) };
     let folded = match shared.loader().fold(id.run, None).await {
         Ok(folded) => folded,
-        Err(error) => return Err(SubscriptionError::Runs(error.to_string())),
+        Err(error) if error.is_passing() => return Err(SubscriptionError::Runs(error.to_string())),
+        // The sender says why nothing of this run can be sent, and gives the notice up.
+        Err(_for_good) => return Ok(None),
     };
     let mut notices = folded.state.definition().notify.iter();
     let counts_alone =

@@ -37,7 +37,7 @@ const AT_ONCE: usize = 8;
 
 /// The task's whole life.
 pub(crate) async fn run(shared: Arc<Runtime>) {
-    let mut lines: BTreeMap<NoticeId, Line> = BTreeMap::new();
+    let mut turns: BTreeMap<NoticeId, ResendTurn> = BTreeMap::new();
     let mut sending: JoinSet<NoticeId> = JoinSet::new();
     let mut ending = shared.notifications.ending.subscribe();
     let mut is_unread = false;
@@ -47,7 +47,9 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
         let was_unread = std::mem::replace(&mut is_unread, read.is_err());
         match read {
             Ok(notices) => {
-                for undelivered in ready(&shared, &notices, &mut lines).await {
+                let (ready, is_all) = ready(&shared, &notices, &mut turns).await;
+                is_unread = !is_all;
+                for undelivered in ready {
                     let (shared, places) = (Arc::clone(&shared), Arc::clone(&places));
                     sending.spawn(async move {
                         if let Err(error) = send(&shared, &undelivered, &places).await {
@@ -72,7 +74,7 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
             Some(sent) = sending.join_next(), if !sending.is_empty() => {
                 // These tasks do not panic: a panic of the function that sends is caught.
                 if let Ok(id) = sent {
-                    lines.remove(&id);
+                    turns.remove(&id);
                 }
             }
             _ = ending.wait_for(|ending| *ending), if sending.is_empty() => return,
@@ -87,41 +89,45 @@ pub(crate) async fn run(shared: Arc<Runtime>) {
 }
 
 /// Where a notice stands that is to be sent again.
-struct Line {
+struct ResendTurn {
     /// The run and the channel in which it waits for those before it; `None`: it waits for no other one.
     channel: Option<(RunId, String)>,
     is_busy: bool,
 }
 
-/// The notices that are to be sent now, in the order of their events; they count as busy from then on.
+/// The notices that are to be sent now, in the order of their events; they count as busy from then on. False beside them:
+/// the history of some cannot be read now, and with it their channel; these wait.
 async fn ready(
     shared: &Runtime,
     notices: &Notices,
-    lines: &mut BTreeMap<NoticeId, Line>,
-) -> Vec<Arc<UndeliveredNotice>> {
+    turns: &mut BTreeMap<NoticeId, ResendTurn>,
+) -> (Vec<Arc<UndeliveredNotice>>, bool) {
     let mut wanted: Vec<_> = notices.undelivered().filter(|notice| notice.again.is_some()).collect();
     wanted.sort_by(|one, other| one.id.cmp(&other.id));
-    lines.retain(|id, line| line.is_busy || wanted.iter().any(|notice| notice.id == *id));
-    let mut ready = Vec::new();
+    turns.retain(|id, turn| turn.is_busy || wanted.iter().any(|notice| notice.id == *id));
+    let (mut ready, mut is_all) = (Vec::new(), true);
     for notice in wanted.into_iter().take(AGAIN_MAX) {
-        if !lines.contains_key(&notice.id) {
-            // Where the history cannot be read now, sending it fails as well, and is tried again.
+        if !turns.contains_key(&notice.id) {
             let queued = match notice.id.is_of_subscription() {
-                true => None,
-                false => queued(shared, &notice.id).await.ok().flatten(),
+                true => Ok(None),
+                false => queued(shared, &notice.id).await,
+            };
+            let Ok(queued) = queued else {
+                is_all = false;
+                continue;
             };
             let channel = queued.map(|queued| (notice.id.run, queued.channel));
-            lines.insert(notice.id.clone(), Line { channel, is_busy: false });
+            turns.insert(notice.id.clone(), ResendTurn { channel, is_busy: false });
         }
-        let channel = lines.get(&notice.id).and_then(|line| line.channel.clone());
+        let channel = turns.get(&notice.id).and_then(|turn| turn.channel.clone());
         let is_taken =
-            channel.is_some() && lines.values().any(|line| line.is_busy && line.channel == channel);
-        if let Some(line) = lines.get_mut(&notice.id).filter(|line| !line.is_busy && !is_taken) {
-            line.is_busy = true;
+            channel.is_some() && turns.values().any(|turn| turn.is_busy && turn.channel == channel);
+        if let Some(turn) = turns.get_mut(&notice.id).filter(|turn| !turn.is_busy && !is_taken) {
+            turn.is_busy = true;
             ready.push(Arc::clone(notice));
         }
     }
-    ready
+    (ready, is_all)
 }
 
 async fn send(
