@@ -45,12 +45,16 @@ fn no_text(name: &str, error: &std::string::FromUtf8Error) -> Fault {
 pub(crate) fn json(path: &Path) -> Result<Value, Fault> {
     let (name, text) = (path.display(), text(path)?);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let value = serde_json::from_str(text).map_err(|error| {
+    let value = strict::unambiguous(text.as_bytes()).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         if is_too_deep(&error) {
             let what = format!("{name}:{line}:{column}: values are nested deeper than 128 levels");
             return Fault::new(Code::File, what)
                 .hint("give the inner values as text, or in files of their own");
+        }
+        if error.is_data() {
+            return Fault::new(Code::File, format!("{name}: {error}"))
+                .hint("keep the value that is meant, and remove the other");
         }
         Fault::new(Code::File, format!("{name} is no JSON: {error}"))
             .hint("strings and names stand in double quotes, and nothing follows the last value")

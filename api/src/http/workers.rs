@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::definition::similar;
 use everfold_engine::execution::Usage;
+use everfold_engine::failure::is_code;
 use everfold_engine::id::EffectId;
 use everfold_workflows::remote::{
     AttemptFacts, AttemptName, Heartbeat, HeartbeatReply, Instance, Job, LeaseClaim, Reported,
@@ -25,6 +26,7 @@ use crate::access::Caller;
 use crate::fault::{Code, Fault};
 use crate::node::{Node, WorkersAnswer, WriteReceipt};
 use crate::schema;
+use crate::text::cut;
 
 /// The longest a poll waits, in seconds.
 const WAIT_MAX: f64 = 60.0;
@@ -403,6 +405,10 @@ fn fits(report: &WorkerReport) -> Result<(), Fault> {
             let texts = texts.into_iter().chain([failure.detail.as_ref()]).flatten();
             if texts.into_iter().any(|text| text.len() > TEXT_BYTES_MAX) {
                 return Err(Fault::new(Code::TooLarge, "a text of the failure is longer than 64 KiB"));
+            }
+            if let Some(code) = failure.code.as_ref().filter(|code| !is_code(code)) {
+                return Err(Fault::new(Code::Invalid, format!("`failure.code` is “{}”, which is no code", cut(code, 64)))
+                    .hint("a code is UPPER_CASE: `[A-Z][A-Z0-9_]{0,63}`; what else there is to say stands in `message`"));
             }
         }
     }

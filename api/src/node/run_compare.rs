@@ -443,7 +443,7 @@ fn cause(round: &AlignedRound<'_>, part: RoundPart, common: &Common) -> String {
         }
     }
     let work = match (from.work == to.work, from.work.is_some()) {
-        (true, true) => "the same work",
+        (true, true) => "work that was given the same values",
         (false, _) => "work that was given other values",
         (true, false) => "it",
     };

@@ -113,6 +113,7 @@ pub(crate) struct ReportedFailureSchema {
     kind: ReportedKindSchema,
     /// A code of its own, by which routes and programs tell failures apart.
     #[serde(default)]
+    #[schema(pattern = "^[A-Z][A-Z0-9_]{0,63}$")]
     code: Option<String>,
     /// What a person can do next.
     #[serde(default)]

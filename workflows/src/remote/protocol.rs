@@ -171,7 +171,7 @@ pub struct ReportedFailure {
     /// What kind of failure; none: `error`.
     #[serde(default)]
     pub kind: ReportedFailureKind,
-    /// A code of its own, by which routes and programs distinguish failures.
+    /// A code of its own, by which routes and programs distinguish failures; UPPER_CASE.
     #[serde(default)]
     pub code: Option<String>,
     /// What a person can do next.

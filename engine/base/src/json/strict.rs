@@ -16,11 +16,19 @@ struct Once(Value);
 /// # Errors
 /// What is wrong with it: no JSON, a name that an object has twice, a whole number beyond 64 bits.
 pub fn value(text: &[u8]) -> Result<Value, String> {
-    let Once(value) = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    let value = unambiguous(text).map_err(|error| error.to_string())?;
     match beyond_64_bits(text) {
         Some(number) => Err(format!("the number {number} does not fit into 64 bits; send it as a text")),
         None => Ok(value),
     }
+}
+
+/// The value of a JSON text whose objects have no name twice.
+///
+/// # Errors
+/// It is no JSON; an object has a name twice, which is an error of category [`serde_json::error::Category::Data`].
+pub fn unambiguous(text: &[u8]) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(text).map(|Once(value)| value)
 }
 
 /// The canonical bytes of a JSON text that comes from outside.

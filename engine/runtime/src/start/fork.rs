@@ -236,11 +236,13 @@ impl Runtime {
         }
         begin::check_config(&config)?;
         let effects = self.effect_limits(state, request).await?;
+        // Who names no moment continues a run that goes on as it is now.
+        let is_newest = request.at.is_none() && !state.is_ended();
         Ok(Fork {
             effects,
             keeps_tries: true,
             keeps_spans: true,
-            continued_at: request.moment,
+            continued_at: request.moment.or_else(|| is_newest.then(|| self.now())),
             keeps_items: true,
             run,
             origin: Origin { run: request.origin, version: state.version(), how: request.how },

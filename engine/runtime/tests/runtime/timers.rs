@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use everfold_core::event::RunEvent;
+use everfold_core::event::{OriginKind, RunEvent};
 use everfold_core::state::RunStatus;
 use futures::future::join_all;
 use serde_json::json;
 
-use crate::fixtures::test_engine::{Rig, pipeline, request};
+use crate::fixtures::fork_requests::{again, restart};
+use crate::fixtures::test_engine::{Rig, function, pipeline, request};
 
 fn waits(span: &str) -> std::sync::Arc<everfold_language::definition::Definition> {
     pipeline(vec![json!({"id": "pause", "work": {"wait": {"for": span}}})])
@@ -95,4 +96,22 @@ async fn a_reminder_comes_after_120_minutes_and_once_though_the_engine_went_down
     tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
     assert_eq!(reminders(&rig.names(run).await), 1);
     rig.assert_replays(run).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_on_from_a_run_that_waits_has_what_is_left_now() {
+    let rig = Rig::new();
+    let pause = json!({"id": "pause", "needs": [], "work": {"wait": {"for": "60s"}}});
+    let origin = rig.start(&pipeline(vec![pause, function("work", &[], "slow", json!({"ms": 5}))])).await;
+    rig.until(origin, |event| matches!(event, RunEvent::StepSucceeded(_))).await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let before = tokio::time::Instant::now();
+    let fork = rig.engine.fork(again(origin, OriginKind::Fork)).await.unwrap().run;
+    let restart = rig.engine.fork(restart(origin, "work")).await.unwrap().run;
+    for run in [fork, restart] {
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+        let took = before.elapsed();
+        assert!(took <= Duration::from_secs(21), "it had waited for 40 s of 60: {took:?}");
+        rig.assert_replays(run).await;
+    }
 }

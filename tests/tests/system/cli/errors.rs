@@ -15,6 +15,7 @@ fn errors_say_what_where_and_what_next() {
     scratch.write("broken.yaml", "name: broken\nsteps:\n  - id: a\n    comand: echo\n  - id: b\n    needs: [c]\n    command: echo ${input.x\n");
     scratch.write("wants.yaml", "name: wants\ninput:\n  type: object\n  required: [repo]\n  properties: { repo: { type: string }, level: { enum: [low, high] } }\nsteps:\n  - id: a\n    command: echo\n");
     scratch.write("not.json", "{");
+    scratch.write("twice.json", "{\"repo\": \"a\",\n \"repo\": \"b\"}");
     let commands: &[&[&str]] = &[
         &["show", "abcd"],
         &["show", "no-run"],
@@ -28,6 +29,7 @@ fn errors_say_what_where_and_what_next() {
         &["run", "./wants.yaml", "-i", "repo=r", "-i", "level=hihg"],
         &["run", "./wants.yaml", "-i", "repo"],
         &["run", "./wants.yaml", "--input-file", "not.json"],
+        &["run", "./wants.yaml", "--input-file", "twice.json"],
         &["run", "./wants.yaml", "--config", "absent.toml", "-i", "repo=r"],
         &["approve", "abcd:ok:1"],
         &["unblock", "@", "--decision", "retry"],
