@@ -141,3 +141,30 @@ test("what a server refuses is shown in the place of the form, with what was typ
   await page.locator("main .problem, main [aria-invalid=true]").first().waitFor();
   assert.match(await form.locator("textarea").first().inputValue(), /steps: 7/);
 });
+
+/** Its form was of another session for ever, and what was typed could not be sent any more. */
+test("a form outlives its session: behind a new login it is sent as it was typed", async (t) => {
+  const everfold = await Everfold.start(t);
+  await everfold.pipelines("greet");
+  const run = await everfold.start("greet", { name: "Ada" }, "Decided in two sessions");
+  await everfold.run(run, (view) => view.status === "waiting");
+  const page = await visit(t, everfold);
+  await page.goto("/inbox");
+  const form = page.locator("#decide");
+  await form.locator("#comment").fill("typed in the former session");
+  const cookies = await page.context().cookies();
+  await page.context().clearCookies();
+  await form.locator("#approve").click();
+  await form.locator(".problem").getByText("Your session is over").waitFor();
+  const other = await page.context().newPage();
+  const { path } = await everfold.owner("token", "link", page.actor, "--json");
+  await other.goto(path);
+  await other.getByRole("button", { name: "Log in" }).click();
+  await other.locator("header.frame").waitFor();
+  assert.notDeepEqual(await page.context().cookies(), cookies, "it is another session");
+  assert.equal(await form.locator("#comment").inputValue(), "typed in the former session");
+  await form.locator("#approve").click();
+  await page.locator("#inbox-effect").waitFor();
+  await everfold.run(run, (view) => view.status === "succeeded");
+  assert.deepEqual((await votes(everfold, run)).map((vote) => vote.comment), ["typed in the former session"]);
+});

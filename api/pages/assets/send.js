@@ -91,7 +91,34 @@ function place(page, form) {
   first.scrollIntoView({ block: "center" });
 }
 
-async function send(form, submitter) {
+// What names the caller in the frame of a page.
+const CALLER = "header.frame .menu-name";
+
+/**
+ * Gives the forms of this page the secret of the session that this browser has now, which may be another one than the
+ * page was loaded in. Gives the caller's name, and whether it is the former one; nothing where there is no session.
+ */
+async function renew() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!answer?.ok) return null;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const secret = page.querySelector("input[name=csrf]")?.value;
+  const name = page.querySelector(CALLER)?.textContent;
+  if (!secret || !name) return null;
+  const isSame = document.querySelector(CALLER)?.textContent === name;
+  document.querySelector("header.frame").replaceWith(document.adoptNode(page.querySelector("header.frame")));
+  for (const field of document.querySelectorAll("input[name=csrf]")) field.value = secret;
+  const over = document.getElementById("over");
+  if (over) over.hidden = true;
+  return { name, isSame };
+}
+
+/** Whether a form was refused for the session that its page was loaded in. */
+function isOfAnotherSession(answer, problem) {
+  return answer.status === 403 && (problem?.textContent.includes("EF0607") ?? false);
+}
+
+async function send(form, submitter, isRenewed = false) {
   // The button's name and value are of the form; a disabled one is not.
   const body = new URLSearchParams(new FormData(form, submitter));
   mark(form, submitter);
@@ -111,6 +138,18 @@ async function send(form, submitter) {
   }
   const page = new DOMParser().parseFromString(html, "text/html");
   const problem = page.querySelector(".problem");
+  if (!isRenewed && isOfAnotherSession(answer, problem)) {
+    const caller = await renew();
+    if (caller?.isSame) {
+      unmark(form);
+      await send(form, submitter, true);
+      return;
+    }
+    if (caller) {
+      stays(form, submitter, `You are logged in as ${caller.name} now. Send the form again to do it under that name.`);
+      return;
+    }
+  }
   const hasForm = [...page.querySelectorAll("main form")].some((one) => one.getAttribute("action") === form.getAttribute("action"));
   if (page.querySelector("header.frame") && (answer.ok || hasForm || !problem)) place(page, form);
   else if (problem) stays(form, submitter, document.adoptNode(problem));

@@ -11,9 +11,16 @@ use everfold_engine::id::RunId;
 use everfold_engine::tokens::Role;
 
 use crate::fault::{Code, Fault};
+use crate::text::{cut, plain};
 
 /// The header in which the command line names its user, on a connection of the same system user.
 pub const USER_HEADER: &str = "everfold-user";
+
+/// The variable in which a person says under which name they act.
+const USER_VARIABLE: &str = "EVERFOLD_USER";
+
+/// The longest name.
+const NAME_BYTES_MAX: usize = 64;
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +62,16 @@ impl Caller {
     }
 
     /// The caller on a connection of the system user `uid`.
-    #[must_use]
-    pub fn on_socket(uid: u32, headers: &HeaderMap) -> Self {
+    ///
+    /// # Errors
+    /// The folder's own user names itself by a text that is no name.
+    pub fn on_socket(uid: u32, headers: &HeaderMap) -> Result<Self, Fault> {
         let is_own = uid == rustix::process::geteuid().as_raw() || uid == 0;
-        let named = headers.get(USER_HEADER).and_then(|value| value.to_str().ok());
-        match named.filter(|name| is_own && is_name(name)) {
-            Some(name) => Self::local(name),
-            None => Self::local(&login_name(uid)),
-        }
+        let name = match headers.get(USER_HEADER).filter(|_| is_own) {
+            Some(value) => name_in(USER_HEADER, value.as_bytes())?,
+            None => login_name(uid),
+        };
+        Ok(Self::local(&name))
     }
 }
 
@@ -75,13 +84,20 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// The name of the user who runs this process: `EVERFOLD_USER`, else the login name.
-#[must_use]
-pub fn own_name() -> String {
-    match std::env::var("EVERFOLD_USER") {
-        Ok(name) if is_name(&name) => name,
-        _ => login_name(rustix::process::geteuid().as_raw()),
+/// The name of the user who runs this process: `EVERFOLD_USER`, where it holds a text, else the login name.
+///
+/// # Errors
+/// `EVERFOLD_USER` holds a text that is no name: what is done would be recorded as done by somebody else.
+pub fn own_name() -> Result<String, Fault> {
+    match std::env::var_os(USER_VARIABLE).filter(|name| !name.is_empty()) {
+        Some(name) => name_in(USER_VARIABLE, name.as_encoded_bytes()),
+        None => Ok(own_login_name()),
     }
+}
+
+/// The login name of the user who runs this process.
+pub(crate) fn own_login_name() -> String {
+    login_name(rustix::process::geteuid().as_raw())
 }
 
 /// The login name of a system user, or `uid-N` where the system knows none.
@@ -96,8 +112,20 @@ pub fn login_name(uid: u32) -> String {
     name.unwrap_or_else(|| format!("uid-{uid}"))
 }
 
+fn name_in(place: &str, text: &[u8]) -> Result<String, Fault> {
+    let name = std::str::from_utf8(text).ok().filter(|name| is_name(name));
+    name.map(str::to_owned).ok_or_else(|| {
+        let shown = cut(&plain(&String::from_utf8_lossy(text)), NAME_BYTES_MAX);
+        Fault::new(Code::Invalid, format!("{place} is “{shown}”, under which nothing can be recorded")).hint(
+            format!("a name has letters, digits and . _ - @, at most {NAME_BYTES_MAX} bytes: ada, ada.lovelace, ada@example.org"),
+        )
+    })
+}
+
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 64 && name.chars().all(|c| c.is_alphanumeric() || "._-@".contains(c))
+    !name.is_empty()
+        && name.len() <= NAME_BYTES_MAX
+        && name.chars().all(|c| c.is_alphanumeric() || "._-@".contains(c))
 }
 
 #[cfg(test)]
@@ -108,10 +136,20 @@ mod tests {
     fn a_caller_on_the_socket_is_its_system_user_unless_it_is_the_owner_itself() {
         let own = rustix::process::geteuid().as_raw();
         let mut headers = HeaderMap::new();
-        assert_eq!(Caller::on_socket(own, &headers).actor, Actor::User(login_name(own)));
+        assert_eq!(Caller::on_socket(own, &headers).unwrap().actor, Actor::User(login_name(own)));
         headers.insert(USER_HEADER, "grace".parse().unwrap());
-        assert_eq!(Caller::on_socket(own, &headers).actor, Actor::User("grace".into()));
+        assert_eq!(Caller::on_socket(own, &headers).unwrap().actor, Actor::User("grace".into()));
+        headers.insert(USER_HEADER, "Jürgen".parse().unwrap());
+        assert_eq!(Caller::on_socket(own, &headers).unwrap().actor, Actor::User("Jürgen".into()));
+        for no_name in ["Ada Lovelace", "DOMAIN\\\\ada", "", "user:ada", &"x".repeat(65)] {
+            headers.insert(USER_HEADER, no_name.parse().unwrap());
+            let refused = Caller::on_socket(own, &headers).unwrap_err();
+            assert_eq!(refused.code, Code::Invalid, "{no_name}");
+        }
         let stranger = own + 70_000;
-        assert_eq!(Caller::on_socket(stranger, &headers).actor, Actor::User(format!("uid-{stranger}")));
+        assert_eq!(
+            Caller::on_socket(stranger, &headers).unwrap().actor,
+            Actor::User(format!("uid-{stranger}"))
+        );
     }
 }

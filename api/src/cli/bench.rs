@@ -1,7 +1,10 @@
 //! `bench`: what this machine does, beside what its disk could do at best.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use everfold_engine::clock::Stopwatch;
 use tokio_util::sync::CancellationToken;
 
 use super::args::BenchArgs;
@@ -10,6 +13,9 @@ use super::interrupt::Interrupts;
 use super::output::note;
 use crate::bench::{self, Size};
 use crate::fault::{Code, Fault};
+
+/// How long the removal of what was measured in is tried again.
+const REMOVAL: Duration = Duration::from_secs(5);
 
 /// The exit code of an interrupted command.
 const INTERRUPTED: u8 = 130;
@@ -38,7 +44,11 @@ pub(crate) async fn run(context: &CommandContext, args: BenchArgs) -> Result<u8,
     let measured = tokio::select! {
         measured = measuring => measured,
         _interrupted = interrupts.next() => {
-            note("interrupted; nothing is left behind");
+            let folder = scratch.keep();
+            match remove(&folder).await {
+                Ok(()) => note("interrupted; nothing is left behind"),
+                Err(error) => note(format!("interrupted; {} is left behind: {error}", folder.display())),
+            }
             return Ok(INTERRUPTED);
         }
     };
@@ -52,6 +62,18 @@ pub(crate) async fn run(context: &CommandContext, args: BenchArgs) -> Result<u8,
         context.out.raw(&report.to_string());
     }
     Ok(0)
+}
+
+/// Removes what was measured in, also while threads of the engine that was dropped still write there.
+async fn remove(folder: &Path) -> std::io::Result<()> {
+    let since = Stopwatch::start();
+    loop {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if since.elapsed() > REMOVAL => return Err(error),
+            Ok(()) | Err(_) => tokio::time::sleep(REMOVAL / 50).await,
+        }
+    }
 }
 
 /// The worker of the service that another `bench` measures.

@@ -67,7 +67,7 @@ pub(super) async fn order(
         cursor: None,
         limit: Some(LOOK),
     };
-    let looked = look(context, &body, many.at_most).await?;
+    let looked = look(context, &body, many.at_most()).await?;
     if !many.yes {
         return shown(context, &looked, &verb);
     }

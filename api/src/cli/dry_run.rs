@@ -75,7 +75,7 @@ pub(crate) async fn run(context: &CommandContext, args: &RunArgs) -> Result<u8, 
         settings: settings.as_ref(),
         case: case.as_ref(),
         options,
-        by: case.as_ref().map_or_else(own_name, |case| case.by.clone()),
+        by: case.as_ref().map_or_else(own_name, |case| Ok(case.by.clone()))?,
         at,
         texts,
     };

@@ -14,7 +14,13 @@ use crate::fault::{Code, Fault};
 /// The file cannot be read, or holds no object.
 pub(super) fn input_of(args: &RunArgs, schema: Option<&Value>) -> Result<Value, Fault> {
     let whole = match &args.input_file {
-        Some(path) => files::json(path)?,
+        Some(path) => match files::json(path)? {
+            Value::Object(fields) => Value::Object(fields),
+            _other => {
+                return Err(Fault::new(Code::File, format!("{} holds no JSON object", path.display()))
+                    .hint("the input is a map of fields: {\"repo\": \"shop\"}"));
+            }
+        },
         None => json!({}),
     };
     with_single(args, schema, whole)

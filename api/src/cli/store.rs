@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{StoreArgs, StoreVerb};
 use super::context::CommandContext;
 use super::store_progress::store_progress;
-use crate::client::{LOOK_EVERY, PATIENCE};
+use crate::client::{LOOK_EVERY, PATIENCE, of_another_user};
 use crate::fault::{Code, Fault, ProblemDocument};
 use crate::node::{self, Verified};
 use crate::serve;
@@ -131,6 +131,9 @@ async fn verify(context: &CommandContext) -> Result<u8, Fault> {
             // An owner that begins does not listen yet; one that ends does not any more.
             Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) && since.elapsed() < PATIENCE => {
                 tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Err(fault) if fault.code == Code::InUse => {
+                return Err(of_another_user(layout).await.unwrap_or(fault));
             }
             tried => break tried?,
         }

@@ -159,7 +159,7 @@ async fn own_token(context: &CommandContext) -> Result<String, Fault> {
     let page: Value = context.client.get("/api/v1/tokens").await?;
     let tokens = page["items"].as_array().cloned().unwrap_or_default();
     let name: String =
-        own_name().chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+        own_name()?.chars().filter(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
     let name = if name.is_empty() { "ui".to_owned() } else { name };
     let names = (1..=NAMES_MAX).map(|at| match at {
         1 => name.clone(),

@@ -2,6 +2,8 @@
 //!
 //! Law: when the owner ends, the next request finds the next owner, or makes this process the owner.
 
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +23,7 @@ use super::answer::failed;
 use super::leave::Leave;
 use super::request::RestRequest;
 use crate::access::Caller;
-use crate::access::caller::{USER_HEADER, own_name};
+use crate::access::caller::{USER_HEADER, own_login_name, own_name};
 use crate::fault::{Code, Fault};
 use crate::node::{self, HoldOptions};
 use crate::serve::{self, NodeGuard};
@@ -69,7 +71,8 @@ enum FolderLink {
 /// A data folder, and the process that owns it.
 pub(super) struct LocalFolder {
     pub(super) place: FolderOptions,
-    user: String,
+    /// Under which name requests are made, or why no act can be.
+    user: Result<String, Fault>,
     link: Mutex<Option<FolderLink>>,
     /// Set when this process owned the folder and lost it.
     lost: watch::Sender<Option<Fault>>,
@@ -99,10 +102,11 @@ impl LocalFolder {
         loop {
             self.reach().await?;
             let mut request = ask.request(ask.path)?;
-            if let Ok(user) = header::HeaderValue::from_str(&self.user) {
+            let user = self.user(request.method())?;
+            if let Ok(user) = header::HeaderValue::from_str(&user) {
                 request.headers_mut().insert(USER_HEADER, user);
             }
-            match self.once(request).await? {
+            match self.once(request, &user).await? {
                 Some(response) if response.status() != StatusCode::SERVICE_UNAVAILABLE => {
                     return Ok(response);
                 }
@@ -125,14 +129,14 @@ impl LocalFolder {
     }
 
     /// Sends a request over the link; `None` where the owner is gone.
-    async fn once(&self, mut request: Request<Body>) -> Result<Option<Response<Body>>, Fault> {
+    async fn once(&self, mut request: Request<Body>, user: &str) -> Result<Option<Response<Body>>, Fault> {
         let routes = match &*self.link.lock().await {
             Some(FolderLink::Nowhere(_)) if *request.method() != Method::GET => return Err(self.no_folder()),
             Some(FolderLink::Here(node_guard) | FolderLink::Nowhere(node_guard)) => Some(node_guard.routes()),
             Some(FolderLink::There) | None => None,
         };
         if let Some(routes) = routes {
-            request.extensions_mut().insert(Caller::local(&self.user));
+            request.extensions_mut().insert(Caller::local(user));
             return routes.oneshot(request).await.map(Some).map_err(|never| match never {});
         }
         let Ok(stream) = serve::connect(&self.place.layout.socket()).await else { return Ok(None) };
@@ -146,6 +150,14 @@ impl LocalFolder {
             Ok(Ok(response)) => Ok(Some(response.map(Body::new))),
             Ok(Err(_)) => Ok(None),
             Err(_) => Err(self.no_answer()),
+        }
+    }
+
+    /// Who asks; what is only read is read under the login name where there is no other.
+    fn user(&self, method: &Method) -> Result<String, Fault> {
+        match &self.user {
+            Err(_) if method.is_safe() => Ok(own_login_name()),
+            known => known.clone(),
         }
     }
 
@@ -246,6 +258,9 @@ impl LocalFolder {
                     // An owner that begins does not listen yet; one that ends does not any more.
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
+                Err(fault) if fault.code == Code::InUse => {
+                    return Err(of_another_user(&self.place.layout).await.unwrap_or(fault));
+                }
                 Err(fault) => return Err(fault),
             }
         }
@@ -276,6 +291,19 @@ impl LocalFolder {
             _there => None,
         }
     }
+}
+
+/// Why an owner that there is cannot be asked: it is another user's. `None`: its socket may be opened.
+pub(crate) async fn of_another_user(layout: &Layout) -> Option<Fault> {
+    let refused = serve::connect(&layout.socket()).await.err()?;
+    let owner = std::fs::metadata(layout.socket()).ok()?.uid();
+    let user = rustix::process::geteuid().as_raw();
+    (refused.kind() == ErrorKind::PermissionDenied && owner != user).then(|| {
+        let message = format!("the store is in use by a process of user {owner}, and this is user {user}");
+        Fault::new(Code::InUse, message).hint(
+            "act as that user; or let `everfold serve` answer there, and name it with --server and a token",
+        )
+    })
 }
 
 /// The runs that this process drives as the owner and that another process must drive after it.

@@ -62,7 +62,7 @@ pub struct Opening {
     settings: Option<PathBuf>,
     functions: Vec<Function>,
     supervisor: Option<PathBuf>,
-    user: String,
+    user: Option<String>,
 }
 
 impl Opening {
@@ -86,15 +86,17 @@ impl Opening {
 
     /// In whose name this program starts runs and answers; without it the user it runs as.
     pub fn user(mut self, name: impl Into<String>) -> Self {
-        self.user = name.into();
+        self.user = Some(name.into());
         self
     }
 
     /// Opens the folder, which is made where it is not, and goes on with every run that has not ended.
     ///
     /// # Errors
-    /// Another process owns the folder, the store is damaged, the settings or a function cannot be used.
+    /// Another process owns the folder, the store is damaged, the settings or a function cannot be used; `EVERFOLD_USER`
+    /// is no name, where no [`Opening::user`] is named.
     pub async fn open(self) -> Result<Everfold, Fault> {
+        let user = self.user.map_or_else(own_name, Ok)?;
         let program = match (self.supervisor, SUPERVISES.load(Ordering::Acquire)) {
             (Some(program), _) => ShimProgram::at(&program),
             (None, true) => ShimProgram::current().map_err(|error| {
@@ -110,7 +112,7 @@ impl Opening {
         };
         let node_guard = serve::hold(Layout::new(self.folder), options).await?;
         let started = Mutex::new(LruCache::new(DEFINITIONS_KEPT));
-        let engine = Everfold { node_guard, user: self.user, started };
+        let engine = Everfold { node_guard, user, started };
         if let Err(fault) = engine.node_guard.node().drive_all().await {
             engine.close().await;
             return Err(fault);
@@ -133,13 +135,7 @@ pub struct Everfold {
 impl Everfold {
     /// A data folder to open, with functions and settings.
     pub fn at(folder: impl Into<PathBuf>) -> Opening {
-        Opening {
-            folder: folder.into(),
-            settings: None,
-            functions: Vec::new(),
-            supervisor: None,
-            user: own_name(),
-        }
+        Opening { folder: folder.into(), settings: None, functions: Vec::new(), supervisor: None, user: None }
     }
 
     /// Opens a data folder without functions of one's own.

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
+use everfold_engine::clock;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -79,6 +80,10 @@ fn slow() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("everfold");
+        let begun: Gauge = Gauge::default();
+        begun.set(clock::now().0.div_euclid(1_000));
+        let start = "When this program began to measure, as Unix time";
+        registry.register_with_unit("process_start_time", start, Unit::Seconds, begun);
         let metrics = Self {
             events: Family::default(),
             attempts: Family::default(),
@@ -98,6 +103,7 @@ impl Default for Metrics {
             written: Counter::default(),
             registry: Mutex::new(Registry::default()),
         };
+        metrics.begin_at_nothing();
         registry.register("events", "Events recorded, by type", metrics.events.clone());
         registry.register("attempts", "Attempts that ended, by result", metrics.attempts.clone());
         registry.register("gate_verdicts", "Verdicts of gates", metrics.verdicts.clone());
@@ -147,6 +153,17 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Shows the counts of which every value of the label is known from the start: a count that appears as 1 has not grown for
+    /// Prometheus.
+    fn begin_at_nothing(&self) {
+        for result in ["succeeded", "failed", "lost"] {
+            drop(self.attempts.get_or_create(&vec![("result", result.into())]));
+        }
+        for status in ["succeeded", "failed", "cancelled"] {
+            drop(self.runs_ended.get_or_create(&vec![("status", status.into())]));
+        }
+    }
+
     /// The text that Prometheus reads.
     ///
     /// # Errors
@@ -218,6 +235,8 @@ mod tests {
             "everfold_events_total{type=\"RunStarted\"} 1",
             "everfold_store_flush_duration_seconds_count 1",
             "everfold_runs{status=\"running\"} 3",
+            "everfold_attempts_total{result=\"lost\"} 0",
+            "everfold_process_start_time_seconds 1",
             "everfold_projection_lag_events{projection=\"board\"} 0",
             "everfold_process_resident_memory_bytes ",
             "# UNIT everfold_store_written_bytes bytes",

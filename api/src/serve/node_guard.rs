@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::Router;
 use everfold_engine::data_folder::Layout;
+use everfold_workflows::git::MarkedGits;
 use tokio::task::JoinHandle;
 
 use super::socket;
@@ -26,6 +27,8 @@ pub struct NodeGuard {
     server: Option<JoinHandle<()>>,
     /// Shows the folder's next owner that this process aborted.
     mark: Option<AbortMark>,
+    /// Shows the folder's next owner which gits are this process's.
+    gits: Option<MarkedGits>,
 }
 
 /// Opens the folder at `layout`, which is made where it is not, and listens on its socket.
@@ -41,6 +44,8 @@ pub async fn hold(layout: Layout, options: HoldOptions) -> Result<NodeGuard, Fau
         })
         .ok();
     let node = &guard.node;
+    // Before anything begins that they would disturb.
+    guard.gits = Some(MarkedGits::of(node.layout().root()).await);
     // Before it listens, so that a client that connects finds the record.
     if let Err(error) = node::write_record(&node.layout().owner(), None) {
         // The record only informs; a full disk must not keep a process from owning the folder.
@@ -80,7 +85,7 @@ pub(crate) fn imagine_with(layout: Layout, config: Option<&Path>) -> Result<Node
 
 impl NodeGuard {
     fn over(node: Arc<Node>) -> Self {
-        Self { routes: http::router(Arc::clone(&node)), node, server: None, mark: None }
+        Self { routes: http::router(Arc::clone(&node)), node, server: None, mark: None, gits: None }
     }
 
     /// What the routes work on.
@@ -101,7 +106,7 @@ impl NodeGuard {
 
     /// The same; `last` is asked of the node when no request can come any more, and before the engine ends.
     pub(crate) async fn release_behind<T>(self, last: impl AsyncFnOnce(&Node) -> T) -> T {
-        let (node, _until_it_is_closed) = (self.node, self.mark);
+        let (node, _until_it_is_closed) = (self.node, (self.mark, self.gits));
         let is_ours = node.still_owns_folder().await;
         if is_ours && node.is_on_disk() {
             // Other processes find no socket from here on and wait for the lock.

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::serve::{IncomingStream, Listener};
 use everfold_workflows::process::{Descent, descent};
 use tokio::net::{UnixListener, UnixStream};
@@ -151,10 +151,13 @@ async fn named(State(node): State<Option<Arc<Node>>>, mut request: Request, next
                 Caller::on_socket(*uid, request.headers())
             }
             (Descent::Outside, _) | (_, None) => Caller::on_socket(*uid, request.headers()),
-            (Descent::Attempt(folder), Some(node)) => node.caller_of(folder).await,
-            (Descent::Own | Descent::Gone, Some(_)) => Caller::of_unknown(),
+            (Descent::Attempt(folder), Some(node)) => Ok(node.caller_of(folder).await),
+            (Descent::Own | Descent::Gone, Some(_)) => Ok(Caller::of_unknown()),
         };
-        request.extensions_mut().insert(caller);
+        match caller {
+            Ok(caller) => request.extensions_mut().insert(caller),
+            Err(fault) => return fault.into_response(),
+        };
     }
     let answering = peer.and_then(|peer| peer.busy).map(|busy| busy.answering());
     let answer = next.run(request).await;

@@ -356,7 +356,7 @@ mod tests {
             ("[breakers.agent.claude]\nfailure = 1", "did you mean `failures`?"),
             ("[breakers.agent.claude]\npause = \"1h\"", "breakers.agent.claude: pause (1h) is longer than"),
             ("[prices.\"gpt-5\"]\nin = 1\nout = 1", "prices.gpt-5: write PROVIDER:MODEL"),
-            ("[prices.\"a:*\"]\nin = 1\nout = 1", "prices.a:*: write PROVIDER:MODEL"),
+            ("[prices.\"a:**\"]\nin = 1\nout = 1", "prices.a:**: write PROVIDER:MODEL"),
             ("[prices.\"a:b\"]\nin = -1\nout = 1", "prices.a:b: in: -1 is no price"),
             (
                 "[prices.\"a:b\"]\nin = 1\nout = 1\ncurrency = \"EUR\"",

@@ -50,11 +50,11 @@ pub(super) fn rates(settings: &BTreeMap<String, f64>) -> Result<Rates, String> {
 pub(super) fn table(settings: &BTreeMap<String, PriceSettings>, rates: &Rates) -> Result<Prices, String> {
     let mut prices = BTreeMap::new();
     for (name, price) in settings {
-        let names_a_model = name
-            .split_once(':')
-            .is_some_and(|(provider, model)| !provider.is_empty() && !model.trim_end_matches('*').is_empty());
+        let names_a_model = name.split_once(':').is_some_and(|(provider, model)| {
+            !provider.is_empty() && !model.is_empty() && !model.ends_with("**")
+        });
         if !names_a_model {
-            return Err(format!("prices.{name}: write PROVIDER:MODEL, where the model may end in *"));
+            return Err(format!("prices.{name}: write PROVIDER:MODEL, where the model may end in one *"));
         }
         let currency = price.currency.as_deref().filter(|code| *code != "USD");
         let micros = |what: &str, amount: f64| {

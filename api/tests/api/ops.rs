@@ -64,7 +64,7 @@ async fn exposed() -> Metrics {
     let counted = async {
         loop {
             let text = send("GET", "/metrics", Body::empty()).await;
-            if text.contains("everfold_runs_ended_total{") {
+            if text.contains("everfold_runs_ended_total{status=\"succeeded\"} 1") {
                 return text;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -104,7 +104,7 @@ impl FailureKind {
             Self::Crash => "a signal ended the process: look for memory limits or a bug in the program",
             Self::Timeout => "raise `timeout` of the step, or make the work smaller",
             Self::Lost => {
-                "the work's end was not recorded: check its side effects, then unblock with retry, proceed, skip or fail"
+                "the work's end was not recorded: check its side effects, then decide on the blocked step, or retry the run where it is over"
             }
             Self::Spawn => "check that the program exists and may be executed",
             Self::Validation => "compare the output with what the step declares",

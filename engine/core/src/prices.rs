@@ -22,7 +22,7 @@ pub struct Price {
     pub cached_micros: u64,
 }
 
-/// Prices by `PROVIDER:MODEL`, where the model may end in `*`.
+/// Prices by `PROVIDER:MODEL`, where the model may end in `*`, or be that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prices(BTreeMap<String, Price>);
 

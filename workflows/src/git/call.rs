@@ -18,6 +18,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 
 use super::error::{GitError, OUTPUT_BYTES_MAX, TIME_LIMIT};
+use super::former_gits;
 use super::own_worktree::{self, OwnWorktree};
 
 /// How long what was asked to end may take.
@@ -196,6 +197,7 @@ impl Git {
             .args(arguments)
             .current_dir(&self.folder)
             .envs([("LC_ALL", "C"), ("GIT_TERMINAL_PROMPT", "0"), ("GIT_OPTIONAL_LOCKS", "0")])
+            .env(former_gits::MARK, former_gits::mark())
             // No person can be asked, neither by git nor by ssh.
             .envs([("GIT_ASKPASS", ""), ("SSH_ASKPASS", "/bin/false"), ("SSH_ASKPASS_REQUIRE", "force")])
             .envs(self.env.iter().map(|(name, value)| (name, value)))

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `call`, `own_worktree` | one call of git, and the folder in which it may act |
+//! | `former_gits` | gits of an owner of the data folder that was killed |
 //! | `worktrees`, `copies`, `discard` | makes, copies and removes the worktree of a run |
 //! | `turn`, `locks` | one change of a repository at a time; locks that a killed git left |
 //! | `save`, `nested` | commits what an attempt left, or refuses |
@@ -15,6 +16,7 @@ mod call;
 mod copies;
 mod discard;
 mod error;
+mod former_gits;
 mod functions;
 mod locks;
 mod measured_commit;
@@ -32,6 +34,7 @@ mod worktrees;
 pub(crate) use branch_moved::{own_base, take_over};
 pub(crate) use call::{CEILING, Git, ceiling_of};
 pub use error::GitError;
+pub use former_gits::MarkedGits;
 pub(crate) use functions::{Context, declare};
 pub(crate) use locks::free as free_locks;
 pub(crate) use measured_commit::measured_commit;

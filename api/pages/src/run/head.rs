@@ -122,6 +122,8 @@ pub(crate) struct Running {
     pub(crate) since: String,
     /// A signal stopped its process.
     pub(crate) is_suspended: bool,
+    /// Its work is done, and a gate is asked about it.
+    pub(crate) is_judged: bool,
     /// How far it is, or the newest line of its output.
     pub(crate) says: String,
     pub(crate) log: Option<String>,
@@ -209,8 +211,13 @@ impl RunHead {
     /// The steps that go on now, the oldest first.
     pub(crate) fn running(&self) -> Vec<Running> {
         let facts = &self.facts;
+        let is_asked_later = |step: &StepFacts| {
+            facts.awaits.iter().any(|awaited| awaited.step == step.id && awaited.kind == "timer")
+        };
+        let is_judged = |step: &StepFacts| step.status == "gating" && !is_asked_later(step);
         let goes_on = |step: &&StepFacts| {
-            matches!(step.status.as_str(), "running" | "starting" | "working") && !facts.is_ended()
+            let works = matches!(step.status.as_str(), "running" | "starting" | "working");
+            (works || is_judged(step)) && !facts.is_ended()
         };
         let mut running: Vec<Running> = facts
             .steps
@@ -224,6 +231,7 @@ impl RunHead {
                     instance: if step.items.is_none() { step.instance() } else { String::new() },
                     since: step.started_at.clone()?,
                     is_suspended: step.is_suspended(),
+                    is_judged: is_judged(step),
                     says: says(step),
                     log,
                 })

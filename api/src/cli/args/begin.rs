@@ -65,7 +65,7 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ResumeArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) many: ManyRuns,
@@ -85,7 +85,7 @@ pub(crate) struct ResumeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@", conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", default_value = "@", conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) many: ManyRuns,
@@ -118,7 +118,7 @@ pub(crate) struct RerunChanges {
 #[derive(Debug, Args)]
 pub(crate) struct RestartArgs {
     /// The run
-    #[arg(value_name = "RUN", required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", required_unless_present = "filter", conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: Option<String>,
     #[command(flatten)]
     pub(crate) many: ManyRuns,

@@ -34,7 +34,7 @@ pub(crate) struct Why {
 #[derive(Debug, Args)]
 pub(crate) struct UnblockArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: Option<String>,
     /// The step, or STEP.ITEM [default: the only blocked one]
     #[arg(value_name = "STEP", value_parser = name())]
@@ -73,7 +73,7 @@ pub(crate) struct RecheckArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CancelArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: Option<String>,
     #[command(flatten)]
     pub(crate) many: ManyRuns,
@@ -90,7 +90,7 @@ pub(crate) struct CancelArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InterruptArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present = "filter", conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: Option<String>,
     #[command(flatten)]
     pub(crate) many: ManyRuns,
@@ -101,7 +101,7 @@ pub(crate) struct InterruptArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PauseArgs {
     /// The run
-    #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all", "filter"], conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", value_parser = name(), required_unless_present_any = ["pipeline", "all", "filter"], conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: Option<String>,
     /// Every run of this pipeline, those to come included
     #[arg(long, value_name = "NAME", value_parser = name(), conflicts_with_all = ["run", "all", "filter"])]
@@ -129,7 +129,7 @@ pub(crate) struct SignalArgs {
     #[arg(long, value_name = "KEY", conflicts_with_all = ["labels", "filter"])]
     pub(crate) key: Option<String>,
     /// To every unended run with all these labels, instead of one run
-    #[arg(long = "label", value_name = "KEY=VALUE", conflicts_with_all = ["filter", "yes"])]
+    #[arg(long = "label", value_name = "KEY=VALUE", conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) labels: Vec<String>,
     /// The delivery it comes with: the same one again is no news
     #[arg(long, value_name = "ID")]
@@ -244,7 +244,7 @@ pub(crate) struct SharedBudgetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunBudgetArgs {
     /// The run
-    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "yes"])]
+    #[arg(value_name = "RUN", default_value = "@", value_parser = name(), conflicts_with_all = ["filter", "yes", "at_most", "order"])]
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) many: ManyRuns,

@@ -451,6 +451,9 @@ async fn store(context: &CommandContext, place: &FolderOptions) -> Finding {
                 Finding::new("store", Health::Good, found)
             } else if writability == "full" {
                 refuses("the disk is full", "make room; it goes on by itself")
+            } else if info["adopted"] == false {
+                let why = writability["read_only"].as_str().unwrap_or("it is a copy");
+                refuses(why, "if no other copy acts: everfold store adopt")
             } else if let Some(why) = writability["not_ours"].as_str() {
                 refuses(why, "end its process; the next one opens what lies there now")
             } else {

@@ -60,6 +60,8 @@ fn the_schema_of_an_answer_takes_objects() {
     for none in ["{type: integer}", "{type: [string, 'null']}", "false"] {
         says(&schema(none), Code::Schema, "`schema`: an answer is an object, so none would fit");
     }
+    let unknown = "{type: object, required: [text, n]}";
+    says(&schema(unknown), Code::Schema, "`schema`: no answer has “n”, so none would fit");
     for fine in ["{type: object}", "{type: [object, 'null']}", "{required: [text]}", "true"] {
         is_fine(&schema(fine));
     }

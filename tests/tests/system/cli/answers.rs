@@ -370,3 +370,20 @@ fn a_name_of_a_person_that_looks_like_a_credential_is_refused_and_recorded_nowhe
     let whole = scratch.run(&["events", "@", "--json"]);
     assert!(!whole.out.contains(&name), "{}", whole.out);
 }
+
+/// A vote of “Ada Lovelace” was recorded as one of the login name's.
+#[test]
+fn a_text_that_is_no_name_is_refused_and_nothing_is_done_under_another_name() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps:\n  - { id: a, approval: { title: Right? } }\n");
+    said(&as_user(&scratch, "ada", &["run", "./p.yaml", "--no-wait"]), 6, &["everfold approve"]);
+    let before = scratch.run(&["events", "@", "--json"]).out;
+    for name in ["Ada Lovelace", "CORP\\ada", "user:ada", "ada ", &"x".repeat(65)] {
+        said(&as_user(&scratch, name, &["approve", "@"]), 2, &["EF0211", "EVERFOLD_USER", "ada.lovelace"]);
+        said(&as_user(&scratch, name, &["run", "./p.yaml"]), 2, &["EF0211"]);
+        said(&as_user(&scratch, name, &["runs"]), 0, &["waiting"]);
+    }
+    assert_eq!(scratch.run(&["events", "@", "--json"]).out, before);
+    said(&as_user(&scratch, "Jürgen", &["approve", "@"]), 0, &[]);
+    assert!(scratch.run(&["audit"]).out.contains("Jürgen"));
+}

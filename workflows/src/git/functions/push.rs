@@ -214,6 +214,13 @@ fn rejected(error: &GitError, branch: &str, remote: &Remote) -> Option<Failure> 
             format!("{place} does not take the push: {message}"),
             "give the provider of that address a `token` in everfold.toml, or the user of the engine a key",
         )
+    } else if has("does not appear to be a git repository") {
+        failed(
+            FailureKind::Error,
+            "NO_REMOTE",
+            format!("{place} is no repository: {message}"),
+            "look at the address of the remote; a relative one counts from the folder that is pushed from",
+        )
     } else if has("Could not resolve host") || has("unable to access") || has("Could not read from remote") {
         failed(
             FailureKind::Error,

@@ -56,6 +56,9 @@ pub(super) const ASK: Shape =
 
 const ITEM: Shape = Shape { what: "a part of a question", keys: &["id", "text", "options", "optional"] };
 
+/// What the answer to a question has.
+const ANSWER_FIELDS: [&str; 4] = ["choice", "text", "items", "states"];
+
 impl PipelineReader<'_> {
     pub(super) fn approval(&mut self, node: &YamlNode) -> Option<Approval> {
         if let Some(title) = node.text() {
@@ -233,6 +236,16 @@ impl PipelineReader<'_> {
                 "write schema: { type: object, properties: { text: … } }: of `choice`, `text` and `items`"
                     .to_owned(),
             );
+        }
+        let required = schema["required"].as_array().into_iter().flatten().enumerate();
+        for (at, name) in required.filter_map(|(at, name)| Some((at, name.as_str()?))) {
+            if !ANSWER_FIELDS.contains(&name) {
+                let span = self.first_line(node.at_pointer(&format!("/required/{at}")).span.clone());
+                let message = format!("`schema`: no answer has “{name}”, so none would fit");
+                self.report(Code::Schema, span, message).hint = Some(
+                    "an answer has `choice`, `text`, `items` and `states`; require one of these".to_owned(),
+                );
+            }
         }
         Some(schema)
     }
