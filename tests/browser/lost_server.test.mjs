@@ -168,3 +168,16 @@ test("a form outlives its session: behind a new login it is sent as it was typed
   await everfold.run(run, (view) => view.status === "succeeded");
   assert.deepEqual((await votes(everfold, run)).map((vote) => vote.comment), ["typed in the former session"]);
 });
+
+/** It went to the pipeline's page as if it had been saved, and the comments were gone. */
+test("a text of a pipeline that says nothing new stays, and it is said that nothing was saved", async (t) => {
+  const everfold = await Everfold.start(t);
+  await everfold.pipelines("greet");
+  const page = await visit(t, everfold);
+  await page.goto("/pipelines/greet/edit");
+  const text = page.locator("form.edit-form textarea").first();
+  await text.fill(`# a thought\n${await text.inputValue()}`);
+  await page.locator("form.edit-form button.primary").first().click();
+  await page.locator("main .problem").getByText("Nothing was saved").waitFor();
+  assert.match(await text.inputValue(), /^# a thought\n/);
+});

@@ -38,6 +38,14 @@ function load() {
   return own.shown;
 }
 
+/** What a viewer opened and reads, and where it stands in the window. A browser keeps it there itself, but not at the top
+ *  of a page, where new rows push it out of sight. */
+function readRow() {
+  const isSeen = ({ top, bottom }) => bottom > 0 && top < window.innerHeight;
+  const opened = [...document.querySelectorAll("#main details[open]")].map((row) => ({ row, ...row.getBoundingClientRect().toJSON() }));
+  return opened.findLast(isSeen);
+}
+
 async function put(own) {
   const signal = AbortSignal.any([own.controller.signal, AbortSignal.timeout(ANSWER_MAX)]);
   const isStale = () => current !== own || own.address !== here();
@@ -54,10 +62,12 @@ async function put(own) {
       return false;
     }
     if (!answer.ok) throw new Error(`${own.address}: ${answer.status}`);
+    const read = readRow();
     await window.htmx.swap({
       text, sourceElement: document.body, target: document.getElementById("main"),
       select: "#main", selectOOB: "#places:outerMorph", swap: "outerMorph",
     });
+    if (read?.row.isConnected) window.scrollBy({ top: read.row.getBoundingClientRect().top - read.top, behavior: "instant" });
     showIcon(text);
     document.dispatchEvent(new CustomEvent("everfold:refreshed"));
     return true;

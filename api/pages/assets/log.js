@@ -3,6 +3,9 @@ import { refresh } from "./live.js";
 
 // Lines that stay on the page while a log is followed.
 const LINES_MAX = 5000;
+// Keys that scroll, and for how long the page moves for what a person did.
+const SCROLL_KEYS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "];
+const MOVE_MS = 1000;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
 
 function localTimes(root) {
@@ -197,8 +200,23 @@ function followLines() {
     return true;
   }, () => refresh());
   // Who scrolls up reads; the end is followed again when it is reached.
-  window.addEventListener("wheel", (event) => {
+  let movedAt = -Infinity;
+  const moves = (event) => {
+    if (event.type !== "keydown" || SCROLL_KEYS.includes(event.key)) movedAt = performance.now();
+    // At once: lines that come meanwhile would scroll to the end again.
     if (event.deltaY < 0 && box()) box().checked = false;
+  };
+  for (const kind of ["wheel", "touchmove", "pointerdown", "keydown"]) window.addEventListener(kind, moves, { passive: true });
+  let former = window.scrollY;
+  window.addEventListener("scroll", () => {
+    const now = window.scrollY;
+    const isUp = now < former;
+    const isAtEnd = document.documentElement.scrollHeight - window.innerHeight - now < 8;
+    former = now;
+    // Not what this page itself scrolls: a line that was looked for may be the last one.
+    if (!box() || performance.now() - movedAt > MOVE_MS) return;
+    if (isUp) box().checked = false;
+    else if (isAtEnd) box().checked = true;
   }, { passive: true });
   document.addEventListener("change", (event) => event.target.id === "log-follow" && toEnd());
   toEnd();

@@ -208,7 +208,13 @@ impl EditPage {
         let path = format!("/pipelines/{}", segment(name));
         let body = json!({ "definition": self.text });
         match visit.rest.write(Method::PUT, &path, &body, fields.once()).await {
-            Ok(_saved) => Ok(Redirect::to(&pipeline_path(name, "")).into_response()),
+            Ok(saved) => match self.base.filter(|base| saved["version"] == *base) {
+                Some(version) => {
+                    self.problem = Some(unchanged(name, version));
+                    Ok(self.answer())
+                }
+                None => Ok(Redirect::to(&pipeline_path(name, "")).into_response()),
+            },
             Err(problem) => {
                 self.checked = None;
                 self.refused(problem);
@@ -236,6 +242,18 @@ impl EditPage {
             *response.status_mut() = axum::http::StatusCode::CONFLICT;
         }
         response
+    }
+}
+
+/// Why nothing was saved: a definition has no comments.
+fn unchanged(name: &str, version: u32) -> Problem {
+    Problem {
+        status: 409,
+        title: "Nothing was saved".to_owned(),
+        detail: format!("the text says the same as {name}@{version}"),
+        hint: Some("comments and spaces are not kept here: keep the text in a file of your own".to_owned()),
+        code: "EF0301".to_owned(),
+        ..Problem::default()
     }
 }
 
