@@ -15,6 +15,7 @@ fn errors_say_what_where_and_what_next() {
     scratch.write("broken.yaml", "name: broken\nsteps:\n  - id: a\n    comand: echo\n  - id: b\n    needs: [c]\n    command: echo ${input.x\n");
     scratch.write("wants.yaml", "name: wants\ninput:\n  type: object\n  required: [repo]\n  properties: { repo: { type: string }, level: { enum: [low, high] } }\nsteps:\n  - id: a\n    command: echo\n");
     scratch.write("not.json", "{");
+    scratch.write("list.json", "[1]");
     scratch.write("twice.json", "{\"repo\": \"a\",\n \"repo\": \"b\"}");
     let commands: &[&[&str]] = &[
         &["show", "abcd"],
@@ -30,6 +31,9 @@ fn errors_say_what_where_and_what_next() {
         &["run", "./wants.yaml", "-i", "repo"],
         &["run", "./wants.yaml", "--input-file", "not.json"],
         &["run", "./wants.yaml", "--input-file", "twice.json"],
+        &["run", "./wants.yaml", "--input-file", "list.json"],
+        &["pause", "@", "--order", "7-1"],
+        &["cancel", "@", "--at-most", "1"],
         &["run", "./wants.yaml", "--config", "absent.toml", "-i", "repo=r"],
         &["approve", "abcd:ok:1"],
         &["unblock", "@", "--decision", "retry"],
