@@ -144,12 +144,31 @@ test("reading and deciding work without scripts", async (t) => {
 
 test("a form of another session does nothing, and says so", async (t) => {
   const { run, task } = await asked("Old");
-  const page = await visit(t, everfold);
+  const page = await visit(t, everfold, { scripts: false });
   await page.goto(`/inbox/${task}`);
   await page.locator("#decide [name=csrf]").evaluate((field) => (field.value = "0".repeat(64)));
   await page.locator("#approve").click();
   await page.getByText("of another session").first().waitFor();
   assert.equal((await everfold.rest(`GET /runs/${run}`)).status, "waiting");
+});
+
+test("who logged in as somebody else meanwhile is told so before a form is sent under that name", async (t) => {
+  const { run, task } = await asked("Both");
+  const page = await visit(t, everfold);
+  await page.goto(`/inbox/${task}`);
+  await page.locator("#comment").fill("typed by the first");
+  const other = await page.context().newPage();
+  const { name, address } = await everfold.link("admin");
+  await other.goto(address);
+  await sendBy(other, other.getByRole("button", { name: "Log in" }));
+  await page.locator("#approve").click();
+  await page.locator("#decide .problem").getByText(`You are logged in as ${name} now`).waitFor();
+  assert.equal((await everfold.rest(`GET /runs/${run}`)).status, "waiting");
+  assert.equal(await page.locator("#comment").inputValue(), "typed by the first");
+  await page.locator("#approve").click();
+  await everfold.run(run, (view) => view.status === "succeeded");
+  const { items } = await everfold.rest(`GET /runs/${run}/audit`);
+  assert.deepEqual(items.filter((item) => item.kind === "vote").map((vote) => vote.actor), [`token:${name}`]);
 });
 
 test("a page that is fetched anew leaves the focus where it is, in the row of places, too", async (t) => {
