@@ -110,6 +110,29 @@ test("a new run appears on the open board without a jump, and what was opened st
   complainedOfNothing(page);
 });
 
+test("an opened row stays where it is read when others come above it", async (t) => {
+  await everfold.rest("PUT /pipelines/ok", { definition: "name: ok\nsteps:\n  - { id: ok, approval: { title: Right? } }\n" });
+  const decided = async (title) => {
+    const run = await everfold.start("ok", {}, title);
+    const view = await everfold.run(run, (view) => view.status === "waiting");
+    await everfold.rest(`POST /inbox/${encodeURIComponent(view.awaits[0].task)}`, { decision: "approve" });
+    await everfold.run(run, (view) => view.status === "succeeded");
+  };
+  await decided("The first");
+  const page = await visit(t, everfold);
+  await page.goto("/audit");
+  const rows = page.locator("main details");
+  await rows.first().locator("summary").click();
+  const opened = page.locator("main details[open]").first();
+  const top = () => opened.evaluate((row) => Math.round(row.getBoundingClientRect().top));
+  const [before, count] = [await top(), await rows.count()];
+  assert.equal(await page.evaluate(() => window.scrollY), 0);
+  await decided("The second");
+  await until("another row is there", async () => (await rows.count()) > count);
+  assert.equal(await top(), before);
+  complainedOfNothing(page);
+});
+
 test("a line of a log that goes on is gone to, and not left for those that come", async (t) => {
   const definition = "name: talks\nsteps:\n  - id: talk\n    command: for n in $(seq 1 3000); do echo line $n; sleep 0.05; done\n";
   await everfold.rest("PUT /pipelines/talks", { definition });
@@ -129,7 +152,14 @@ test("a line of a log that goes on is gone to, and not left for those that come"
     return top >= 0 && bottom <= innerHeight;
   });
   assert.ok(isInSight, "the page stays at the line that its address names");
-  assert.equal(await page.locator("#log-follow").isChecked(), false);
+  const follows = page.locator("#log-follow");
+  assert.equal(await follows.isChecked(), false);
+  await page.locator("main h1").first().click();
+  await page.keyboard.press("End");
+  await until("the end is followed again", () => follows.isChecked());
+  await page.mouse.move(500, 400);
+  await page.mouse.wheel(0, -400);
+  await until("who scrolls up reads", async () => !(await follows.isChecked()));
   await everfold.rest(`POST /runs/${run}/cancel`, { reason: "enough" });
   complainedOfNothing(page);
 });

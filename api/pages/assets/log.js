@@ -6,6 +6,8 @@ const LINES_MAX = 5000;
 // Keys that scroll, and for how long the page moves for what a person did.
 const SCROLL_KEYS = ["ArrowUp", "ArrowDown", "PageUp", "PageDown", "Home", "End", " "];
 const MOVE_MS = 1000;
+// So near the end is at the end: lines may have come since the page was scrolled there.
+const END_PX = 80;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
 
 function localTimes(root) {
@@ -211,7 +213,7 @@ function followLines() {
   window.addEventListener("scroll", () => {
     const now = window.scrollY;
     const isUp = now < former;
-    const isAtEnd = document.documentElement.scrollHeight - window.innerHeight - now < 8;
+    const isAtEnd = document.documentElement.scrollHeight - window.innerHeight - now < END_PX;
     former = now;
     // Not what this page itself scrolls: a line that was looked for may be the last one.
     if (!box() || performance.now() - movedAt > MOVE_MS) return;
