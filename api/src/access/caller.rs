@@ -11,7 +11,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::tokens::Role;
 
 use crate::fault::{Code, Fault};
-use crate::text::{cut, plain};
+use crate::text::cut;
 
 /// The header in which the command line names its user, on a connection of the same system user.
 pub const USER_HEADER: &str = "everfold-user";
@@ -115,7 +115,7 @@ pub fn login_name(uid: u32) -> String {
 fn name_in(place: &str, text: &[u8]) -> Result<String, Fault> {
     let name = std::str::from_utf8(text).ok().filter(|name| is_name(name));
     name.map(str::to_owned).ok_or_else(|| {
-        let shown = cut(&plain(&String::from_utf8_lossy(text)), NAME_BYTES_MAX);
+        let shown = cut(&String::from_utf8_lossy(text), NAME_BYTES_MAX);
         Fault::new(Code::Invalid, format!("{place} is “{shown}”, under which nothing can be recorded")).hint(
             format!("a name has letters, digits and . _ - @, at most {NAME_BYTES_MAX} bytes: ada, ada.lovelace, ada@example.org"),
         )

@@ -128,12 +128,15 @@ async fn verify(context: &CommandContext) -> Result<u8, Fault> {
             on_folder(move |options| node::verify_folder(&folder, options)).await
         };
         match tried {
-            // An owner that begins does not listen yet; one that ends does not any more.
-            Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) && since.elapsed() < PATIENCE => {
+            Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) => {
+                if let Some(of_another) = of_another_user(layout).await {
+                    return Err(of_another);
+                }
+                if since.elapsed() > PATIENCE {
+                    return Err(fault);
+                }
+                // An owner that begins does not listen yet; one that ends does not any more.
                 tokio::time::sleep(LOOK_EVERY).await;
-            }
-            Err(fault) if fault.code == Code::InUse => {
-                return Err(of_another_user(layout).await.unwrap_or(fault));
             }
             tried => break tried?,
         }

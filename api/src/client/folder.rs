@@ -254,12 +254,15 @@ impl LocalFolder {
                     *link = Some(FolderLink::Here(Box::new(node_guard)));
                     return Ok(());
                 }
-                Err(fault) if fault.code == Code::InUse && since.elapsed() < PATIENCE => {
+                Err(fault) if fault.code == Code::InUse => {
+                    if let Some(of_another) = of_another_user(&self.place.layout).await {
+                        return Err(of_another);
+                    }
+                    if since.elapsed() > PATIENCE {
+                        return Err(fault);
+                    }
                     // An owner that begins does not listen yet; one that ends does not any more.
                     tokio::time::sleep(LOOK_EVERY).await;
-                }
-                Err(fault) if fault.code == Code::InUse => {
-                    return Err(of_another_user(&self.place.layout).await.unwrap_or(fault));
                 }
                 Err(fault) => return Err(fault),
             }
