@@ -18,14 +18,15 @@ pub(crate) fn begin(form: LogForm, verbose: bool) {
     let default = if verbose { "info" } else { "warn" };
     let given = std::env::var_os(FILTER).filter(|given| !given.is_empty());
     let read = EnvFilter::try_from_env(FILTER);
-    let is_unread = given.is_some() && read.is_err();
+    let unread = given.filter(|_| read.is_err());
     let filter = read.unwrap_or_else(|_| EnvFilter::new(default));
     // A line for each read of a socket, in the words of a library that no reader of these lines has chosen.
     let quiet = QUIET.parse().expect("QUIET is a directive of a target and a level");
     let filter = filter.add_directive(quiet);
     let lines = line::Lines::new(form, std::io::stderr);
     let _kept = tracing_subscriber::registry().with(filter).with(lines).try_init();
-    if is_unread {
-        tracing::warn!(given = ?given, default, "{FILTER} is no filter of lines and counts for nothing: write warn, info, or everfold_runtime=debug");
+    if let Some(given) = unread {
+        let given = given.to_string_lossy();
+        tracing::warn!(%given, default, "{FILTER} is no filter of lines and counts for nothing: write warn, info, or everfold_runtime=debug");
     }
 }
