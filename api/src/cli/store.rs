@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::args::{StoreArgs, StoreVerb};
 use super::context::CommandContext;
 use super::store_progress::store_progress;
-use crate::client::{LOOK_EVERY, PATIENCE, of_another_user};
+use crate::client::wait_for_owner;
 use crate::fault::{Code, Fault, ProblemDocument};
 use crate::node::{self, Verified};
 use crate::serve;
@@ -129,14 +129,7 @@ async fn verify(context: &CommandContext) -> Result<u8, Fault> {
         };
         match tried {
             Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) => {
-                if let Some(of_another) = of_another_user(layout).await {
-                    return Err(of_another);
-                }
-                if since.elapsed() > PATIENCE {
-                    return Err(fault);
-                }
-                // An owner that begins does not listen yet; one that ends does not any more.
-                tokio::time::sleep(LOOK_EVERY).await;
+                wait_for_owner(layout, &since, fault).await?;
             }
             tried => break tried?,
         }

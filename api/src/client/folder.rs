@@ -29,9 +29,9 @@ use crate::node::{self, HoldOptions};
 use crate::serve::{self, NodeGuard};
 
 /// How long a command waits for an owner that ends or begins.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How long an owner may take to say that it is there.
 const HEALTH: Duration = Duration::from_secs(5);
 /// How long a process with a broken engine may take to end in good order.
@@ -255,14 +255,7 @@ impl LocalFolder {
                     return Ok(());
                 }
                 Err(fault) if fault.code == Code::InUse => {
-                    if let Some(of_another) = of_another_user(&self.place.layout).await {
-                        return Err(of_another);
-                    }
-                    if since.elapsed() > PATIENCE {
-                        return Err(fault);
-                    }
-                    // An owner that begins does not listen yet; one that ends does not any more.
-                    tokio::time::sleep(LOOK_EVERY).await;
+                    wait_for_owner(&self.place.layout, &since, fault).await?;
                 }
                 Err(fault) => return Err(fault),
             }
@@ -296,8 +289,23 @@ impl LocalFolder {
     }
 }
 
+/// Waits a moment for an owner that begins and does not listen yet, or that ends and does not any more.
+///
+/// # Errors
+/// The owner is another user's process; or `fault`, where it has been waited for since too long.
+pub(crate) async fn wait_for_owner(layout: &Layout, since: &Stopwatch, fault: Fault) -> Result<(), Fault> {
+    if let Some(of_another) = of_another_user(layout).await {
+        return Err(of_another);
+    }
+    if since.elapsed() > PATIENCE {
+        return Err(fault);
+    }
+    tokio::time::sleep(LOOK_EVERY).await;
+    Ok(())
+}
+
 /// Why an owner that there is cannot be asked: it is another user's. `None`: its socket may be opened.
-pub(crate) async fn of_another_user(layout: &Layout) -> Option<Fault> {
+async fn of_another_user(layout: &Layout) -> Option<Fault> {
     let refused = serve::connect(&layout.socket()).await.err()?;
     let owner = std::fs::metadata(layout.socket()).ok()?.uid();
     let user = rustix::process::geteuid().as_raw();

@@ -18,7 +18,7 @@ mod sse;
 
 pub(crate) use answer::document;
 pub use folder::FolderOptions;
-pub(crate) use folder::{LOOK_EVERY, PATIENCE, of_another_user};
+pub(crate) use folder::wait_for_owner;
 pub use follow::{Follow, FollowMessage, Followed};
 pub use leave::Leave;
 pub(crate) use lines::LogLines;
