@@ -87,7 +87,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 /// The name of the user who runs this process: `EVERFOLD_USER`, where it holds a text, else the login name.
 ///
 /// # Errors
-/// `EVERFOLD_USER` holds a text that is no name: what is done would be recorded as done by somebody else.
+/// `EVERFOLD_USER` holds a text that is no name: the engine would record what this process does as done by somebody else.
 pub fn own_name() -> Result<String, Fault> {
     match std::env::var_os(USER_VARIABLE).filter(|name| !name.is_empty()) {
         Some(name) => name_in(USER_VARIABLE, name.as_encoded_bytes()),

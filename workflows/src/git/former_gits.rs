@@ -1,8 +1,8 @@
 //! Gits of an owner of a data folder that was killed: they live on, and would act on what the next owner begins.
 //!
 //! Law: each git that a process calls is marked with the data folders that the process owns. A folder has one owner, so a
-//! git with the folder's mark that this process did not start is a former owner's. It is waited for, asked to end, so that it
-//! takes its locks away, and killed, before the owner begins anything.
+//! git with the folder's mark that this process did not start is a former owner's. The owner waits for it, asks it to end, so
+//! that it takes its locks away, and kills it, before the owner begins anything.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) const MARK: &str = "EVERFOLD_GIT_OF";
 /// How long a former owner's git may go on, and then how long what was asked to end may take.
 const ENDS_BY_ITSELF: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(5);
-/// How often it is looked whether they are gone.
+/// How often the owner looks whether they are gone.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The folders that this process owns.
@@ -86,8 +86,10 @@ fn groups(mark: &str) -> BTreeSet<i32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return BTreeSet::new() };
     let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let living = numbers.filter(|pid| is_marked(*pid, mark)).filter_map(os::stat);
-    let former = living.filter(|stat| stat.parent != own && !matches!(stat.state, b'Z' | b'X'));
-    former.map(|stat| stat.group).filter(|group| *group != own_group).collect()
+    let groups = living.filter(|stat| !matches!(stat.state, b'Z' | b'X')).map(|stat| stat.group);
+    // A git that this process called leads the group of what it started.
+    let is_own = |leader: i32| leader == own_group || os::stat(leader).is_some_and(|stat| stat.parent == own);
+    groups.filter(|group| !is_own(*group)).collect()
 }
 
 /// Whether a process is a git with this mark.
