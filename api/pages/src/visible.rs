@@ -5,16 +5,18 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// A text in which characters that are not seen, or that change how others are read, are named: marks of the reading
-/// direction as `⟨U+202E⟩`, control characters by their signs (`␛`). Line ends and tabs stay; `\r\n` is a line end.
+/// direction as `⟨U+202E⟩`, control characters by their signs (`␛`). Line ends and tabs stay; `\r\n` is a line end. What sets
+/// colours in a terminal is left out: it hides nothing here.
 pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unseen) {
         return Cow::Borrowed(text);
     }
     let mut seen = String::with_capacity(text.len() + 16);
-    let mut rest = text.chars().peekable();
+    let mut rest = text.chars();
     while let Some(character) = rest.next() {
         match character {
-            '\r' if rest.peek() == Some(&'\n') => {}
+            '\r' if rest.as_str().starts_with('\n') => {}
+            '\u{1b}' if let Some(after) = after_colour(rest.as_str()) => rest = after.chars(),
             character if !is_unseen(character) => seen.push(character),
             '\u{0}'..='\u{1f}' => seen.extend(char::from_u32(0x2400 + u32::from(character))),
             '\u{7f}' => seen.push('␡'),
@@ -25,6 +27,15 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(seen)
+}
+
+/// What stands behind the rest of a sequence that sets a terminal's colours (SGR, ECMA-48 8.3.117), of which the escape
+/// character has been read.
+fn after_colour(rest: &str) -> Option<&str> {
+    let behind = rest
+        .strip_prefix('[')?
+        .trim_start_matches(|part: char| part.is_ascii_digit() || matches!(part, ';' | ':'));
+    behind.strip_prefix('m')
 }
 
 /// The names of the characters of a text that [`visible`] names, each once: for fields, whose text stays as it is.
@@ -71,7 +82,8 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_is_named() {
-        assert_eq!(visible("a\u{1b}[31mb\u{202e}c\r\nd\te\u{200b}"), "a␛[31mb⟨U+202E⟩c\nd\te⟨U+200B⟩");
+        assert_eq!(visible("a\u{1b}[31b\u{202e}c\r\nd\te\u{200b}"), "a␛[31b⟨U+202E⟩c\nd\te⟨U+200B⟩");
+        assert_eq!(visible("a\u{1b}[31;1mb\u{1b}[0m\u{1b}[mc\u{1b}[2K\u{1b}"), "abc␛[2K␛");
         assert_eq!(unseen("a\u{202e}b\u{202e}\r\n\u{1b}").as_deref(), Some("␛ ⟨U+202E⟩"));
         assert_eq!(unseen("plain\r\n"), None);
         assert!(matches!(visible("plain, äöü 👩‍💻 ❤\u{fe0f}"), Cow::Borrowed(_)));

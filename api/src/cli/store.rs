@@ -253,20 +253,29 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
     } else {
         context.out.raw(&planned(&plan, yes, from_sled, &context.program));
     }
-    if from_sled && !plan.lost.is_empty() {
-        return Err(Fault::new(Code::Damaged, "neither the journal nor the index holds what is lost")
-            .hint("the store is as it was; restore a copy that does"));
+    let lost_from = match (from_sled, plan.has_index) {
+        (_, false) => Some("the journal does not hold what is lost, and there is no index"),
+        (true, true) => Some("neither the journal nor the index holds what is lost"),
+        (false, true) => None,
+    };
+    if let Some(message) = lost_from.filter(|_| !plan.lost.is_empty()) {
+        return Err(
+            Fault::new(Code::Damaged, message).hint("the store is as it was; restore a copy that holds it")
+        );
     }
     if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
         return Ok(0);
     }
     // Neither the journal nor the index says what should stand there.
-    Err(Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it")
-        .hint(format!(
-            "{} store repair --from-sled says what the index can restore; else restore a copy without the damage; a \
-             file of another store is to be moved out of `journal`",
-            context.program
-        )))
+    let asked = match plan.has_index {
+        true => {
+            format!("{} store repair --from-sled says what the index can restore; else ", context.program)
+        }
+        false => String::new(),
+    };
+    Err(Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it").hint(format!(
+        "{asked}restore a copy without the damage; a file of another store is to be moved out of `journal`"
+    )))
 }
 
 /// What a repair does, as a text.
@@ -281,7 +290,7 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
         return text + "nothing need be repaired\n";
     }
     if !plan.lost.is_empty() {
-        if !from_sled {
+        if !from_sled && plan.has_index {
             text.push_str(&format!(
                 "the journal alone does not hold them\n\nnext\n  {program} store repair --from-sled   # says what the index can restore\n"
             ));

@@ -171,7 +171,8 @@ pub(super) async fn let_in(
         None => gate.rates.of_stranger(from),
     };
     if let Err(wait) = counted {
-        return too_fast(wait).into_response();
+        let hint = if is_stranger { STRANGERS_HINT } else { TOKENS_HINT };
+        return too_fast(wait, hint).into_response();
     }
     request.extensions_mut().insert(caller);
     request.extensions_mut().insert(session);
@@ -191,13 +192,13 @@ pub(super) async fn let_in(
         && answer.status() == StatusCode::UNAUTHORIZED
         && let Err(wait) = gate.rates.of_wrong_token(from)
     {
-        return too_fast(wait).into_response();
+        return too_fast(wait, STRANGERS_HINT).into_response();
     }
     if is_signed
         && answer.status().is_client_error()
         && let Err(wait) = gate.rates.of_stranger(from)
     {
-        return too_fast(wait).into_response();
+        return too_fast(wait, STRANGERS_HINT).into_response();
     }
     answer
 }
@@ -257,10 +258,15 @@ fn has_csrf(headers: &HeaderMap, session: &Credential) -> bool {
     blake3::hash(given.as_bytes()) == blake3::hash(session.derived("csrf").as_bytes())
 }
 
-fn too_fast(wait: Duration) -> Fault {
+const TOKENS_HINT: &str = "`serve.rate` and `serve.burst` in everfold.toml set the limits of a token";
+
+const STRANGERS_HINT: &str =
+    "addresses that send no token, or a wrong one, may ask seldom: send one as `Authorization: Bearer TOKEN`";
+
+fn too_fast(wait: Duration, hint: &str) -> Fault {
     let seconds = wait.as_secs_f64().ceil().max(1.0);
     Fault::new(Code::TooFast, format!("too many requests; the next one is welcome in {seconds} s"))
-        .hint("`serve.rate` and `serve.burst` in everfold.toml set the limits of a token")
+        .hint(hint)
         .retry_after(wait)
 }
 

@@ -33,4 +33,5 @@ pub use listen_place::ListenPlace;
 pub(crate) use node_guard::imagine_with;
 pub use node_guard::{NodeGuard, hold, imagine};
 pub use server::Server;
+pub(crate) use server::try_certificate;
 pub use socket::{connect, listen};

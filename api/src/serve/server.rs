@@ -154,6 +154,14 @@ async fn certificate(files: &TlsFiles) -> Result<RustlsConfig, Fault> {
     RustlsConfig::from_pem_file(&files.cert, &files.key).await.map_err(|error| unusable(files, &error))
 }
 
+/// Whether a server could speak TLS with these files.
+///
+/// # Errors
+/// What is wrong with them.
+pub(crate) async fn try_certificate(files: &TlsFiles) -> Result<(), Fault> {
+    certificate(files).await.map(drop)
+}
+
 /// The server's certificate; its names are hosts that are served.
 fn own_certificate(files: &TlsFiles) -> Result<CertificateDer<'static>, Fault> {
     CertificateDer::from_pem_file(&files.cert).map_err(|error| unusable(files, &error))

@@ -92,6 +92,9 @@ impl ServeSettings {
         if self.url.is_some() && self.origin().is_none() {
             return Err("url names no host".to_owned());
         }
+        if self.url.as_ref().is_some_and(|url| url.contains(['?', '#'])) {
+            return Err("url ends before a `?` or `#`: paths are put behind it".to_owned());
+        }
         Ok(())
     }
 

@@ -22,8 +22,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Where spans go, as the environment says.
 #[derive(Clone)]
 pub(super) struct Collector {
-    url: String,
-    headers: BTreeMap<String, String>,
+    pub(super) url: String,
+    pub(super) headers: BTreeMap<String, String>,
     service: String,
 }
 
@@ -35,28 +35,42 @@ impl Collector {
     }
 
     /// What the standard variables of OpenTelemetry say; `None`: nothing is sent.
-    pub(super) fn of_environment() -> Option<Self> {
-        let said = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-        if said("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return None;
+    ///
+    /// # Errors
+    /// Why nothing can be sent to the collector that they name.
+    pub(super) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+        let said = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        // What is said of traces goes before what is said of all signals.
+        let of_traces = |name: &str| {
+            let own = said(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
+            own.or_else(|| said(&format!("OTEL_EXPORTER_OTLP_{name}")))
+        };
+        let is = |name: &str, wanted: &str| said(name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+            return Ok(None);
         }
         let base = || {
             let base = said("OTEL_EXPORTER_OTLP_ENDPOINT")?;
             Some(format!("{}/v1/traces", base.trim().trim_end_matches('/')))
         };
-        let url = said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(base)?;
-        let headers =
-            said("OTEL_EXPORTER_OTLP_TRACES_HEADERS").or_else(|| said("OTEL_EXPORTER_OTLP_HEADERS"));
-        let headers = headers.unwrap_or_default();
+        let Some(url) = said("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(base) else { return Ok(None) };
+        if of_traces("PROTOCOL").is_some_and(|protocol| protocol.trim().eq_ignore_ascii_case("grpc")) {
+            return Err(format!(
+                "OTEL_EXPORTER_OTLP_PROTOCOL is grpc, and traces go by http/json: name the collector's port for HTTP \
+                 (OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, in place of {url}) with OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json"
+            ));
+        }
+        // As in a header of W3C Baggage: values are percent-encoded.
         let header = |pair: &str| {
             let (name, value) = pair.split_once('=')?;
-            Some((name.trim().to_owned(), value.trim().to_owned()))
+            let value = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
+            Some((name.trim().to_owned(), value))
         };
-        Some(Self {
+        Ok(Some(Self {
             url,
-            headers: headers.split(',').filter_map(header).collect(),
+            headers: of_traces("HEADERS").unwrap_or_default().split(',').filter_map(header).collect(),
             service: said("OTEL_SERVICE_NAME").unwrap_or_else(|| "everfold".to_owned()),
-        })
+        }))
     }
 }
 

@@ -7,26 +7,20 @@ use everfold_engine::data_folder::Layout;
 use everfold_engine::id::RunId;
 use everfold_engine::store::EventStore;
 
-use crate::settings::TracingSettings;
-
-#[cfg(feature = "otlp")]
 use super::{follow, requests, send, span};
+use crate::settings::TracingSettings;
 
 /// What a node holds of the traces of its runs.
 pub(crate) struct Traces {
-    #[cfg(feature = "otlp")]
     settings: TracingSettings,
-    #[cfg(feature = "otlp")]
     sending: std::sync::Mutex<Option<Sending>>,
 }
 
-#[cfg(feature = "otlp")]
 struct Sending {
     requests: Arc<requests::RequestSpans>,
     task: follow::Tracing,
 }
 
-#[cfg(feature = "otlp")]
 impl Traces {
     pub(crate) fn new(settings: TracingSettings) -> Self {
         Self { settings, sending: std::sync::Mutex::default() }
@@ -34,7 +28,11 @@ impl Traces {
 
     /// Begins to send, once, where the environment names a collector.
     pub(crate) fn begin(&self, store: &Arc<dyn EventStore>, layout: &Layout) {
-        let Some(collector) = send::Collector::of_environment() else { return };
+        let collector = match send::Collector::of(|name| std::env::var(name).ok()) {
+            Ok(Some(collector)) => collector,
+            Ok(None) => return,
+            Err(why) => return tracing::warn!("no traces are sent: {why}"),
+        };
         let mut sending = self.sending();
         if sending.is_none() {
             let requests = Arc::new(requests::RequestSpans::kept_in(layout.traces()));
@@ -70,22 +68,4 @@ impl Traces {
             sending.task.end().await;
         }
     }
-}
-
-#[cfg(not(feature = "otlp"))]
-impl Traces {
-    pub(crate) fn new(_unused: TracingSettings) -> Self {
-        Self {}
-    }
-
-    /// Says where it is expected to send that it cannot.
-    pub(crate) fn begin(&self, _store: &Arc<dyn EventStore>, _layout: &Layout) {
-        if std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT").is_some() {
-            tracing::info!("no traces are sent: this everfold was built without the feature `otlp`");
-        }
-    }
-
-    pub(crate) fn started_by(&self, _run: RunId, _headers: &HeaderMap) {}
-
-    pub(crate) async fn end(&self) {}
 }

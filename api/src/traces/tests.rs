@@ -241,3 +241,29 @@ fn an_agents_attempt_carries_the_attributes_of_the_pinned_conventions_and_none_w
     assert_eq!(agent_span(GenAiConventions::V1_36), former);
     assert_eq!(agent_span(GenAiConventions::Off), []);
 }
+
+#[test]
+fn the_environment_names_the_collector_and_a_port_that_speaks_grpc_is_told() {
+    let collector = |set: &'static [(&'static str, &'static str)]| {
+        super::send::Collector::of(|name| {
+            set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    };
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317/");
+    assert!(collector(&[]).unwrap().is_none());
+    assert!(collector(&[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE")]).unwrap().is_none());
+    assert!(collector(&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none")]).unwrap().is_none());
+    let why = collector(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]).err().unwrap();
+    assert!(why.contains("http/json") && why.contains("127.0.0.1:4317/v1/traces"), "{why}");
+    const BOTH: [(&str, &str); 3] = [
+        ENDPOINT,
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+    ];
+    assert!(collector(&BOTH).unwrap().is_some());
+    let known = collector(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20a%3D, x=1")]);
+    let known = known.unwrap().unwrap();
+    assert_eq!(known.url, "http://127.0.0.1:4317/v1/traces");
+    let headers = [("Authorization", "Basic a="), ("x", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(known.headers, headers.into());
+}

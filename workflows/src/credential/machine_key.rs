@@ -70,6 +70,14 @@ impl MachineKey {
         Ok(self.read.get_or_init(|| key).clone())
     }
 
+    /// Whether there is a place for the key, outside of the folder whose copies must not hold it.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn check_place(&self) -> Result<(), CredentialError> {
+        self.place().map(drop)
+    }
+
     fn place(&self) -> Result<&Path, CredentialError> {
         let Some(file) = &self.file else {
             return Err(unusable(

@@ -5,29 +5,23 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::settings::{Settings, TEMPLATE};
-use everfold_engine::clock::{self, Stopwatch};
-use everfold_engine::driver::{BreakerStand, LineView};
-use everfold_engine::duration;
-use everfold_engine::id::RunId;
-use everfold_engine::time::Timestamp;
+use everfold_engine::clock::Stopwatch;
 use everfold_workflows::agent::{AgentEnvironment, Preflights, find_program, program};
+use everfold_workflows::credential::MachineKey;
 use everfold_workflows::provider::ProviderSettings;
 use everfold_workflows::redact::RedactSettings;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
 use super::finding::{Finding, Health};
-use super::upgrade;
+use super::{engine, upgrade};
 use crate::cli::args::DoctorArgs;
-use crate::cli::context::{CommandContext, items};
-use crate::cli::pipeline::definition_of;
-use crate::cli::pipeline_source::named;
-use crate::cli::serve::save_listener;
+use crate::cli::context::CommandContext;
 use crate::client::FolderOptions;
 use crate::fault::{Code, Fault};
-use crate::http::PipelineView;
-use crate::node::{self, HaltView};
-use crate::text::{count, cut, instant};
+use crate::node;
+use crate::serve::try_certificate;
+use crate::text::count;
 
 /// The exit code where something is missing; where nothing will work it is that of faults that were found.
 const MISSING: u8 = 1;
@@ -42,15 +36,23 @@ pub(crate) async fn run(context: &CommandContext, args: DoctorArgs) -> Result<u8
         findings.extend(notices(settings, place.layout.root()).await);
         findings.extend(preflight(settings).await);
     }
-    findings.push(store(context, place).await);
     if let Some(settings) = &read {
-        findings.extend(unheard(context, settings).await);
+        findings.extend(certificate(settings).await);
+        findings.extend(credential_key(settings, place.layout.root()));
     }
-    findings.extend(other_built_ins(context).await);
-    findings.extend(clock_behind(context).await);
-    findings.extend(set_aside(context).await);
-    findings.extend(paused(context).await);
-    findings.extend(left_alone(context).await);
+    let info: Result<Value, Fault> = context.client.get("/api/v1/store").await;
+    findings.push(engine::store(place, &info));
+    // An owner that does not answer would be waited for by each.
+    if let Ok(info) = &info {
+        if let Some(settings) = &read {
+            findings.extend(engine::unheard(context, settings).await);
+        }
+        findings.extend(engine::other_built_ins(context).await);
+        findings.extend(engine::clock_behind(context, info).await);
+        findings.extend(engine::set_aside(context, info));
+        findings.extend(engine::paused(context).await);
+        findings.extend(engine::left_alone(context).await);
+    }
     if args.upgrade {
         findings.extend(upgrade::findings(context).await?);
     }
@@ -243,6 +245,26 @@ async fn notices(settings: &Settings, folder: &Path) -> Vec<Finding> {
     findings
 }
 
+/// Whether `serve` could speak TLS, where the settings say that it does.
+async fn certificate(settings: &Settings) -> Option<Finding> {
+    let files = settings.serve.tls.as_ref()?;
+    Some(match try_certificate(files).await {
+        Ok(()) => Finding::new("tls", Health::Good, files.cert.display().to_string()),
+        Err(fault) => {
+            let finding = Finding::new("tls", Health::Lacking, fault.message);
+            fault.hint.into_iter().fold(finding, Finding::hint)
+        }
+    })
+}
+
+/// Why credentials of requests could not be sealed. It is a lack where the settings name the key's place.
+fn credential_key(settings: &Settings, folder: &Path) -> Option<Finding> {
+    let key = MachineKey::at(settings.credentials.key_file(), folder);
+    let error = key.check_place().err()?;
+    let health = if settings.credentials.key.is_some() { Health::Lacking } else { Health::Notable };
+    Some(Finding::new("credentials", health, error.message).hint(error.hint))
+}
+
 /// Whether the token of a provider is there. Nothing is asked of the service.
 fn provider(name: &str, settings: &ProviderSettings) -> Finding {
     let what = format!("provider {name}");
@@ -314,162 +336,6 @@ async fn preflight(settings: &Settings) -> Vec<Finding> {
         });
     }
     findings
-}
-
-/// What stands still.
-async fn paused(context: &CommandContext) -> Vec<Finding> {
-    let Ok(engine) = context.client.get::<Value>("/api/v1/engine").await else {
-        return Vec::new(); // The store's finding says why.
-    };
-    let halts: Vec<HaltView> = serde_json::from_value(engine["paused"].clone()).unwrap_or_default();
-    let finding = |halt: HaltView| {
-        let what =
-            halt.pipeline.as_ref().map_or_else(|| "engine".to_owned(), |name| format!("pipeline {name}"));
-        let reason = halt.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        let flag = halt.pipeline.map_or_else(|| "--all".to_owned(), |name| format!("--pipeline {name}"));
-        Finding::new(&what, Health::Notable, format!("paused by {} since {}{reason}", halt.by, halt.since))
-            .hint(format!("{} resume {flag}", context.program))
-    };
-    halts.into_iter().map(finding).collect()
-}
-
-/// Sources of deliveries to which no saved pipeline listens.
-async fn unheard(context: &CommandContext, settings: &Settings) -> Vec<Finding> {
-    if settings.hooks.is_empty() {
-        return Vec::new();
-    }
-    let listed = context.client.get("/api/v1/pipelines").await.and_then(|page: Value| items(&page));
-    let Ok(listed): Result<Vec<PipelineView>, Fault> = listed else {
-        return Vec::new(); // The store's finding says why.
-    };
-    let mut saved = Vec::new();
-    for listed in listed.iter().filter(|listed| listed.version.is_some()) {
-        let Ok(view) = named(context, &listed.name).await else { continue };
-        saved.extend(definition_of(&view));
-    }
-    let sources = settings.hooks.keys().filter(|source| !saved.iter().any(|saved| saved.listens_to(source)));
-    let finding = |source: &String| {
-        let found =
-            format!("no saved pipeline has a trigger with hook: {source}, so deliveries lead to nothing");
-        Finding::new(&format!("hook {source}"), Health::Lacking, found).hint(format!(
-            "{} {}",
-            context.program,
-            save_listener(source)
-        ))
-    };
-    sources.map(finding).collect()
-}
-
-/// Saved pipelines with the name of a built-in one that are another one: saved by a former version, or changed.
-async fn other_built_ins(context: &CommandContext) -> Vec<Finding> {
-    let listed = context.client.get("/api/v1/pipelines").await.and_then(|page: Value| items(&page));
-    let Ok(listed): Result<Vec<PipelineView>, Fault> = listed else {
-        return Vec::new(); // The store's finding says why.
-    };
-    let finding = |saved: &PipelineView| {
-        let (name, version) = (&saved.name, saved.version?);
-        let own = node::built_in(name).ok()?.definition;
-        let is_other = saved.hash != own.hash().to_string();
-        let found =
-            format!("what is saved as {name}@{version} is not what this version of everfold has built in");
-        let hint = format!(
-            "runs go by what is saved; {} pipeline save {name} takes what is built in",
-            context.program
-        );
-        is_other.then(|| Finding::new(&format!("pipeline {name}"), Health::Notable, found).hint(hint))
-    };
-    listed.iter().filter_map(finding).collect()
-}
-
-/// Services behind open breakers.
-async fn left_alone(context: &CommandContext) -> Vec<Finding> {
-    let Ok(line) = context.client.get::<LineView>("/api/v1/engine/limits").await else {
-        return Vec::new(); // The store's finding says why.
-    };
-    let open = line.breakers.into_iter().filter(|breaker| breaker.state != BreakerStand::Closed);
-    open.map(|breaker| {
-        let next = breaker.next.map(|next| format!(", next try at {}", instant(next))).unwrap_or_default();
-        let last = breaker.last.map(|last| format!("; last: {}", cut(&last, 120))).unwrap_or_default();
-        let failed = count(u64::from(breaker.failures), "failure");
-        let found = format!("left alone after {failed} in a row, {} waiting{next}{last}", breaker.waiting);
-        Finding::new(&breaker.service, Health::Notable, found)
-            .hint(format!("{} limits reset {}", context.program, breaker.service))
-    })
-    .collect()
-}
-
-/// A clock that says less than when the store was written: it was ahead then, or is behind now.
-async fn clock_behind(context: &CommandContext) -> Option<Finding> {
-    const BEHIND_MIN: Duration = Duration::from_secs(1);
-    let info: Value = context.client.get("/api/v1/store").await.ok()?;
-    let last = info["position"].as_u64().filter(|position| *position > 0)?;
-    let event: Value = context.client.get(&format!("/api/v1/events?from={last}")).await.ok()?;
-    let written: Timestamp = event["committed_at"].as_str()?.parse().ok()?;
-    let behind = written.since(clock::now());
-    (behind > BEHIND_MIN).then(|| {
-        let behind = duration::format(Duration::from_secs(behind.as_secs()));
-        let found = format!("it says {behind} less than when the store was last written ({written})");
-        Finding::new("clock", Health::Notable, found).hint(
-            "it was ahead then, or is behind now: compare it with the time; spans go on by what it says, and what is \
-             recorded keeps the later time until it is reached",
-        )
-    })
-}
-
-/// Runs that cannot be gone on with.
-async fn set_aside(context: &CommandContext) -> Vec<Finding> {
-    let Ok(info) = context.client.get::<Value>("/api/v1/store").await else {
-        return Vec::new(); // The store's finding says why.
-    };
-    let finding = |aside: &Value| {
-        let run: RunId = aside[0].as_str()?.parse().ok()?;
-        let why = cut(aside[1].as_str().unwrap_or_default(), 240);
-        let (program, short) = (&context.program, run.short());
-        Some(Finding::new(&format!("run {short}"), Health::Bad, format!("set aside: {why}")).hint(format!(
-            "{program} resume {short} tries again when that is mended, {program} cancel {short} --force ends it"
-        )))
-    };
-    info["set_aside"].as_array().into_iter().flatten().filter_map(finding).collect()
-}
-
-async fn store(context: &CommandContext, place: &FolderOptions) -> Finding {
-    let info: Result<Value, Fault> = context.client.get("/api/v1/store").await;
-    match info {
-        Ok(_) if !place.layout.root().exists() => {
-            Finding::new("store", Health::Good, "none yet; the first run makes it")
-        }
-        Ok(info) => {
-            let found = {
-                let number = |name: &str| info[name].as_u64().unwrap_or(0);
-                format!("{}, {}", count(number("runs"), "run"), count(number("position"), "event"))
-            };
-            let writability = &info["writability"];
-            let refuses = |why: &str, hint: &str| {
-                Finding::new("store", Health::Bad, format!("{found}; it takes no writes: {why}")).hint(hint)
-            };
-            if writability == "writable" {
-                Finding::new("store", Health::Good, found)
-            } else if writability == "full" {
-                refuses("the disk is full", "make room; it goes on by itself")
-            } else if info["adopted"] == false {
-                let why = writability["read_only"].as_str().unwrap_or("it is a copy");
-                refuses(why, "if no other copy acts: everfold store adopt")
-            } else if let Some(why) = writability["not_ours"].as_str() {
-                refuses(why, "end its process; the next one opens what lies there now")
-            } else {
-                let why =
-                    writability["read_only"].as_str().map_or_else(|| writability.to_string(), str::to_owned);
-                refuses(&why, "look after the disk; it tries again by itself, and runs go on then")
-            }
-        }
-        Err(fault) => {
-            let finding = Finding::new("store", Health::Bad, fault.message.clone());
-            match fault.hint {
-                Some(hint) => finding.hint(hint),
-                None => finding,
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -180,6 +180,8 @@ codes! {
     Uncounted = "EF0190", Warning, "agents within `foreach` that no budget counts",
         "The steps within `foreach` are a run of their own for each item, and a budget of the pipeline counts what its own run uses, or all runs of its `scope`. \
          Give `foreach` a `budget` of its own: with the same `scope`, passed on through `input`, both count together.";
+    NoValue = "EF0191", Warning, "an expression that gives no value in any run",
+        "It asks for nothing of the run, so it fails each time it is needed as it does now: a division by 0, a text that is no number, a key that is not there.";
     Shared = "EF0183", Warning, "steps that may run in one worktree at once",
         "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
          Order them with `needs`, or set `workspace: none` on those that do not touch files.";

@@ -69,7 +69,7 @@ pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<R
     let lock = Arc::new(lock);
     let looked = looked_through(folder, options, from_index)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
-        return Err(match from_index {
+        return Err(match from_index || !looked.plan.has_index {
             true => RepairError::Lost { first, last },
             false => RepairError::NotInJournal { first, last },
         });

@@ -34,7 +34,7 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     let manifest = manifest::read_known(folder)?.and_then(Result::ok);
     let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
-    let mut plan = RepairPlan::default();
+    let mut plan = RepairPlan { has_index: index_folder(folder).exists(), ..RepairPlan::default() };
     let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());
     let last = Position(u64::MAX - 1);
     let walked = salvage::walk(options.files.as_ref(), &journal, expected, last, &mut |found| {

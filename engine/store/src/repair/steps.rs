@@ -71,6 +71,8 @@ pub struct RepairPlan {
     pub damage: Vec<Damage>,
     /// What needs no repair, since the next start makes it anew from the journal.
     pub notes: Vec<String>,
+    /// There is an index that can be asked for what the journal lacks.
+    pub has_index: bool,
     /// Positions that the journal does not hold, nor, where it was asked, the index. While there are any, nothing can be
     /// done here: a backup may have them.
     pub lost: Vec<(Position, Position)>,

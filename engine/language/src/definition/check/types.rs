@@ -7,7 +7,16 @@ use super::super::codes::Code;
 use super::super::input::local_reference;
 use super::super::read::{ExprPlace, ExprUse, PipelineReader, Wants};
 use super::name_check::NameCheck;
-use crate::expr::Type;
+use crate::expr::{EvalError, Scope, Type};
+
+/// What an expression is given that asks for nothing.
+struct NoNames;
+
+impl Scope for NoNames {
+    fn get(&self, _path: &[&str]) -> Result<Option<Value>, EvalError> {
+        Ok(None)
+    }
+}
 
 impl NameCheck<'_> {
     /// Reports an expression whose parts never go together, or that has another type than its field.
@@ -35,14 +44,19 @@ impl NameCheck<'_> {
                 }
             },
         };
+        let placed = |code, message| match used.source_map.local_use(0) {
+            Some(local) => local.problem(code, message),
+            None => used.source_map.problem(code, 0..used.expr.source().len(), message),
+        };
         if let Some((message, hint)) = problem {
             let code =
                 if used.wants == Wants::List && !is_gate { Code::ForeachList } else { Code::ExpressionType };
-            let problem = match used.source_map.local_use(0) {
-                Some(local) => local.problem(code, message),
-                None => used.source_map.problem(code, 0..used.expr.source().len(), message),
-            };
-            reader.problems.push(problem.hinted(hint));
+            reader.problems.push(placed(code, message).hinted(hint));
+        } else if used.expr.references().is_empty()
+            && let Err(EvalError::Failed { message, .. }) = used.expr.eval(&NoNames)
+        {
+            let message = format!("this gives no value in any run: {message}");
+            reader.problems.push(placed(Code::NoValue, message));
         }
     }
 
