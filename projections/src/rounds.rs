@@ -350,7 +350,7 @@ impl RoundsOfRun {
             }
             RunEvent::UsageRecorded(event) => {
                 if let Some(row) = self.known(&event.id) {
-                    row.cost_micros = row.cost_micros.saturating_add(event.usage.cost_micros);
+                    row.cost_micros = event.added_to(row.cost_micros);
                 }
             }
             RunEvent::StepSucceeded(event) => {

@@ -409,13 +409,20 @@ impl SpendModel {
                         SpendBy::Pipeline => pipeline.clone(),
                     };
                     let kind = code(by);
-                    add(batch, &line_key(kind, &pipeline, day, &group), fact.position, &used)?;
+                    add(
+                        batch,
+                        &line_key(kind, &pipeline, day, &group),
+                        fact.position,
+                        &used,
+                        event.less_micros,
+                    )?;
                     let own = own(fact.run, &pipeline);
                     add(
                         batch,
                         &line_key(kind.to_ascii_uppercase(), &own, day, &group),
                         fact.position,
                         &used,
+                        event.less_micros,
                     )?;
                 }
                 Ok(())
@@ -446,14 +453,21 @@ impl SpendModel {
     }
 }
 
-/// Adds to a line; what it was stays to be looked up.
-fn add(batch: &mut WriteBatch, key: &[u8], at: Position, used: &SpendSum) -> Result<(), FoldError> {
+/// Adds to a line, but for the money that was counted too much before; what it was stays to be looked up.
+fn add(
+    batch: &mut WriteBatch,
+    key: &[u8],
+    at: Position,
+    used: &SpendSum,
+    less_micros: u64,
+) -> Result<(), FoldError> {
     let mut line: SpendLine = match batch.get(key)? {
         Some(bytes) => row_codec::read(&mut &*bytes)?,
         None => SpendLine::default(),
     };
     let mut sum = line.sums.last().map(|(_, sum)| *sum).unwrap_or_default();
     sum.add(used);
+    sum.cost_micros = sum.cost_micros.saturating_sub(less_micros);
     if line.sums.len() >= REPORTS {
         let former = std::mem::take(&mut line);
         let first = former.sums.first().map_or(at, |(first, _)| *first);

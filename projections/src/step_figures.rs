@@ -134,7 +134,7 @@ impl StepsOfRun {
             RunEvent::GateEvaluated(_) => {}
             RunEvent::UsageRecorded(event) => {
                 let cost = &mut self.step(&event.id.path).cost_micros;
-                *cost = cost.saturating_add(event.usage.cost_micros);
+                *cost = event.added_to(*cost);
             }
             other => self.apply_to_people(other, at),
         }

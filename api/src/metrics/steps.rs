@@ -3,12 +3,11 @@
 //! Law: so many steps of pipelines at most have series of their own, in the order in which they were first seen; all further ones
 //! count together, as `_OTHER`. Items of a `foreach` count as their step.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use everfold_engine::artefact::Usage;
-use everfold_engine::event::RunEvent;
+use everfold_engine::event::{RunEvent, UsageRecorded};
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{AttemptId, RunId};
 use everfold_workflows::agent::UNFINISHED;
@@ -22,6 +21,9 @@ const STEPS_MAX: usize = 1_000;
 /// Runs whose pipeline is remembered.
 const RUNS_MAX: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
+/// Pipeline and step of a series.
+type StepLabels = Vec<(&'static str, LabelValue)>;
+
 /// Whether a code says that an agent's program ended before it had finished its answer.
 fn is_unfinished(code: Option<&str>) -> bool {
     code.is_some_and(|code| UNFINISHED.contains(&code))
@@ -32,12 +34,21 @@ pub(super) struct StepMeter {
     metrics: Arc<Metrics>,
     pipelines: LruCache<RunId, Arc<str>>,
     steps: HashSet<(Arc<str>, String)>,
+    /// By the labels of a series: what was counted too much, in millionths of a US dollar. A counter never falls, so what
+    /// comes next is counted less by it.
+    too_much: HashMap<StepLabels, u64>,
     steps_max: usize,
 }
 
 impl StepMeter {
     pub(super) fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, pipelines: LruCache::new(RUNS_MAX), steps: HashSet::new(), steps_max: STEPS_MAX }
+        Self {
+            metrics,
+            pipelines: LruCache::new(RUNS_MAX),
+            steps: HashSet::new(),
+            too_much: HashMap::new(),
+            steps_max: STEPS_MAX,
+        }
     }
 
     /// Whether an event of this kind is counted by its step.
@@ -75,7 +86,7 @@ impl StepMeter {
                 };
                 self.called(run, &event.id, result);
             }
-            RunEvent::UsageRecorded(event) => self.used(run, &event.id, &event.usage),
+            RunEvent::UsageRecorded(event) => self.used(run, event),
             _other => {}
         }
     }
@@ -86,8 +97,8 @@ impl StepMeter {
         self.metrics.step_calls.get_or_create(&labels).inc();
     }
 
-    fn used(&mut self, run: RunId, id: &AttemptId, usage: &Usage) {
-        let labels = self.labels(run, id);
+    fn used(&mut self, run: RunId, report: &UsageRecorded) {
+        let (labels, usage) = (self.labels(run, &report.id), &report.usage);
         let tokens =
             [("input", usage.input_tokens), ("cached", usage.cached_tokens), ("output", usage.output_tokens)];
         for (kind, number) in tokens {
@@ -95,11 +106,16 @@ impl StepMeter {
             labels.push(("kind", kind.into()));
             self.metrics.step_tokens.get_or_create(&labels).inc_by(number);
         }
+        let too_much = self.too_much.remove(&labels).unwrap_or(0).saturating_add(report.less_micros);
+        let cost_micros = usage.cost_micros.saturating_sub(too_much);
         #[expect(clippy::cast_precision_loss, reason = "millionths of a dollar of one report")]
-        self.metrics.step_cost.get_or_create(&labels).inc_by(usage.cost_micros as f64 / 1e6);
+        self.metrics.step_cost.get_or_create(&labels).inc_by(cost_micros as f64 / 1e6);
+        if too_much > usage.cost_micros {
+            self.too_much.insert(labels, too_much - usage.cost_micros);
+        }
     }
 
-    fn labels(&mut self, run: RunId, id: &AttemptId) -> Vec<(&'static str, LabelValue)> {
+    fn labels(&mut self, run: RunId, id: &AttemptId) -> StepLabels {
         let step = id.path.step.to_string();
         let named = self.pipelines.get(&run).cloned().map(|pipeline| (pipeline, step));
         let named = named.filter(|named| {
@@ -116,7 +132,8 @@ impl StepMeter {
 
 #[cfg(test)]
 mod tests {
-    use everfold_engine::event::{AttemptFailed, AttemptLost, UsageRecorded};
+    use everfold_engine::artefact::Usage;
+    use everfold_engine::event::{AttemptFailed, AttemptLost};
     use everfold_engine::failure::Failure;
     use everfold_engine::time::Timestamp;
 
@@ -169,7 +186,13 @@ mod tests {
             cost_micros: 1_500_000,
             ..Usage::default()
         };
-        meter.count(run, &UsageRecorded { id: "review/1/1".parse().unwrap(), seq: 1, usage }.into());
+        let report = |seq, usage, less_micros| {
+            UsageRecorded { id: "review/1/1".parse().unwrap(), seq, usage, less_micros }.into()
+        };
+        meter.count(run, &report(1, usage, 0));
+        // Half a dollar was counted too much: the next one is counted by as much less.
+        meter.count(run, &report(2, Usage::default(), 500_000));
+        meter.count(run, &report(3, Usage { cost_micros: 750_000, ..Usage::default() }, 0));
         let text = metrics.text(&MetricsSnapshot::default()).unwrap();
         for line in [
             "everfold_step_calls_total{pipeline=\"delivery\",step=\"review\",result=\"cut\"} 1",
@@ -178,7 +201,7 @@ mod tests {
             "everfold_step_calls_total{pipeline=\"delivery\",step=\"check\",result=\"cut\"} 1",
             "everfold_step_calls_total{pipeline=\"_OTHER\",step=\"_OTHER\",result=\"lost\"} 1",
             "everfold_step_tokens_total{pipeline=\"delivery\",step=\"review\",kind=\"cached\"} 5",
-            "everfold_step_cost_usd_total{pipeline=\"delivery\",step=\"review\"} 1.5",
+            "everfold_step_cost_usd_total{pipeline=\"delivery\",step=\"review\"} 1.75",
         ] {
             assert!(text.contains(line), "{line}\n{text}");
         }

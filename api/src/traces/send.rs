@@ -45,7 +45,8 @@ impl Collector {
             let own = said(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}"));
             own.or_else(|| said(&format!("OTEL_EXPORTER_OTLP_{name}")))
         };
-        let is = |name: &str, wanted: &str| said(name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
+        let is =
+            |name: &str, wanted: &str| said(name).is_some_and(|value| value.eq_ignore_ascii_case(wanted));
         if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }

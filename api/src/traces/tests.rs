@@ -201,7 +201,9 @@ fn agent_span(conventions: GenAiConventions) -> Vec<(&'static str, Value)> {
         output_tokens: 3,
         ..Usage::default()
     };
-    let used = |id: &str, seq| UsageRecorded { id: id.parse().unwrap(), seq, usage: usage(5) }.into();
+    let used = |id: &str, seq| {
+        UsageRecorded { id: id.parse().unwrap(), seq, usage: usage(5), less_micros: 0 }.into()
+    };
     let retry = RetryScheduled { id: "think/1/2".parse().unwrap(), at: Timestamp(3), task: None };
     let events: [RunEvent; 7] = [
         scheduled.into(),
@@ -264,6 +266,7 @@ fn the_environment_names_the_collector_and_a_port_that_speaks_grpc_is_told() {
     let known = collector(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20a%3D, x=1")]);
     let known = known.unwrap().unwrap();
     assert_eq!(known.url, "http://127.0.0.1:4317/v1/traces");
-    let headers = [("Authorization", "Basic a="), ("x", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let headers =
+        [("Authorization", "Basic a="), ("x", "1")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(known.headers, headers.into());
 }

@@ -169,7 +169,11 @@ fn words_of(event: &RunEvent) -> String {
             SpareReason::Held { would, .. } => format!("held back, would have: {}", cut(would, 100)),
         },
         RunEvent::UsageRecorded(event) => {
-            format!("{} + {} tokens", event.usage.input_tokens, event.usage.output_tokens)
+            let less = match event.less_micros {
+                0 => String::new(),
+                less => format!(", {} USD less than was counted", usd(less)),
+            };
+            format!("{} + {} tokens{less}", event.usage.input_tokens, event.usage.output_tokens)
         }
         RunEvent::SignalReceived(event) => match json!(event.payload) {
             Value::Null => event.name.clone(),

@@ -82,6 +82,8 @@ pub enum InputKind {
         id: AttemptId,
         /// Its total so far.
         usage: Usage,
+        /// The attempt has ended, and its program says itself what it cost: that counts, also where it is less.
+        is_billed: bool,
     },
     /// The workspace was made, or could not be: exactly one of both, which the fact's two options do not express. Each
     /// preparation reports under an id of its own.

@@ -93,10 +93,11 @@ impl Deps {
     }
 
     /// Fills in what a use cost, where the prices say so. A use without a cost is warned of where that is the whole
-    /// use of an attempt: a program may tell its cost at its end alone.
-    pub(crate) fn price(&self, run: RunId, usage: &mut Usage, is_all: bool) {
-        if self.config.money.prices.fill(usage) != Priced::Unknown || !is_all {
-            return;
+    /// use of an attempt: a program may tell its cost at its end alone. Whether the cost is what the program said.
+    pub(crate) fn price(&self, run: RunId, usage: &mut Usage, is_all: bool) -> bool {
+        let priced = self.config.money.prices.fill(usage);
+        if priced != Priced::Unknown || !is_all {
+            return priced == Priced::Known;
         }
         let model = usage.model.clone().unwrap_or_default();
         let mut unpriced = self.unpriced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -107,5 +108,6 @@ impl Deps {
                 "tokens without a cost count nothing towards budgets in money: give [prices.\"PROVIDER:MODEL\"] in everfold.toml"
             );
         }
+        false
     }
 }

@@ -197,7 +197,7 @@ impl RowRecord {
                 let read = usage.input_tokens.saturating_add(usage.cached_tokens);
                 total.input_tokens = total.input_tokens.saturating_add(read);
                 total.output_tokens = total.output_tokens.saturating_add(usage.output_tokens);
-                total.cost_micros = total.cost_micros.saturating_add(usage.cost_micros);
+                total.cost_micros = event.added_to(total.cost_micros);
                 changed |= row_part::SPENT;
             }
             other => passed_over(other, ROW),

@@ -299,7 +299,7 @@ impl RandomRun {
             ..Usage::default()
         };
         let seq = self.inputs as u32;
-        self.tell(InputKind::Usage(UsageRecorded { id, seq, usage }), Actor::Engine);
+        self.tell(InputKind::Usage(UsageRecorded { id, seq, usage, less_micros: 0 }), Actor::Engine);
     }
 
     /// A probe answers, perhaps of a round that was reset.

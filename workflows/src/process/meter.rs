@@ -1,7 +1,7 @@
 //! What a process uses up while it works.
 //!
 //! Law: the output is read from its beginning, so that an engine that takes the attempt up again reports no less than
-//! the one before. Reports only grow: the end of the attempt adds to them and corrects nothing.
+//! the one before. Reports only grow: the end of the attempt adds to them, and corrects their cost where the program says its own.
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -141,7 +141,11 @@ fn took(side: &Side, events: &[PastEvent], is_open: bool) -> String {
 /// What the events say was spent, as it is written; empty where that is nothing.
 fn cost(side: &Side, is_wanted: impl Fn(&PastEvent) -> bool) -> String {
     let uses = side.events.iter().filter(|event| event.kind() == "UsageRecorded" && is_wanted(event));
-    let micros: u64 = uses.filter_map(|event| event.event["usage"]["cost_micros"].as_u64()).sum();
+    let micros = uses.fold(0_u64, |sum, event| {
+        let number = |value: &Value| value.as_u64().unwrap_or(0);
+        let (more, less) = (&event.event["usage"]["cost_micros"], &event.event["less_micros"]);
+        sum.saturating_add(number(more)).saturating_sub(number(less))
+    });
     if micros == 0 {
         String::new()
     } else {

@@ -273,7 +273,8 @@ fn usage(events: &[&Event]) -> Used {
         let number = |name: &str| event.at("/usage").get(name).and_then(Value::as_u64).unwrap_or(0);
         let entry =
             used.entry((place.path.clone(), format!("{}.{}", place.round, place.attempt))).or_default();
-        entry.0 += number("cost_micros") as f64 / 1e6;
+        let less = event.at("/less_micros").as_u64().unwrap_or(0);
+        entry.0 += (number("cost_micros") as f64 - less as f64) / 1e6;
         entry.1 += number("input_tokens") + number("output_tokens");
     }
     used

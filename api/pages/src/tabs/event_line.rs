@@ -57,7 +57,10 @@ fn of_work(kind: &str, event: &Value) -> Option<String> {
             let model = text(usage, "model").map(|model| format!("{model}: ")).unwrap_or_default();
             let cost = usage["cost_micros"].as_u64().filter(|cost| *cost > 0);
             let cost = cost.map(|cost| format!(", {}", words::usd(&micros(cost)))).unwrap_or_default();
-            format!("{model}{} + {} tokens{cost}", count("input_tokens"), count("output_tokens"))
+            let less = event["less_micros"].as_u64().filter(|less| *less > 0);
+            let less = less.map(|less| format!(", {} less than was counted", words::usd(&micros(less))));
+            let less = less.unwrap_or_default();
+            format!("{model}{} + {} tokens{cost}{less}", count("input_tokens"), count("output_tokens"))
         }
         "WorktreeReset" => format!("to {:.12}", text(event, "commit")?),
         "WorkspacePrepared" => match text(&event["workspace"], "path") {

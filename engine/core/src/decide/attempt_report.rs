@@ -193,9 +193,9 @@ pub(super) fn usage(draft: &mut Draft<'_>, usage: &UsageRecorded) {
     }
 }
 
-/// What an attempt has used up so far, while it works or at its end: recorded as far as it is more than before.
-/// Its fact says what is new, and replays as [`usage`].
-pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage) {
+/// What an attempt has used up so far, while it works or at its end: recorded as far as it is more than before, and where
+/// it `is_billed`, as far as it cost less. Its fact says what is new, and replays as [`usage`].
+pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage, is_billed: bool) {
     if !is_awaited(draft.state, id) {
         return;
     }
@@ -211,7 +211,12 @@ pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage
             session: so_far.session.clone(),
         },
     };
-    let is_nothing = more.input_tokens == 0
+    let less_micros = match known.filter(|_| is_billed) {
+        Some(known) => known.cost_micros.saturating_sub(so_far.cost_micros),
+        None => 0,
+    };
+    let is_nothing = less_micros == 0
+        && more.input_tokens == 0
         && more.cached_tokens == 0
         && more.output_tokens == 0
         && more.cost_micros == 0
@@ -221,7 +226,7 @@ pub(super) fn usage_so_far(draft: &mut Draft<'_>, id: &AttemptId, so_far: &Usage
     }
     let unit = draft.state.current(id).and_then(|key| draft.state.unit_at(key));
     let seq = unit.map_or(0, |unit| unit.usage_seq) + 1;
-    draft.record(UsageRecorded { id: id.clone(), seq, usage: more });
+    draft.record(UsageRecorded { id: id.clone(), seq, usage: more, less_micros });
 }
 
 pub(super) fn workspace(draft: &mut Draft<'_>, prepared: &Result<Workspace, Failure>) {

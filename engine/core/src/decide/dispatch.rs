@@ -70,7 +70,9 @@ fn accept(draft: &mut Draft<'_>, kind: &InputKind) -> Result<Result<(), Interrup
         InputKind::SetSearch(set) => attempt_report::search(draft, set),
         InputKind::Spare(spared) => attempt_report::spared(draft, spared),
         InputKind::Usage(usage) => attempt_report::usage(draft, usage),
-        InputKind::UsageSoFar { id, usage } => attempt_report::usage_so_far(draft, id, usage),
+        InputKind::UsageSoFar { id, usage, is_billed } => {
+            attempt_report::usage_so_far(draft, id, usage, *is_billed)
+        }
         InputKind::WorkspacePrepared(prepared) => attempt_report::workspace(draft, prepared),
         InputKind::WorkspaceShared(shared) => attempt_report::workspace_shared(draft, shared),
         InputKind::WorkspaceRemoved(removed) => attempt_report::workspace_removed(draft, removed),

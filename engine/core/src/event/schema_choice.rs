@@ -6,7 +6,7 @@ use super::kinds::{
     ApprovalDecided, ApprovalRequested, AttemptAsked, AttemptFailed, AttemptStarted, AttemptSucceeded,
     ChildFinished, FundsRequested, NoticeQueued, NoticeSent, ProbeFailed, RunAdmitted, RunFailed, RunForked,
     RunPaused, RunResumed, RunStarted, RunUnblocked, SignalTaken, StepFailed, StepSkipped, StepSucceeded,
-    StopRequested, VoteCast,
+    StopRequested, UsageRecorded, VoteCast,
 };
 use super::parts::StopReason;
 
@@ -258,6 +258,13 @@ impl FundsRequested {
     /// The former schema says all of it.
     pub(super) fn asks_at_once(&self) -> bool {
         !self.waits
+    }
+}
+
+impl UsageRecorded {
+    /// The former schema says all of it.
+    pub(super) fn adds_alone(&self) -> bool {
+        self.less_micros == 0
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::worked::Worked;
-use crate::artefact::Usage;
+use crate::event::UsageRecorded;
 use crate::policy::Verdict;
 use everfold_base::id::{Round, StepId, StepPath};
 use everfold_base::time::Timestamp;
@@ -72,12 +72,13 @@ impl StepUsage {
         }
     }
 
-    fn add(&mut self, used: &Usage) {
+    fn add(&mut self, report: &UsageRecorded) {
+        let used = &report.usage;
         let read = used.input_tokens.saturating_add(used.cached_tokens);
         self.input_tokens = self.input_tokens.saturating_add(read);
         self.cached_tokens = self.cached_tokens.saturating_add(used.cached_tokens);
         self.output_tokens = self.output_tokens.saturating_add(used.output_tokens);
-        self.cost_micros = self.cost_micros.saturating_add(used.cost_micros);
+        self.cost_micros = report.added_to(self.cost_micros);
         self.model = used.model.clone().or(self.model.take());
     }
 
@@ -128,8 +129,8 @@ impl Account {
         }
     }
 
-    pub(super) fn use_up(&mut self, step: &StepId, used: &Usage) {
-        self.usage.entry(step.clone()).or_default().add(used);
+    pub(super) fn use_up(&mut self, report: &UsageRecorded) {
+        self.usage.entry(report.id.path.step.clone()).or_default().add(report);
     }
 
     /// Notes a verdict. What is pending stands until the gate says more: a gate that asks often takes one place.

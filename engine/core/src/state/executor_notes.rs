@@ -128,7 +128,7 @@ impl RunState {
                 used.input_tokens = used.input_tokens.saturating_add(usage.input_tokens);
                 used.cached_tokens = used.cached_tokens.saturating_add(usage.cached_tokens);
                 used.output_tokens = used.output_tokens.saturating_add(usage.output_tokens);
-                used.cost_micros = used.cost_micros.saturating_add(usage.cost_micros);
+                used.cost_micros = event.added_to(used.cost_micros);
                 used.session = usage.session.clone().or(used.session.take());
             }
         }

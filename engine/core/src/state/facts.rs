@@ -26,7 +26,7 @@ use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
 use super::worker_holds::WorkerHolds;
 use crate::artefact::{Usage, Workspace};
-use crate::event::{RunNumber, SearchValue, StopReason, TimerId};
+use crate::event::{RunNumber, SearchValue, StopReason, TimerId, UsageRecorded};
 use crate::progress::WorkProgress;
 use everfold_base::actor::Actor;
 use everfold_base::id::{AttemptId, InputId, RunId, StepId, StepPath, Version};
@@ -156,10 +156,11 @@ pub struct UsageTotal {
 
 impl UsageTotal {
     /// Adds what was reported. No report, however wrong, ends in a panic or begins at zero again.
-    pub(crate) fn add(&mut self, usage: &Usage) {
+    pub(crate) fn add(&mut self, report: &UsageRecorded) {
+        let usage = &report.usage;
         let read = usage.input_tokens.saturating_add(usage.cached_tokens);
         self.input_tokens = self.input_tokens.saturating_add(read);
         self.output_tokens = self.output_tokens.saturating_add(usage.output_tokens);
-        self.cost_micros = self.cost_micros.saturating_add(usage.cost_micros);
+        self.cost_micros = report.added_to(self.cost_micros);
     }
 }

@@ -22,7 +22,7 @@ fn works(world: &mut World, attempt: &str, session: &str) {
         .expect("taken");
     let usage =
         Usage { session: Some(session.into()), cost_micros: 1_000_000, output_tokens: 7, ..Usage::default() };
-    world.give(InputKind::Usage(UsageRecorded { id, seq: 1, usage })).expect("taken");
+    world.give(InputKind::Usage(UsageRecorded { id, seq: 1, usage, less_micros: 0 })).expect("taken");
     world.succeed(attempt, json!("done"));
 }
 

@@ -407,7 +407,7 @@ fn agent(id: &str, spec: Value) -> Value {
 fn used(world: &mut World, id: &str, seq: u32, session: &str) {
     let usage = Usage { session: Some(session.into()), ..Usage::default() };
     let id = id.parse().expect("an attempt");
-    world.give(InputKind::Usage(UsageRecorded { id, seq, usage })).expect("taken");
+    world.give(InputKind::Usage(UsageRecorded { id, seq, usage, less_micros: 0 })).expect("taken");
 }
 
 #[test]

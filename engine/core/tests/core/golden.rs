@@ -83,7 +83,7 @@ fn delivery() -> World {
     world
         .give(InputKind::AttemptStarted(AttemptStarted { id: plan(), began_at: None, holder: None }))
         .expect("taken");
-    world.give(InputKind::Usage(UsageRecorded { id: plan(), seq: 1, usage })).expect("taken");
+    world.give(InputKind::Usage(UsageRecorded { id: plan(), seq: 1, usage, less_micros: 0 })).expect("taken");
     let artefacts = vec![everfold_core::artefact::Artefact {
         name: "brd".into(),
         path: "docs/brd.md".into(),
@@ -236,6 +236,7 @@ const WRITTEN: [(&str, Written); 27] = [
     ("began-2", golden_runs::began),
     ("held-2", golden_runs::held),
     ("seen-3", golden_runs::seen),
+    ("billed-3", golden_runs::billed),
     ("noticed-2", noticed),
 ];
 

@@ -46,7 +46,9 @@ fn resume_with(world: &mut World, prompt: &str) -> Result<Vec<RunEvent>, Refusal
 
 fn uses(world: &mut World, attempt: &str, seq: u32, session: &str) {
     let usage = Usage { session: Some(session.into()), output_tokens: 1, ..Usage::default() };
-    world.give(InputKind::Usage(UsageRecorded { id: id(attempt), seq, usage })).expect("taken");
+    world
+        .give(InputKind::Usage(UsageRecorded { id: id(attempt), seq, usage, less_micros: 0 }))
+        .expect("taken");
 }
 
 fn planned(world: &World, attempt: &str) -> (Option<String>, Option<Resumption>) {

@@ -50,7 +50,7 @@ fn use_up(world: &mut World, id: &str, seq: u32, model: &str, cost_micros: u64) 
         session: None,
     };
     let id = id.parse().expect("an attempt");
-    world.give(InputKind::Usage(UsageRecorded { id, seq, usage })).expect("taken");
+    world.give(InputKind::Usage(UsageRecorded { id, seq, usage, less_micros: 0 })).expect("taken");
 }
 
 /// The same events give the same state: what is told of the run is in it.

@@ -425,6 +425,48 @@ fn l31_a_scope_is_a_text_that_is_rendered_once_at_the_start() {
     assert_eq!(names(&own.want_funds("a/1/1")), ["FundsRequested", "FundsGranted"]);
 }
 
+/// What an attempt has used up so far; `is_billed`: it has ended, and says so itself.
+fn used_so_far(world: &mut World, dollars: f64, is_billed: bool) -> Vec<&'static str> {
+    let usage = Usage { input_tokens: 1_000, cost_micros: money(dollars).cost_micros, ..Usage::default() };
+    let kind = InputKind::UsageSoFar { id: id("a/1/1"), usage, is_billed };
+    names(&world.give(kind).expect("reports are never refused"))
+}
+
+#[test]
+fn what_a_program_bills_at_its_end_takes_the_place_of_what_prices_counted() {
+    let mut world =
+        world(json!([{"id": "budget", "cost": "1 USD"}]), json!([agent("a", &[]), agent("b", &[])]));
+    world.want_funds("a/1/1");
+    assert_eq!(used_so_far(&mut world, 1.5, false), ["UsageRecorded"]);
+    assert!(
+        used_so_far(&mut world, 1.2, false).is_empty(),
+        "a lower estimate, as by another table, is no news"
+    );
+    assert_eq!(names(&world.want_funds("b/1/1")), ["FundsRequested", "BudgetExceeded"]);
+    assert_eq!(used_so_far(&mut world, 0.6, true), ["UsageRecorded", "FundsGranted"]);
+    assert!(used_so_far(&mut world, 0.6, true).is_empty(), "said again");
+    let view = world.state.budgets(world.now).next().unwrap();
+    assert_eq!((view.summary().as_str(), view.over), ("0.60 USD of 1.00 USD", None));
+    assert_eq!(world.state.usage().cost_micros, 600_000);
+    assert_eq!(world.state.usage_of(&"a".into()).cost_micros, 600_000);
+    world.succeed("a/1/1", json!(1));
+    world.check_fold();
+}
+
+#[test]
+fn a_bill_below_the_estimate_counts_for_shared_budgets_too() {
+    let shared = json!([{"id": "team", "scope": "team", "cost": "5 USD", "reserve": "1 USD"}]);
+    let mut world = world(shared, json!([agent("a", &[])]));
+    world.want_funds("a/1/1");
+    let answer = FundsAnswered { id: id("a/1/1"), refused: None, readings: Vec::new() };
+    world.give(InputKind::FundsAnswered(answer)).expect("taken");
+    used_so_far(&mut world, 1.5, false);
+    used_so_far(&mut world, 0.25, true);
+    world.by("ada", InputKind::Abandon(RunAbandoned { reason: None })).expect("taken");
+    let (_, spent, _) = world.state.charge_of(&id("a/1/1")).expect("its run is over");
+    assert_eq!((spent.cost_micros, spent.tokens), (250_000, 1_000));
+}
+
 #[test]
 fn usage_beyond_all_numbers_is_counted_as_the_largest() {
     let mut world = world(json!([]), json!([agent("a", &[])]));
@@ -437,7 +479,9 @@ fn usage_beyond_all_numbers_is_counted_as_the_largest() {
             cost_micros: all,
             ..Usage::default()
         };
-        world.give(InputKind::Usage(UsageRecorded { id: id("a/1/1"), seq, usage })).expect("taken");
+        world
+            .give(InputKind::Usage(UsageRecorded { id: id("a/1/1"), seq, usage, less_micros: 0 }))
+            .expect("taken");
     }
     let used = world.state.usage();
     assert_eq!((used.input_tokens, used.output_tokens, used.cost_micros), (u64::MAX, u64::MAX, u64::MAX));

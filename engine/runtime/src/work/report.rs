@@ -196,11 +196,11 @@ fn used_so_far(
         }
     }
     let input = |mut usage: Usage| {
-        shared.price(run, &mut usage, is_all);
+        let is_billed = shared.price(run, &mut usage, is_all) && is_all && usage.cost_micros > 0;
         let Usage { model, input_tokens, cached_tokens, output_tokens, cost_micros, .. } = &usage;
         let so_far = format!("{model:?}/{input_tokens}/{cached_tokens}/{output_tokens}/{cost_micros}");
         let about = InputId::derive(&format!("{effect}/usage/{so_far}"));
-        Queued::own(about, InputKind::UsageSoFar { id: id.clone(), usage })
+        Queued::own(about, InputKind::UsageSoFar { id: id.clone(), usage, is_billed })
     };
     models.into_iter().map(input).collect()
 }

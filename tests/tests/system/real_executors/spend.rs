@@ -128,3 +128,38 @@ steps:
     assert_eq!(state.failure().unwrap().0.kind, FailureKind::Budget);
     assert!(!place.home.work("reached").exists());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn row_15_what_an_agent_says_at_its_end_that_it_cost_counts_also_where_the_table_had_counted_more() {
+    for models in ["", r#""modelUsage":{"m-1":{"inputTokens":3000000,"outputTokens":3000,"costUSD":0.004}},"#]
+    {
+        let place = Place::new();
+        let text = "name: metered\nsteps:\n  - { id: work, agent: { profile: endless, prompt: p }, env: { END: \"3\" } }\n";
+        let (definition, settings) = metered(&place, text);
+        let bill = r#"{"type":"result","subtype":"success","result":"done","session_id":"s",MODELS"total_cost_usd":0.004,"usage":{"input_tokens":3000000,"output_tokens":3000}}"#;
+        // Its end waits until what it said before was counted.
+        let counted = place.home.work("counted");
+        let script = ENDLESS.replace(
+            "sleep 600",
+            &format!(
+                "until [ -e {} ]; do sleep 0.05; done\necho '{}'",
+                counted.display(),
+                bill.replace("MODELS", models)
+            ),
+        );
+        std::fs::write(place.home.work("agent.sh"), script).unwrap();
+        let engine = place.open_with(&settings);
+        let run = place.start(&engine, definition, &json!({})).await;
+        found(&engine, run, "the estimate", |state| (state.usage().cost_micros >= 2_000).then_some(())).await;
+        std::fs::write(&counted, "").unwrap();
+        let status = ended(&engine, run).await;
+        let state = engine.state(run).await.unwrap();
+        assert_eq!(status, RunStatus::Succeeded, "{:?}", state.failure());
+        let used = state.usage();
+        assert_eq!(
+            (used.input_tokens, used.output_tokens, used.cost_micros),
+            (3_000_000, 3_000, 4_000),
+            "{models}"
+        );
+    }
+}

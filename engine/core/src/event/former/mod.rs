@@ -17,7 +17,7 @@ pub use attempts::{
     AttemptSucceeded3, AttemptSucceeded4, ChildFinished1, StopRequested1,
 };
 pub(super) use attempts::{AttemptNotes1, AttemptNotes2, AttemptNotes3};
-pub use budgets::FundsRequested1;
+pub use budgets::{FundsRequested1, UsageRecorded1};
 pub use gates::ProbeFailed1;
 pub use notices::{NoticeQueued1, NoticeQueued2, NoticeQueued3, NoticeSent1};
 pub use run::{RunAdmitted1, RunFailed1, RunPaused1, RunResumed1};

@@ -7,17 +7,25 @@ use crate::artefact::Usage;
 use everfold_base::id::{AttemptId, Version};
 use everfold_base::time::Timestamp;
 
+fn is_nothing(number: &u64) -> bool {
+    *number == 0
+}
+
 event_payloads! {
     /// Something was used up. Fact of `usage`.
     ///
     /// Then: the budgets count it; `BudgetExceeded` where one is used up.
-    UsageRecorded {
+    UsageRecorded [former::UsageRecorded1, unless adds_alone] {
         /// The attempt that used it.
         id: AttemptId,
         /// The number of the report within the attempt, 1-based.
         seq: u32,
-        /// What.
+        /// What, beyond what was reported before.
         usage: Usage,
+        /// What former reports of the attempt counted too much by the table of prices, in millionths of a US dollar: its
+        /// program says at its end what it cost, and that is less.
+        #[serde(default, skip_serializing_if = "is_nothing")]
+        less_micros: u64,
     }
     /// The budgets of the run, rendered; from here on they count.
     ///
@@ -99,5 +107,13 @@ event_payloads! {
         version: Version,
         /// How full each is now.
         readings: Vec<BudgetReading>,
+    }
+}
+
+impl UsageRecorded {
+    /// A sum of costs, in millionths of a US dollar, with this report counted in.
+    #[must_use]
+    pub fn added_to(&self, cost_micros: u64) -> u64 {
+        cost_micros.saturating_add(self.usage.cost_micros).saturating_sub(self.less_micros)
     }
 }

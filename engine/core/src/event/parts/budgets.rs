@@ -27,6 +27,12 @@ impl Spent {
         }
     }
 
+    /// It, with so much less money, down to none.
+    #[must_use]
+    pub fn without_cost(self, cost_micros: u64) -> Self {
+        Self { cost_micros: self.cost_micros.saturating_sub(cost_micros), ..self }
+    }
+
     /// Whether it is nothing.
     #[must_use]
     pub fn is_zero(self) -> bool {

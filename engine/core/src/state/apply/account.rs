@@ -11,7 +11,7 @@ impl RunState {
         self.note_worked(event, meta.at);
         match event {
             RunEvent::UsageRecorded(event) => {
-                self.facts.account.use_up(&event.id.path.step, &event.usage);
+                self.facts.account.use_up(event);
             }
             RunEvent::StepScheduled(event) if event.id.path.item.is_none() => {
                 self.facts.account.begin_round(&event.id.path.step);

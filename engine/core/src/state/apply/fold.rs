@@ -97,7 +97,7 @@ impl RunState {
             RunEvent::WorkSpared(event) => self.facts.effects.spare(event),
             RunEvent::UsageRecorded(event) => {
                 self.count_usage(event, self.now());
-                self.facts.usage.add(&event.usage);
+                self.facts.usage.add(event);
                 if let Some(unit) = self.current(&event.id).and_then(|key| self.unit_mut(key)) {
                     unit.usage_seq = event.seq;
                 }

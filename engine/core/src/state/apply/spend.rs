@@ -48,15 +48,20 @@ impl RunState {
                 .saturating_add(usage.output_tokens),
             wall_ms: 0,
         };
+        let with = |sum: Spent| sum.plus(spent).without_cost(event.less_micros);
         for budget in spend.budgets.iter_mut().filter(|budget| !budget.is_shared()) {
             match budget.period {
-                Some((_, until)) if at >= until => budget.carried = budget.carried.plus(spent),
-                _current => budget.spent = budget.spent.plus(spent),
+                Some((_, until)) if at >= until => budget.carried = with(budget.carried),
+                _current => budget.spent = with(budget.spent),
+            }
+            // There is room again, so the limit may be passed again.
+            if event.less_micros > 0 && budget.room(&spend.clock, at).is_ok() {
+                budget.over = None;
             }
         }
         if spend.is_shared() {
             let used = spend.used.entry(event.id.clone()).or_default();
-            *used = used.plus(spent);
+            *used = with(*used);
         }
     }
 
