@@ -11,6 +11,8 @@ use super::args::{
 use super::bulk;
 use super::context::CommandContext;
 use super::engine_pause;
+use super::output::note;
+use super::wait_state;
 use crate::body::bulk::BulkOrder;
 use crate::body::steering::{BreakpointsBody, CancelBody, ReasonBody, RecheckBody, UnblockBody};
 use crate::client::encode;
@@ -38,7 +40,7 @@ pub(crate) async fn cancel(context: &CommandContext, args: CancelArgs) -> Result
 pub(crate) async fn pause(context: &CommandContext, args: PauseArgs) -> Result<u8, Fault> {
     let body = ReasonBody { reason: args.why.message };
     match (&args.run, &args.many.filter) {
-        (Some(run), _) => act(context, run, "pause", &body, "pause is recorded").await,
+        (Some(run), _) => stop(context, run, "pause", &body, "pause is recorded").await,
         (None, Some(filter)) => bulk::order(context, &args.many, filter, BulkOrder::Pause(body)).await,
         (None, None) => {
             engine_pause::set(context, "pause", args.pipeline.as_deref(), body.reason.as_deref()).await
@@ -49,7 +51,7 @@ pub(crate) async fn pause(context: &CommandContext, args: PauseArgs) -> Result<u
 pub(crate) async fn interrupt(context: &CommandContext, args: InterruptArgs) -> Result<u8, Fault> {
     let body = ReasonBody { reason: args.why.message };
     match meant(args.run, &args.many)? {
-        Meant::One(run) => act(context, &run, "interrupt", &body, "interrupt is recorded").await,
+        Meant::One(run) => stop(context, &run, "interrupt", &body, "interrupt is recorded").await,
         Meant::Many(filter) => bulk::order(context, &args.many, filter, BulkOrder::Interrupt(body)).await,
     }
 }
@@ -145,13 +147,43 @@ async fn act(
     body: &impl Serialize,
     done: &str,
 ) -> Result<u8, Fault> {
+    ordered(context, run, verb, body, done).await?;
+    Ok(0)
+}
+
+/// As [`act`], and says which runs go on: those that it started are not stopped with it.
+async fn stop(
+    context: &CommandContext,
+    run: &str,
+    verb: &str,
+    body: &ReasonBody,
+    done: &str,
+) -> Result<u8, Fault> {
+    let view = ordered(context, run, verb, body, done).await?;
+    let below = if context.json { Vec::new() } else { wait_state::below(context, &view).await? };
+    if !below.is_empty() {
+        let go_on =
+            if below.len() == 1 { "run that it started goes on" } else { "runs that it started go on" };
+        note(format!("{} {go_on}: {} runs --parent {}", below.len(), context.program, view.short_id));
+    }
+    Ok(0)
+}
+
+/// Gives an order, and says what became of it.
+async fn ordered(
+    context: &CommandContext,
+    run: &str,
+    verb: &str,
+    body: &impl Serialize,
+    done: &str,
+) -> Result<RunView, Fault> {
     let path = format!("/api/v1/runs/{}/{verb}", encode(run));
     let view: RunView = context.client.post(&path, body).await?;
     if context.json {
         context.out.json(&view)?;
-        return Ok(0);
+        return Ok(view);
     }
     context.out.line(format!("the {done}; run {} {}", view.short_id, does(view.status)));
     context.say_next(&view);
-    Ok(0)
+    Ok(view)
 }

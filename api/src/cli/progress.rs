@@ -337,8 +337,8 @@ fn word(event: &RunEvent) -> Option<&'static str> {
         RunEvent::ReworkRequested(_) => "rework",
         RunEvent::ApprovalRequested(_) => "asks",
         RunEvent::ApprovalDecided(_) => "decided",
-        RunEvent::RunPaused(_) => "paused",
-        RunEvent::RunResumed(_) => "resumed",
+        RunEvent::RunPaused(_) | RunEvent::RunHalted(_) => "paused",
+        RunEvent::RunResumed(_) | RunEvent::RunReleased(_) => "resumed",
         RunEvent::RunUnblocked(_) => "unblocked",
         RunEvent::RecheckRequested(_) => "recheck",
         RunEvent::CancelRequested(_) => "cancel",
@@ -381,8 +381,6 @@ fn word(event: &RunEvent) -> Option<&'static str> {
         | RunEvent::NoticeSent(_)
         | RunEvent::NoticeFailed(_)
         | RunEvent::ChildStopped(_)
-        | RunEvent::RunHalted(_)
-        | RunEvent::RunReleased(_)
         | RunEvent::FundsRequested(_)
         | RunEvent::FundsGranted(_)
         | RunEvent::BudgetPeriodBegan(_)

@@ -87,7 +87,7 @@ async fn look(context: &CommandContext, run: RunId) -> Result<RunView, Fault> {
 }
 
 /// The runs that it waits for, and others that it started and that have not ended.
-async fn below(context: &CommandContext, view: &RunView) -> Result<Vec<RunId>, Fault> {
+pub(super) async fn below(context: &CommandContext, view: &RunView) -> Result<Vec<RunId>, Fault> {
     let mut runs = view.awaited_runs.clone();
     let path = format!(
         "/api/v1/runs?parent={}&status=queued,running,waiting,blocked,paused,stopping&limit=1000",
