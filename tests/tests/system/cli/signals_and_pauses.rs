@@ -69,6 +69,39 @@ fn a_pause_of_the_engine_is_said_where_one_looks_and_lifted_by_name() {
 }
 
 #[test]
+fn a_pause_of_a_run_says_which_runs_that_it_started_go_on() {
+    let scratch = Scratch::new();
+    scratch.write("below.yaml", "name: below\nsteps: [{ id: asks, approval: { title: Go? } }]\n");
+    scratch.write("whole.yaml", "name: whole\nsteps: [{ id: part, run: { pipeline: ./below.yaml } }]\n");
+    scratch.run(&["run", "./whole.yaml", "--no-wait"]);
+    let whole =
+        scratch.run(&["runs", "--pipeline", "whole", "--json"]).json()["items"][0]["short_id"].clone();
+    let whole = whole.as_str().unwrap();
+    for verb in ["pause", "interrupt"] {
+        let done = scratch.run(&[verb, whole]);
+        let said = format!("1 run that it started goes on: everfold runs --parent {whole}");
+        assert!(done.code == 0 && done.err.contains(&said), "{done:?}");
+        let json = scratch.run(&[verb, whole, "--json"]);
+        assert!(json.code == 0 && json.err.is_empty(), "{json:?}");
+    }
+    let below = scratch.run(&["runs", "--parent", whole, "--json"]).json();
+    assert_eq!(below["items"][0]["status"], "waiting", "{below}");
+    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
+    assert!(!scratch.run(&["pause", whole]).err.contains("goes on"));
+}
+
+#[test]
+fn a_run_that_begins_while_its_pipeline_is_paused_says_so() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", "name: p\nsteps: [{ id: a, function: everfold.noop }]\n");
+    assert_eq!(scratch.run(&["pause", "--pipeline", "p", "-m", "a freeze"]).code, 0);
+    let run = scratch.run(&["run", "./p.yaml"]);
+    assert!(run.err.contains("paused     p: a freeze"), "{run:?}");
+    assert_eq!(scratch.run(&["resume", "--pipeline", "p"]).code, 0);
+    scratch.await_status("@", "succeeded");
+}
+
+#[test]
 fn l26_a_signal_is_addressed_by_run_by_key_or_by_labels() {
     let scratch = Scratch::new();
     let keyed = WAITS.replace("name: p\n", "name: p\nkey: 'card/${input.team}'\n");
