@@ -181,7 +181,11 @@ impl From<Refusal> for Fault {
             Refusal::Decided { .. } | Refusal::DecidedOn { .. } | Refusal::Answered(_) => Code::Decided,
             Refusal::WrongKind { .. } | Refusal::NotOffered { .. } => Code::WrongTask,
             Refusal::InvalidAnswer { .. } | Refusal::InvalidEdit { .. } => Code::BadAnswer,
-            Refusal::WrongRole { .. } | Refusal::SelfApproval(_) | Refusal::FromBelow(_) => Code::NotAllowed,
+            Refusal::WrongRole { .. }
+            | Refusal::SelfApproval(_)
+            | Refusal::FromBelow(_)
+            | Refusal::OwnDecision { .. }
+            | Refusal::ByHand { .. } => Code::NotAllowed,
             Refusal::CommentNeeded { .. } => Code::CommentNeeded,
             Refusal::Changed { .. } => Code::Changed,
             Refusal::NotBlocked(_) | Refusal::NothingBlocked => Code::NotBlocked,
@@ -253,6 +257,8 @@ impl From<Refusal> for Fault {
                 "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
             ),
             Refusal::FromBelow(_) => fault.hint("a person decides, or a run of its own"),
+            Refusal::OwnDecision { .. } => fault.hint("another person decides"),
+            Refusal::ByHand { .. } => fault.hint("`everfold approve` decides under your own name"),
             Refusal::SelfApproval(_) => fault.hint("another person decides; EVERFOLD_USER says who types"),
             Refusal::Superseded(_)
             | Refusal::Expired(_)

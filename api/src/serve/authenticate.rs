@@ -115,7 +115,7 @@ impl RequestGate {
                 Err(fault) => Err(fault),
             };
             if found.as_ref().is_err_and(|fault| fault.code == Code::NotKnown) {
-                self.rates.of_wrong_token(from).map_err(too_fast)?;
+                self.rates.of_wrong_token(from).map_err(|wait| too_fast(wait, STRANGERS_HINT))?;
             }
             return found.map(|(caller, expires_at)| (caller, session(None, expires_at)));
         }

@@ -44,6 +44,15 @@ impl Actor {
         matches!(self, Self::Engine)
     }
 
+    /// Whether both are one person: a login name, and the token of that name, as `everfold ui` makes one.
+    #[must_use]
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::User(name) | Self::Token(name), Self::User(other) | Self::Token(other)) => name == other,
+            (one, other) => one == other,
+        }
+    }
+
     /// Who it is, as people call them: the name alone, and that of a person behind a source with it, as `42 (telegram)`.
     #[must_use]
     pub fn plain_name(&self) -> String {
@@ -111,6 +120,20 @@ impl<'de> Deserialize<'de> for Actor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_name_and_the_token_of_that_name_are_one_person() {
+        let actor = |text: &str| text.parse::<Actor>().unwrap();
+        for (one, other, is_same) in [
+            ("user:ada", "token:ada", true),
+            ("token:ada", "token:ada", true),
+            ("user:ada", "token:eve", false),
+            ("hook:ada", "token:ada", false),
+            ("engine", "engine", true),
+        ] {
+            assert_eq!(actor(one).is_same_person(&actor(other)), is_same, "{one} {other}");
+        }
+    }
 
     #[test]
     fn actors_read_back_as_written() {

@@ -12,6 +12,7 @@ use crate::messages::{Queued, ShardMessage};
 use crate::panic::panic_text;
 use crate::redaction::{redact_input, refuse_credentials};
 use crate::runtime::Runtime;
+use crate::start::runs_above::Decider;
 use crate::start::submission::{Accepted, Submission};
 use everfold_base::id::{InputId, RunId};
 use everfold_base::json::DEPTH_MAX;
@@ -83,7 +84,7 @@ impl Runtime {
         if let Some(what) = kind.override_without_reason() {
             return Err(Refusal::ReasonNeeded { what }.into());
         }
-        self.refuse_from_below(run, &kind, &actor, None).await?;
+        self.refuse_decision(run, &kind, Decider { actor: &actor, made_by: None, behind: None }).await?;
         let id = id.unwrap_or_else(|| match &dedup {
             Some(dedup) => InputId::derive(&format!("{run}/{}", dedup.key)),
             None => InputId((self.config.chance)().to_le_bytes()),

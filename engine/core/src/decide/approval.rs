@@ -7,6 +7,7 @@ use super::render::type_name;
 use super::seen::{Sight, check_sight};
 use crate::event::{ApprovalDecided, ApprovalTerms, Comment, SeenPart, VoteCast};
 use crate::state::{ApprovalState, Key, RunState, Unit};
+use everfold_base::actor::Actor;
 use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
 use everfold_base::json::{JsonText, Payload};
 use everfold_language::definition::{Vote, Work};
@@ -119,7 +120,7 @@ pub(super) fn vote(
     if let Some(decision) = approval.decision {
         return vote_behind(draft, approval, decision, ballot, &by);
     }
-    check_ballot(draft, path, approval, ballot, &by)?;
+    check_ballot(draft, path, approval, ballot)?;
     let shown = draft.state.seen(id);
     let sight = Sight { named: ballot.seen, found };
     check_sight(path, shown, &sight, vote == Vote::Approve)?;
@@ -165,7 +166,7 @@ fn vote_behind(
     }
     // The terms of the approval still refuse a voter without a voice.
     if !approval.votes.contains_key(by) {
-        check_ballot(draft, path, approval, ballot, by)?;
+        check_ballot(draft, path, approval, ballot)?;
     }
     let other = |what| Refusal::DecidedOn { path: path.clone(), decision, what };
     let Some(edited) = &ballot.edited else {
@@ -201,21 +202,28 @@ fn check_remarks(remarks: &[Comment]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The run of an actor `run:ID` or `run:ID/STEP`.
-fn run_of(actor: &str) -> Option<&str> {
-    actor.strip_prefix("run:").map(|name| name.split('/').next().unwrap_or(name))
+/// The run of an actor that is a run or a step's process.
+fn run_of(actor: &Actor) -> Option<&str> {
+    match actor {
+        Actor::Run(name) => Some(name.split('/').next().unwrap_or(name)),
+        _other => None,
+    }
 }
 
-/// Whether this would be a self-approval: a run's own steps never decide on it; the actor that started the run, and
-/// who is behind that start, decide only where the terms allow it.
-pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &str) -> bool {
-    let started_by = state.started().map(|(by, _)| by.to_string());
-    let initiator = state.initiator().map(ToString::to_string);
-    let is_starter = started_by.as_deref() == Some(by)
-        || initiator.as_deref() == Some(by)
-        || run_of(by).is_some_and(|run| started_by.as_deref().and_then(run_of) == Some(run));
+/// Whether this would be a self-approval: a run's own steps never decide on it; who started the run, or one that it goes
+/// on from, and who is behind such a start, decides only where the terms allow it.
+pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &Actor) -> bool {
     let is_own = state.run().is_some_and(|run| run_of(by) == Some(run.to_string().as_str()));
-    is_own || !terms.self_approval && is_starter
+    is_own || !terms.self_approval && is_starter(state, by)
+}
+
+/// Whether a person started the run, or one that it goes on from, or is behind such a start; or it is a step of the run
+/// that did.
+pub(super) fn is_starter(state: &RunState, by: &Actor) -> bool {
+    let is_same = |starter: &Actor| {
+        starter.is_same_person(by) || run_of(by).is_some_and(|run| run_of(starter) == Some(run))
+    };
+    state.starters().any(is_same)
 }
 
 /// Whether this person may cast this ballot.
@@ -224,12 +232,11 @@ fn check_ballot(
     path: &StepPath,
     approval: &ApprovalState,
     ballot: &VoteCast,
-    by: &str,
 ) -> Result<(), Refusal> {
     let terms = &approval.terms;
     let vote = ballot.vote;
     check_roles(path, &terms.roles, &ballot.roles)?;
-    if is_self(draft.state, terms, by) {
+    if is_self(draft.state, terms, &draft.meta.actor) {
         return Err(Refusal::SelfApproval(path.clone()));
     }
     if vote == Vote::Changes && !terms.changes {

@@ -11,7 +11,7 @@ use crate::event::{ApprovalDecided, ApprovalRequested, ApprovalTerms, Seen, Seen
 use crate::seen::LookSpec;
 use crate::state::{Key, Unit};
 use everfold_base::failure::Failure;
-use everfold_base::id::AttemptId;
+use everfold_base::id::{AttemptId, StepId};
 use everfold_base::json::Value;
 use everfold_base::text::one_line;
 use everfold_language::definition::{Approval, Shown, Work};
@@ -56,6 +56,20 @@ pub(super) fn prepare(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepa
         first_reminder: remind.first,
         timeout: resolve_pause(approval.timeout.as_ref(), "`timeout`", scope)?,
     })
+}
+
+/// What an approval would show otherwise than it did, where the run goes on with something else than it was decided on: in
+/// the run that asked, what is shown may well have changed since.
+pub(super) fn shown_otherwise(scope: &RunScope<'_>, step: &StepId) -> Result<Vec<String>, EvalError> {
+    let (state, loaded, _) = scope.place();
+    let at = state.graph.find(step).filter(|_| state.facts.lineage.is_changed);
+    let Some(at) = at else { return Ok(Vec::new()) };
+    let Some(Work::Approval(approval)) = &state.graph.step(at).work else { return Ok(Vec::new()) };
+    let key = Key::step(at);
+    let Some(were) = state.seen(&state.attempt_id(key)) else { return Ok(Vec::new()) };
+    let now = prepare(approval, &RunScope::of(state, loaded, key))?;
+    let now = seen::parts(&now.title, &now.show, now.edit.as_ref(), &[]);
+    Ok(seen::rendered_otherwise(&were.parts, &now))
 }
 
 /// Records what people are asked, with the hashes of all that they are shown. Where approvals of a former round count

@@ -1,8 +1,10 @@
 //! What is for people to decide: no step decides it of its own run, or of a run that this one came of.
 
+use super::approval::is_starter;
 use crate::event::UnblockDecision;
 use crate::input::InputKind;
 use crate::state::{Key, RunState};
+use everfold_base::actor::Actor;
 use everfold_base::id::StepPath;
 use everfold_language::definition::{Definition, Route, RouteTo, Step, Work};
 
@@ -19,6 +21,33 @@ pub fn is_for_people(state: &RunState, kind: &InputKind, is_own: bool) -> bool {
         InputKind::Signal(signal) => is_decided_by(state.definition(), &signal.name, is_own),
         _of_no_approval => false,
     }
+}
+
+/// Whether an input may decide on an approval of the run that excludes who started it, and this person did: by another run, a
+/// schedule or a delivery they would decide what they may not decide themselves.
+#[must_use]
+pub fn is_own_decision(state: &RunState, kind: &InputKind, person: &Actor) -> bool {
+    let excludes =
+        |step: &Step| matches!(&step.work, Some(Work::Approval(approval)) if !approval.self_approval);
+    let steps = &state.definition().steps;
+    let is_asked = match kind {
+        InputKind::Vote(vote) | InputKind::MeasuredVote { vote, .. } => {
+            steps.iter().any(|step| step.id == vote.id.path.step && excludes(step))
+        }
+        InputKind::Unblock { path, decision, .. } => {
+            let is_meant = |step: &&Step| path.as_ref().is_none_or(|path| path.step == step.id);
+            passes_over(*decision) && steps.iter().filter(is_meant).any(excludes)
+        }
+        InputKind::Signal(signal) => steps.iter().filter(|step| excludes(step)).any(|step| {
+            routes(step, &signal.name).any(|route| match &route.to {
+                RouteTo::Approve | RouteTo::Reject | RouteTo::Changes => true,
+                RouteTo::Unblock(decision) => passes_over(*decision),
+                _of_no_approval => false,
+            })
+        }),
+        _of_no_approval => false,
+    };
+    is_asked && is_starter(state, person)
 }
 
 /// Whether a decision on a blocked step goes on as if people had decided.
@@ -43,10 +72,13 @@ fn is_decided_by(definition: &Definition, signal: &str, is_own: bool) -> bool {
         RouteTo::Raise(_) => true,
         _of_no_approval => false,
     };
-    definition.steps.iter().any(|step| {
-        let routes = step.on_signal.get(signal).map_or(&[][..], |routes| &routes.0);
-        routes.iter().any(|route| lines(route).any(|route| decides(step, route)))
-    })
+    definition.steps.iter().any(|step| routes(step, signal).any(|route| decides(step, route)))
+}
+
+/// The routes of a step that a signal may take.
+fn routes<'a>(step: &'a Step, signal: &str) -> impl Iterator<Item = &'a Route> {
+    let routes = step.on_signal.get(signal).map_or(&[][..], |routes| &routes.0);
+    routes.iter().flat_map(lines)
 }
 
 /// A route, and what follows when it is used up.

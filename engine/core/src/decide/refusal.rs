@@ -3,6 +3,7 @@
 use super::fork_check::Misfit;
 use crate::event::{HaltScope, UnblockDecision};
 use crate::state::{RunStatus, StepStatus};
+use everfold_base::actor::Actor;
 use everfold_base::id::{Attempt, Round, RunId, StepId, StepPath, Version};
 use everfold_language::definition::Vote;
 
@@ -135,6 +136,23 @@ pub enum Refusal {
     /// A step of a run decides what is for people to decide of a run that this one came of, or of its own.
     #[error("what is for people to decide of run {} is decided by no step of it, nor of a run below it", .0.short())]
     FromBelow(RunId),
+    /// Who started a run would decide on it by another run, a schedule or a delivery, and its approval excludes them.
+    #[error("run {} is not decided by who started it, nor by what they had started or sent ({by})", .run.short())]
+    OwnDecision {
+        /// The run.
+        run: RunId,
+        /// Who is behind it.
+        by: Actor,
+    },
+    /// A delivery that a person made up, or had handled once more, would decide what is for people: whom it names did not send
+    /// it now.
+    #[error("what is for people to decide of run {} is decided by no delivery that {by} submitted or had handled again", .run.short())]
+    ByHand {
+        /// The run.
+        run: RunId,
+        /// Who did.
+        by: Actor,
+    },
     /// The voter has none of the roles.
     #[error("“{path}” asks {}", .roles.join(" or "))]
     WrongRole {
@@ -376,6 +394,8 @@ impl Refusal {
             Self::Expired(_) => "expired",
             Self::Decided { .. } | Self::DecidedOn { .. } => "decided",
             Self::FromBelow(_) => "from_below",
+            Self::OwnDecision { .. } => "own_decision",
+            Self::ByHand { .. } => "by_hand",
             Self::WrongRole { .. } => "wrong_role",
             Self::SelfApproval(_) => "self_approval",
             Self::CommentNeeded { .. } => "comment_needed",

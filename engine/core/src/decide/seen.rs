@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::refusal::Refusal;
+use super::scope::RunScope;
 use crate::event::{KeptVote, Seen, SeenKind, SeenPart};
 use crate::seen::{LookSpec, differences};
 use crate::state::RunState;
@@ -17,6 +18,7 @@ use everfold_base::id::{StepId, StepPath};
 use everfold_base::json::{Hash, JsonText, Value};
 use everfold_base::text::one_line;
 use everfold_language::definition::{Approval, Step, may_be_path};
+use everfold_language::expr::EvalError;
 
 /// The most things that one approval shows.
 const SHOWN_MAX: usize = 200;
@@ -150,16 +152,49 @@ pub(super) struct ApprovedPart {
     pub(super) parts: Vec<SeenPart>,
 }
 
-/// What the approvals that a step names let pass, for the document of its work: null where it names none.
-pub(super) fn approved(state: &RunState, step: &Step) -> Value {
+/// What the approvals that a step names let pass, for the document of its work: null where it names none. `others`: what an
+/// approval would show otherwise now.
+pub(super) fn approved(
+    scope: &RunScope<'_>,
+    step: &Step,
+    others: impl Fn(&RunScope<'_>, &StepId) -> Result<Vec<String>, EvalError>,
+) -> Result<Value, EvalError> {
     if step.approved.is_empty() {
-        return Value::Null;
+        return Ok(Value::Null);
     }
-    let of = |step: &StepId| match state.approved_parts(step) {
-        Ok((_, parts)) => ApprovedPart { step: step.clone(), refused: None, parts },
-        Err(why) => ApprovedPart { step: step.clone(), refused: Some(why.to_owned()), parts: Vec::new() },
+    let of = |step: &StepId| {
+        let (refused, parts) = match scope.state().approved_parts(step) {
+            Err(why) => (Some(why.to_owned()), Vec::new()),
+            Ok((_, parts)) => match others(scope, step)?.as_slice() {
+                [] => (None, parts),
+                what => (Some(format!("it would show another {} now", what.join(", "))), Vec::new()),
+            },
+        };
+        Ok(ApprovedPart { step: step.clone(), refused, parts })
     };
-    json!(step.approved.iter().map(of).collect::<Vec<_>>())
+    Ok(json!(step.approved.iter().map(of).collect::<Result<Vec<_>, EvalError>>()?))
+}
+
+/// What of an approval is not what it was, of the texts that the state renders; files and the commit are looked at in the
+/// workspace. `now` was rendered without a look.
+pub(super) fn rendered_otherwise(were: &[SeenPart], now: &[SeenPart]) -> Vec<String> {
+    let were: Vec<&SeenPart> = were.iter().filter(|part| part.kind != SeenKind::Commit).collect();
+    if were.len() != now.len() {
+        return vec!["number of things".to_owned()];
+    }
+    let is_same = |was: &SeenPart, now: &SeenPart| match was.kind {
+        SeenKind::File => was.what == now.what,
+        _rendered => (was.kind, &was.hash) == (now.kind, &now.hash),
+    };
+    let differ = were.into_iter().zip(now).filter(|(was, now)| !is_same(was, now));
+    differ
+        .map(|(was, _)| match was.kind {
+            SeenKind::Title | SeenKind::Value | SeenKind::Commit => was.kind.as_str().to_owned(),
+            SeenKind::Text | SeenKind::File => {
+                format!("{} in the place of “{}”", was.kind.as_str(), was.what)
+            }
+        })
+        .collect()
 }
 
 /// Reads them back.

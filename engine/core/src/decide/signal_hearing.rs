@@ -65,9 +65,15 @@ fn no_vote(state: &RunState, at: usize, vote: Vote, by: &Actor) -> Option<String
     if vote == Vote::Changes && !open.terms.changes {
         return Some("changes cannot be asked for there".to_owned());
     }
-    let is_own = is_self(state, &open.terms, &by.to_string());
-    let what = if state.initiator() == Some(by) { "is behind the start of" } else { "started" };
-    is_own.then(|| format!("{by} {what} the run, and may not decide it (`self_approval: false`)"))
+    is_self(state, &open.terms, by).then(|| {
+        let is = |known: Option<&Actor>| known.is_some_and(|known| known.is_same_person(by));
+        let what = match is(state.initiator()) {
+            true => "is behind the start of the run",
+            false if is(state.started().map(|(starter, _)| starter)) => "started the run",
+            false => "started a run that this one goes on from",
+        };
+        format!("{by} {what}, and may not decide it (`self_approval: false`)")
+    })
 }
 
 /// Why an answer answers nothing.

@@ -130,9 +130,7 @@ fn prepare(step: &Step, scope: &RunScope<'_>) -> Result<PreparedRound, EvalError
         (None, Some(work)) => prepare_work(step, work, scope)?,
         (None, None) if step.approved.is_empty() => PreparedRound::Gates,
         // Nothing is judged of what was not approved.
-        (None, None) => {
-            PreparedRound::Task(look_of(&LookSpec::default(), seen::approved(scope.state(), step)))
-        }
+        (None, None) => PreparedRound::Task(look_of(&LookSpec::default(), approved(scope, step)?)),
     })
 }
 
@@ -201,7 +199,7 @@ fn prepare_task(step: &Step, task: &ExecutorTask, scope: &RunScope<'_>) -> Resul
     let mut document = json!({"spec": spec, "env": env, "outputs": outputs});
     multi_probe::hide(&mut document, &hidden);
     if !step.approved.is_empty() {
-        document["approved"] = seen::approved(scope.state(), step);
+        document["approved"] = approved(scope, step)?;
     }
     acts_as::note(&mut document, acts_as::of_work(step, task, scope)?);
     Ok(PreparedTask {
@@ -210,6 +208,11 @@ fn prepare_task(step: &Step, task: &ExecutorTask, scope: &RunScope<'_>) -> Resul
         timeout: resolve_pause(step.timeout.as_ref(), "`timeout`", scope)?,
         grace: step.grace.resolve(scope)?.0,
     })
+}
+
+/// What the approvals that a step names let pass.
+fn approved(scope: &RunScope<'_>, step: &Step) -> Result<Value, EvalError> {
+    seen::approved(scope, step, approval_start::shown_otherwise)
 }
 
 /// The limit of the whole round; a step of `on_finish` has one in any case, so that every run ends.

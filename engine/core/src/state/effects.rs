@@ -22,6 +22,13 @@ pub fn effects(state: &RunState) -> Vec<Effect> {
     effects
 }
 
+/// The work that may live: what should be in progress or be stopped, and what a pause keeps from being begun, which may have
+/// begun before. Costs O(run).
+#[must_use]
+pub fn living_effects(state: &RunState) -> Vec<Effect> {
+    state.active_paths().into_iter().flat_map(|path| state.living_effects_of(&path)).collect()
+}
+
 /// What should be in progress for one part of the run. Costs O(1) in the size of the run.
 #[must_use]
 pub fn effects_of(state: &RunState, touched: &Touched) -> Vec<Effect> {
@@ -48,6 +55,30 @@ impl RunState {
         let reports = self.facts.spend.reports.keys();
         effects.extend(reports.map(|version| Effect::SpendReport { version: *version }));
         effects
+    }
+
+    /// The work of a step or item that may live, whether it may be begun now or not.
+    fn living_effects_of(&self, path: &StepPath) -> Vec<Effect> {
+        let mut effects: Vec<Effect> =
+            self.stops_of(path).map(|id| Effect::Stop { id: id.clone() }).collect();
+        let key = self.key(path).filter(|key| self.facts.ended.is_none() && self.is_live(key.step));
+        let Some(key) = key else { return effects };
+        if self.facts.attempts.contains(&key) {
+            let started = self.unit_at(key).is_some_and(|unit| unit.stage == Stage::Running);
+            effects.push(Effect::Attempt { id: self.attempt_id(key), started });
+        }
+        effects.extend(self.probe(key));
+        effects
+    }
+
+    /// The probe that a step waits for.
+    fn probe(&self, key: Key) -> Option<Effect> {
+        if key.item.is_some() || !self.facts.probing.contains(&key.step) {
+            return None;
+        }
+        let judging = &self.facts.steps[key.step].judging;
+        let gate = self.graph.step(key.step).gates.get(judging.gate)?.id.clone();
+        Some(Effect::Probe { id: self.attempt_id(key), gate, probe_no: judging.probe_no })
     }
 
     /// The effects of a step, or of an item of one.
@@ -78,13 +109,7 @@ impl RunState {
                 }
             }
         }
-        if key.item.is_none() && self.facts.probing.contains(&key.step) && !self.is_held(key.step) {
-            let judging = &self.facts.steps[key.step].judging;
-            if let Some(gate) = self.graph.step(key.step).gates.get(judging.gate) {
-                let (id, gate) = (self.attempt_id(key), gate.id.clone());
-                effects.push(Effect::Probe { id, gate, probe_no: judging.probe_no });
-            }
-        }
+        effects.extend(self.probe(key).filter(|_| !self.is_held(key.step)));
         effects.extend(timers);
         effects
     }

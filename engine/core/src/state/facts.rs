@@ -16,6 +16,7 @@ use super::interrupts::InterruptedRounds;
 use super::kept_items::KeptItems;
 use super::key::Key;
 use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
+use super::lineage::Lineage;
 use super::outbox::Outbox;
 use super::refused_rounds::RefusedRounds;
 use super::reminders::ReminderFacts;
@@ -107,6 +108,9 @@ pub struct Facts {
     /// Who is behind the start, where that is not its actor; written like those.
     #[serde(skip)]
     pub(crate) initiator: Option<Actor>,
+    /// What it goes on from; written like those.
+    #[serde(skip)]
+    pub(crate) lineage: Lineage,
     /// What it is found by; written like those.
     #[serde(skip)]
     pub(crate) search: BTreeMap<String, SearchValue>,

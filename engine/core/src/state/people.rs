@@ -2,7 +2,7 @@
 //!
 //! Law: a unit asks at most one thing at a time, and only while it stands in `facts.asking`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -116,7 +116,10 @@ impl ApprovalState {
     #[must_use]
     pub fn outcome(&self) -> Option<Vote> {
         let quorum = self.terms.quorum as usize;
-        let count = |vote: Vote| self.votes.values().filter(|cast| self.counts(cast, vote)).count();
+        let count = |vote: Vote| {
+            let cast = self.votes.iter().filter(|(_, cast)| self.counts(cast, vote));
+            cast.map(|(by, _)| person(by)).collect::<BTreeSet<_>>().len()
+        };
         let against = if self.terms.veto { 1 } else { quorum };
         if count(Vote::Reject) >= against {
             Some(Vote::Reject)
@@ -190,4 +193,10 @@ fn remark(by: &str, comment: &Comment) -> String {
         place.push_str(&format!(" “{quote}”"));
     }
     format!("{by}{place}: {}", comment.text)
+}
+
+/// The person of an actor, as [`everfold_base::actor::Actor::is_same_person`] tells them apart.
+fn person(actor: &str) -> (bool, &str) {
+    let name = actor.strip_prefix("user:").or_else(|| actor.strip_prefix("token:"));
+    name.map_or((false, actor), |name| (true, name))
 }

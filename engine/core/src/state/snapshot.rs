@@ -11,7 +11,7 @@ use everfold_language::definition::{Definition, Graph};
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 7;
+pub const FOLD_VERSION: u32 = 8;
 
 /// Parts that are written behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;
@@ -32,6 +32,7 @@ const REFUSED: u8 = 19;
 const SEARCH: u8 = 20;
 const EFFECTS: u8 = 21;
 const KEPT: u8 = 22;
+const LINEAGE: u8 = 23;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,6 +85,11 @@ impl RunState {
         if let Some(initiator) = &self.facts.initiator {
             bytes.push(INITIATOR);
             bincode::serialize_into(&mut bytes, initiator)
+                .expect("the state holds only what bincode can write");
+        }
+        if !self.facts.lineage.is_empty() {
+            bytes.push(LINEAGE);
+            bincode::serialize_into(&mut bytes, &self.facts.lineage)
                 .expect("the state holds only what bincode can write");
         }
         if !self.facts.progress.is_empty() {
@@ -156,6 +162,7 @@ impl RunState {
                 NUMBER => facts.number = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 TOP => facts.top = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 INITIATOR => facts.initiator = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
+                LINEAGE => facts.lineage = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 UNREAD => facts.unread = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 SEEN => facts.seen = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,

@@ -49,6 +49,16 @@ impl StoredValue {
         }
     }
 
+    /// Whether it is the same value; `None`: null.
+    pub(crate) fn is(&self, other: Option<&Payload>) -> bool {
+        match (self, other) {
+            (Self::Null, None) => true,
+            (Self::Whole(text), Some(Payload::Inline(other))) => text == other,
+            (Self::Ref(reference), Some(other)) => reference.hash == other.hash(),
+            (Self::Null | Self::Whole(_) | Self::Ref(_) | Self::Map { .. }, _) => false,
+        }
+    }
+
     /// A map: `known` and one more value, wherever that is kept.
     pub(crate) fn map(mut known: Value, name: &str, value: Self) -> Self {
         let whole = match value {

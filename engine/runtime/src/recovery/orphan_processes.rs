@@ -3,7 +3,8 @@
 //! A state lists what is to be stopped only for attempts. A probe that a cancel or a rework made
 //! pointless is stopped when that is durable, and an engine that ends between the two leaves it.
 //!
-//! Law: a process that the durable state of its run names is not ended. The states are read after the living
+//! Law: a process that the durable state of its run names is not ended, nor one that it would name if the run were not
+//! paused: it began before the pause, and what it did counts when the run goes on. The states are read after the living
 //! processes were listed, and a folder is never used twice: what no state names then none will name later. Processes
 //! of unknown runs, and of runs that cannot be folded, are left alone.
 
@@ -22,7 +23,7 @@ use crate::work::multi_probe::is_member_of;
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId};
 use everfold_core::effect::Effect;
-use everfold_core::state::{RunState, effects};
+use everfold_core::state::{RunState, living_effects};
 use everfold_ports::Survivors;
 
 /// Ends, once in the engine's life and in the background, the processes that no run needs any more.
@@ -76,7 +77,7 @@ fn names(wanted: &[PathBuf], folder: &Path) -> bool {
     wanted.iter().any(|wanted| wanted.file_name() == folder.file_name() || is_member_of(wanted, folder))
 }
 
-/// The folders of all that the run's durable state wants to be in progress, or to be stopped.
+/// The folders of all that may live by the run's durable state, or is to be stopped.
 async fn wanted(
     layout: &Layout,
     shards: &[mpsc::WeakSender<ShardMessage>],
@@ -111,5 +112,5 @@ fn folders_of(layout: &Layout, run: RunId, state: &RunState) -> Vec<PathBuf> {
         | Effect::Notice { .. }
         | Effect::Advance => None,
     };
-    effects(state).into_iter().filter_map(folder).collect()
+    living_effects(state).into_iter().filter_map(folder).collect()
 }

@@ -1,8 +1,9 @@
-//! The runs above a step's process: its own, and those whose steps had it started, by whatever way.
+//! The runs above a step's process: its own, and those whose steps had it started, by whatever way; and who may not decide
+//! what is for people.
 //!
 //! Law: what is for people to decide of a run, no step of it decides, and no step of a run below it: whether one of its
 //! steps started that run, triggered or made the schedule that did, or saved the version of the pipeline that a moment or a
-//! delivery started.
+//! delivery started. Nor does a person by another way whom its approval excludes, or under a name that they made up.
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -16,7 +17,7 @@ use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::Hash;
-use everfold_core::decide::{Refusal, is_for_people};
+use everfold_core::decide::{Refusal, is_for_people, is_own_decision};
 use everfold_core::input::InputKind;
 use everfold_core::pipeline_versions::{SavedPipeline, saved_pipeline};
 use everfold_core::schedules::{ScheduleEvent, stream};
@@ -54,6 +55,16 @@ impl RunsAbove {
     pub fn holds(&self, run: RunId) -> bool {
         self.is_cut || self.runs.contains(&run)
     }
+}
+
+/// Who would decide something.
+#[derive(Clone, Copy)]
+pub(crate) struct Decider<'a> {
+    pub(crate) actor: &'a Actor,
+    /// The step's process that made what sends it.
+    pub(crate) made_by: Option<&'a Actor>,
+    /// The person behind it, where the actor does not say who that is.
+    pub(crate) behind: Option<&'a Actor>,
 }
 
 impl Runtime {
@@ -100,14 +111,14 @@ impl Runtime {
         Ok(above)
     }
 
-    /// Refuses what is for people to decide of a run, from a step of it or of a run below it, or from what that step made
-    /// (`made_by`).
-    pub(crate) async fn refuse_from_below(
+    /// Refuses what is for people to decide of a run: from a step of it or of a run below it, or from what that step made; from
+    /// a delivery that a token's holder made up or had handled again; and from who started the run, by another run, a schedule
+    /// or a delivery, where its approval excludes them.
+    pub(crate) async fn refuse_decision(
         &self,
         run: RunId,
         kind: &InputKind,
-        actor: &Actor,
-        made_by: Option<&Actor>,
+        by: Decider<'_>,
     ) -> Result<(), SubmitError> {
         let is_asked = matches!(
             kind,
@@ -116,17 +127,54 @@ impl Runtime {
                 | InputKind::Unblock { .. }
                 | InputKind::Signal(_)
         );
-        let step = made_by.unwrap_or(actor);
-        let Some(own) = run_of_step(step).filter(|_| is_asked) else { return Ok(()) };
-        let (asked, is_own) = (kind.clone(), own == run && made_by.is_none());
-        let is_for_people = self.with_state(run, move |state| is_for_people(state, &asked, is_own)).await;
-        let is_refused = match is_for_people {
-            Ok(true) => self.runs_above(step).await.map_err(SubmitError::from)?.holds(run),
-            // The run itself answers that there is none.
-            Ok(false) | Err(QueryError::NotFound(_)) => false,
-            Err(error) => return Err(error.into()),
+        if !is_asked {
+            return Ok(());
+        }
+        let step = by.made_by.unwrap_or(by.actor);
+        let own = run_of_step(step);
+        let made_up =
+            by.behind.filter(|behind| matches!((by.actor, behind), (Actor::Hook(_), Actor::Token(_))));
+        if own.is_some() || made_up.is_some() {
+            let (asked, is_own) = (kind.clone(), own == Some(run) && by.made_by.is_none());
+            if self.decides(run, move |state| is_for_people(state, &asked, is_own)).await? {
+                if let Some(by) = made_up {
+                    return Err(Refusal::ByHand { run, by: by.clone() }.into());
+                }
+                if self.runs_above(step).await.map_err(SubmitError::from)?.holds(run) {
+                    return Err(Refusal::FromBelow(run).into());
+                }
+            }
+        }
+        // What its own steps send is not counted by itself.
+        if run_of_step(by.actor) == Some(run) {
+            return Ok(());
+        }
+        let behind = match by.behind {
+            Some(behind) => {
+                let person = self.initiator_of(behind).await.map_err(SubmitError::from)?;
+                person.or_else(|| Some(behind.clone()))
+            }
+            None => self.initiator_of(by.actor).await.map_err(SubmitError::from)?,
         };
-        if is_refused { Err(Refusal::FromBelow(run).into()) } else { Ok(()) }
+        let Some(person) = behind else { return Ok(()) };
+        let (asked, named) = (kind.clone(), person.clone());
+        if self.decides(run, move |state| is_own_decision(state, &asked, &named)).await? {
+            return Err(Refusal::OwnDecision { run, by: person }.into());
+        }
+        Ok(())
+    }
+
+    /// What a run's state says; that there is no such run, the run itself answers.
+    async fn decides(
+        &self,
+        run: RunId,
+        look: impl FnOnce(&RunState) -> bool + Send + 'static,
+    ) -> Result<bool, SubmitError> {
+        match self.with_state(run, look).await {
+            Ok(decides) => Ok(decides),
+            Err(QueryError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Who triggered the moment that started a run, by hand, and who had made its schedule what it was; false: the moment is

@@ -124,7 +124,7 @@ async fn sent(
     // The runs are looked for anew after a crash; one that got the signal knows it by its delivery.
     let unrecorded: RecordTargets = Box::new(|_runs| std::future::ready(Ok(())).boxed());
     let (name, receivers) = (signal.name.clone(), to.to_string());
-    let outcome = send_once(shared, action, signal, to, None, unrecorded).await?;
+    let outcome = send_once(shared, action, None, signal, to, None, unrecorded).await?;
     let outcome = outcome.unwrap_or_else(|| Outcome::Ignored {
         why: format!("no run takes it: no unended run has {receivers}"),
     });

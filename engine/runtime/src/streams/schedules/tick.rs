@@ -257,15 +257,18 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
             return Ok(if queues { TickEnd::Queued(Some(holder)) } else { ignored(why) });
         }
     }
-    let made_by = match [tick.by_hand.then_some(asked_by), set_by].into_iter().flatten().find(is_step) {
-        Some(step) => Some(step),
-        None if matched.signal.is_none() => None,
-        // A trigger is made by who saves it.
-        None => {
+    // A trigger is made by who saves it.
+    let saved_by = match matched.signal {
+        Some(_) => {
             let saved = shared.saved_by(&definition.name, definition.hash()).await;
-            saved.map_err(|error| unreadable(&name, &error.to_string()))?.filter(is_step)
+            saved.map_err(|error| unreadable(&name, &error.to_string()))?
         }
+        None => None,
     };
+    let makers = [tick.by_hand.then_some(asked_by), set_by, saved_by.clone()];
+    let made_by = makers.into_iter().flatten().find(is_step);
+    // It stands with the runs that are started, where nobody is behind the moments of a pipeline's own triggers.
+    let initiator = initiator.or(saved_by.filter(|_| matched.start.is_none()));
     let record_targets = record_targets(shared, &name, version);
     let call = TriggerCall {
         definition,

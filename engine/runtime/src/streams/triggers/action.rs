@@ -200,10 +200,11 @@ pub(crate) async fn started_before(
     Ok(sender.exists(run).await?.then_some(run))
 }
 
-/// Sends a signal that waited, or that a step sends; `None` where there is no run that it could go to now.
+/// Sends a signal that waited, or that a step sends, with the person `behind` it; `None` where there is no run that it could go to now.
 pub(crate) async fn send_once(
     shared: &Arc<Runtime>,
     action: (String, String, Actor),
+    behind: Option<&Actor>,
     signal: RequestedSignal,
     to: Target,
     recorded_targets: Option<Vec<RunId>>,
@@ -215,7 +216,7 @@ pub(crate) async fn send_once(
         about: &about,
         delivery: &delivery,
         actor: &actor,
-        initiator: None,
+        initiator: behind,
         made_by: None,
     };
     if let Some(runs) = recorded_targets {
@@ -243,7 +244,7 @@ pub(super) struct TriggerSender<'a> {
     pub(super) about: &'a str,
     pub(super) delivery: &'a str,
     pub(super) actor: &'a Actor,
-    /// Recorded with the runs that are started.
+    /// The person behind it; recorded with the runs that are started.
     pub(super) initiator: Option<&'a Actor>,
     /// The step's process behind it, where that is not the actor.
     pub(super) made_by: Option<&'a Actor>,

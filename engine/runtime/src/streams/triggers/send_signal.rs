@@ -5,6 +5,7 @@
 use crate::error::{QueryError, SubmitError};
 use crate::load::decode;
 use crate::messages::Queued;
+use crate::start::runs_above::Decider;
 use crate::streams::triggers::action::{SIGNAL_REFUSED, TriggerSender};
 use crate::streams::triggers::signal_reply::{SignalReply, SignalTiming};
 use crate::streams::triggers::stopped::EngineStopped;
@@ -34,7 +35,8 @@ impl TriggerSender<'_> {
                 delivery: Some(self.delivery.to_owned()),
             });
             let id = InputId::derive(&format!("{}/{}/{run}", self.about, signal.name));
-            let sent = match self.shared.refuse_from_below(run, &kind, self.actor, self.made_by).await {
+            let by = Decider { actor: self.actor, made_by: self.made_by, behind: self.initiator };
+            let sent = match self.shared.refuse_decision(run, &kind, by).await {
                 Ok(()) => {
                     let queued = Queued { actor: self.actor.clone(), ..Queued::own(id, kind) };
                     self.shared.ask(run, queued).await

@@ -261,6 +261,11 @@ async fn offer_one(
     let about = format!("{about}/{}/{}", parked_signal.pipeline, parked_signal.trigger);
     let delivery = delivery_name(source, &event.id, parked.nth);
     let actor = actor(source, &event);
+    let initiator = match initiator(shared, source, &envelope, parked.asked).await {
+        Ok(initiator) => initiator,
+        Err(why @ NoInitiator::SetAside { .. }) => return Ok(Some(no_initiator(&why))),
+        Err(NoInitiator::NotNow(why)) => return Err(unreadable(why.to_string())),
+    };
     if parked_signal.to == Target::Start {
         let triggers = shared.triggers.read(shared).await.map_err(|error| unreadable(error.to_string()))?;
         let (pipeline, at) = (parked_signal.pipeline.as_str(), parked_signal.trigger);
@@ -275,11 +280,6 @@ async fn offer_one(
             return Ok(Some(Outcome::Ignored { why }));
         };
         let definition = Arc::clone(listed.definition);
-        let initiator = match initiator(shared, source, &envelope, parked.asked).await {
-            Ok(initiator) => initiator,
-            Err(why @ NoInitiator::SetAside { .. }) => return Ok(Some(no_initiator(&why))),
-            Err(NoInitiator::NotNow(why)) => return Err(unreadable(why.to_string())),
-        };
         let call = TriggerCall {
             definition,
             about,
@@ -305,5 +305,6 @@ async fn offer_one(
     };
     let signal = RequestedSignal { name: parked_signal.signal, payload, to: None, park: true };
     let action = (about, delivery, actor);
-    send_once(shared, action, signal, parked_signal.to, recorded_targets, record_targets).await
+    let to = parked_signal.to;
+    send_once(shared, action, initiator.as_ref(), signal, to, recorded_targets, record_targets).await
 }
