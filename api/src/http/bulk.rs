@@ -7,7 +7,6 @@
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use everfold_engine::actor::Actor;
 use everfold_engine::event::{NoteAdded, RunPaused};
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::input::InputKind;
@@ -19,7 +18,7 @@ use serde_json::json;
 
 use super::answer::written;
 use super::app::App;
-use super::control::{cancelling, loaded_again, rechecking, resuming, unblocking};
+use super::control::{cancelling, loaded_again, rechecking, refuse_override, resuming, unblocking};
 use super::extract::{JsonBody, once};
 use super::filter::moment_of;
 use super::parameters::{limit, moment};
@@ -39,7 +38,7 @@ const SIDE_BY_SIDE: usize = 16;
 /// `POST /runs:bulk`: gives one order to the runs of which an expression is true, part by part.
 ///
 /// A dry run says which they are, and the position (`at`) that names them from then on; an order without one goes to the
-/// runs of the present. A run gets the order as long as
+/// runs of the present, and has no `Idempotency-Key`: a repeat would go to other runs. A run gets the order as long as
 /// the expression is still true of it, and as its own route would give it. Parts of one order, and repeats of a part,
 /// have one `Idempotency-Key`: a run that has recorded the order answers so again.
 #[utoipa::path(
@@ -61,6 +60,9 @@ pub(crate) async fn order(
     // The parts of an order differ in their places alone, and have one key.
     let same = json!([asked.order, asked.filter]).to_string();
     let once = once(&headers, &caller, "POST /runs:bulk", same.as_bytes(), DedupKeep::Week)?;
+    if once.dedup.is_some() && asked.at.is_none() && !asked.dry_run {
+        return Err(without_moment());
+    }
     let at_text = asked.at.map(|at| at.to_string());
     let at = moment(&app, at_text.as_deref()).await?.unwrap_or_else(|| app.store().last_position());
     let part = MeantRuns::find(&app, &asked, at).await?;
@@ -68,7 +70,7 @@ pub(crate) async fn order(
         part.rows.into_iter().map(|(row, _)| (of_row(row, BulkOutcome::Fits), false)).collect()
     } else {
         let give =
-            |(row, fits): (RunRow, bool)| give(&app, (&asked, &caller.actor), once.of_run(row.id), row, fits);
+            |(row, fits): (RunRow, bool)| give(&app, (&asked, &caller), once.of_run(row.id), row, fits);
         futures::stream::iter(part.rows).map(give).buffered(SIDE_BY_SIDE).try_collect().await?
     };
     let of = |outcome| given.iter().filter(move |(run, _)| run.outcome == outcome);
@@ -78,6 +80,12 @@ pub(crate) async fn order(
     let items = given.into_iter().map(|(run, _)| run).collect();
     let answer = BulkAnswer { items, next_cursor: part.next_cursor, at: at.get(), filter: part.filter };
     Ok(written(StatusCode::OK, went, answer))
+}
+
+/// The fault of an order that could be repeated, and would go to other runs then.
+fn without_moment() -> Fault {
+    let message = "an order with an Idempotency-Key names the runs that it is for by `at`: a repeat would go to those of its own moment";
+    Fault::new(Code::Invalid, message).hint("the answer of the same body with `\"dry_run\": true` has `at`")
 }
 
 /// The runs of one part.
@@ -115,7 +123,7 @@ impl MeantRuns {
 /// Gives one run its order, and says whether the run had recorded it before.
 async fn give(
     app: &App,
-    (asked, actor): (&BulkBody, &Actor),
+    (asked, caller): (&BulkBody, &Caller),
     once: Idempotency,
     row: RunRow,
     fits: bool,
@@ -129,7 +137,7 @@ async fn give(
         return Ok((of_row(row, BulkOutcome::Changed), false));
     }
     let given = match Ordered::of(app, &asked.order) {
-        Ok(ordered) => ordered.give(app, row.id, actor, once).await,
+        Ok(ordered) => ordered.give(app, row.id, caller, once).await,
         Err(fault) => Err(fault),
     };
     match given {
@@ -190,12 +198,15 @@ impl Ordered {
         self,
         app: &App,
         run: RunId,
-        actor: &Actor,
+        caller: &Caller,
         once: Idempotency,
     ) -> Result<Option<RunId>, Fault> {
-        let actor = actor.clone();
+        let actor = caller.actor.clone();
         match self {
-            Self::Input(kind) => app.submit(run, kind, actor, once).await.map(|_| None),
+            Self::Input(kind) => {
+                refuse_override(app, run, caller, &kind).await?;
+                app.submit(run, kind, actor, once).await.map(|_| None)
+            }
             Self::Resume(body) => {
                 if loaded_again(app, run).await? {
                     return Ok(None);

@@ -4,13 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use everfold_engine::decide::Refusal;
+use everfold_engine::decide::{Refusal, override_refusal};
+use everfold_engine::driver::QueryError;
 use everfold_engine::event::{
     CancelRequested, NoteAdded, RecheckRequested, RunPaused, RunResumed, StepCancelRequested, UnblockDecision,
 };
 use everfold_engine::id::{BadStepPath, RunId, StepPath, Version};
 use everfold_engine::input::InputKind;
 use everfold_engine::json::{JsonText, Payload};
+use everfold_engine::state::RunState;
+use everfold_engine::tokens::Role;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -300,6 +303,30 @@ async fn act(
     kind: InputKind,
 ) -> Result<Response, Fault> {
     let (run, once) = once_of_run(&app, (&headers, &caller), &run, verb, body).await?;
+    refuse_override(&app, run, &caller, &kind).await?;
     let went = app.submit(run, kind, caller.actor, once).await?;
     Ok(written(StatusCode::OK, went, app.view(run).await?))
+}
+
+/// Refuses to pass over an approval where its terms keep the caller from deciding it: an admin overrides them, others do not.
+pub(super) async fn refuse_override(
+    app: &App,
+    run: RunId,
+    caller: &Caller,
+    kind: &InputKind,
+) -> Result<(), Fault> {
+    let (InputKind::Unblock { .. }, Some(roles)) = (kind, &caller.roles) else { return Ok(()) };
+    if caller.role == Some(Role::Admin) {
+        return Ok(());
+    }
+    let (asked, roles, by) = (kind.clone(), roles.clone(), caller.actor.clone());
+    let look = move |state: &RunState| override_refusal(state, &asked, &roles, &by);
+    match app.engine().with_state(run, look).await {
+        Ok(Some(refusal)) => {
+            Err(Fault::from(refusal).hint("an admin may override it, which the audit shows"))
+        }
+        // Where there is no such run, the order itself is refused.
+        Ok(None) | Err(QueryError::NotFound(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

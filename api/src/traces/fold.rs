@@ -1,6 +1,7 @@
 //! A run's events as spans: the run, its steps by round, attempts, gates.
 //!
-//! Law: a fold. Spans are given when they end; what is open is known by when it began.
+//! Law: a fold. Spans are given when they end; what is open is known by when it began. Items of a step have no spans of
+//! their own: their attempts and gates lie below the step.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +68,7 @@ struct OpenAttempt {
 }
 
 fn of_step(path: &StepPath, round: Round) -> String {
-    format!("step/{path}/{round}")
+    format!("step/{}/{round}", path.step)
 }
 
 fn of_attempt(id: &AttemptId) -> String {
@@ -89,13 +90,39 @@ impl RunTrace {
         }
     }
 
-    /// An event of the history that a fork or restart took over: another run's, but for what the run is called.
-    pub(super) fn take_over(&mut self, event: &RunEvent) -> Vec<TraceSpan> {
-        if let RunEvent::RunStarted(started) = event {
-            self.pipeline.clone_from(&started.pipeline);
-            self.title.clone_from(&started.title);
-        }
-        Vec::new()
+    /// Whether an event has to do with a span.
+    pub(super) fn concerns(event: &RunEvent) -> bool {
+        matches!(
+            event,
+            RunEvent::RunStarted(_)
+                | RunEvent::RunForked(_)
+                | RunEvent::StepScheduled(_)
+                | RunEvent::RetryScheduled(_)
+                | RunEvent::AttemptStarted(_)
+                | RunEvent::UsageRecorded(_)
+                | RunEvent::AttemptSucceeded(_)
+                | RunEvent::AttemptAsked(_)
+                | RunEvent::AttemptFailed(_)
+                | RunEvent::AttemptLost(_)
+                | RunEvent::ChildFinished(_)
+                | RunEvent::GateEvaluated(_)
+                | RunEvent::ProbeFailed(_)
+                | RunEvent::StepSucceeded(_)
+                | RunEvent::StepSkipped(_)
+                | RunEvent::StepFailed(_)
+                | RunEvent::StepCancelled(_)
+                | RunEvent::ReworkRequested(_)
+                | RunEvent::RunSucceeded(_)
+                | RunEvent::RunFailed(_)
+                | RunEvent::RunCancelled(_)
+        )
+    }
+
+    /// An event of the history that a fork or restart took over: its spans are another run's. What it leaves open goes on in
+    /// the fork.
+    pub(super) fn take_over(&mut self, event: &RunEvent, at: Timestamp, actor: &Actor) {
+        let _of_the_origin = self.apply(event, at, actor);
+        self.links.clear();
     }
 
     /// An event; gives the spans that end with it.
@@ -111,6 +138,9 @@ impl RunTrace {
             }
             RunEvent::RunForked(event) => {
                 self.links.push(RemoteSpan::of(event.origin.run, RUN));
+                self.attempts.clear();
+                self.steps.retain(|(path, _), _| !event.reset.contains(&path.step));
+                self.steps.values_mut().for_each(|step| step.began = at);
                 self.begin(at, actor)
             }
             RunEvent::StepScheduled(event) => {
@@ -134,6 +164,7 @@ impl RunTrace {
                 Vec::new()
             }
             RunEvent::AttemptStarted(event) => {
+                self.know(&event.id);
                 if let Some(attempt) = self.attempts.get_mut(&event.id) {
                     attempt.started = Some(event.began_at.unwrap_or(at).clamp(attempt.scheduled.min(at), at));
                 }
@@ -154,6 +185,10 @@ impl RunTrace {
             RunEvent::AttemptLost(event) => {
                 let lost = Failure::new(FailureKind::Lost, event.reason.clone());
                 self.attempt(&event.id, at, error(&lost), Some(&lost))
+            }
+            RunEvent::ChildFinished(event) => {
+                let status = event.failure.as_ref().map_or(Status::Ok, error);
+                self.attempt(&event.id, event.ended_at, status, event.failure.as_ref())
             }
             RunEvent::GateEvaluated(event) => {
                 let verdict = event.verdict.as_str();
@@ -221,6 +256,16 @@ impl RunTrace {
         self.attempts.insert(id.clone(), OpenAttempt { scheduled, started: None, work });
     }
 
+    /// An attempt of work that a fork took over has a number of its own, and was scheduled in the origin.
+    fn know(&mut self, id: &AttemptId) {
+        if let (false, Some(step)) =
+            (self.attempts.contains_key(id), self.steps.get(&(id.path.clone(), id.round)))
+        {
+            let (scheduled, work) = (step.began, step.work.as_ref().map(AttemptWork::again));
+            self.open(id, scheduled, work);
+        }
+    }
+
     fn attempt(
         &mut self,
         id: &AttemptId,
@@ -228,6 +273,7 @@ impl RunTrace {
         status: Status,
         failure: Option<&Failure>,
     ) -> Vec<TraceSpan> {
+        self.know(id);
         let Some(OpenAttempt { scheduled, started, work }) = self.attempts.remove(id) else {
             return Vec::new();
         };
@@ -287,6 +333,10 @@ impl RunTrace {
         let Some(OpenStep { began, .. }) = self.steps.remove(&(path.clone(), round)) else {
             return Vec::new();
         };
+        if path.item.is_some() {
+            return Vec::new();
+        }
+        self.steps.retain(|(item, of), _| item.step != path.step || *of != round);
         let mut span =
             TraceSpan::new(self.run, &of_step(path, round), Some(RUN), path.to_string(), began, at)
                 .with("everfold.step", path.to_string())

@@ -153,6 +153,9 @@ impl TraceFollower {
             return Ok(());
         }
         let Ok(event) = event::decode(header.kind, header.schema, &envelope.payload) else { return Ok(()) };
+        if !RunTrace::concerns(&event) {
+            return Ok(());
+        }
         if !self.runs.contains(&run) {
             let trace = self.read(run, header.version).await?;
             self.runs.put(run, trace);
@@ -191,11 +194,12 @@ impl TraceFollower {
                     continue;
                 };
                 let is_copied = header.flags & flag::COPIED != 0;
-                let spans = match is_copied {
-                    true => trace.take_over(&event),
-                    false => trace.apply(&event, header.recorded_at, &header.actor),
-                };
-                if !is_copied && header.recorded_at >= self.since {
+                if is_copied {
+                    trace.take_over(&event, header.recorded_at, &header.actor);
+                    continue;
+                }
+                let spans = trace.apply(&event, header.recorded_at, &header.actor);
+                if header.recorded_at >= self.since {
                     self.take(spans);
                 }
             }

@@ -91,8 +91,12 @@ steps:
 ";
 
 async fn begin(node_guard: &NodeGuard) -> RunId {
+    begin_one(node_guard, PIPELINE).await
+}
+
+async fn begin_one(node_guard: &NodeGuard, text: &str) -> RunId {
     let begin = StartRun {
-        source: PipelineSource::Text { text: PIPELINE.to_owned(), file: None, files: Default::default() },
+        source: PipelineSource::Text { text: text.to_owned(), file: None, files: Default::default() },
         options: StartOptions { title: Some("t".to_owned()), ..StartOptions::new(json!({}).into()) },
         actor: everfold_engine::actor::Actor::User("ada".to_owned()),
         dedup: None,
@@ -164,6 +168,45 @@ async fn another_engine_goes_on_with_the_same_trace_and_what_goes_again_is_the_s
         tracing.end().await;
     }
     assert_eq!(ids[0], ids[1]);
+    node_guard.release().await;
+}
+
+#[tokio::test]
+async fn items_lie_below_their_step_a_child_links_to_what_started_it_and_nothing_goes_twice() {
+    let fake = Fake::default();
+    let collector = fake.start().await;
+    let node_guard = imagine(Layout::new("/nowhere")).unwrap();
+    let store = Arc::clone(node_guard.node().store());
+    let tracing = Tracing::begin(store, Arc::default(), collector, GenAiConventions::default());
+    let text = "name: many
+notify: [{ id: told, events: [RunSucceeded], function: notify.log, with: {} }]
+steps:
+  - { id: each, foreach: { in: [1, 2] }, function: everfold.noop }
+  - { id: below, foreach: { in: [1], steps: [{ id: inner, function: everfold.noop }] } }
+";
+    begin_one(&node_guard, text).await;
+    fake.until("run many").await;
+    // What is recorded behind the end, as that it was told, is of no span.
+    begin(&node_guard).await;
+    let spans = fake.until("run p").await;
+    let each = named(&spans, "each");
+    for item in ["each.0 1.1", "each.1 1.1"] {
+        assert_eq!(named(&spans, item)["parentSpanId"], each["spanId"], "{item}");
+    }
+    assert!(spans.iter().all(|span| span["name"] != "each.0" && span["name"] != "below.0"), "{spans:#?}");
+    let (started, inner) = (named(&spans, "below.0 1.1"), named(&spans, "inner"));
+    assert_eq!(started["parentSpanId"], named(&spans, "below")["spanId"]);
+    let child = spans.iter().find(|span| {
+        span["traceId"] == inner["traceId"]
+            && span["name"].as_str().is_some_and(|name| name.starts_with("start "))
+    });
+    assert_eq!(child.unwrap()["links"][0]["spanId"], started["spanId"]);
+    let mut ids: Vec<String> = spans.iter().map(|span| span["spanId"].to_string()).collect();
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "{spans:#?}");
+    tracing.end().await;
     node_guard.release().await;
 }
 

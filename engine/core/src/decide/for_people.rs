@@ -1,6 +1,7 @@
 //! What is for people to decide: no step decides it of its own run, or of a run that this one came of.
 
-use super::approval::is_starter;
+use super::approval::{check_roles, is_starter};
+use super::refusal::Refusal;
 use crate::event::UnblockDecision;
 use crate::input::InputKind;
 use crate::state::{Key, RunState};
@@ -48,6 +49,24 @@ pub fn is_own_decision(state: &RunState, kind: &InputKind, person: &Actor) -> bo
         _of_no_approval => false,
     };
     is_asked && is_starter(state, person)
+}
+
+/// Why a person may not pass over a blocked approval: it asks for a role that they have not, or excludes who started the run.
+#[must_use]
+pub fn override_refusal(state: &RunState, kind: &InputKind, roles: &[String], by: &Actor) -> Option<Refusal> {
+    let InputKind::Unblock { path, decision, .. } = kind else { return None };
+    if !passes_over(*decision) {
+        return None;
+    }
+    let blocked = state.facts.blocked.iter().map(|key| (key, state.path(*key)));
+    let mut meant = blocked.filter(|(_, blocked)| path.as_ref().is_none_or(|path| path == blocked));
+    meant.find_map(|(key, path)| {
+        let Some(Work::Approval(approval)) = &state.graph.step(key.step).work else { return None };
+        if let Err(refusal) = check_roles(&path, &approval.roles, roles) {
+            return Some(refusal);
+        }
+        (!approval.self_approval && is_starter(state, by)).then_some(Refusal::SelfApproval(path))
+    })
 }
 
 /// Whether a decision on a blocked step goes on as if people had decided.

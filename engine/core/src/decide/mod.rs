@@ -70,7 +70,7 @@ pub use admission::{ADMIT, admission_id};
 pub use carry_over::{CarriedState, OtherDefinition};
 pub use decision::{Batch, Decision};
 pub use dispatch::decide;
-pub use for_people::{is_for_people, is_own_decision};
+pub use for_people::{is_for_people, is_own_decision, override_refusal};
 pub use fork_check::Misfit;
 pub use preconditions::TEXT_BYTES_MAX;
 pub use recheck::check_policy;
