@@ -175,6 +175,7 @@ fn answer(place: &args::Cli, path: &str) -> Option<Value> {
         CommandTarget::Folder(folder) => Client::new(FolderOptions {
             layout: Layout::new(folder),
             config: place.config.clone(),
+            url: None,
             crash_after: None,
             create: false,
             progress: None,
@@ -271,6 +272,7 @@ mod tests {
         let place = FolderOptions {
             layout: Layout::new(folder.clone()),
             config: None,
+            url: None,
             crash_after: None,
             create: true,
             progress: None,

@@ -31,6 +31,7 @@ impl CommandContext {
                 create: cli.verb.creates_folder(&folder),
                 layout: Layout::new(folder),
                 config: cli.config.clone(),
+                url: cli.verb.url(),
                 crash_after: cli.crash_after.clone(),
                 progress: Some(store_progress()),
             }),

@@ -252,6 +252,7 @@ mod tests {
         let place = FolderOptions {
             layout: Layout::new(root.path().join("data")),
             config: None,
+            url: None,
             crash_after: None,
             create: true,
             progress: None,

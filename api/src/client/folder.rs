@@ -50,6 +50,8 @@ pub struct FolderOptions {
     pub layout: Layout,
     /// Another settings file.
     pub config: Option<PathBuf>,
+    /// How people reach the server, in the place of what the settings say; for links.
+    pub url: Option<String>,
     /// For demonstrations and tests.
     pub crash_after: Option<String>,
     /// Whether the folder is made where it is not there.
@@ -243,6 +245,7 @@ impl LocalFolder {
             let options = HoldOptions {
                 serves_alone: true,
                 config: self.place.config.clone(),
+                url: self.place.url.clone(),
                 crash_after: self.place.crash_after.clone(),
                 progress: self.place.progress.clone(),
                 ..HoldOptions::default()

@@ -10,8 +10,9 @@ use super::line;
 /// The environment variable with the filter of lines: `warn`, `info`, `everfold_engine=debug`, ….
 const FILTER: &str = "EVERFOLD_LOG";
 
-/// What is left out at every level.
-const QUIET: &str = "mio=off";
+/// What is left out: lines of libraries about themselves, in words that no reader of these lines has chosen. Of one that would
+/// warn of something that stays.
+const QUIET: [&str; 2] = ["mio=off", "tokio_cron_scheduler=warn"];
 
 /// Installs the subscriber; a second call in one process changes nothing.
 pub(crate) fn begin(form: LogForm, verbose: bool) {
@@ -20,9 +21,8 @@ pub(crate) fn begin(form: LogForm, verbose: bool) {
     let read = EnvFilter::try_from_env(FILTER);
     let unread = given.filter(|_| read.is_err());
     let filter = read.unwrap_or_else(|_| EnvFilter::new(default));
-    // A line for each read of a socket, in the words of a library that no reader of these lines has chosen.
-    let quiet = QUIET.parse().expect("QUIET is a directive of a target and a level");
-    let filter = filter.add_directive(quiet);
+    let quiet = QUIET.map(|quiet| quiet.parse().expect("QUIET has directives of a target and a level"));
+    let filter = quiet.into_iter().fold(filter, EnvFilter::add_directive);
     let lines = line::Lines::new(form, std::io::stderr);
     let _kept = tracing_subscriber::registry().with(filter).with(lines).try_init();
     if let Some(given) = unread {

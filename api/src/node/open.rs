@@ -47,6 +47,8 @@ use crate::work_sources::WorkSources;
 pub struct HoldOptions {
     /// Another settings file than the folder's own.
     pub config: Option<PathBuf>,
+    /// How people reach the server, in the place of `serve.url` of the settings; for links.
+    pub url: Option<String>,
     /// For demonstrations and tests: the process kills itself after the first event of this name is durable.
     pub crash_after: Option<String>,
     /// Functions beside the built-in ones.
@@ -80,7 +82,8 @@ const TELLING_LEAST: Duration = Duration::from_secs(1);
 pub(crate) async fn open(layout: Layout, options: HoldOptions) -> Result<Arc<Node>, Fault> {
     check_clock(everfold_engine::clock::now())?;
     threads::check(THREADS)?;
-    let settings = settings(&layout, options.config.as_deref())?;
+    let mut settings = settings(&layout, options.config.as_deref())?;
+    settings.serve.url = options.url.or(settings.serve.url);
     let shim = match options.supervisor {
         Some(program) => program,
         None => ShimProgram::current().map_err(|error| {

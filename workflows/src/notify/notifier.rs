@@ -32,7 +32,7 @@ impl FunctionNotifier {
     /// Where people read of a run, if they reach the server.
     fn link(&self, run: RunId) -> Option<String> {
         let url = self.url.as_deref()?.trim_end_matches('/');
-        Some(format!("{url}/api/v1/runs/{run}"))
+        Some(format!("{url}/runs/{run}"))
     }
 }
 

@@ -38,7 +38,14 @@ pub(super) fn taken(answer: &HttpAnswer, call: &Call, who: &str, refusals: &[u16
     }
     let is_refused = refusals.contains(&answer.status);
     let kind = if is_refused { FailureKind::Validation } else { FailureKind::Error };
-    Err(Failure::new(kind, format!("{who} answered {}", answer.status)).with_detail(answer.text()))
+    let sent_on = match (answer.status, answer.headers.get("location")) {
+        (300..=399, Some(place)) => {
+            format!(" and names {place}, where notices are not sent by themselves: name it")
+        }
+        _answered => String::new(),
+    };
+    let message = format!("{who} answered {}{sent_on}", answer.status);
+    Err(Failure::new(kind, message).with_detail(answer.text()))
 }
 
 /// The failure of a request that got no answer.

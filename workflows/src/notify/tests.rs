@@ -41,7 +41,7 @@ pub(super) fn request(function: &str, with: Value) -> NoticeRequest {
 
 const TEXT: &str = "delivery 00000007 “Add login”: is blocked at build\n3 of 3 <tries> & no end\n\
                     next: everfold show 00000007\n\
-                    https://e.example.org/api/v1/runs/00000000-0000-0000-0000-000000000007";
+                    https://e.example.org/runs/00000000-0000-0000-0000-000000000007";
 
 pub(super) async fn notify(
     function: &str,

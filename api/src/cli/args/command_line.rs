@@ -222,6 +222,14 @@ impl Cli {
 }
 
 impl Verb {
+    /// How people reach the server, where the verb says so.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self {
+            Self::Serve(args) => args.url.clone(),
+            _serves_nothing => None,
+        }
+    }
+
     /// Whether the verb makes the data folder where there is none.
     pub(crate) fn creates_folder(&self, folder: &Path) -> bool {
         match self {

@@ -122,6 +122,7 @@ impl DemoStage {
         Client::new(FolderOptions {
             layout: self.layout.clone(),
             config: None,
+            url: None,
             crash_after: None,
             create: false,
             progress: Some(store_progress()),

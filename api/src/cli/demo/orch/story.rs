@@ -189,6 +189,7 @@ impl OrchPlay {
         Client::new(FolderOptions {
             layout: self.stage.layout.clone(),
             config: None,
+            url: None,
             crash_after: None,
             create: false,
             progress: None,
