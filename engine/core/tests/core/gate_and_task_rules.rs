@@ -3,10 +3,11 @@
 use everfold_base::actor::Actor;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::StepPath;
-use everfold_core::decide::Refusal;
+use everfold_base::json::{JsonText, Payload};
+use everfold_core::decide::{Refusal, is_own_decision, override_refusal};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    OriginKind, ProbeFailed, RunEvent, RunNumber, UnblockDecision, VoteCast, decode, encode,
+    OriginKind, ProbeFailed, RunEvent, RunNumber, SignalReceived, UnblockDecision, VoteCast, decode, encode,
 };
 use everfold_core::input::{InputKind, Start, StartOptions};
 use everfold_core::policy::Verdict;
@@ -212,10 +213,115 @@ fn l20_who_is_behind_a_step_that_forks_a_run_is_the_starter_of_the_fork_too() {
             let by_eve = world.by("eve", vote("ask/1/1", Vote::Approve));
             assert_eq!(by_eve, Err(Refusal::SelfApproval(StepPath::step(&"ask".into()))));
         }
-        world
-            .by("ada", vote("ask/1/1", Vote::Approve))
-            .expect("who started the origin did not start this one");
+        let by_ada = world.by("ada", vote("ask/1/1", Vote::Approve));
+        let refused = Err(Refusal::SelfApproval(StepPath::step(&"ask".into())));
+        assert_eq!(by_ada, refused, "who started the origin is its author still");
+        world.by("bob", vote("ask/1/1", Vote::Approve)).expect("taken");
         assert_eq!(world.state.status(), RunStatus::Succeeded);
+    }
+}
+
+#[test]
+fn l20_an_author_does_not_approve_what_somebody_else_retried_of_it() {
+    let mut world = run(json!([approval("ask", json!({"self_approval": false}))]));
+    for starter in ["bob", "cyd"] {
+        let (hash, until) = (world.state.definition_hash().expect("it is pinned"), world.history.len());
+        let by = (Actor::User(starter.into()), None);
+        world = world.forked_for(until, OriginKind::Restart, Some("ask".into()), hash, by).expect("forked");
+    }
+    for author in ["ada", "bob", "cyd"] {
+        let refused = Err(Refusal::SelfApproval(StepPath::step(&"ask".into())));
+        assert_eq!(world.by(author, vote("ask/1/1", Vote::Approve)), refused, "{author}");
+    }
+    let kept = RunState::from_snapshot(world.state.definition().clone(), &world.state.snapshot());
+    assert_eq!(kept.expect("a snapshot"), world.state);
+    world.by("dan", vote("ask/1/1", Vote::Approve)).expect("taken");
+    world.check_fold();
+}
+
+#[test]
+fn l20_a_login_name_and_the_token_of_that_name_have_one_voice() {
+    let mut world = run(json!([approval("ask", json!({"quorum": 2, "self_approval": false}))]));
+    let token = |name: &str| Actor::Token(name.into());
+    let refused = Err(Refusal::SelfApproval(StepPath::step(&"ask".into())));
+    assert_eq!(world.give_as(token("ada"), vote("ask/1/1", Vote::Approve)), refused, "ada started it");
+    world.by("bob", vote("ask/1/1", Vote::Approve)).expect("taken");
+    let again = world.give_as(token("bob"), vote("ask/1/1", Vote::Approve)).expect("taken");
+    assert_eq!(names(&again), ["VoteCast"], "the same person once more");
+    let other = world.give_as(token("eve"), vote("ask/1/1", Vote::Approve)).expect("taken");
+    assert_eq!(names(&other)[..2], ["VoteCast", "ApprovalDecided"]);
+}
+
+#[test]
+fn l20_who_is_excluded_decides_by_no_other_way() {
+    let asks = with(
+        approval("ask", json!({"self_approval": false})),
+        json!({"on_signal": {"go": [{"to": "approve"}]}}),
+    );
+    let world = run(json!([asks, approval("open", json!({}))]));
+    let signal = |name: &str| {
+        let payload = Payload::Inline(JsonText::from(json!(null)));
+        InputKind::Signal(SignalReceived { name: name.into(), payload, delivery: None })
+    };
+    let unblock = |step: &str, decision| InputKind::Unblock {
+        path: Some(step.parse().expect("a path")),
+        decision,
+        output: None,
+        reason: None,
+        policies: Default::default(),
+        keeps_items: true,
+    };
+    for (kind, is_own) in [
+        (vote("ask/1/1", Vote::Approve), true),
+        (vote("open/1/1", Vote::Approve), false),
+        (signal("go"), true),
+        (signal("other"), false),
+        (unblock("ask", UnblockDecision::Proceed), true),
+        (unblock("ask", UnblockDecision::Retry), false),
+        (unblock("open", UnblockDecision::Skip), false),
+    ] {
+        let by = |actor: Actor| is_own_decision(&world.state, &kind, &actor);
+        assert_eq!(by(Actor::Token("ada".into())), is_own, "{kind:?}");
+        assert!(!by(Actor::User("bob".into())), "{kind:?}");
+    }
+}
+
+#[test]
+fn l20_passing_over_a_blocked_approval_asks_for_its_roles() {
+    let terms = json!({"roles": ["security"], "self_approval": false, "on_reject": [{"to": "block"}]});
+    let mut world = run(json!([approval("ask", terms)]));
+    let cast = VoteCast {
+        id: "ask/1/1".parse().expect("a task"),
+        vote: Vote::Reject,
+        comment: None,
+        roles: vec!["security".into()],
+        comments: Vec::new(),
+        edited: None,
+        seen: None,
+    };
+    world.by("bob", InputKind::Vote(cast)).expect("taken");
+    let path = StepPath::step(&"ask".into());
+    for place in [None, Some(path.clone())] {
+        let unblock = |decision| InputKind::Unblock {
+            path: place.clone(),
+            decision,
+            output: None,
+            reason: Some("now".into()),
+            policies: Default::default(),
+            keeps_items: true,
+        };
+        let refusal = |decision, roles: &[&str], by: &str| {
+            let roles: Vec<String> = roles.iter().map(|role| (*role).to_owned()).collect();
+            override_refusal(&world.state, &unblock(decision), &roles, &Actor::Token(by.into()))
+        };
+        let wrong = Refusal::WrongRole { path: path.clone(), roles: vec!["security".into()] };
+        assert_eq!(refusal(UnblockDecision::Proceed, &[], "eve"), Some(wrong));
+        assert_eq!(
+            refusal(UnblockDecision::Skip, &["security"], "ada"),
+            Some(Refusal::SelfApproval(path.clone()))
+        );
+        assert_eq!(refusal(UnblockDecision::Skip, &["security"], "eve"), None);
+        assert_eq!(refusal(UnblockDecision::Retry, &[], "ada"), None, "people are asked again");
     }
 }
 

@@ -421,3 +421,56 @@ fn a_value_that_a_voter_replaced_is_another_thing_to_look_at() {
     assert!(names(&batch).contains(&"ApprovalDecided"), "{batch:?}");
     world.check_fold();
 }
+
+#[test]
+fn what_was_approved_of_another_input_does_not_let_work_of_a_fork_pass() {
+    let named = |title: &str, more: Value| {
+        let mut world = run(json!([
+            function("write", &[]),
+            {"id": "ask", "needs": ["write"], "work": {"approval": with(json!({"title": title, "show": ["plan.md"]}), more)}},
+            with(function("deploy", &["ask"]), json!({"approved": ["ask"]})),
+        ]));
+        world.succeed("write/1/1", json!(null));
+        world.succeed("ask/1/1", json!([file("aa")]));
+        world.by("bob", measured("ask/1/1", Vote::Approve, vec![file("aa")])).expect("taken");
+        let (first, until) = (approved(&world, "deploy/1/1")[0].clone(), world.history.len());
+        assert_eq!(first.refused, None);
+        // It goes on with another input: {"n": 2}.
+        let fork = world.forked(until, OriginKind::Restart, Some("deploy".into())).expect("forked");
+        approved(&fork, "deploy/1/1")[0].clone()
+    };
+    let same = named("go on?", json!({}));
+    assert_eq!((same.refused, same.parts.len()), (None, 1), "what is shown is the same");
+    let title = named("deploy ${input.?n.orValue(1)}?", json!({})).refused.expect("another title");
+    assert_eq!(title, "it would show another title now");
+    let text = named("go on?", json!({"show": ["plan.md", "${input.?n.orValue(1)} of them"]}));
+    assert!(text.refused.expect("another text").contains("1 of them"));
+    let value = named("go on?", json!({"edit": "${input}"})).refused.expect("another value");
+    assert_eq!(value, "it would show another value now");
+}
+
+#[test]
+fn what_began_before_a_pause_may_live_behind_it() {
+    use everfold_core::state::{effects, living_effects};
+    let gated = with(
+        function("judged", &[]),
+        json!({"gates": [{"id": "g", "probe": {"task": {"kind": "command", "spec": {"argv": ["x"]}}}}]}),
+    );
+    let mut world = run(json!([gated, function("works", &[])]));
+    world.succeed("judged/1/1", json!(null));
+    let work = |effects: Vec<Effect>| -> Vec<Effect> {
+        effects
+            .into_iter()
+            .filter(|effect| matches!(effect, Effect::Attempt { .. } | Effect::Probe { .. }))
+            .collect()
+    };
+    let before = work(effects(&world.state));
+    assert_eq!(before.len(), 2, "{before:?}");
+    let pause = everfold_core::event::RunPaused { reason: None, interrupt: false };
+    world.by("ada", InputKind::Pause(pause)).expect("taken");
+    assert_eq!(work(effects(&world.state)), [], "nothing is begun");
+    assert_eq!(work(living_effects(&world.state)), before);
+    let cancel = everfold_core::event::CancelRequested { reason: None };
+    world.by("ada", InputKind::Cancel(cancel)).expect("taken");
+    assert_eq!(work(living_effects(&world.state)), [], "nothing is wanted any more");
+}

@@ -1,8 +1,9 @@
 //! Signals, breakpoints and pauses on the command line: what is said, and how it ends.
 
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::fixtures::Scratch;
+use super::fixtures::{Scratch, await_that, lines};
 
 const WAITS: &str = "name: p\nlabels: { team: '${input.team}' }\ninput: { type: object, required: [team], properties: { team: { type: string } } }\nsteps:\n  - id: w\n    wait: { signal: go }\n  - id: b\n    command: echo done\n";
 
@@ -88,6 +89,32 @@ fn a_pause_of_a_run_says_which_runs_that_it_started_go_on() {
     assert_eq!(below["items"][0]["status"], "waiting", "{below}");
     assert_eq!(scratch.run(&["approve", "@"]).code, 0);
     assert!(!scratch.run(&["pause", whole]).err.contains("goes on"));
+}
+
+#[test]
+fn a_gates_command_of_a_paused_run_is_left_to_the_next_engine_and_not_done_again() {
+    for by_signal in [false, true] {
+        let scratch = Scratch::new();
+        let trace = scratch.path("trace");
+        let gate = format!("echo gate >> {}; sleep 2", trace.display());
+        let text = format!("name: judged\nsteps: [{{ id: a, gates: [{{ id: g, command: '{gate}' }}] }}]\n");
+        scratch.write("judged.yaml", &text);
+        let (mut server, _) = scratch.serve(&[]);
+        scratch.run(&["run", "./judged.yaml", "--no-wait"]);
+        await_that("the gate is asked", || (lines(&trace) == ["gate"]).then_some(()));
+        assert_eq!(scratch.run(&["pause", "@"]).code, 0);
+        match by_signal {
+            true => server.signal(Signal::TERM),
+            false => server.kill(),
+        }
+        server.end();
+        let (mut server, _) = scratch.serve(&[]);
+        assert_eq!(scratch.run(&["resume", "@", "--no-wait"]).code, 0);
+        scratch.await_status("@", "succeeded");
+        assert_eq!(lines(&trace), ["gate"], "by_signal: {by_signal}");
+        server.signal(Signal::TERM);
+        server.end();
+    }
 }
 
 #[test]
