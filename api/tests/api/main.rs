@@ -12,6 +12,7 @@ mod bisect;
 mod buttons;
 mod case_refusals;
 mod credentials;
+mod decided_by_other_ways;
 mod document;
 mod document_examples;
 mod embedding;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Method, Request, Response, header};
+use axum::http::{Method, header};
 use everfold_api::access::{RequiredRole, needed};
 use everfold_api::node;
 use everfold_api::serve;
@@ -14,37 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::fixtures::server::Served;
-
-impl Served {
-    async fn token_of_role(&self, name: &str, role: Role) -> String {
-        self.token_of(name, role, None).await
-    }
-
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {
-        let address = self.server.url.strip_prefix("http://").unwrap();
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, address);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        sender.send_request(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap().map(Body::new)
-    }
-
-    async fn ask_as(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, Value) {
-        let bearer = format!("Bearer {token}");
-        read(self.send(method, path, &[("authorization", &bearer)], body).await).await
-    }
-}
-
-async fn read(response: Response<Body>) -> (u16, Value) {
-    let status = response.status().as_u16();
-    let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
-}
+use crate::fixtures::server::{Served, read};
 
 #[tokio::test]
 async fn a_token_lets_in_by_its_role_until_it_is_revoked_and_refusals_are_recorded() {
