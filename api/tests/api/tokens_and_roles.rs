@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::http::{Method, header};
 use everfold_api::access::{RequiredRole, needed};
 use everfold_api::node;
 use everfold_api::serve;
 use everfold_engine::tokens::Role;
 use http_body_util::BodyExt as _;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
