@@ -12,7 +12,7 @@ use super::context::CommandContext;
 use super::store_progress::store_progress;
 use crate::client::wait_for_owner;
 use crate::fault::{Code, Fault, ProblemDocument};
-use crate::node::{self, Verified};
+use crate::node::{self, LogDigest, Verified};
 use crate::serve;
 use crate::text::count;
 
@@ -20,7 +20,7 @@ pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8,
     match args.verb {
         StoreVerb::Info => info(context).await,
         StoreVerb::Adopt => adopt(context).await,
-        StoreVerb::Verify => verify(context).await,
+        StoreVerb::Verify { digest } => verify(context, digest).await,
         StoreVerb::Repair { yes, from_sled } => repair(context, yes, from_sled).await,
     }
 }
@@ -116,16 +116,16 @@ async fn adopt(context: &CommandContext) -> Result<u8, Fault> {
 
 /// Verifies beside the owner's work, or the folder itself where it has no owner: a damaged store
 /// cannot be opened, but can be verified.
-async fn verify(context: &CommandContext) -> Result<u8, Fault> {
+async fn verify(context: &CommandContext, kept: Option<LogDigest>) -> Result<u8, Fault> {
     let layout = &context.place()?.layout;
     let since = Stopwatch::start();
     let verified = loop {
         let is_owned = serve::connect(&layout.socket()).await.is_ok();
         let tried = if is_owned || !layout.root().exists() {
-            verify_beside(context).await
+            verify_beside(context, kept).await
         } else {
             let folder = layout.root().to_owned();
-            on_folder(move |options| node::verify_folder(&folder, options)).await
+            on_folder(move |options| node::verify_folder(&folder, options, kept)).await
         };
         match tried {
             Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) => {
@@ -159,8 +159,9 @@ async fn verify(context: &CommandContext) -> Result<u8, Fault> {
 
 /// Has the owner verify beside its work, which may take longer than an answer may: it says how far it
 /// has come meanwhile.
-async fn verify_beside(context: &CommandContext) -> Result<Verified, Fault> {
-    let response = context.client.open("/api/v1/store/verify?progress=true", &[]).await?;
+async fn verify_beside(context: &CommandContext, kept: Option<LogDigest>) -> Result<Verified, Fault> {
+    let kept = kept.map(|kept| format!("&digest={kept}")).unwrap_or_default();
+    let response = context.client.open(&format!("/api/v1/store/verify?progress=true{kept}"), &[]).await?;
     let (progress, mut chunks) = (store_progress(), response.into_body().into_data_stream());
     let mut text = Vec::new();
     let mut last = Value::Null;
@@ -189,7 +190,18 @@ fn ended() -> Fault {
 /// What a verification found, as a text.
 fn report(verified: &Verified) -> String {
     let Verified {
-        events, groups, streams, blobs, snapshots, logs, faults, more_faults, notes, sound, ..
+        events,
+        groups,
+        streams,
+        blobs,
+        snapshots,
+        logs,
+        digest,
+        faults,
+        more_faults,
+        notes,
+        sound,
+        ..
     } = verified;
     let mut text = format!(
         "{} in {} of {}, {}, {}, {}\n",
@@ -207,6 +219,9 @@ fn report(verified: &Verified) -> String {
     }
     if *sound {
         text.push_str("everything is as it was written\n");
+    }
+    if let Some(digest) = digest.as_ref().filter(|_| *sound) {
+        text.push_str(&format!("digest {digest}\n"));
     }
     text
 }

@@ -203,7 +203,7 @@ fn on_folder(verb: &Verb) -> Option<&'static str> {
         Verb::Bench(_) => "bench",
         Verb::Background(_) => "background",
         Verb::Store(args) => match args.verb {
-            StoreVerb::Verify => "store verify",
+            StoreVerb::Verify { .. } => "store verify",
             StoreVerb::Repair { .. } => "store repair",
             StoreVerb::Adopt => "store adopt",
             StoreVerb::Info => return None,

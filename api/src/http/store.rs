@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 
 use super::app::App;
 use super::extract::Params;
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
+use crate::node::LogDigest;
 
 /// The store and its files.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -120,6 +121,8 @@ pub(crate) async fn adopt(State(app): State<App>) -> Result<Json<AdoptedAnswer>,
 pub(crate) struct VerifyParams {
     /// Answers in JSON Lines: `{done, of}` now and then, at last the report or a problem.
     progress: bool,
+    /// A digest that a former verification answered with, `POSITION:HASH`: whether the log up to there is the same.
+    digest: Option<String>,
 }
 
 /// Lines that are queued for a slow reader. It misses lines of progress beyond these, and never the last line.
@@ -137,8 +140,10 @@ pub(crate) async fn verify(
     State(app): State<App>,
     Params(params): Params<VerifyParams>,
 ) -> Result<Response, Fault> {
+    let kept = params.digest.as_deref().map(str::parse::<LogDigest>).transpose();
+    let kept = kept.map_err(|error| Fault::new(Code::Invalid, format!("digest: {error}")))?;
     if !params.progress {
-        return Ok(Json(app.verify(Arc::new(|_| {})).await?).into_response());
+        return Ok(Json(app.verify(kept, Arc::new(|_| {})).await?).into_response());
     }
     let (sender, lines) = mpsc::channel(LINES);
     let progress_sender = sender.clone();
@@ -149,7 +154,7 @@ pub(crate) async fn verify(
     });
     // Where the reader is gone the verification goes on to its end: its thread cannot be stopped.
     tokio::spawn(async move {
-        let last = match app.verify(progress).await {
+        let last = match app.verify(kept, progress).await {
             Ok(verified) => json!(verified),
             Err(fault) => json!(fault.problem()),
         };

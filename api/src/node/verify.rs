@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::handle::Node;
+use super::log_digest::{DigestedLog, LogDigest};
 use super::verify_logs::{SealedLogs, VerifiedLogs};
 use crate::fault::{Code, Fault};
 use crate::text::count;
@@ -69,6 +70,9 @@ pub struct Verified {
     /// Logs of attempts that have ended.
     #[serde(default)]
     pub logs: VerifiedLogs,
+    /// One hash over all events, as `POSITION:HASH`: kept elsewhere, it shows later that they are the same. Null: there are none.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// What is wrong, in words.
     pub faults: Vec<String>,
     /// How many more are wrong.
@@ -91,6 +95,7 @@ impl From<VerifyReport> for Verified {
             damaged_blobs: damaged_blobs.count() as u64,
             snapshots: report.snapshots,
             logs: VerifiedLogs::default(),
+            digest: None,
             faults: report.faults.iter().map(ToString::to_string).collect(),
             more_faults: report.more_faults,
             notes: report.notes,
@@ -99,9 +104,10 @@ impl From<VerifyReport> for Verified {
 }
 
 impl Verified {
-    /// What was found of the store and of the logs.
-    fn of(report: VerifyReport, found: &SealedLogs) -> Self {
+    /// What was found of the store, of the logs and of the digest.
+    fn of(report: VerifyReport, found: &SealedLogs, digested: &DigestedLog) -> Self {
         let (verified, (logs, faults)) = (Self::from(report), found.found());
+        let (missing, digest) = (digested.missing(), digested.digest());
         let mut notes = verified.notes;
         if logs.removed > 0 {
             notes.push(format!(
@@ -110,10 +116,11 @@ impl Verified {
             ));
         }
         Self {
-            sound: verified.sound && logs.damaged == 0,
+            sound: verified.sound && logs.damaged == 0 && missing.is_none(),
+            digest: (verified.events > 0).then(|| digest.to_string()),
             logs,
             more_faults: verified.more_faults + (logs.damaged - faults.len() as u64),
-            faults: verified.faults.into_iter().chain(faults).collect(),
+            faults: verified.faults.into_iter().chain(faults).chain(missing).collect(),
             notes,
             ..verified
         }
@@ -121,12 +128,16 @@ impl Verified {
 }
 
 impl Node {
-    /// Verifies the store while it is in use, and calls `progress` with how far it is. The verification goes on to its
-    /// end where its caller is gone.
+    /// Verifies the store while it is in use, also against a digest that was kept, and calls `progress` with how far it is.
+    /// The verification goes on to its end where its caller is gone.
     ///
     /// # Errors
     /// The store cannot be read, or another verification is in progress.
-    pub async fn verify(&self, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Result<Verified, Fault> {
+    pub async fn verify(
+        &self,
+        kept: Option<LogDigest>,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    ) -> Result<Verified, Fault> {
         let Some(sled) = self.sled.clone() else {
             return Ok(Verified { sound: true, ..Verified::default() });
         };
@@ -135,33 +146,39 @@ impl Node {
                 .hint("repeat it a little later")
         })?;
         let logs = SealedLogs::of(self.layout().clone());
-        let meaning = Runs { logs: Some(logs.clone()), _turn: Some(turn), ..Runs::default() };
-        Ok(Verified::of(verify::verify_open(sled, Box::new(meaning), progress).await?, &logs))
+        let digested = DigestedLog::against(kept);
+        let meaning = Runs { _turn: Some(turn), ..Runs::of(&logs, &digested) };
+        Ok(Verified::of(verify::verify_open(sled, Box::new(meaning), progress).await?, &logs, &digested))
     }
 }
 
-/// Verifies a folder that no process holds.
+/// Verifies a folder that no process holds, also against a digest that was kept.
 ///
 /// # Errors
 /// The folder is in use, or the store cannot be read.
-pub fn verify_folder(folder: &Path, options: &SledOptions) -> Result<Verified, Fault> {
-    if WRITTEN_BY_RUNS.iter().all(|name| !folder.join(name).exists()) {
+pub fn verify_folder(
+    folder: &Path,
+    options: &SledOptions,
+    kept: Option<LogDigest>,
+) -> Result<Verified, Fault> {
+    if kept.is_none() && WRITTEN_BY_RUNS.iter().all(|name| !folder.join(name).exists()) {
         let notes = vec!["nothing was ever stored here".to_owned()];
         return Ok(Verified { sound: true, notes, ..Verified::default() });
     }
     let logs = SealedLogs::of(Layout::new(folder));
-    let mut meaning = Runs { logs: Some(logs.clone()), ..Runs::default() };
-    Ok(Verified::of(verify::verify_folder(folder, options, &mut meaning)?, &logs))
+    let digested = DigestedLog::against(kept);
+    let mut meaning = Runs::of(&logs, &digested);
+    Ok(Verified::of(verify::verify_folder(folder, options, &mut meaning)?, &logs, &digested))
 }
 
 /// Decodes and folds run streams and definitions for the verification.
-#[derive(Default)]
 struct Runs {
     definitions: HashMap<String, Arc<Definition>>,
     states: BTreeMap<RunId, VerifiedState>,
     /// Bytes of all kept states.
     bytes: usize,
-    logs: Option<SealedLogs>,
+    logs: SealedLogs,
+    digested: DigestedLog,
     /// The turn to verify; dropped when the verifying thread ends.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -172,6 +189,17 @@ struct VerifiedState {
 }
 
 impl Runs {
+    fn of(logs: &SealedLogs, digested: &DigestedLog) -> Self {
+        Self {
+            definitions: HashMap::new(),
+            states: BTreeMap::new(),
+            bytes: 0,
+            logs: logs.clone(),
+            digested: digested.clone(),
+            _turn: None,
+        }
+    }
+
     fn decoded(envelope: &Envelope) -> Result<RunEvent, String> {
         let header = &envelope.header;
         event::decode(header.kind, header.schema, &envelope.payload).map_err(|error| error.to_string())
@@ -232,12 +260,11 @@ fn decodes<A: Aggregate>(envelope: &Envelope) -> Result<(), String> {
 
 impl Meaning for Runs {
     fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
+        self.digested.event(envelope)?;
         let stream = &envelope.header.stream;
         if let Some(run) = stream.as_run() {
             let event = Self::decoded(envelope)?;
-            if let Some(logs) = &self.logs {
-                logs.event(run, envelope, &event);
-            }
+            self.logs.event(run, envelope, &event);
             return self.fold(run, envelope, &event);
         }
         if stream.kind == StreamKind::Engine

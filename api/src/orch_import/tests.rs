@@ -198,7 +198,8 @@ async fn a_done_task_becomes_an_ended_run_with_its_rounds_times_and_costs() {
     let replayed = guard.node().engine().replay(run).await.unwrap();
     assert!(replayed.inputs > 10 && replayed.differences.is_empty(), "{:?}", replayed.differences);
     guard.release().await;
-    let verified = crate::node::verify_folder(&folder.path().join("data"), &SledOptions::default()).unwrap();
+    let verified =
+        crate::node::verify_folder(&folder.path().join("data"), &SledOptions::default(), None).unwrap();
     assert!(verified.sound, "{:?}", verified.faults);
 }
 

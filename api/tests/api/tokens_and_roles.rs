@@ -103,17 +103,17 @@ async fn row_53_there_is_one_verification_at_a_time_also_where_nobody_waits_for_
         });
     let asking = tokio::spawn({
         let owner = owner.clone();
-        async move { owner.verify(first).await }
+        async move { owner.verify(None, first).await }
     });
     tokio::task::spawn_blocking(move || begins.recv().unwrap()).await.unwrap();
     // Who asked first goes away; its thread does not.
     asking.abort();
-    let second = owner.verify(std::sync::Arc::new(|_| {})).await;
+    let second = owner.verify(None, std::sync::Arc::new(|_| {})).await;
     assert_eq!(second.unwrap_err().code.as_str(), "EF0421");
     drop(go_on);
     let third = async {
         loop {
-            match owner.verify(std::sync::Arc::new(|_| {})).await {
+            match owner.verify(None, std::sync::Arc::new(|_| {})).await {
                 Ok(verified) => return verified,
                 Err(fault) => assert_eq!(fault.code.as_str(), "EF0421"),
             }

@@ -42,7 +42,7 @@ async fn an_undecodable_event_of_an_engine_stream_is_named_by_stream_and_version
     }
     store.close().await.unwrap();
     drop(store);
-    let found = verify_folder(folder.path(), &SledOptions::default()).unwrap();
+    let found = verify_folder(folder.path(), &SledOptions::default(), None).unwrap();
     assert!(!found.sound);
     for name in streams {
         let place = format!("engine/{name} at version 1 (");

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::node::LogDigest;
+
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
     #[command(subcommand)]
@@ -13,7 +15,11 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreVerb {
     /// Check every event, index entry, blob and snapshot
-    Verify,
+    Verify {
+        /// Compare with the digest that a former verification printed, and that was kept elsewhere
+        #[arg(long, value_name = "POSITION:HASH")]
+        digest: Option<LogDigest>,
+    },
     /// What is kept where, and how far
     Info,
     /// Say what a repair would do, and do it with --yes
