@@ -112,7 +112,11 @@ pub fn login_name(uid: u32) -> String {
     name.unwrap_or_else(|| format!("uid-{uid}"))
 }
 
-fn name_in(place: &str, text: &[u8]) -> Result<String, Fault> {
+/// A name under which something can be recorded, said at a place.
+///
+/// # Errors
+/// The text is none.
+pub(crate) fn name_in(place: &str, text: &[u8]) -> Result<String, Fault> {
     let name = std::str::from_utf8(text).ok().filter(|name| is_name(name));
     name.map(str::to_owned).ok_or_else(|| {
         let shown = cut(&String::from_utf8_lossy(text), NAME_BYTES_MAX);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use everfold_engine::actor::Actor;
+use everfold_engine::clock::Stopwatch;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::Definition;
 use everfold_engine::driver::Saved;
@@ -17,9 +18,10 @@ use everfold_workflows::process::ShimProgram;
 use lru::LruCache;
 
 use super::run::Run;
-use crate::access::caller::own_name;
+use crate::access::caller::{name_in, own_name};
+use crate::client::wait_for_owner;
 use crate::fault::{Code, Fault};
-use crate::node::{HoldOptions, Node};
+use crate::node::{HoldOptions, Node, read_record};
 use crate::serve::{self, NodeGuard};
 
 /// Definitions that are kept for further starts, by the names of their pipelines.
@@ -96,7 +98,14 @@ impl Opening {
     /// Another process owns the folder, the store is damaged, the settings or a function cannot be used; `EVERFOLD_USER`
     /// is no name, where no [`Opening::user`] is named.
     pub async fn open(self) -> Result<Everfold, Fault> {
-        let user = self.user.map_or_else(own_name, Ok)?;
+        let user = match &self.user {
+            Some(user) => name_in("the user of the opening", user.as_bytes())?,
+            None => own_name()?,
+        };
+        // The program may go to another folder later.
+        let folder = std::path::absolute(&self.folder).map_err(|error| {
+            Fault::new(Code::File, format!("{} names no folder: {error}", self.folder.display()))
+        })?;
         let program = match (self.supervisor, SUPERVISES.load(Ordering::Acquire)) {
             (Some(program), _) => ShimProgram::at(&program),
             (None, true) => ShimProgram::current().map_err(|error| {
@@ -110,10 +119,10 @@ impl Opening {
             supervisor: Some(program),
             ..HoldOptions::default()
         };
-        let node_guard = serve::hold(Layout::new(self.folder), options).await?;
+        let node_guard = hold(&Layout::new(folder), &options).await?;
         let started = Mutex::new(LruCache::new(DEFINITIONS_KEPT));
-        let engine = Everfold { node_guard, user, started };
-        if let Err(fault) = engine.node_guard.node().drive_all().await {
+        let engine = Everfold { node_guard: Some(node_guard), user, started };
+        if let Err(fault) = engine.node().drive_all().await {
             engine.close().await;
             return Err(fault);
         }
@@ -121,15 +130,55 @@ impl Opening {
     }
 }
 
+/// Takes the folder; waits a little for a command that has it for a moment.
+async fn hold(layout: &Layout, options: &HoldOptions) -> Result<NodeGuard, Fault> {
+    let since = Stopwatch::start();
+    loop {
+        let fault = match serve::hold(layout.clone(), options.clone()).await {
+            Err(fault) if fault.code == Code::InUse => fault,
+            held => return held,
+        };
+        let owner = read_record(&layout.owner());
+        let owner = owner.map(|owner| (owner.pid == std::process::id(), owner.url.is_some()));
+        match owner {
+            Some((true, _)) => {
+                let folder = layout.root().display();
+                return Err(Fault::new(Code::InUse, format!("this process has {folder} open already"))
+                    .hint("`close` the other `Everfold` first; one that was dropped gives the folder back in a moment"));
+            }
+            // It serves until it is ended.
+            Some((false, true)) => return Err(fault),
+            _command_or_none_yet => wait_for_owner(layout, &since, fault).await?,
+        }
+    }
+}
+
 /// A data folder that this program owns: its store, its engine, its runs.
 ///
-/// Dropping it without [`Everfold::close`] is what a crash is: nothing is lost by it.
+/// Dropping it without [`Everfold::close`] loses nothing: within a tokio runtime the folder is closed in the background, and free
+/// a moment later; elsewhere it is what a crash is.
 pub struct Everfold {
-    node_guard: NodeGuard,
+    /// There until it is closed.
+    node_guard: Option<NodeGuard>,
     user: String,
     /// The definitions that were started last. The engine knows one that it saw before by its address, and writes and
     /// hashes none of those again.
     started: Mutex<LruCache<String, Arc<Definition>>>,
+}
+
+impl std::fmt::Debug for Everfold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Everfold").field(&self.guard().node().layout().root()).finish()
+    }
+}
+
+impl Drop for Everfold {
+    fn drop(&mut self) {
+        let Some(node_guard) = self.node_guard.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(node_guard.release());
+        }
+    }
 }
 
 impl Everfold {
@@ -152,7 +201,7 @@ impl Everfold {
     /// # Errors
     /// The store takes nothing.
     pub async fn save(&self, pipeline: &Definition) -> Result<Saved, Fault> {
-        let node = self.node_guard.node();
+        let node = self.node();
         Ok(node.engine().save_pipeline(&Arc::new(pipeline.clone()), None, self.actor()).await?)
     }
 
@@ -161,7 +210,7 @@ impl Everfold {
     /// # Errors
     /// There is none of that name.
     pub async fn run(&self, name: &str) -> Result<Run, Fault> {
-        Ok(self.handle(self.node_guard.node().resolve(name).await?))
+        Ok(self.handle(self.node().resolve(name).await?))
     }
 
     /// What people are asked at this moment, in all runs, oldest first.
@@ -171,19 +220,25 @@ impl Everfold {
     pub async fn tasks(&self) -> Result<Vec<Task>, Fault> {
         let list =
             |inbox: &everfold_projections::InboxView<'_>| inbox.list(None, None, None, usize::MAX, None);
-        Ok(self.node_guard.node().inbox(None, list).await?.items)
+        Ok(self.node().inbox(None, list).await?.items)
     }
 
     /// What the command line works on: for what has no method here.
     #[must_use]
     pub fn node(&self) -> &Arc<Node> {
-        self.node_guard.node()
+        self.guard().node()
+    }
+
+    fn guard(&self) -> &NodeGuard {
+        self.node_guard.as_ref().expect("only `close` and `drop`, which end its life, take it")
     }
 
     /// Gives the folder back: functions that run get 4 seconds, processes live on, everything that was
     /// acknowledged is durable. Runs go on when the folder is opened again.
-    pub async fn close(self) {
-        self.node_guard.release().await;
+    pub async fn close(mut self) {
+        if let Some(node_guard) = self.node_guard.take() {
+            node_guard.release().await;
+        }
     }
 
     /// The definition as it was started before, where it is the same.
@@ -204,6 +259,6 @@ impl Everfold {
     }
 
     pub(super) fn handle(&self, id: RunId) -> Run {
-        Run::new(id, Arc::clone(self.node_guard.node()), self.node_guard.routes(), self.user.clone())
+        Run::new(id, Arc::clone(self.node()), self.guard().routes(), self.user.clone())
     }
 }

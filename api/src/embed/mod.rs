@@ -38,15 +38,19 @@ mod run;
 mod start;
 
 pub use crate::fault::{Code, Fault};
-pub use crate::view::RunView;
+pub use crate::view::{AwaitView, RunView};
 pub use everfold::{Everfold, Opening, supervisor};
 pub use everfold_engine::artefact::Usage;
 pub use everfold_engine::builder::*;
-pub use everfold_engine::definition::{Definition, Vote};
+pub use everfold_engine::definition::{
+    Busy, CatchUp, CheckedPipeline, Definition, FinishStatus, IfUnchanged, Keep, NoFiles, OnLimit, OnLost, OnOver,
+    OnRefused, OnTaken, Overlap, OverlapBy, Period, Release, Save, StepRole, Vote, parse,
+};
+pub use everfold_engine::driver::Saved;
 pub use everfold_engine::event::UnblockDecision;
 pub use everfold_engine::id::RunId;
 pub use everfold_engine::progress::{ProgressItem, WorkProgress};
-pub use everfold_engine::state::RunStatus;
+pub use everfold_engine::state::{RunStatus, StepStatus};
 pub use everfold_projections::{Task, TaskKind};
 pub use everfold_workflows::function::{Call, Function, FunctionError, StepError};
 pub use everfold_workflows::remote::{BadInstance, Instance, Worker, WorkerError};

@@ -60,10 +60,12 @@ impl Run {
     /// person or a signal waits here, too.
     ///
     /// # Errors
-    /// It cannot be read, or the engine ends.
+    /// It cannot be read, also where it is set aside meanwhile, or the engine ends.
     pub async fn until(&self, holds: impl Fn(&RunView) -> bool) -> Result<RunView, Fault> {
         // Before the first look: what comes behind it is heard.
         let mut run = self.owner.store().watch(&StreamId::run(self.id));
+        let mut ended = std::pin::pin!(self.owner.engine().until_end(self.id));
+        let mut is_going = true;
         loop {
             let view = self.view().await?;
             if holds(&view) {
@@ -71,6 +73,8 @@ impl Run {
             }
             tokio::select! {
                 changed = run.changed() => changed?,
+                // A run that is set aside records nothing of it.
+                ended = &mut ended, if is_going => is_going = !ended?,
                 () = self.owner.closing() => return Err(ending()),
             }
         }
@@ -171,7 +175,7 @@ impl Run {
         self.tell("resume", json!({ "prompt": prompt })).await
     }
 
-    /// Goes on after [`Run::pause`].
+    /// Goes on after [`Run::pause`]; a run that is set aside is loaded again first.
     ///
     /// # Errors
     /// The run has ended.

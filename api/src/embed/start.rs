@@ -52,8 +52,9 @@ impl<'a> Start<'a> {
         Self { engine, source, input, options: StartOptions::default(), once: None, credentials }
     }
 
-    /// Recognises a repeated start: the same key with the same pipeline and input gives the run that it
-    /// began before, also after a crash, and starts nothing. With another pipeline or input it is refused.
+    /// Recognises a repeated start: the same key with the same pipeline and input, by the same user
+    /// ([`super::Opening::user`]), gives the run that it began before, also after a crash, and starts nothing. With another
+    /// pipeline or input it is refused.
     pub fn once(mut self, key: impl Into<String>) -> Self {
         self.once = Some(key.into());
         self

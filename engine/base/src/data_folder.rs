@@ -185,6 +185,14 @@ impl Layout {
     pub fn scratch(&self, run: RunId) -> PathBuf {
         self.root.join(SCRATCH).join(run.to_string())
     }
+
+    /// Whether a path is that of such a folder, in whatever data folder.
+    #[must_use]
+    pub fn is_scratch(path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        path.parent().is_some_and(|around| around.ends_with(SCRATCH))
+            && name.is_some_and(|name| name.parse::<RunId>().is_ok())
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,27 @@ pub const NO_ROOM_CODE: &str = "NO_ROOM";
 /// The longest code.
 const CODE_BYTES_MAX: usize = 64;
 
+/// The most bytes of the texts of a failure that are recorded: a step's end, its own and the run's hold them once more.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+const DETAIL_BYTES_MAX: usize = 128 * 1024;
+
+/// A text with so many bytes at most.
+#[must_use]
+pub fn bounded_text(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The reason why work was lost, or gave no evidence, with as many bytes as are recorded at most.
+#[must_use]
+pub fn bounded_reason(reason: String) -> String {
+    bounded_text(reason, MESSAGE_BYTES_MAX)
+}
+
 /// Whether a text may be the code of a failure: UPPER_CASE, so that it is never taken for a kind.
 #[must_use]
 pub fn is_code(text: &str) -> bool {
@@ -163,6 +184,18 @@ impl Failure {
         Self { exit_code: Some(124), ..Self::new(FailureKind::Timeout, message) }
     }
 
+    /// The same with texts of as many bytes as are recorded at most: work may say as much as it likes.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        Self {
+            code: self.code.map(|code| bounded_text(code, CODE_BYTES_MAX)),
+            message: bounded_text(self.message, MESSAGE_BYTES_MAX),
+            detail: self.detail.map(|detail| bounded_text(detail, DETAIL_BYTES_MAX)),
+            hint: self.hint.map(|hint| bounded_text(hint, MESSAGE_BYTES_MAX)),
+            ..self
+        }
+    }
+
     /// The same with advice of its own.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -181,5 +214,26 @@ impl Failure {
     #[must_use]
     pub fn hint(&self) -> &str {
         self.hint.as_deref().unwrap_or(self.kind.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_a_failure_are_cut_between_letters_and_short_ones_stay() {
+        let long = "é".repeat(200_000);
+        let failure =
+            Failure::new(FailureKind::Error, long.clone()).with_detail(long.clone()).with_hint(long);
+        let bounded = Failure { code: Some("X".repeat(100)), ..failure }.bounded();
+        let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        assert!(bounded.message.ends_with("é…") && bounded.message.len() <= MESSAGE_BYTES_MAX + 3);
+        assert!(
+            bytes(&bounded.detail) <= DETAIL_BYTES_MAX + 3 && bytes(&bounded.hint) <= MESSAGE_BYTES_MAX + 3
+        );
+        assert!(bytes(&bounded.code) <= CODE_BYTES_MAX + 3);
+        let short = Failure::new(FailureKind::Error, "no").with_detail("because");
+        assert_eq!(short.clone().bounded(), short);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId, StepPath};
 use everfold_base::json::Value;
 use everfold_core::artefact::Usage;
@@ -161,10 +162,18 @@ impl Call {
         &self.inner.context
     }
 
-    /// The folder to work in: the run's workspace, where the step has one.
+    /// The folder to work in: the run's workspace, where the step has one; else a folder of the run's own, which is made when
+    /// it is asked for.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.inner.workdir.path
+        let path = &self.inner.workdir.path;
+        let around = path.parent().filter(|_| Layout::is_scratch(path));
+        // A data folder in memory is none.
+        if around.and_then(Path::parent).is_some_and(Path::is_dir) {
+            // Where it cannot be made, whoever writes there says so.
+            let _there = std::fs::create_dir_all(path);
+        }
+        path
     }
 
     /// The folder, with what is known of the worktree that it is.

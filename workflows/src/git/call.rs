@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use everfold_base::id::RunId;
+use everfold_base::data_folder::Layout;
 use everfold_ports::Workdir;
 use everfold_system::room::bytes_left;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -245,11 +245,7 @@ impl Git {
 /// folder of their checkout. What lies in the data folder belongs to no repository around that.
 pub(crate) fn ceiling_of(workdir: &Workdir) -> Option<PathBuf> {
     let around = workdir.path.parent()?;
-    let is_scratch = || {
-        let name = workdir.path.file_name().and_then(OsStr::to_str);
-        around.ends_with("scratch") && name.is_some_and(|name| name.parse::<RunId>().is_ok())
-    };
-    if workdir.git.is_none() && !is_scratch() {
+    if workdir.git.is_none() && !Layout::is_scratch(&workdir.path) {
         return None;
     }
     // Git compares real paths.

@@ -139,14 +139,21 @@ impl Engine {
     /// Resolves when the end of a run is durable, at once where it has ended; with `false` where the engine ends first.
     ///
     /// # Errors
-    /// As for [`Engine::with_state`].
+    /// As for [`Engine::with_state`], also where the run is set aside while its end is awaited.
     pub async fn until_end(&self, run: RunId) -> Result<bool, QueryError> {
-        // Asked for before the look, so that no end is missed in between.
-        let ended = self.inner.shared.ends.of(run);
-        if self.with_state(run, RunState::is_ended).await? {
-            return Ok(true);
+        loop {
+            // Asked for before the look, so that none is missed in between.
+            let (ended, set_aside) = (self.inner.shared.ends.of(run), self.inner.shared.set_aside.of(run));
+            if self.with_state(run, RunState::is_ended).await? {
+                return Ok(true);
+            }
+            tokio::select! {
+                biased;
+                ended = ended.seen() => return Ok(ended),
+                // The next look says why, or finds it loaded again.
+                is_seen = set_aside.seen() => if !is_seen { return Ok(false) },
+            }
         }
-        Ok(ended.seen().await)
     }
 
     /// A copy of a run's durable state. Costs O(run); prefer [`Engine::with_state`].

@@ -34,6 +34,7 @@ impl ShardCore {
         for waiting in loaded.awaited.drain(..) {
             let _gone = waiting.send(true);
         }
+        self.shared.set_aside.report(loaded.run);
         loaded.phase = RunPhase::Quarantined(reason);
     }
 }

@@ -19,8 +19,9 @@ use crate::work::spare::{SPARED_TRAITS, SpareChoice};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_core::decide::plan;
+use everfold_language::definition::{ExecutorTask, Work};
 use everfold_language::expr::EvalError;
-use everfold_ports::{LossTraits, Traits};
+use everfold_ports::{Executor, LossTraits, Traits};
 
 /// What came of planning an attempt.
 enum PlanOutcome {
@@ -123,6 +124,12 @@ impl ShardCore {
                 Some((executor, Ok((traits, services, elsewhere, is_outside)))),
                 standing,
             )))) => {
+                if let Some(what) = unknown_here(loaded, id, &kind, executor.as_ref()) {
+                    if moment == PlanMoment::Durable {
+                        self.quarantine(loaded, what);
+                    }
+                    return PlanOutcome::Aborted;
+                }
                 match self.spare(loaded, id, &kind, &request.spec, (&executor, is_outside)) {
                     SpareChoice::Done => {}
                     SpareChoice::Later => return PlanOutcome::Later,
@@ -229,4 +236,19 @@ fn as_the_step_says(traits: Traits, idempotent: Option<bool>) -> Traits {
         }
         Some(_) | None => traits,
     }
+}
+
+/// What a step names as it is written and this program does not have: a function of the program that began the run. That is
+/// no failure of the work, and the program that has it goes on with the run.
+fn unknown_here(loaded: &LoadedRun, id: &AttemptId, kind: &str, executor: &dyn Executor) -> Option<String> {
+    let state = loaded.state.as_ref().filter(|_| kind == ExecutorTask::FUNCTION)?;
+    let definition = state.definition();
+    let mut steps = definition.steps.iter().chain(&definition.on_finish);
+    let step = steps.find(|step| step.id == id.path.step)?;
+    let Some(Work::Task(task)) = &step.work else { return None };
+    let failure = executor.unknown(task.spec.source())?;
+    Some(format!(
+        "{} for the step {}; the program that has it goes on with the run when it opens the folder",
+        failure.message, id.path.step
+    ))
 }

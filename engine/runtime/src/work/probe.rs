@@ -20,6 +20,7 @@ use crate::work::request;
 use crate::work::run_span;
 use crate::work::spare::read_evidence;
 use crate::work::work_done::{ProbeResult, WorkDone};
+use everfold_base::failure::bounded_reason;
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
 use everfold_base::json::{DEPTH_MAX, JsonText, Value};
 use everfold_core::decide::plan;
@@ -204,7 +205,7 @@ impl ShardCore {
                     id,
                     gate,
                     probe_no,
-                    message,
+                    message: bounded_reason(message),
                     permanent,
                     took_ms,
                     broken: false,

@@ -15,7 +15,7 @@ use crate::runtime::Runtime;
 use crate::scheduler::breaker::ServiceOutcome;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::TimerDue;
-use everfold_base::failure::{Failure, FailureKind};
+use everfold_base::failure::{Failure, FailureKind, bounded_reason};
 use everfold_base::id::{AttemptId, EffectId, InputId, RunId, Version};
 use everfold_core::artefact::Usage;
 use everfold_core::event::{AttemptStarted, ProgressReported, SearchSet, WorkSpared};
@@ -219,10 +219,14 @@ fn inputs(
         Ok(result) => {
             let (commit, artefacts, ended_at) = (ended.commit, ended.artefacts, ended.ended_at);
             let (id, notes, ask) = (id.clone(), ended.notes, ended.ask);
+            let result = result.map_err(Failure::bounded);
             let kind = InputKind::AttemptFinished { id, result, commit, artefacts, ended_at, notes, ask };
             ("finished", kind)
         }
-        Err(reason) => ("lost", InputKind::AttemptLost { id: id.clone(), reason, fallback }),
+        Err(reason) => {
+            let reason = bounded_reason(reason);
+            ("lost", InputKind::AttemptLost { id: id.clone(), reason, fallback })
+        }
     };
     inputs.push(Queued { receipt, ..Queued::own(InputId::derive(&format!("{effect}/{about}")), kind) });
     inputs
