@@ -43,8 +43,8 @@ pub use everfold::{Everfold, Opening, supervisor};
 pub use everfold_engine::artefact::Usage;
 pub use everfold_engine::builder::*;
 pub use everfold_engine::definition::{
-    Busy, CatchUp, CheckedPipeline, Definition, FinishStatus, IfUnchanged, Keep, NoFiles, OnLimit, OnLost, OnOver,
-    OnRefused, OnTaken, Overlap, OverlapBy, Period, Release, Save, StepRole, Vote, parse,
+    Busy, CatchUp, CheckedPipeline, Definition, FinishStatus, IfUnchanged, Keep, NoFiles, OnLimit, OnLost,
+    OnOver, OnRefused, OnTaken, Overlap, OverlapBy, Period, Release, Save, StepRole, Vote, parse,
 };
 pub use everfold_engine::driver::Saved;
 pub use everfold_engine::event::UnblockDecision;

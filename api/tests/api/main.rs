@@ -15,6 +15,7 @@ mod credentials;
 mod decided_by_other_ways;
 mod document;
 mod document_examples;
+mod embedded_owners;
 mod embedding;
 mod event_follower;
 mod event_streams;

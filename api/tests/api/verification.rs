@@ -50,3 +50,32 @@ async fn an_undecodable_event_of_an_engine_stream_is_named_by_stream_and_version
     }
     assert_eq!(found.faults.len(), streams.len(), "{:?}", found.faults);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_digest_that_was_kept_shows_that_the_log_up_to_there_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let add = async |names: &[&str]| {
+        let store = SledStore::open(folder.path(), SledOptions::default()).unwrap();
+        for name in names {
+            store.append(undecodable(&StreamId::engine(name))).await.unwrap();
+        }
+        store.close().await.unwrap();
+    };
+    let verified = |kept: Option<&str>| {
+        let kept = kept.map(|kept| kept.parse().unwrap());
+        verify_folder(folder.path(), &SledOptions::default(), kept).unwrap()
+    };
+    let is_of_digest = |fault: &&String| fault.contains("digest");
+    let faults = |kept: &str| verified(Some(kept)).faults.iter().filter(is_of_digest).count();
+    add(&["access", "breakers"]).await;
+    let first = verified(None).digest.unwrap();
+    assert!(first.starts_with("2:") && first.len() == 66, "{first}");
+    add(&["halts"]).await;
+    let second = verified(None).digest.unwrap();
+    assert_eq!((faults(&first), faults(&second)), (0, 0));
+    // Another history, and one that is shorter.
+    let other = format!("2:{}", &second[2..]);
+    let later = format!("4:{}", &second[2..]);
+    assert_eq!((faults(&other), faults(&later)), (1, 1));
+    assert!(!verified(Some(&later)).sound);
+}

@@ -56,6 +56,12 @@ impl From<Unready> for AttemptResult {
 }
 
 fn unattached(error: &AttachError) -> Failure {
-    Failure::new(FailureKind::Spawn, error.explained())
+    let failure = Failure::new(FailureKind::Spawn, error.explained());
+    if matches!(error, AttachError::Spawn { source, .. } if source.kind() == std::io::ErrorKind::NotFound) {
+        return failure.with_hint(
+            "a program that embeds Everfold calls `supervisor()` first in `main`, or names one with `Opening::supervised_by`",
+        );
+    }
+    failure
         .with_hint("look at the space and the permissions of the data folder; `everfold doctor` checks both")
 }
