@@ -258,9 +258,9 @@ fn decodes<A: Aggregate>(envelope: &Envelope) -> Result<(), String> {
     A::decode(header.kind, header.schema, &envelope.payload).map(drop)
 }
 
-impl Meaning for Runs {
-    fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
-        self.digested.event(envelope)?;
+impl Runs {
+    /// What an event means.
+    fn decoded_event(&mut self, envelope: &Envelope) -> Result<(), String> {
         let stream = &envelope.header.stream;
         if let Some(run) = stream.as_run() {
             let event = Self::decoded(envelope)?;
@@ -325,6 +325,13 @@ impl Meaning for Runs {
                 .map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+}
+
+impl Meaning for Runs {
+    fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
+        let digested = self.digested.event(envelope);
+        self.decoded_event(envelope).and(digested)
     }
 
     fn blobs(&mut self, envelope: &Envelope) -> Vec<(RunId, Hash)> {
