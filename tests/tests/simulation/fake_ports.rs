@@ -143,6 +143,9 @@ impl Workspaces for Folders {
     }
 }
 
+/// What a process says that was ended because no run wanted it.
+pub const UNWANTED: &str = "unwanted";
+
 struct Left(Arc<FakeMachine>);
 
 impl Survivors for Left {
@@ -164,7 +167,7 @@ impl Survivors for Left {
                 _other => None,
             });
             if let Some(id) = found {
-                let killed = AttemptResult::Failed(Failure::new(FailureKind::Cancelled, "unwanted"));
+                let killed = AttemptResult::Failed(Failure::new(FailureKind::Cancelled, UNWANTED));
                 machine.exit(&id, AttemptEnd::new(killed, (machine.clock)()));
             }
         })

@@ -15,6 +15,7 @@ use everfold_engine::store::{EventStore as _, MemoryStore};
 use everfold_projections::Models;
 
 use super::coverage::Coverage;
+use super::fake_ports::UNWANTED;
 use super::play::{PlayedPlan, Stage};
 use super::triggers::TriggerRecord;
 
@@ -128,6 +129,12 @@ async fn one(
     for (envelope, event) in history {
         let header = &envelope.header;
         let cause = header.cause;
+        // An engine ended a process that it took for nobody's, and the run waited for it.
+        if let RunEvent::AttemptFailed(failed) = event
+            && failed.failure.message == UNWANTED
+        {
+            return Err(format!("processes: {} was ended as unwanted, and its run wanted it", failed.id));
+        }
         // The end of a child that no step waited for has the id of its start, which ended the attempt.
         let is_second_end = matches!(event, RunEvent::ChildStopped(_));
         // After the clock was set back a timer may be due at the same moment of the calendar once more.
