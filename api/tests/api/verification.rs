@@ -57,7 +57,7 @@ async fn a_digest_that_was_kept_shows_that_the_log_up_to_there_is_the_same() {
     let add = async |names: &[&str]| {
         let store = SledStore::open(folder.path(), SledOptions::default()).unwrap();
         for name in names {
-            store.append(undecodable(&StreamId::engine(name))).await.unwrap();
+            store.append(undecodable(&StreamId::engine(*name))).await.unwrap();
         }
         store.close().await.unwrap();
     };
