@@ -85,7 +85,7 @@ pub(crate) async fn order(
 /// The fault of an order that could be repeated, and would go to other runs then.
 fn without_moment() -> Fault {
     let message = "an order with an Idempotency-Key names the runs that it is for by `at`: a repeat would go to those of its own moment";
-    Fault::new(Code::Invalid, message).hint("the answer of the same body with `\"dry_run\": true` has `at`")
+    Fault::new(Code::Refused, message).hint("the answer of the same body with `\"dry_run\": true` has `at`")
 }
 
 /// The runs of one part.

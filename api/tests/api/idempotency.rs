@@ -174,7 +174,7 @@ async fn row_58_every_write_with_a_key_says_when_it_is_answered_from_its_first_t
     let of_now = json!({ "order": { "note": { "text": "seen" } }, "filter": "true" });
     let keyed = [("idempotency-key", "of-now")];
     let refused = api.send("POST", "/api/v1/runs:bulk", &keyed, of_now.to_string()).await;
-    assert_eq!(refused.status(), 422);
+    assert_eq!(refused.status(), 409);
     assert_eq!(api.post("/api/v1/runs:bulk", of_now).await.0, 200);
     let (status, delivered) =
         api.post("/api/v1/hooks/forge/deliveries", json!({ "body": "{}", "id": "d1" })).await;

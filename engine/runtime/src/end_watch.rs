@@ -1,4 +1,4 @@
-//! Callers that wait for the end of a run.
+//! Callers that wait for the end of a run, or for its being set aside.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,15 +7,19 @@ use tokio::sync::oneshot;
 
 use everfold_base::id::RunId;
 
+/// Who waits, by run.
+type Awaited = Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>;
+
 /// The ends that are awaited inside this process. Reported by the shards, once an end is durable.
 #[derive(Default)]
 pub(crate) struct EndWatch {
-    awaited: Mutex<HashMap<RunId, Vec<oneshot::Sender<()>>>>,
+    ends: Awaited,
+    set_aside: Awaited,
 }
 
 /// An awaited end; given up on drop.
 pub(crate) struct AwaitedEnd<'a> {
-    ends: &'a EndWatch,
+    awaited: &'a Awaited,
     run: RunId,
     ended: oneshot::Receiver<()>,
 }
@@ -30,7 +34,7 @@ impl AwaitedEnd<'_> {
 impl Drop for AwaitedEnd<'_> {
     fn drop(&mut self) {
         self.ended.close();
-        let mut awaited = self.ends.lock();
+        let mut awaited = lock(self.awaited);
         if let Some(waiting) = awaited.get_mut(&self.run) {
             waiting.retain(|waiting| !waiting.is_closed());
             if waiting.is_empty() {
@@ -44,21 +48,39 @@ impl EndWatch {
     /// The run's end, where it is seen from now on. The caller looks at the run afterwards: it may have
     /// ended before.
     pub(crate) fn of(&self, run: RunId) -> AwaitedEnd<'_> {
-        let (sender, ended) = oneshot::channel();
-        self.lock().entry(run).or_default().push(sender);
-        AwaitedEnd { ends: self, run, ended }
+        wait(&self.ends, run)
+    }
+
+    /// The run's being set aside, in the same way.
+    pub(crate) fn of_set_aside(&self, run: RunId) -> AwaitedEnd<'_> {
+        wait(&self.set_aside, run)
     }
 
     /// The run has ended.
     pub(crate) fn report(&self, run: RunId) {
-        for waiting in self.lock().remove(&run).into_iter().flatten() {
-            let _gone = waiting.send(());
-        }
+        report(&self.ends, run);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<()>>>> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The run was set aside.
+    pub(crate) fn report_set_aside(&self, run: RunId) {
+        report(&self.set_aside, run);
     }
+}
+
+fn wait(awaited: &Awaited, run: RunId) -> AwaitedEnd<'_> {
+    let (sender, ended) = oneshot::channel();
+    lock(awaited).entry(run).or_default().push(sender);
+    AwaitedEnd { awaited, run, ended }
+}
+
+fn report(awaited: &Awaited, run: RunId) {
+    for waiting in lock(awaited).remove(&run).into_iter().flatten() {
+        let _gone = waiting.send(());
+    }
+}
+
+fn lock(awaited: &Awaited) -> MutexGuard<'_, HashMap<RunId, Vec<oneshot::Sender<()>>>> {
+    awaited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -72,8 +94,8 @@ mod tests {
         let (ends, run) = (EndWatch::default(), RunId(Uuid::from_u128(1)));
         let (one, other) = (ends.of(run), ends.of(run));
         drop(one);
-        assert_eq!(ends.lock().len(), 1);
+        assert_eq!(lock(&ends.ends).len(), 1);
         drop(other);
-        assert_eq!(ends.lock().len(), 0);
+        assert_eq!(lock(&ends.ends).len(), 0);
     }
 }

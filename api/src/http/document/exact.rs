@@ -12,6 +12,8 @@ use crate::http::queries::INSIGHTS;
 use crate::node::{NoticeStatus, OutcomeWord};
 
 const CURSOR: &str = "^[0-9a-f]{16}-[0-9]{1,18}$";
+/// A digest of the log: a position and 32 bytes.
+const DIGEST: &str = "^[1-9][0-9]{0,17}:[0-9a-f]{64}$";
 const KEY: &str = "^[!-~]([ -~]{0,254}[!-~])?$";
 const SIGNAL: &str = r"^[^\s\x00-\x1f\x7f-\x9f]{1,32}$";
 /// At most 160 bytes in UTF-8.
@@ -136,6 +138,7 @@ fn of_parameter(id: &str, place: &str, name: &str) -> Option<Value> {
         ("listNotices", _, "cursor") => pattern(r"^[0-9]{1,18}-[!-~]{1,300}$"),
         // A log counts its lines.
         ("readLog", _, "Last-Event-ID") => pattern("^[0-9]{1,18}$"),
+        (_, "query", "digest") => pattern(DIGEST),
         (_, "query", "cursor") | (_, _, "Last-Event-ID") => pattern(CURSOR),
         (_, "header", "Idempotency-Key") => pattern(KEY),
         ("deliver", "path", "source") => pattern(SOURCE),

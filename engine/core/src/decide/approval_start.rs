@@ -62,7 +62,7 @@ pub(super) fn prepare(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepa
 /// the run that asked, what is shown may well have changed since.
 pub(super) fn shown_otherwise(scope: &RunScope<'_>, step: &StepId) -> Result<Vec<String>, EvalError> {
     let (state, loaded, _) = scope.place();
-    let at = state.graph.find(step).filter(|_| state.facts.lineage.is_changed);
+    let at = state.graph.find(step).filter(|_| state.facts.ancestry.is_changed);
     let Some(at) = at else { return Ok(Vec::new()) };
     let Some(Work::Approval(approval)) = &state.graph.step(at).work else { return Ok(Vec::new()) };
     let key = Key::step(at);

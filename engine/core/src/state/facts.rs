@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 use super::agenda::Agenda;
+use super::ancestry::Ancestry;
 use super::clock::ClockFacts;
 use super::control::Order;
 use super::effect_facts::EffectFacts;
@@ -16,7 +17,6 @@ use super::interrupts::InterruptedRounds;
 use super::kept_items::KeptItems;
 use super::key::Key;
 use super::lifecycle::{Cancelling, RunEnd, RunOutcome, Started};
-use super::lineage::Lineage;
 use super::outbox::Outbox;
 use super::refused_rounds::RefusedRounds;
 use super::reminders::ReminderFacts;
@@ -110,7 +110,7 @@ pub struct Facts {
     pub(crate) initiator: Option<Actor>,
     /// What it goes on from; written like those.
     #[serde(skip)]
-    pub(crate) lineage: Lineage,
+    pub(crate) ancestry: Ancestry,
     /// What it is found by; written like those.
     #[serde(skip)]
     pub(crate) search: BTreeMap<String, SearchValue>,

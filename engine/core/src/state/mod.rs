@@ -9,6 +9,8 @@
 mod account;
 mod account_view;
 mod agenda;
+mod ancestry;
+mod ancestry_view;
 mod apply;
 mod awaited;
 mod clock;
@@ -26,7 +28,6 @@ mod interrupts;
 mod kept_items;
 mod key;
 mod lifecycle;
-mod lineage;
 mod outbox;
 mod outstanding;
 mod people;

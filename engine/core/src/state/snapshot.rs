@@ -32,7 +32,7 @@ const REFUSED: u8 = 19;
 const SEARCH: u8 = 20;
 const EFFECTS: u8 = 21;
 const KEPT: u8 = 22;
-const LINEAGE: u8 = 23;
+const ANCESTRY: u8 = 23;
 
 /// Why bytes are no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,9 +87,9 @@ impl RunState {
             bincode::serialize_into(&mut bytes, initiator)
                 .expect("the state holds only what bincode can write");
         }
-        if !self.facts.lineage.is_empty() {
-            bytes.push(LINEAGE);
-            bincode::serialize_into(&mut bytes, &self.facts.lineage)
+        if !self.facts.ancestry.is_empty() {
+            bytes.push(ANCESTRY);
+            bincode::serialize_into(&mut bytes, &self.facts.ancestry)
                 .expect("the state holds only what bincode can write");
         }
         if !self.facts.progress.is_empty() {
@@ -162,7 +162,7 @@ impl RunState {
                 NUMBER => facts.number = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 TOP => facts.top = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
                 INITIATOR => facts.initiator = Some(bincode::deserialize_from(&mut rest).map_err(failed)?),
-                LINEAGE => facts.lineage = bincode::deserialize_from(&mut rest).map_err(failed)?,
+                ANCESTRY => facts.ancestry = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 UNREAD => facts.unread = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 SEEN => facts.seen = bincode::deserialize_from(&mut rest).map_err(failed)?,
                 INTERRUPTS => facts.interrupts = bincode::deserialize_from(&mut rest).map_err(failed)?,

@@ -227,7 +227,7 @@ fn l20_an_author_does_not_approve_what_somebody_else_retried_of_it() {
     for starter in ["bob", "cyd"] {
         let (hash, until) = (world.state.definition_hash().expect("it is pinned"), world.history.len());
         let by = (Actor::User(starter.into()), None);
-        world = world.forked_for(until, OriginKind::Restart, Some("ask".into()), hash, by).expect("forked");
+        world = world.forked_for(until, OriginKind::Fork, Some("ask".into()), hash, by).expect("forked");
     }
     for author in ["ada", "bob", "cyd"] {
         let refused = Err(Refusal::SelfApproval(StepPath::step(&"ask".into())));

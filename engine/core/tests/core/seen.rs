@@ -437,7 +437,11 @@ fn what_was_approved_of_another_input_does_not_let_work_of_a_fork_pass() {
         assert_eq!(first.refused, None);
         // It goes on with another input: {"n": 2}.
         let fork = world.forked(until, OriginKind::Restart, Some("deploy".into())).expect("forked");
-        approved(&fork, "deploy/1/1")[0].clone()
+        let work = fork.effects().into_iter().find_map(|effect| match effect {
+            Effect::Attempt { id, .. } => Some(id.to_string()),
+            _other => None,
+        });
+        approved(&fork, &work.expect("it is to be done"))[0].clone()
     };
     let same = named("go on?", json!({}));
     assert_eq!((same.refused, same.parts.len()), (None, 1), "what is shown is the same");

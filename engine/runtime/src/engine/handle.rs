@@ -143,7 +143,8 @@ impl Engine {
     pub async fn until_end(&self, run: RunId) -> Result<bool, QueryError> {
         loop {
             // Asked for before the look, so that none is missed in between.
-            let (ended, set_aside) = (self.inner.shared.ends.of(run), self.inner.shared.set_aside.of(run));
+            let ends = &self.inner.shared.ends;
+            let (ended, set_aside) = (ends.of(run), ends.of_set_aside(run));
             if self.with_state(run, RunState::is_ended).await? {
                 return Ok(true);
             }

@@ -34,7 +34,7 @@ impl ShardCore {
         for waiting in loaded.awaited.drain(..) {
             let _gone = waiting.send(true);
         }
-        self.shared.set_aside.report(loaded.run);
+        self.shared.ends.report_set_aside(loaded.run);
         loaded.phase = RunPhase::Quarantined(reason);
     }
 }

@@ -294,10 +294,10 @@ fn marks_of_direction_in_a_schema_turn_nothing_round() {
     use askama::Template as _;
 
     let schema = json!({ "required": ["what"], "properties": {
-        "what": { "type": "string", "title": "live \u{202e}tahw", "description": "a \u{1b}[31mred\u{202d}" },
+        "what": { "type": "string", "title": "live \u{202e}tahw", "description": "a \u{1b}[2Kred\u{202d}" },
         "when": { "enum": ["later\u{2066}"] },
     } });
     let text = Drawn { form: SchemaForm::new(&schema, None) }.render().unwrap();
-    assert!(text.contains("live ⟨U+202E⟩tahw") && text.contains("␛[31mred⟨U+202D⟩"), "{text}");
+    assert!(text.contains("live ⟨U+202E⟩tahw") && text.contains("␛[2Kred⟨U+202D⟩"), "{text}");
     assert!(!text.contains(['\u{202e}', '\u{202d}', '\u{1b}']), "{text}");
 }

@@ -31,7 +31,7 @@ impl RunState {
         if let Some(next) = named.filter(is_other) {
             self.change_definition(next, &event.reset, counts_on(event));
         }
-        self.note_lineage(event);
+        self.note_ancestry(event);
         let version = self.facts.version;
         let workspace = self.facts.workspace.take();
         let commit = self.facts.commit.clone();

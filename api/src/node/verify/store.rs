@@ -34,10 +34,10 @@ use everfold_engine::unique_names::{NameEvent, UniqueNames};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::handle::Node;
 use super::log_digest::{DigestedLog, LogDigest};
-use super::verify_logs::{SealedLogs, VerifiedLogs};
+use super::logs::{SealedLogs, VerifiedLogs};
 use crate::fault::{Code, Fault};
+use crate::node::Node;
 use crate::text::count;
 
 /// States kept at once.
@@ -330,8 +330,10 @@ impl Runs {
 
 impl Meaning for Runs {
     fn event(&mut self, envelope: &Envelope) -> Result<(), String> {
-        let digested = self.digested.event(envelope);
-        self.decoded_event(envelope).and(digested)
+        match (self.decoded_event(envelope), self.digested.event(envelope)) {
+            (Err(one), Err(other)) => Err(format!("{one}; {other}")),
+            (one, other) => one.and(other),
+        }
     }
 
     fn blobs(&mut self, envelope: &Envelope) -> Vec<(RunId, Hash)> {

@@ -16,8 +16,8 @@ use everfold_workflows::process::LogFinder;
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
 use serde::{Deserialize, Serialize};
 
-use super::handle::Node;
 use crate::fault::{Code, Fault};
+use crate::node::Node;
 use crate::text::count;
 
 /// Faults that are listed; more are counted.
