@@ -21,7 +21,7 @@ use everfold_base::id::{AttemptId, EffectId};
 use everfold_core::decide::plan;
 use everfold_language::definition::{ExecutorTask, Work};
 use everfold_language::expr::EvalError;
-use everfold_ports::{Executor, LossTraits, Traits};
+use everfold_ports::{AttemptRequest, Executor, LossTraits, Traits};
 
 /// What came of planning an attempt.
 enum PlanOutcome {
@@ -124,7 +124,7 @@ impl ShardCore {
                 Some((executor, Ok((traits, services, elsewhere, is_outside)))),
                 standing,
             )))) => {
-                if let Some(what) = unknown_here(loaded, id, &kind, executor.as_ref()) {
+                if let Some(what) = unknown_here(loaded, id, &request, executor.as_ref()) {
                     if moment == PlanMoment::Durable {
                         self.quarantine(loaded, what);
                     }
@@ -239,14 +239,21 @@ fn as_the_step_says(traits: Traits, idempotent: Option<bool>) -> Traits {
 }
 
 /// What a step names as it is written and this program does not have: a function of the program that began the run. That is
-/// no failure of the work, and the program that has it goes on with the run.
-fn unknown_here(loaded: &LoadedRun, id: &AttemptId, kind: &str, executor: &dyn Executor) -> Option<String> {
-    let state = loaded.state.as_ref().filter(|_| kind == ExecutorTask::FUNCTION)?;
-    let definition = state.definition();
+/// no failure of the work, and the program that has it goes on with the run. A name that is computed is one.
+fn unknown_here(
+    loaded: &LoadedRun,
+    id: &AttemptId,
+    request: &AttemptRequest,
+    executor: &dyn Executor,
+) -> Option<String> {
+    let failure = executor.unknown(&request.spec)?;
+    let definition = loaded.state.as_ref()?.definition();
     let mut steps = definition.steps.iter().chain(&definition.on_finish);
     let step = steps.find(|step| step.id == id.path.step)?;
     let Some(Work::Task(task)) = &step.work else { return None };
-    let failure = executor.unknown(task.spec.source())?;
+    if task.kind != ExecutorTask::FUNCTION || executor.unknown(task.spec.source()).is_none() {
+        return None;
+    }
     Some(format!(
         "{} for the step {}; the program that has it goes on with the run when it opens the folder",
         failure.message, id.path.step
