@@ -13,7 +13,7 @@ use everfold_base::actor::Actor;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ancestry {
     /// Who started the runs before it, or was behind their starts.
-    pub(super) authors: BTreeSet<Actor>,
+    pub(crate) authors: BTreeSet<Actor>,
     /// It, or one before it, goes on with another input, configuration or definition than its origin had.
     pub(crate) is_changed: bool,
 }

@@ -10,7 +10,6 @@ mod account;
 mod account_view;
 mod agenda;
 mod ancestry;
-mod ancestry_view;
 mod apply;
 mod awaited;
 mod clock;

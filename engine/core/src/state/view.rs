@@ -95,6 +95,12 @@ impl RunState {
         self.facts.initiator.as_ref()
     }
 
+    /// Who started the run, or one that it goes on from, or is behind such a start.
+    pub(crate) fn starters(&self) -> impl Iterator<Item = &Actor> {
+        let by = self.facts.started.as_ref().map(|started| &started.by);
+        by.into_iter().chain(&self.facts.initiator).chain(&self.facts.ancestry.authors)
+    }
+
     /// The actor and the reason of its cancellation; `None`: it was not cancelled, whatever its status.
     #[must_use]
     pub fn cancelling(&self) -> Option<&Cancelling> {

@@ -4,7 +4,7 @@ use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::decide::{Refusal, plan};
 use everfold_core::effect::Effect;
 use everfold_core::event::{
-    OriginKind, RecheckRequested, RunEvent, Seen, SeenKind, SeenPart, TimerKind, VoteCast,
+    OriginKind, RecheckRequested, RunAdmitted, RunEvent, Seen, SeenKind, SeenPart, TimerKind, VoteCast,
 };
 use everfold_core::input::InputKind;
 use everfold_core::seen::{CHANGED_CODE, LookSpec};
@@ -436,12 +436,9 @@ fn what_was_approved_of_another_input_does_not_let_work_of_a_fork_pass() {
         let (first, until) = (approved(&world, "deploy/1/1")[0].clone(), world.history.len());
         assert_eq!(first.refused, None);
         // It goes on with another input: {"n": 2}.
-        let fork = world.forked(until, OriginKind::Restart, Some("deploy".into())).expect("forked");
-        let work = fork.effects().into_iter().find_map(|effect| match effect {
-            Effect::Attempt { id, .. } => Some(id.to_string()),
-            _other => None,
-        });
-        approved(&fork, &work.expect("it is to be done"))[0].clone()
+        let mut fork = world.forked(until, OriginKind::Restart, Some("deploy".into())).expect("forked");
+        fork.give(InputKind::Admitted(RunAdmitted { admission: vec![], at_once: false })).expect("taken");
+        approved(&fork, "deploy/1/1")[0].clone()
     };
     let same = named("go on?", json!({}));
     assert_eq!((same.refused, same.parts.len()), (None, 1), "what is shown is the same");

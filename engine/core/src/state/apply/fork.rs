@@ -1,5 +1,7 @@
 //! A copied history becomes another run's own.
 
+use std::collections::BTreeSet;
+
 use crate::event::{OriginKind, RunForked, TimerKind};
 use crate::state::agenda::Agenda;
 use crate::state::executor_facts::EdgeFacts;
@@ -9,9 +11,10 @@ use crate::state::step::{LateProbes, Phase, Stage, Unit};
 use crate::state::stored_value::StoredValue;
 use crate::state::worker_holds::WorkerHolds;
 use crate::state::{EventMeta, Forked, Key, RunState, UsageTotal};
+use everfold_base::actor::Actor;
 use everfold_base::id::{Attempt, Round};
 use everfold_base::time::Timestamp;
-use everfold_language::definition::{Graph, Step, Work};
+use everfold_language::definition::{Definition, Graph, Step, Work};
 use everfold_language::expr::Template;
 
 impl RunState {
@@ -95,6 +98,21 @@ impl RunState {
         for at in put_off {
             self.take_up_deferred(at);
         }
+    }
+
+    /// The run becomes another one; what it was is still there, but for the definition.
+    fn note_ancestry(&mut self, event: &RunForked) {
+        if !asks_for_ancestry(&self.graph.definition) {
+            return;
+        }
+        let authors: BTreeSet<Actor> = self.starters().cloned().collect();
+        let config = event.config.as_ref();
+        let is_same = self.facts.input.is(Some(&event.input))
+            && self.facts.config.is(config)
+            && self.facts.started.as_ref().is_some_and(|started| started.definition == event.definition);
+        let ancestry = &mut self.facts.ancestry;
+        ancestry.authors = authors;
+        ancestry.is_changed |= !is_same;
     }
 
     /// A step is as if it had never run, but for the number of its rounds where that counts on.
@@ -326,4 +344,13 @@ fn names_workspace(step: &Step) -> bool {
         }
         Some(Work::Question(_) | Work::Wait(_)) | None => false,
     }
+}
+
+/// Whether something asks for what a run goes on from.
+fn asks_for_ancestry(definition: &Definition) -> bool {
+    let wants = |step: &Step| {
+        !step.approved.is_empty()
+            || matches!(&step.work, Some(Work::Approval(approval)) if !approval.self_approval)
+    };
+    definition.steps.iter().chain(&definition.on_finish).any(wants)
 }

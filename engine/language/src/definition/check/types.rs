@@ -56,7 +56,8 @@ impl NameCheck<'_> {
             && let Err(EvalError::Failed { message, .. }) = used.expr.eval(&NoNames)
         {
             let message = format!("this gives no value in any run: {message}");
-            reader.problems.push(placed(Code::NoValue, message));
+            let hint = "it asks for nothing of the run, so it stays so: correct it, or let it ask for what it depends on";
+            reader.problems.push(placed(Code::NoValue, message).hint(hint));
         }
     }
 
