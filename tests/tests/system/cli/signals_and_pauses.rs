@@ -87,8 +87,6 @@ fn a_pause_of_a_run_says_which_runs_that_it_started_go_on() {
     }
     let below = scratch.run(&["runs", "--parent", whole, "--json"]).json();
     assert_eq!(below["items"][0]["status"], "waiting", "{below}");
-    assert_eq!(scratch.run(&["approve", "@"]).code, 0);
-    assert!(!scratch.run(&["pause", whole]).err.contains("goes on"));
 }
 
 #[test]
@@ -100,7 +98,7 @@ fn a_gates_command_of_a_paused_run_is_left_to_the_next_engine_and_not_done_again
         let text = format!("name: judged\nsteps: [{{ id: a, gates: [{{ id: g, command: '{gate}' }}] }}]\n");
         scratch.write("judged.yaml", &text);
         let (mut server, _) = scratch.serve(&[]);
-        scratch.run(&["run", "./judged.yaml", "--no-wait"]);
+        let _client = scratch.start(&["run", "./judged.yaml"]);
         await_that("the gate is asked", || (lines(&trace) == ["gate"]).then_some(()));
         assert_eq!(scratch.run(&["pause", "@"]).code, 0);
         match by_signal {
@@ -121,8 +119,9 @@ fn a_gates_command_of_a_paused_run_is_left_to_the_next_engine_and_not_done_again
 fn a_run_that_begins_while_its_pipeline_is_paused_says_so() {
     let scratch = Scratch::new();
     scratch.write("p.yaml", "name: p\nsteps: [{ id: a, function: everfold.noop }]\n");
+    assert_eq!(scratch.run(&["pipeline", "save", "./p.yaml"]).code, 0);
     assert_eq!(scratch.run(&["pause", "--pipeline", "p", "-m", "a freeze"]).code, 0);
-    let run = scratch.run(&["run", "./p.yaml"]);
+    let run = scratch.run(&["run", "p"]);
     assert!(run.err.contains("paused     p: a freeze"), "{run:?}");
     assert_eq!(scratch.run(&["resume", "--pipeline", "p"]).code, 0);
     scratch.await_status("@", "succeeded");
