@@ -121,7 +121,7 @@ fn a_run_that_begins_while_its_pipeline_is_paused_says_so() {
     scratch.write("p.yaml", "name: p\nsteps: [{ id: a, function: everfold.noop }]\n");
     assert_eq!(scratch.run(&["pipeline", "save", "./p.yaml"]).code, 0);
     assert_eq!(scratch.run(&["pause", "--pipeline", "p", "-m", "a freeze"]).code, 0);
-    let run = scratch.run(&["run", "p"]);
+    let run = scratch.run(&["run", "p", "--no-wait"]);
     assert!(run.err.contains("paused     p: a freeze"), "{run:?}");
     assert_eq!(scratch.run(&["resume", "--pipeline", "p"]).code, 0);
     scratch.await_status("@", "succeeded");
