@@ -98,8 +98,10 @@ fn a_gates_command_of_a_paused_run_is_left_to_the_next_engine_and_not_done_again
         let text = format!("name: judged\nsteps: [{{ id: a, gates: [{{ id: g, command: '{gate}' }}] }}]\n");
         scratch.write("judged.yaml", &text);
         let (mut server, _) = scratch.serve(&[]);
-        let _client = scratch.start(&["run", "./judged.yaml"]);
+        let mut client = scratch.start(&["run", "./judged.yaml"]);
         await_that("the gate is asked", || (lines(&trace) == ["gate"]).then_some(()));
+        // It would own the folder next.
+        client.kill();
         assert_eq!(scratch.run(&["pause", "@"]).code, 0);
         match by_signal {
             true => server.signal(Signal::TERM),
@@ -124,7 +126,6 @@ fn a_run_that_begins_while_its_pipeline_is_paused_says_so() {
     let run = scratch.run(&["run", "p", "--no-wait"]);
     assert!(run.err.contains("paused     p: a freeze"), "{run:?}");
     assert_eq!(scratch.run(&["resume", "--pipeline", "p"]).code, 0);
-    scratch.await_status("@", "succeeded");
 }
 
 #[test]
