@@ -26,7 +26,7 @@ use super::spend::Spend;
 use super::step::{LateProbes, StepState};
 use super::stored_value::StoredValue;
 use super::worker_holds::WorkerHolds;
-use crate::artefact::{Usage, Workspace};
+use crate::artefact::Workspace;
 use crate::event::{RunNumber, SearchValue, StopReason, TimerId, UsageRecorded};
 use crate::progress::WorkProgress;
 use everfold_base::actor::Actor;
