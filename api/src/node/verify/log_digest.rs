@@ -84,7 +84,7 @@ impl DigestedLog {
         }
         Err(format!(
             "the log up to here is not the one whose digest was kept: its digest is {}, not {}",
-            state.digest, kept.hash
+            state.digest, kept
         ))
     }
 
