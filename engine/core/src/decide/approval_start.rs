@@ -58,15 +58,15 @@ pub(super) fn prepare(approval: &Approval, scope: &RunScope<'_>) -> Result<Prepa
     })
 }
 
-/// What an approval would show otherwise than it did, where the run goes on with something else than it was decided on: in
-/// the run that asked, what is shown may well have changed since.
+/// What an approval would show otherwise than it did, where it was decided in a run that this one goes on from, with something
+/// else than that had: in the run that asked, what is shown may well have changed since.
 pub(super) fn shown_otherwise(scope: &RunScope<'_>, step: &StepId) -> Result<Vec<String>, EvalError> {
     let (state, loaded, _) = scope.place();
     let at = state.graph.find(step).filter(|_| state.facts.ancestry.is_changed);
     let Some(at) = at else { return Ok(Vec::new()) };
     let Some(Work::Approval(approval)) = &state.graph.step(at).work else { return Ok(Vec::new()) };
     let key = Key::step(at);
-    let Some(were) = state.seen(&state.attempt_id(key)) else { return Ok(Vec::new()) };
+    let Some(were) = state.copied_approval(&state.attempt_id(key)) else { return Ok(Vec::new()) };
     let now = prepare(approval, &RunScope::of(state, loaded, key))?;
     let now = seen::parts(&now.title, &now.show, now.edit.as_ref(), &[]);
     Ok(seen::rendered_otherwise(&were.parts, &now))

@@ -14,6 +14,12 @@ impl RunState {
         self.facts.seen.newest(&id.path).filter(|asked| asked.id == *id).map(|asked| &asked.seen)
     }
 
+    /// The same where nobody voted for it in this run: votes do not go over to a fork.
+    pub(crate) fn copied_approval(&self, id: &AttemptId) -> Option<&Seen> {
+        let asked = self.facts.seen.newest(&id.path).filter(|asked| asked.id == *id);
+        asked.filter(|asked| asked.approvals.is_empty()).map(|asked| &asked.seen)
+    }
+
     /// Whether an approval of a unit is open.
     pub(crate) fn is_asking_approval(&self, key: Key) -> bool {
         self.facts.asking.contains(&key) && self.unit_at(key).is_some_and(|unit| unit.approval().is_some())

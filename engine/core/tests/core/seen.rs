@@ -451,6 +451,28 @@ fn what_was_approved_of_another_input_does_not_let_work_of_a_fork_pass() {
 }
 
 #[test]
+fn what_was_approved_in_the_fork_itself_lets_its_work_pass_also_with_another_value() {
+    let ask = json!({"title": "deploy ${input.?n.orValue(1)}?", "show": ["plan.md"], "edit": "${input.?n.orValue(1)}"});
+    let mut world = run(json!([
+        function("write", &[]),
+        {"id": "ask", "needs": ["write"], "work": {"approval": ask}},
+        with(function("deploy", &["ask"]), json!({"approved": ["ask"]})),
+    ]));
+    world.succeed("write/1/1", json!(null));
+    world.succeed("ask/1/1", json!([file("aa")]));
+    let mut fork =
+        world.forked(world.history.len(), OriginKind::Restart, Some("ask".into())).expect("forked");
+    fork.give(InputKind::Admitted(RunAdmitted { admission: vec![], at_once: false })).expect("taken");
+    fork.succeed("ask/1/1", json!([file("bb")]));
+    let InputKind::MeasuredVote { vote, found } = measured("ask/1/1", Vote::Approve, vec![file("bb")]) else {
+        panic!("a vote")
+    };
+    let edited = Some(everfold_base::json::Payload::Inline(json!(5).into()));
+    fork.by("bob", InputKind::MeasuredVote { vote: VoteCast { edited, ..vote }, found }).expect("taken");
+    assert_eq!(approved(&fork, "deploy/1/1")[0].refused, None);
+}
+
+#[test]
 fn what_began_before_a_pause_may_live_behind_it() {
     use everfold_core::state::{effects, living_effects};
     let gated = with(
