@@ -28,14 +28,14 @@ steps:
     approval: { title: Release it?, roles: [security], on_reject: block }
 ";
 
-struct People {
+struct Callers {
     served: Served,
     root: String,
     op: String,
     eve: String,
 }
 
-impl People {
+impl Callers {
     async fn new() -> Self {
         let served = Served::new(|_| {}).await;
         let root = served.token_of_role("root", Role::Admin).await;
@@ -93,7 +93,7 @@ impl People {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_by_hand_decides_nothing_in_the_name_of_whom_it_names() {
-    let people = People::new().await;
+    let people = Callers::new().await;
     let run = people.start(&people.op, "release", "waiting").await;
     for (id, token) in [("d1", &people.op), ("d2", &people.eve)] {
         let delivery = json!({ "body": "{\"from\": 42}", "id": id });
@@ -110,7 +110,7 @@ async fn a_delivery_by_hand_decides_nothing_in_the_name_of_whom_it_names() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_started_a_run_has_no_other_run_or_schedule_decide_it() {
-    let people = People::new().await;
+    let people = Callers::new().await;
     let run = people.start(&people.op, "release", "waiting").await;
     let sends = people.start(&people.op, "sends", "failed").await;
     let (_, view) = people.ask(&people.root, "GET", &format!("runs/{sends}"), Value::Null).await;
@@ -140,7 +140,7 @@ async fn who_started_a_run_has_no_other_run_or_schedule_decide_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passing_over_an_approval_asks_for_its_roles_unless_an_admin_does() {
-    let people = People::new().await;
+    let people = Callers::new().await;
     let run = people.start(&people.op, "blocked", "waiting").await;
     let body = json!({ "decision": "reject", "comment": "no" });
     let (status, voted) = people.ask(&people.root, "POST", &format!("inbox/{run}:sign:1"), body).await;

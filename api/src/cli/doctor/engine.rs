@@ -1,4 +1,4 @@
-//! What the engine that has the folder says: its store, its clock, what stands still.
+//! `doctor` asks the engine that has the folder about its store, its clock, and the runs and services that it leaves alone.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::node::{self, HaltView};
 use crate::settings::Settings;
 use crate::text::{count, cut, instant};
 
-/// What stands still.
+/// Pipelines that people paused, and the engine where they paused all of it.
 pub(super) async fn paused(context: &CommandContext) -> Vec<Finding> {
     let Ok(engine) = context.client.get::<Value>("/api/v1/engine").await else {
         return Vec::new();

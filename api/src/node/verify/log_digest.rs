@@ -57,9 +57,10 @@ impl FromStr for LogDigest {
 
 /// The digest of a log that is gone through, compared with one that was kept.
 #[derive(Clone)]
-pub(super) struct DigestedLog(Arc<Mutex<State>>);
+pub(super) struct DigestedLog(Arc<Mutex<DigestProgress>>);
 
-struct State {
+/// How far the digest is.
+struct DigestProgress {
     digest: LogDigest,
     /// What was kept, until its position is reached.
     kept: Option<LogDigest>,
@@ -67,7 +68,7 @@ struct State {
 
 impl DigestedLog {
     pub(super) fn against(kept: Option<LogDigest>) -> Self {
-        Self(Arc::new(Mutex::new(State { digest: LogDigest::EMPTY, kept })))
+        Self(Arc::new(Mutex::new(DigestProgress { digest: LogDigest::EMPTY, kept })))
     }
 
     /// The next event, in the order of their positions.
@@ -103,7 +104,7 @@ impl DigestedLog {
         ))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DigestProgress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

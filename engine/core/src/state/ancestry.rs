@@ -1,7 +1,7 @@
-//! What a run goes on from: who started the runs before it, and whether it goes on with something else than they had.
+//! The runs before a run: the fold keeps who started them, and whether the run goes on with something else than they had.
 //!
-//! Law: it is kept where an approval excludes who started the run, or work names an approval that lets it pass, so that
-//! other histories fold to the states that they always did.
+//! Law: the fold keeps it where an approval excludes who started the run, or work names an approval that lets it pass, so
+//! that other histories fold to the states that they always did.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use everfold_base::actor::Actor;
 pub(crate) struct Ancestry {
     /// Who started the runs before it, or was behind their starts.
     pub(crate) authors: BTreeSet<Actor>,
-    /// It, or one before it, goes on with another input, configuration or definition than its origin had.
+    /// The run, or one before it, goes on with another input, configuration or definition than its origin had.
     pub(crate) is_changed: bool,
 }
 

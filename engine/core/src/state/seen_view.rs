@@ -14,7 +14,8 @@ impl RunState {
         self.facts.seen.newest(&id.path).filter(|asked| asked.id == *id).map(|asked| &asked.seen)
     }
 
-    /// The same where nobody voted for it in this run: votes do not go over to a fork.
+    /// What an approval showed that people decided before this run was forked: a fork forgets votes, so nobody has voted for
+    /// it here.
     pub(crate) fn copied_approval(&self, id: &AttemptId) -> Option<&Seen> {
         let asked = self.facts.seen.newest(&id.path).filter(|asked| asked.id == *id);
         asked.filter(|asked| asked.approvals.is_empty()).map(|asked| &asked.seen)

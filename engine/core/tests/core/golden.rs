@@ -15,6 +15,7 @@ use everfold_core::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_language::definition::{OnLost, Vote};
 use serde_json::{Value, json};
 
+use crate::fixtures::billed_run::billed;
 use crate::fixtures::golden_forks;
 use crate::fixtures::golden_runs;
 use crate::fixtures::interrupted_run::interrupted;
@@ -236,7 +237,7 @@ const WRITTEN: [(&str, Written); 28] = [
     ("began-3", golden_runs::began),
     ("held-3", golden_runs::held),
     ("seen-4", golden_runs::seen),
-    ("billed-1", golden_runs::billed),
+    ("billed-1", billed),
     ("noticed-3", noticed),
 ];
 

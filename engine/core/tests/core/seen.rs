@@ -435,7 +435,7 @@ fn what_was_approved_of_another_input_does_not_let_work_of_a_fork_pass() {
         world.by("bob", measured("ask/1/1", Vote::Approve, vec![file("aa")])).expect("taken");
         let (first, until) = (approved(&world, "deploy/1/1")[0].clone(), world.history.len());
         assert_eq!(first.refused, None);
-        // It goes on with another input: {"n": 2}.
+        // The fork goes on with another input: {"n": 2}.
         let mut fork = world.forked(until, OriginKind::Restart, Some("deploy".into())).expect("forked");
         fork.give(InputKind::Admitted(RunAdmitted { admission: vec![], at_once: false })).expect("taken");
         approved(&fork, "deploy/1/1")[0].clone()

@@ -267,7 +267,8 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
     };
     let makers = [tick.by_hand.then_some(asked_by), set_by, saved_by.clone()];
     let made_by = makers.into_iter().flatten().find(is_step);
-    // It stands with the runs that are started, where nobody is behind the moments of a pipeline's own triggers.
+    // A run that the moment starts records who is behind it, and a pipeline's own trigger has nobody: who saved it counts for
+    // signals alone.
     let initiator = initiator.or(saved_by.filter(|_| matched.start.is_none()));
     let record_targets = record_targets(shared, &name, version);
     let call = TriggerCall {
