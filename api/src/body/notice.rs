@@ -1,5 +1,6 @@
 //! Bodies of `/notices` and `/subscriptions`.
 
+use everfold_engine::driver::ResendStand;
 use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::notifications::UndeliveredNotice;
 use everfold_engine::time::Timestamp;
@@ -116,6 +117,17 @@ impl NoticeView {
             at: delivery.at,
             again_by: delivery.again.as_ref().map(|again| again.by.clone()),
         }
+    }
+}
+
+impl NoticeView {
+    /// With the tries of the resend that is in progress, and why the last of them failed.
+    pub(crate) fn resent(mut self, stand: Option<&ResendStand>) -> Self {
+        if let Some(stand) = stand.filter(|_| self.status == NoticeStatus::Retrying) {
+            self.tries = stand.tries;
+            self.message.clone_from(&stand.message);
+        }
+        self
     }
 }
 

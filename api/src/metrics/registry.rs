@@ -67,6 +67,8 @@ pub struct MetricsSnapshot {
     pub lag: Vec<(&'static str, u64)>,
     /// Runs that are set aside.
     pub set_aside: u64,
+    /// Notices that were given up.
+    pub notices_lost: u64,
 }
 
 fn fast() -> Histogram {
@@ -196,6 +198,7 @@ impl Metrics {
         );
         now.register("store_position", "The last event's position", whole(moment.position));
         now.register("runs_set_aside", "Runs that cannot be gone on with", whole(moment.set_aside));
+        now.register("notices_lost", "Notices that were given up and not dropped since", whole(moment.notices_lost));
         let fraction = |value: f64| {
             let gauge: Gauge<f64, AtomicU64> = Gauge::default();
             gauge.set(value);

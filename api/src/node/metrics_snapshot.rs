@@ -50,6 +50,7 @@ impl Node {
             position,
             lag: self.views.status().into_iter().map(|model| (model.name, model.lag)).collect(),
             set_aside: self.set_aside().len() as u64,
+            notices_lost: self.lost_count().await?,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! those that subscriptions gave up, and which of either were sent again or dropped since.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use everfold_engine::driver::{By, NoticeSubscription};
 use everfold_engine::envelope::StreamId;
@@ -48,8 +49,11 @@ impl Node {
     ) -> Result<(Vec<NoticeView>, bool), Fault> {
         let notices = self.engine().notices().await?;
         let of_runs = self.views.failed_notices(None, |lost| lost.newest(None, LOST_MAX)).await?.value;
-        let mut views: Vec<NoticeView> =
-            notices.undelivered().map(|delivery| NoticeView::of(delivery)).collect();
+        let resends = self.engine().resends();
+        let view = |delivery: &Arc<UndeliveredNotice>| {
+            NoticeView::of(delivery).resent(resends.get(&delivery.id))
+        };
+        let mut views: Vec<NoticeView> = notices.undelivered().map(view).collect();
         views.extend(of_runs.into_iter().filter_map(|lost| unsettled(&notices, lost)));
         let place = |view: &NoticeView| (Reverse(view.at), view.id.clone());
         views.sort_by_key(place);
@@ -81,6 +85,18 @@ impl Node {
             view.event = self.type_of(view.run, view.version).await?;
         }
         Ok(views)
+    }
+
+    /// How many notices were given up and neither sent again nor dropped since; those that are being resent count, too.
+    ///
+    /// # Errors
+    /// The store or the read models cannot be read.
+    pub(super) async fn lost_count(&self) -> Result<u64, Fault> {
+        let notices = self.engine().notices().await?;
+        let of_runs =
+            self.views.failed_notices(Some(Position::ZERO), |lost| lost.newest(None, LOST_MAX)).await?.value;
+        let unsettled = of_runs.into_iter().filter_map(|lost| unsettled(&notices, lost)).count();
+        Ok((notices.undelivered().count() + unsettled) as u64)
     }
 
     async fn type_of(&self, run: RunId, version: Version) -> Result<Option<String>, Fault> {

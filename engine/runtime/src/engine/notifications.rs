@@ -4,7 +4,7 @@ use crate::aggregate_store::{AggregateError, Change};
 use crate::engine::handle::Engine;
 use crate::receivers::registry::NoticeStand;
 use crate::streams::notifications::queued_notice::superseded_by;
-use crate::streams::notifications::registry::{NoticeError, SubscriptionStand, lock};
+use crate::streams::notifications::registry::{NoticeError, ResendStand, SubscriptionStand, lock};
 use crate::streams::notifications::subscription::NoticeSubscription;
 use crate::streams::notifications::subscription_worker::SubscriptionWorker;
 use everfold_base::actor::Actor;
@@ -78,6 +78,13 @@ impl Engine {
     #[must_use]
     pub fn subscriptions(&self) -> BTreeMap<String, SubscriptionStand> {
         lock(&self.inner.shared.notifications.stands).clone()
+    }
+
+    /// How the notices stand that are being resent and failed since; those without a failed try are not among them. Not
+    /// durable.
+    #[must_use]
+    pub fn resends(&self) -> BTreeMap<NoticeId, ResendStand> {
+        lock(&self.inner.shared.notifications.resends).clone()
     }
 
     /// Has an undelivered notice sent again, of a subscription or of a run; resolves when the request is durable,

@@ -123,10 +123,18 @@ async fn l32_a_subscription_that_fails_for_long_holds_up_nobody_and_becomes_a_le
     let late = notices.undelivered().find(|letter| letter.id.subscription() == Some("ops")).unwrap();
     assert!(late.message.ends_with("given up after 24 h") && late.tries > 100, "{late:?}");
 
-    rig.machine.ears.failing.store(0, Ordering::SeqCst);
-    let before = heard(&rig).len();
+    // Sent again, it fails again: how, and how often in all, is known while it is tried.
     let ada = || Actor::User("ada".into());
+    let before = heard(&rig).len();
+    assert!(rig.engine.resends().is_empty());
     assert!(rig.engine.retry_notice(late, ada(), None).await.unwrap().change.changed);
+    heard_count(&rig, before + 3).await;
+    let stand = rig.engine.resends().remove(&late.id).unwrap();
+    assert!(stand.tries >= late.tries + 2 && stand.message == "nobody there", "{stand:?}");
+
+    let before = heard(&rig).len();
+    rig.machine.ears.failing.store(0, Ordering::SeqCst);
+    assert!(!rig.engine.retry_notice(late, ada(), None).await.unwrap().change.changed);
     let notices = notices_when(&rig, |notices| notices.find(&late.id).is_none()).await;
     assert_eq!(heard(&rig)[before].dedup(), format!("{second}/{}/subscription:ops", late.id.version));
     assert!(rig.engine.drop_notice(&letter.id, ada(), None).await.unwrap().changed);

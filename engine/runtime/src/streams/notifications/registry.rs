@@ -5,7 +5,7 @@ use crate::config::EngineConfig;
 use crate::streams::notifications::subscription::NoticeSubscription;
 use everfold_base::id::Position;
 use everfold_base::time::Timestamp;
-use everfold_core::notifications::{NoticeRefusal, Notices};
+use everfold_core::notifications::{NoticeId, NoticeRefusal, Notices};
 use everfold_store::EventStore;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -45,11 +45,24 @@ pub struct SubscriptionStand {
     pub failing: Option<String>,
 }
 
+/// How an undelivered notice stands that is being resent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResendStand {
+    /// Tries in all, those before the order included.
+    pub tries: u32,
+    /// When it is tried again.
+    pub next: Timestamp,
+    /// Why the last try failed.
+    pub message: String,
+}
+
 /// What the tasks that send notices share.
 pub(crate) struct Notifications {
     pub(crate) notices: AggregateStore<Notices>,
     pub(crate) stands: Mutex<BTreeMap<String, SubscriptionStand>>,
     pub(crate) subscriptions: Mutex<BTreeMap<String, Arc<NoticeSubscription>>>,
+    /// The notices that are being resent and failed at least once since this process began.
+    pub(crate) resends: Mutex<BTreeMap<NoticeId, ResendStand>>,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
     /// The task that resends notices has been started.
     pub(crate) is_sending: AtomicBool,
@@ -65,6 +78,7 @@ impl Notifications {
             notices: AggregateStore::new(store, config.clock.clone(), config.chance.clone()),
             stands: Mutex::default(),
             subscriptions: Mutex::default(),
+            resends: Mutex::default(),
             tasks: Mutex::default(),
             is_sending: AtomicBool::new(false),
             wanted: Notify::new(),

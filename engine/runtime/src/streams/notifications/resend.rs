@@ -16,17 +16,19 @@ use crate::load::decode;
 use crate::retry::FAILED_AGAIN;
 use crate::runtime::Runtime;
 use crate::streams::notifications::delivery;
-use crate::streams::notifications::delivery::DeliveryOutcome;
+use crate::streams::notifications::delivery::{DeliveryOutcome, FailedTry};
 use crate::streams::notifications::queued_notice::{queued, superseded_by};
+use crate::streams::notifications::registry::{ResendStand, lock};
 use crate::streams::notifications::subscription_worker::{SubscriptionError, found, given_up, notice, write};
 use crate::work::request;
 use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::failure::bounded_text;
 use everfold_base::id::RunId;
 use everfold_base::json::Value;
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::SecretPlan;
 use everfold_core::notifications::{
-    AGAIN_MAX, Decision, NoticeDecided, NoticeDelivered, NoticeEvent, NoticeId, Notices, UndeliveredNotice,
+    AGAIN_MAX, Decision, MESSAGE_BYTES_MAX, NoticeDecided, NoticeDelivered, NoticeEvent, NoticeId, Notices, UndeliveredNotice,
 };
 use everfold_language::expr::Loaded;
 use everfold_ports::NoticeRequest;
@@ -142,7 +144,19 @@ async fn send(
     }
     let since = undelivered.again.as_ref().map_or(undelivered.at, |again| again.since);
     let outcome = match request_of(shared, undelivered).await? {
-        Ok(request) => delivery::all(shared, request, since, Some(places), |_| {}).await,
+        Ok(request) => {
+            let failed = |failed: FailedTry<'_>| {
+                let stand = ResendStand {
+                    tries: undelivered.tries.saturating_add(failed.tries),
+                    next: failed.next,
+                    message: bounded_text(failed.message.to_owned(), MESSAGE_BYTES_MAX),
+                };
+                lock(&shared.notifications.resends).insert(undelivered.id.clone(), stand);
+            };
+            let outcome = delivery::all(shared, request, since, Some(places), failed).await;
+            lock(&shared.notifications.resends).remove(&undelivered.id);
+            outcome
+        }
         Err(message) => DeliveryOutcome::GivenUp { tries: 0, message },
     };
     let id = undelivered.id.clone();
