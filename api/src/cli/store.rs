@@ -143,7 +143,7 @@ async fn verify(context: &CommandContext, kept: Option<LogDigest>) -> Result<u8,
         return Ok(0);
     }
     let number = verified.faults.len() as u64 + verified.more_faults;
-    if number == 1 && kept.is_some() && verified.faults.iter().any(|fault| fault.contains(" was kept")) {
+    if number == 1 && verified.has_kept_digest == Some(false) {
         return Err(Fault::new(Code::Faults, "the log is not the one whose digest was kept").hint(
             "what was altered cannot be told from it: compare with a copy of the folder that has that digest",
         ));

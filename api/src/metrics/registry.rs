@@ -198,7 +198,11 @@ impl Metrics {
         );
         now.register("store_position", "The last event's position", whole(moment.position));
         now.register("runs_set_aside", "Runs that cannot be gone on with", whole(moment.set_aside));
-        now.register("notices_lost", "Notices that were given up and not dropped since", whole(moment.notices_lost));
+        now.register(
+            "notices_lost",
+            "Notices that were given up and not dropped since",
+            whole(moment.notices_lost),
+        );
         let fraction = |value: f64| {
             let gauge: Gauge<f64, AtomicU64> = Gauge::default();
             gauge.set(value);

@@ -50,9 +50,8 @@ impl Node {
         let notices = self.engine().notices().await?;
         let of_runs = self.views.failed_notices(None, |lost| lost.newest(None, LOST_MAX)).await?.value;
         let resends = self.engine().resends();
-        let view = |delivery: &Arc<UndeliveredNotice>| {
-            NoticeView::of(delivery).resent(resends.get(&delivery.id))
-        };
+        let view =
+            |delivery: &Arc<UndeliveredNotice>| NoticeView::of(delivery).resent(resends.get(&delivery.id));
         let mut views: Vec<NoticeView> = notices.undelivered().map(view).collect();
         views.extend(of_runs.into_iter().filter_map(|lost| unsettled(&notices, lost)));
         let place = |view: &NoticeView| (Reverse(view.at), view.id.clone());

@@ -44,13 +44,11 @@ impl Actor {
         matches!(self, Self::Engine)
     }
 
-    /// Whether both are one person: a login name, and the token of that name, as `everfold ui` makes one.
+    /// Who is behind it.
     #[must_use]
-    pub fn is_same_person(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::User(name) | Self::Token(name), Self::User(other) | Self::Token(other)) => name == other,
-            (one, other) => one == other,
-        }
+    pub fn person(&self) -> Person<'_> {
+        let (kind, name) = self.parts();
+        Person::new(kind, name.unwrap_or_default())
     }
 
     /// Who it is, as people call them: the name alone, and that of a person behind a source with it, as `42 (telegram)`.
@@ -74,6 +72,27 @@ impl fmt::Display for Actor {
             (kind, None) => f.write_str(kind),
             (kind, Some(name)) => write!(f, "{kind}:{name}"),
         }
+    }
+}
+
+/// Who is behind an actor: a login name, and the token of that name, as `everfold ui` makes one, are one person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Person<'a> {
+    kind: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Person<'a> {
+    fn new(kind: &'a str, name: &'a str) -> Self {
+        let kind = if kind == "token" { "user" } else { kind };
+        Self { kind, name }
+    }
+
+    /// The person of an actor as votes are recorded, as [`Actor`] is written.
+    #[must_use]
+    pub fn of_text(actor: &'a str) -> Self {
+        let (kind, name) = actor.split_once(':').unwrap_or((actor, ""));
+        Self::new(kind, name)
     }
 }
 
@@ -131,7 +150,8 @@ mod tests {
             ("hook:ada", "token:ada", false),
             ("engine", "engine", true),
         ] {
-            assert_eq!(actor(one).is_same_person(&actor(other)), is_same, "{one} {other}");
+            assert_eq!(actor(one).person() == actor(other).person(), is_same, "{one} {other}");
+            assert_eq!(Person::of_text(one) == actor(other).person(), is_same, "{one} {other}");
         }
     }
 

@@ -64,11 +64,13 @@ struct DigestProgress {
     digest: LogDigest,
     /// What was kept, until its position is reached.
     kept: Option<LogDigest>,
+    /// Whether the log has what was kept; `None`: it is not known yet, or nothing was kept.
+    has_kept: Option<bool>,
 }
 
 impl DigestedLog {
     pub(super) fn against(kept: Option<LogDigest>) -> Self {
-        Self(Arc::new(Mutex::new(DigestProgress { digest: LogDigest::EMPTY, kept })))
+        Self(Arc::new(Mutex::new(DigestProgress { digest: LogDigest::EMPTY, kept, has_kept: None })))
     }
 
     /// The next event, in the order of their positions.
@@ -80,6 +82,7 @@ impl DigestedLog {
         state.digest = state.digest.with(event);
         let Some(kept) = state.kept.filter(|kept| event.position >= kept.position) else { return Ok(()) };
         state.kept = None;
+        state.has_kept = Some(kept == state.digest);
         if kept == state.digest {
             return Ok(());
         }
@@ -92,6 +95,12 @@ impl DigestedLog {
     /// The digest of all events.
     pub(super) fn digest(&self) -> LogDigest {
         self.state().digest
+    }
+
+    /// Whether the whole log has what was kept; `None`: nothing was.
+    pub(super) fn has_kept(&self) -> Option<bool> {
+        let state = self.state();
+        if state.kept.is_some() { Some(false) } else { state.has_kept }
     }
 
     /// What is wrong where the log ends before the position of the digest that was kept.

@@ -73,6 +73,9 @@ pub struct Verified {
     /// One hash over all events, as `POSITION:HASH`: kept elsewhere, it shows later that they are the same. Null: there are none.
     #[serde(default)]
     pub digest: Option<String>,
+    /// Whether the log has the digest that was given to compare with. Null: none was.
+    #[serde(default)]
+    pub has_kept_digest: Option<bool>,
     /// What is wrong, in words.
     pub faults: Vec<String>,
     /// How many more are wrong.
@@ -96,6 +99,7 @@ impl From<VerifyReport> for Verified {
             snapshots: report.snapshots,
             logs: VerifiedLogs::default(),
             digest: None,
+            has_kept_digest: None,
             faults: report.faults.iter().map(ToString::to_string).collect(),
             more_faults: report.more_faults,
             notes: report.notes,
@@ -118,6 +122,7 @@ impl Verified {
         Self {
             sound: verified.sound && logs.damaged == 0 && missing.is_none(),
             digest: (verified.events > 0).then(|| digest.to_string()),
+            has_kept_digest: digested.has_kept(),
             logs,
             more_faults: verified.more_faults + (logs.damaged - faults.len() as u64),
             faults: verified.faults.into_iter().chain(faults).chain(missing).collect(),

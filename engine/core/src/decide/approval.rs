@@ -221,7 +221,7 @@ pub(super) fn is_self(state: &RunState, terms: &ApprovalTerms, by: &Actor) -> bo
 /// that did.
 pub(super) fn is_starter(state: &RunState, by: &Actor) -> bool {
     let is_same = |starter: &Actor| {
-        starter.is_same_person(by) || run_of(by).is_some_and(|run| run_of(starter) == Some(run))
+        starter.person() == by.person() || run_of(by).is_some_and(|run| run_of(starter) == Some(run))
     };
     state.starters().any(is_same)
 }

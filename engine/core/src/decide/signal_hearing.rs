@@ -66,7 +66,7 @@ fn no_vote(state: &RunState, at: usize, vote: Vote, by: &Actor) -> Option<String
         return Some("changes cannot be asked for there".to_owned());
     }
     is_self(state, &open.terms, by).then(|| {
-        let is = |known: Option<&Actor>| known.is_some_and(|known| known.is_same_person(by));
+        let is = |known: Option<&Actor>| known.is_some_and(|known| known.person() == by.person());
         let what = match is(state.initiator()) {
             true => "is behind the start of the run",
             false if is(state.started().map(|(starter, _)| starter)) => "started the run",

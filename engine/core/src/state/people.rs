@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::stored_value::StoredValue;
 use crate::event::{ApprovalTerms, Comment, QuestionTerms};
+use everfold_base::actor::Person;
 use everfold_base::id::Attempt;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
@@ -118,7 +119,7 @@ impl ApprovalState {
         let quorum = self.terms.quorum as usize;
         let count = |vote: Vote| {
             let cast = self.votes.iter().filter(|(_, cast)| self.counts(cast, vote));
-            cast.map(|(by, _)| person(by)).collect::<BTreeSet<_>>().len()
+            cast.map(|(by, _)| Person::of_text(by)).collect::<BTreeSet<_>>().len()
         };
         let against = if self.terms.veto { 1 } else { quorum };
         if count(Vote::Reject) >= against {
@@ -193,10 +194,4 @@ fn remark(by: &str, comment: &Comment) -> String {
         place.push_str(&format!(" “{quote}”"));
     }
     format!("{by}{place}: {}", comment.text)
-}
-
-/// The person of an actor, as [`everfold_base::actor::Actor::is_same_person`] tells them apart.
-fn person(actor: &str) -> (bool, &str) {
-    let name = actor.strip_prefix("user:").or_else(|| actor.strip_prefix("token:"));
-    name.map_or((false, actor), |name| (true, name))
 }

@@ -28,7 +28,8 @@ use everfold_base::json::Value;
 use everfold_core::decide::plan;
 use everfold_core::decide::plan::SecretPlan;
 use everfold_core::notifications::{
-    AGAIN_MAX, Decision, MESSAGE_BYTES_MAX, NoticeDecided, NoticeDelivered, NoticeEvent, NoticeId, Notices, UndeliveredNotice,
+    AGAIN_MAX, Decision, MESSAGE_BYTES_MAX, NoticeDecided, NoticeDelivered, NoticeEvent, NoticeId, Notices,
+    UndeliveredNotice,
 };
 use everfold_language::expr::Loaded;
 use everfold_ports::NoticeRequest;
