@@ -19,7 +19,7 @@ use crate::access::Caller;
 use crate::client::{document, encode};
 use crate::fault::{Code, Fault};
 use crate::node::Node;
-use crate::view::RunView;
+use crate::view::{RunView, whole};
 
 /// A run. Cheap to clone; it holds nothing of the run, and may be asked as long as its
 /// [`super::Everfold`] is open.
@@ -91,6 +91,20 @@ impl Run {
             () = self.owner.closing() => false,
         };
         if is_ended { self.view().await } else { Err(ending()) }
+    }
+
+    /// Its output in full: one of more than 256 KiB stands in the view as a reference. Null before its end.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn output(&self) -> Result<Value, Fault> {
+        let engine = self.owner.engine();
+        let kept = engine.with_state(self.id, |state| state.output().clone()).await?;
+        let apart = match kept.reference() {
+            Some(reference) => engine.value(self.id, reference).await?.value(),
+            None => Value::Null,
+        };
+        Ok(whole(&kept, &apart))
     }
 
     /// What people are asked in this run, oldest first.

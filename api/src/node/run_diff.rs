@@ -21,6 +21,7 @@ use crate::body::event::event_body;
 use crate::compare::{ValueDifference, differences};
 use crate::fault::{Code, Fault};
 use crate::schema;
+use crate::view::whole;
 
 /// Events that are listed one by one.
 const EVENTS_MAX: usize = 1_000;
@@ -180,20 +181,6 @@ impl Node {
 
 fn stub(reference: ValueRef) -> Value {
     json!({ "hash": reference.hash, "size_bytes": reference.size_bytes })
-}
-
-/// A value, with `apart` where it is kept apart.
-fn whole(kept: &StoredValue, apart: &Value) -> Value {
-    match kept {
-        StoredValue::Null => Value::Null,
-        StoredValue::Whole(text) => text.value(),
-        StoredValue::Ref(_) => apart.clone(),
-        StoredValue::Map { known, name, apart: inner } => {
-            let mut map = known.value();
-            map[name] = whole(inner, apart);
-            map
-        }
-    }
 }
 
 fn written(view: &crate::view::RunView) -> Result<Value, Fault> {

@@ -31,4 +31,4 @@ pub use step::{
     GateView, ItemsView, ProgressItemView, ProgressView, StepPhase, StepView, is_in_workspace, kind_of,
 };
 pub(crate) use step::{agent_in_flight, model_of};
-pub use stored_value::small;
+pub use stored_value::{small, whole};

@@ -19,3 +19,18 @@ pub fn small(kept: &StoredValue) -> Value {
         }),
     }
 }
+
+/// A value, with `apart` where it is kept apart.
+#[must_use]
+pub fn whole(kept: &StoredValue, apart: &Value) -> Value {
+    match kept {
+        StoredValue::Null => Value::Null,
+        StoredValue::Whole(text) => text.value(),
+        StoredValue::Ref(_) => apart.clone(),
+        StoredValue::Map { known, name, apart: inner } => {
+            let mut map = known.value();
+            map[name] = whole(inner, apart);
+            map
+        }
+    }
+}

@@ -153,6 +153,35 @@ async fn a_definition_that_was_changed_is_started_as_it_is_now_by_many_at_once()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_output_stands_in_the_view_as_a_reference_and_is_given_in_full() {
+    async fn writes(_: Call, _: Value) -> Result<Value, StepError> {
+        Ok(json!({ "text": "x".repeat(300 * 1024), "n": 7 }))
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let engine = open(folder.path(), [Function::new("test.writes", writes)]).await;
+    for (output, is_whole) in [
+        ("${steps.write.output}", false),
+        ("${{'a': steps.write.output.text}}", false),
+        ("${steps.write.output.n}", true),
+    ] {
+        let step = Step::function("write", "test.writes");
+        let pipeline = Pipeline::new("writes").step(step).output(output).build().unwrap();
+        let run = engine.start(&pipeline, json!({})).await.unwrap();
+        let end = run.ended().await.unwrap();
+        let given = run.output().await.unwrap();
+        assert_eq!(end.output == given, is_whole, "{output}: {}", end.output);
+        let text = json!("x".repeat(300 * 1024));
+        let wanted = match output {
+            "${steps.write.output}" => json!({ "text": text, "n": 7 }),
+            "${steps.write.output.n}" => json!(7),
+            _ => json!({ "a": text }),
+        };
+        assert!(given == wanted, "{output}");
+    }
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_says_how_far_it_is_and_that_stays_with_its_step() {
     async fn builds(call: Call, _: Value) -> Result<(), StepError> {
         let item = ProgressItem { text: "core".into(), done: true };
