@@ -2,7 +2,7 @@
 
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::id::Position;
-use everfold_engine::store::repair::{self, RepairError, RepairPlan};
+use everfold_engine::store::repair::{self, RepairError, RepairPlan, RestoreFrom};
 use everfold_engine::store::{Progress, SledOptions};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -21,7 +21,14 @@ pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8,
         StoreVerb::Info => info(context).await,
         StoreVerb::Adopt => adopt(context).await,
         StoreVerb::Verify { digest } => verify(context, digest).await,
-        StoreVerb::Repair { yes, from_sled } => repair(context, yes, from_sled).await,
+        StoreVerb::Repair { yes, from_sled, from } => {
+            let from = match (from, from_sled) {
+                (Some(folder), _) => RestoreFrom::Copy(folder),
+                (None, true) => RestoreFrom::Index,
+                (None, false) => RestoreFrom::Nothing,
+            };
+            repair(context, yes, from).await
+        }
     }
 }
 
@@ -232,16 +239,25 @@ fn report(verified: &Verified) -> String {
 }
 
 /// Says what a repair would do; does it with `--yes`.
-async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<u8, Fault> {
+async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Result<u8, Fault> {
     let layout = &context.place()?.layout;
     if !layout.root().exists() {
         return Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())));
     }
     let folder = layout.root().to_owned();
     let program = context.program.clone();
+    if let RestoreFrom::Copy(copy) = &from
+        && !copy.join("journal").is_dir()
+    {
+        return Err(Fault::new(
+            Code::File,
+            format!("{} has no folder journal: it is no copy of a data folder", copy.display()),
+        ));
+    }
+    let asked = from.clone();
     let plan = on_folder(move |options| {
         let repair = if yes { repair::apply } else { repair::plan };
-        repair(&folder, options, from_sled).map_err(|error| match error {
+        repair(&folder, options, &asked).map_err(|error| match error {
             RepairError::Open(error) => Fault::from(error),
             missing @ RepairError::NotInJournal { .. } => Fault::new(Code::Damaged, missing.to_string())
                 .hint(format!(
@@ -255,7 +271,10 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
                          copy, `everfold store adopt` lets it act"
                     }
                     RepairError::Write(_) => "the store is as it was; put that right and repeat the command",
-                    _ => "the store is as it was; restore a copy that holds what is missing",
+                    RepairError::OtherHistory { .. } => {
+                        "the store is as it was; take a copy that did not go on by itself"
+                    }
+                    _ => "the store is as it was; `everfold store repair --from DIR` takes what is missing from a copy that holds it",
                 };
                 Fault::new(Code::Damaged, other.to_string()).hint(hint)
             }
@@ -271,17 +290,21 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
             &json!({ "steps": steps, "damage": damage, "notes": plan.notes, "lost": lost, "done": yes }),
         )?;
     } else {
-        context.out.raw(&planned(&plan, yes, from_sled, &context.program));
+        context.out.raw(&planned(&plan, yes, &from, &context.program));
     }
-    let lost_from = match (from_sled, plan.has_index) {
-        (_, false) => Some("the journal does not hold what is lost, and there is no index"),
-        (true, true) => Some("neither the journal nor the index holds what is lost"),
-        (false, true) => None,
+    let lost_from = match (&from, plan.has_index) {
+        (RestoreFrom::Copy(copy), _) => {
+            Some(format!("neither the journal nor {} holds what is lost", copy.display()))
+        }
+        (_, false) => Some("the journal does not hold what is lost, and there is no index".to_owned()),
+        (RestoreFrom::Index, true) => Some("neither the journal nor the index holds what is lost".to_owned()),
+        (RestoreFrom::Nothing, true) => None,
     };
     if let Some(message) = lost_from.filter(|_| !plan.lost.is_empty()) {
-        return Err(
-            Fault::new(Code::Damaged, message).hint("the store is as it was; restore a copy that holds it")
-        );
+        return Err(Fault::new(Code::Damaged, message).hint(format!(
+            "the store is as it was; {} store repair --from DIR takes it from another copy of the folder",
+            context.program
+        )));
     }
     if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
         return Ok(0);
@@ -294,12 +317,12 @@ async fn repair(context: &CommandContext, yes: bool, from_sled: bool) -> Result<
         false => String::new(),
     };
     Err(Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it").hint(format!(
-        "{asked}restore a copy without the damage; a file of another store is to be moved out of `journal`"
+        "{asked}restore a copy without the damage, or take what is damaged from one (--from DIR); a file of another store is to be moved out of `journal`"
     )))
 }
 
 /// What a repair does, as a text.
-fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> String {
+fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> String {
     let mut text = String::new();
     plan.damage.iter().for_each(|damage| text.push_str(&format!("damage  {damage}\n")));
     plan.notes.iter().for_each(|note| text.push_str(&format!("note    {note}\n")));
@@ -310,7 +333,7 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
         return text + "nothing need be repaired\n";
     }
     if !plan.lost.is_empty() {
-        if !from_sled && plan.has_index {
+        if *from == RestoreFrom::Nothing && plan.has_index {
             text.push_str(&format!(
                 "the journal alone does not hold them\n\nnext\n  {program} store repair --from-sled   # says what the index can restore\n"
             ));
@@ -323,7 +346,11 @@ fn planned(plan: &RepairPlan, done: bool, from_sled: bool, program: &str) -> Str
     let word = if done { "did   " } else { "would " };
     plan.steps.iter().for_each(|step| text.push_str(&format!("{word}  {step}\n")));
     if !done {
-        let from = if from_sled { " --from-sled" } else { "" };
+        let from = match from {
+            RestoreFrom::Nothing => String::new(),
+            RestoreFrom::Index => " --from-sled".to_owned(),
+            RestoreFrom::Copy(folder) => format!(" --from {}", folder.display()),
+        };
         text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
     } else {
         text.push_str(&format!("\nnext\n  {program} store verify\n"));

@@ -435,6 +435,7 @@ pub(super) const BELOW: &[(&str, &str)] = &[
     ("everfold notices list", ""),
     ("everfold notices drop --all", "they are not sent any more"),
     ("everfold store repair --from-sled --yes", "does what it said"),
+    ("everfold store repair --from /backups/monday", "what another copy of the folder can restore"),
     ("everfold store info", ""),
     ("everfold store adopt", "a copy of a folder acts from now on"),
 ];

@@ -30,6 +30,9 @@ pub(crate) enum StoreVerb {
         /// Restore from the index what the hash chain proves
         #[arg(long)]
         from_sled: bool,
+        /// Restore from another copy of the folder what the hash chain proves
+        #[arg(long, value_name = "DIR", conflicts_with = "from_sled")]
+        from: Option<PathBuf>,
     },
     /// Let a copied or moved folder act
     Adopt,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::look::{Findings, look};
 use super::rewritten_journal::RewrittenJournal;
-use super::steps::{RepairError, RepairPlan, RepairStep};
+use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
 use crate::files::{FileAccess, Files};
 use crate::journal::recover::{self, TornTail};
 use crate::journal::salvage::SalvageItem;
@@ -26,21 +26,20 @@ use crate::shared_files::refuse_shared;
 use crate::verify::{self, VerifyFault};
 use everfold_base::id::Position;
 
-/// Says what a repair would do. `from_index`: whether the journal's losses may be filled from the
-/// index.
+/// Says what a repair would do, and what fills the journal's losses.
 ///
 /// # Errors
 /// [`RepairError::Open`] where the folder is in use, newer or not readable.
-pub fn plan(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
+pub fn plan(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result<RepairPlan, RepairError> {
     let _lock = FolderLock::look(folder)?;
     lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
-    Ok(looked_through(folder, options, from_index)?.plan)
+    Ok(looked_through(folder, options, from)?.plan)
 }
 
 /// What [`look`] finds and, where the journal is whole, what is wrong with that which is made from it.
-fn looked_through(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
+fn looked_through(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result<Findings, RepairError> {
     refuse_shared(folder, manifest::read_known(folder)?.and_then(Result::ok).as_ref())?;
-    let mut findings = look(folder, options, from_index)?;
+    let mut findings = look(folder, options, from)?;
     let plan = &mut findings.plan;
     if !plan.damage.is_empty() || !plan.lost.is_empty() {
         return Ok(findings);
@@ -62,16 +61,16 @@ fn looked_through(folder: &Path, options: &SledOptions, from_index: bool) -> Res
 ///
 /// # Errors
 /// [`RepairError`]; but for [`RepairError::Step`] and [`RepairError::Unfinished`] the store is as it was.
-pub fn apply(folder: &Path, options: &SledOptions, from_index: bool) -> Result<RepairPlan, RepairError> {
+pub fn apply(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result<RepairPlan, RepairError> {
     let files = options.files.as_ref();
     let lock = FolderLock::take(folder, || Ok(()))?;
     lock::refuse_written(files, folder, FileAccess::Read)?;
     let lock = Arc::new(lock);
-    let looked = looked_through(folder, options, from_index)?;
+    let looked = looked_through(folder, options, from)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
-        return Err(match from_index || !looked.plan.has_index {
-            true => RepairError::Lost { first, last },
-            false => RepairError::NotInJournal { first, last },
+        return Err(match *from == RestoreFrom::Nothing && looked.plan.has_index {
+            true => RepairError::NotInJournal { first, last },
+            false => RepairError::Lost { from: from.clone(), first, last },
         });
     }
     // The one that was exchanged, once it was.
@@ -164,7 +163,7 @@ fn drawn_anew(folder: &Path, files: &dyn Files) -> io::Result<Manifest> {
     Ok(manifest)
 }
 
-/// Writes the new journal from what is whole in the old one and what the index holds; gives its last position.
+/// Writes the new journal from what is whole in the old one and what is restored; gives its last position.
 fn write_beside(
     folder: &Path,
     beside: &Path,
@@ -174,13 +173,20 @@ fn write_beside(
     lock: &Arc<FolderLock>,
 ) -> Result<Position, RepairError> {
     let mut target = RewrittenJournal::new(&options.files, beside, owner, lock)?;
-    let mut indexed = looked.indexed.iter().peekable();
+    let mut restored = looked.restored.iter().peekable();
     let mut fill = |target: &mut RewrittenJournal, until: Position| -> Result<(), RepairError> {
-        while let Some((&position, (stream, version))) = indexed.next_if(|(position, _)| **position < until) {
-            let unproven = || RepairError::Unproven { stream: stream.clone(), version: *version };
-            let index = looked.index.as_ref().map(|copy| &copy.index).ok_or_else(unproven)?;
-            let (place, bytes) = index.batch(stream, *version).ok().flatten().ok_or_else(unproven)?;
-            if !target.put(&bytes, position, place.committed_at)? {
+        while let Some((&position, batch)) = restored.next_if(|(position, _)| **position < until) {
+            let unproven = || RepairError::Unproven { stream: batch.stream.clone(), version: batch.version };
+            let is_put = match &batch.copied {
+                Some((committed_at, bytes)) => target.put(bytes, position, *committed_at)?,
+                None => {
+                    let index = looked.index.as_ref().map(|copy| &copy.index).ok_or_else(unproven)?;
+                    let found = index.batch(&batch.stream, batch.version).ok().flatten();
+                    let (place, bytes) = found.ok_or_else(unproven)?;
+                    target.put(&bytes, position, place.committed_at)?
+                }
+            };
+            if !is_put {
                 return Err(unproven());
             }
         }
@@ -194,11 +200,11 @@ fn write_beside(
         let mut copy = || -> Result<(), RepairError> {
             let mut position = group.first_position;
             for bytes in format::records(place.body).map_while(Result::ok) {
-                // The index has it and what stands behind it in the group.
+                // It is restored with what stands behind it in the group.
                 let Ok((head, _)) = record::decode_outline(bytes) else { break };
                 fill(&mut target, position)?;
-                // Neither has the index the batch in its place, which the next call writes.
-                let is_replaced = looked.indexed.contains_key(&position);
+                // The batch that takes its place is written by the next call.
+                let is_replaced = looked.restored.contains_key(&position);
                 if !is_replaced && !target.put(bytes, position, group.committed_at)? {
                     return Err(RepairError::Unproven { stream: head.stream, version: head.first_version });
                 }

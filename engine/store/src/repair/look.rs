@@ -2,10 +2,12 @@
 //!
 //! Law: changes nothing: the index is looked at in a copy, since opening sled changes its files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::steps::{RepairError, RepairPlan, RepairStep};
+use super::other_copy;
+use super::other_copy::{BatchDigests, CopiedBatch, CopiedBatches};
+use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
 use super::stream_chains::{Differing, Range, StreamChains, differing};
 use crate::error::{Damage, OpenError};
 use crate::index_copy::{IndexCopy, NotCopied};
@@ -16,26 +18,41 @@ use crate::manifest::{IndexState, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{JOURNAL_FOLDER, index_folder, journal_folder};
 use crate::record;
+use crate::sled::Index;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
+use everfold_base::time::Timestamp;
 
 /// What was found.
 pub(super) struct Findings {
     pub(super) plan: RepairPlan,
     pub(super) manifest: Option<Manifest>,
-    /// Batches that only the index holds.
-    pub(super) indexed: BTreeMap<Position, (StreamId, Version)>,
+    /// Batches that the new journal takes from elsewhere, by their first positions.
+    pub(super) restored: BTreeMap<Position, RestoredBatch>,
     /// The index, where it was asked.
     pub(super) index: Option<IndexCopy>,
 }
 
+/// A batch that is not taken from the journal.
+pub(super) struct RestoredBatch {
+    pub(super) stream: StreamId,
+    pub(super) version: Version,
+    /// When it was committed, and its bytes, where another copy has it; `None`: the index has it.
+    pub(super) copied: Option<(Timestamp, Vec<u8>)>,
+}
+
 /// Looks a folder through.
-pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Result<Findings, RepairError> {
+pub(super) fn look(
+    folder: &Path,
+    options: &SledOptions,
+    from: &RestoreFrom,
+) -> Result<Findings, RepairError> {
     let manifest = manifest::read_known(folder)?.and_then(Result::ok);
     let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
     let mut plan = RepairPlan { has_index: index_folder(folder).exists(), ..RepairPlan::default() };
     let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());
+    let mut digests = BatchDigests::default();
     let last = Position(u64::MAX - 1);
     let walked = salvage::walk(options.files.as_ref(), &journal, expected, last, &mut |found| {
         match found {
@@ -46,6 +63,9 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
                     _more => false,
                 };
                 let (readable, damage) = chains.show(&group, &place, is_whole);
+                if matches!(from, RestoreFrom::Copy(_)) {
+                    digests.add(&group, &place);
+                }
                 match (readable, whole.last_mut()) {
                     (Some((first, last)), Some((_, end))) if end.next() == first => *end = last,
                     (readable, _) => whole.extend(readable),
@@ -76,13 +96,12 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
         let file = folder.join(manifest::FILE_NAME);
         plan.damage.push(Damage { file, offset: 0, what, positions: None });
     }
-    let mut indexed = BTreeMap::new();
     let mut end = whole.last().map_or(Position::ZERO, |(_, last)| *last);
     end = end.max(manifest.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position));
     let index = match copied(folder, options) {
         Ok(index) => index,
         // What was closed in order is no further than the manifest says; it is compared where that is possible.
-        Err(_) if !from_index && is_as_closed(folder, manifest.as_ref()) => None,
+        Err(_) if *from != RestoreFrom::Index && is_as_closed(folder, manifest.as_ref()) => None,
         Err(error) => return Err(error),
     };
     if let Some(copy) = &index {
@@ -96,48 +115,98 @@ pub(super) fn look(folder: &Path, options: &SledOptions, from_index: bool) -> Re
     let missing = gaps(&whole, end);
     let mut streams = chains.streams();
     let broken = chains.into_broken();
-    let Some(index_asked) = readable.filter(|_| from_index) else {
-        name(&mut plan, differing.damage, &broken);
-        plan.lost = joined(missing.into_iter().chain(broken));
-        return Ok(Findings { plan, manifest, indexed, index: None });
-    };
-    // What is in question, as far as the index has something in its place.
-    let wanted = joined(missing.iter().copied().chain(differing.ranges.iter().copied()));
-    // What cannot be read of the index is damaged there, and says nothing of the rest.
-    let _readable = index_asked.each_head(&mut |stream, _head| {
-        streams.insert(stream);
-    });
-    for stream in &streams {
-        let _readable = index_asked.each_place_of(stream, &mut |position, stream, version| {
-            if is_within(position, &wanted) {
-                indexed.insert(position, (stream, version));
-            }
-        });
-    }
-    // A batch covers more than its first position.
-    let mut filled: Vec<Range> = Vec::new();
-    for (position, (stream, version)) in &indexed {
-        let Ok(Some((_, bytes))) = index_asked.batch(stream, *version) else { continue };
-        if let Ok((head, _)) = record::decode_outline(&bytes) {
-            filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
-        }
-    }
-    // In their order, as the positions were.
-    let is_filled = |range: &Range| filled.binary_search(range).is_ok();
-    let replaced: Vec<Range> = differing.ranges.into_iter().filter(is_filled).collect();
-    // Where nothing differs the index holds the same.
-    let lost = if replaced.is_empty() { broken.clone() } else { Vec::new() };
-    let gaps = joined(missing.into_iter().chain(replaced));
     name(&mut plan, differing.damage, &broken);
-    indexed.retain(|position, _| is_within(*position, &gaps));
+    let found = match (from, readable) {
+        (RestoreFrom::Index, Some(index)) => {
+            streams.extend(index_streams(index));
+            FoundBatches::in_index(index, &streams, &missing, differing.ranges)
+        }
+        (RestoreFrom::Copy(copy), _) => {
+            let broken = broken.last().map(|(first, _)| *first);
+            let files = options.files.as_ref();
+            FoundBatches::in_copy(other_copy::compare(files, copy, expected, &digests, &missing, broken)?)
+        }
+        _nothing => {
+            plan.lost = joined(missing.into_iter().chain(broken));
+            return Ok(Findings { plan, manifest, restored: BTreeMap::new(), index: None });
+        }
+    };
+    let FoundBatches { mut batches, filled, replaced } = found;
+    // Where nothing differs both have the same.
+    let lost = if replaced.is_empty() { broken } else { Vec::new() };
+    let gaps = joined(missing.into_iter().chain(replaced));
+    batches.retain(|position, _| is_within(*position, &gaps));
     plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
     if plan.lost.is_empty() && !gaps.is_empty() {
         plan.steps.clear();
         let kept_as = journal.exists().then(|| unused(folder));
-        plan.steps.push(RepairStep::RewriteJournal { kept_as, from_index: gaps });
+        plan.steps.push(RepairStep::RewriteJournal { kept_as, restored: gaps, from: from.clone() });
         plan.steps.push(RepairStep::RebuildIndex);
     }
-    Ok(Findings { plan, manifest, indexed, index })
+    Ok(Findings { plan, manifest, restored: batches, index })
+}
+
+/// The streams of an index. What cannot be read of it is damaged there, and says nothing of the rest.
+fn index_streams(index: &Index) -> BTreeSet<StreamId> {
+    let mut streams = BTreeSet::new();
+    let _readable = index.each_head(&mut |stream, _head| {
+        streams.insert(stream);
+    });
+    streams
+}
+
+/// What was found elsewhere of the positions that the journal lacks, or has otherwise.
+struct FoundBatches {
+    batches: BTreeMap<Position, RestoredBatch>,
+    /// The positions of each of them, in their order.
+    filled: Vec<Range>,
+    /// The positions of those that take the place of other ones.
+    replaced: Vec<Range>,
+}
+
+impl FoundBatches {
+    /// In the index, which has other batches than the journal at `differing`.
+    fn in_index(
+        index: &Index,
+        streams: &BTreeSet<StreamId>,
+        missing: &[Range],
+        differing: Vec<Range>,
+    ) -> Self {
+        let wanted = joined(missing.iter().copied().chain(differing.iter().copied()));
+        let mut batches = BTreeMap::new();
+        for stream in streams {
+            let _readable = index.each_place_of(stream, &mut |position, stream, version| {
+                if is_within(position, &wanted) {
+                    batches.insert(position, RestoredBatch { stream, version, copied: None });
+                }
+            });
+        }
+        // A batch covers more than its first position.
+        let mut filled: Vec<Range> = Vec::new();
+        for (position, batch) in &batches {
+            let Ok(Some((_, bytes))) = index.batch(&batch.stream, batch.version) else { continue };
+            if let Ok((head, _)) = record::decode_outline(&bytes) {
+                filled.push((*position, Position(position.0 + u64::from(head.count) - 1)));
+            }
+        }
+        // In their order, as the positions were.
+        let is_filled = |range: &Range| filled.binary_search(range).is_ok();
+        let replaced = differing.into_iter().filter(is_filled).collect();
+        Self { batches, filled, replaced }
+    }
+
+    /// In another copy of the store.
+    fn in_copy(copied: CopiedBatches) -> Self {
+        let range = |(first, batch): (&Position, &CopiedBatch)| (*first, batch.last);
+        let replaced: Vec<Range> = copied.differing.iter().map(range).collect();
+        let mut filled: Vec<Range> = copied.missing.iter().map(range).chain(replaced.clone()).collect();
+        filled.sort_unstable();
+        let batches = copied.missing.into_iter().chain(copied.differing).map(|(position, batch)| {
+            let CopiedBatch { stream, version, committed_at, bytes, .. } = batch;
+            (position, RestoredBatch { stream, version, copied: Some((committed_at, bytes)) })
+        });
+        Self { batches: batches.collect(), filled, replaced }
+    }
 }
 
 /// Adds what the index says otherwise to the damage, but for what was named as breaking its chain.
@@ -146,7 +215,7 @@ fn name(plan: &mut RepairPlan, differing: Vec<Damage>, broken: &[Range]) {
     plan.damage.extend(differing.into_iter().filter(|damage| !is_named(damage)));
 }
 
-fn is_within(position: Position, ranges: &[Range]) -> bool {
+pub(super) fn is_within(position: Position, ranges: &[Range]) -> bool {
     let behind = ranges.partition_point(|(first, _)| *first <= position);
     behind.checked_sub(1).is_some_and(|at| position <= ranges[at].1)
 }

@@ -1,13 +1,14 @@
 //! Repair of a store that cannot be opened, or has lost a part of its journal.
 //!
 //! Law: a plan says exactly what would be done and changes nothing; only `apply` writes. The old
-//! journal is kept beside the new one. What is restored from the index is what the hash chain of its
+//! journal is kept beside the new one. What is restored, from the index or from another copy, is what the hash chain of its
 //! stream proves; what nothing holds any more is named, and then nothing is done.
 //!
 //! Called by `everfold store repair`, on a folder that no process has open.
 
 mod apply;
 mod look;
+mod other_copy;
 mod rewritten_journal;
 mod steps;
 mod stream_chains;
@@ -15,4 +16,4 @@ mod stream_chains;
 mod tests;
 
 pub use apply::{apply, plan};
-pub use steps::{RepairError, RepairPlan, RepairStep};
+pub use steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};

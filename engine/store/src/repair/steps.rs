@@ -8,6 +8,27 @@ use crate::paths::INDEX_FOLDER;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
 
+/// Where a repair takes what the journal lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestoreFrom {
+    /// From nowhere.
+    Nothing,
+    /// From the index.
+    Index,
+    /// From the journal of another copy of the store: its folder.
+    Copy(PathBuf),
+}
+
+impl fmt::Display for RestoreFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nowhere"),
+            Self::Index => f.write_str("the index"),
+            Self::Copy(folder) => write!(f, "{}", folder.display()),
+        }
+    }
+}
+
 /// One thing that a repair does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RepairStep {
@@ -25,13 +46,15 @@ pub enum RepairStep {
         /// The segment.
         file: PathBuf,
     },
-    /// The journal is written anew from what is whole in it and what the index holds; the old one is
+    /// The journal is written anew from what is whole in it and what the index, or another copy, holds; the old one is
     /// kept under another name.
     RewriteJournal {
         /// Where the old one is kept; there is none where its folder is missing.
         kept_as: Option<PathBuf>,
-        /// Positions that come from the index, as ranges.
-        from_index: Vec<(Position, Position)>,
+        /// Positions that come from elsewhere, as ranges.
+        restored: Vec<(Position, Position)>,
+        /// From where they come.
+        from: RestoreFrom,
     },
     /// The index is thrown away; the next start builds it from the journal.
     RebuildIndex,
@@ -46,12 +69,12 @@ impl fmt::Display for RepairStep {
             Self::RewriteSegment { file } => {
                 write!(f, "write {} anew from what is read in it: it lacks nothing", file.display())
             }
-            Self::RewriteJournal { kept_as, from_index } => {
+            Self::RewriteJournal { kept_as, restored, from } => {
                 write!(f, "write the journal anew, with positions ")?;
-                for (index, (first, last)) in from_index.iter().enumerate() {
+                for (index, (first, last)) in restored.iter().enumerate() {
                     write!(f, "{}{first} to {last}", if index == 0 { "" } else { ", " })?;
                 }
-                write!(f, " from the index")?;
+                write!(f, " from {from}")?;
                 match kept_as {
                     Some(kept_as) => write!(f, ", and keep the old one as {}", kept_as.display()),
                     None => Ok(()),
@@ -73,7 +96,7 @@ pub struct RepairPlan {
     pub notes: Vec<String>,
     /// There is an index that can be asked for what the journal lacks.
     pub has_index: bool,
-    /// Positions that the journal does not hold, nor, where it was asked, the index. While there are any, nothing can be
+    /// Positions that the journal does not hold, nor, where it was asked, the index or the other copy. While there are any, nothing can be
     /// done here: a backup may have them.
     pub lost: Vec<(Position, Position)>,
 }
@@ -85,9 +108,11 @@ pub enum RepairError {
     /// The folder could not be looked through.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// Neither journal nor index holds these positions.
-    #[error("positions {first} to {last} are in neither journal nor index; restore a backup")]
+    /// Neither the journal nor what was asked for them holds these positions.
+    #[error("the journal lacks positions {first} to {last}, and {} does not hold them", named(.from))]
     Lost {
+        /// What was asked.
+        from: RestoreFrom,
         /// The first one.
         first: Position,
         /// The last one.
@@ -101,8 +126,28 @@ pub enum RepairError {
         /// The last one.
         last: Position,
     },
-    /// What the index holds does not follow the stream's chain.
-    #[error("the index's batch of {stream} from version {version} does not follow the stream's history")]
+    /// The copy is of another store.
+    #[error("{} is of another store", copy.display())]
+    OtherStore {
+        /// The folder of the copy.
+        copy: PathBuf,
+    },
+    /// The copy has other events than the journal where both can be read: it went on by itself.
+    #[error("{} has another history than the journal: position {position} is another event there", copy.display())]
+    OtherHistory {
+        /// The folder of the copy.
+        copy: PathBuf,
+        /// The first position of the other batch.
+        position: Position,
+    },
+    /// The journal lacks more than a repair takes from a copy.
+    #[error("the journal lacks more than a repair takes from a copy (256 MiB)")]
+    TooMuch {
+        /// The folder of the copy.
+        copy: PathBuf,
+    },
+    /// What was found elsewhere does not follow the stream's chain.
+    #[error("the restored batch of {stream} from version {version} does not follow the stream's history")]
     Unproven {
         /// The stream.
         stream: StreamId,
@@ -136,6 +181,13 @@ impl From<ReadError> for RepairError {
             ReadError::Full => Self::Write("the disk is full".into()),
             other => Self::Open(OpenError::from_read(Path::new(INDEX_FOLDER), other)),
         }
+    }
+}
+
+fn named(from: &RestoreFrom) -> String {
+    match from {
+        RestoreFrom::Nothing => "nothing else".to_owned(),
+        from => from.to_string(),
     }
 }
 

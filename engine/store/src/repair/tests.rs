@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{RepairError, RepairStep, apply, plan};
+use super::{RepairError, RepairStep, RestoreFrom, apply, plan};
 use crate::append::Append;
 use crate::error::ReadError;
 use crate::event_store::EventStore as _;
@@ -151,18 +151,20 @@ fn an_event_that_was_altered_with_its_checksums_is_restored_from_the_index() {
         let before = events(&folder, 1, 100).unwrap();
         alter(&folder, payload, by, rehashed);
         assert!(!verify_folder(&folder, &options, &mut NoMeaning).unwrap().is_sound());
-        let without = plan(&folder, &options, false).unwrap();
+        let without = plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
         let told = if rehashed { Position(9) } else { Position(5) };
         assert_eq!(without.lost, [(told, told.next())], "{payload} {rehashed}");
         assert!(without.damage[0].to_string().contains("is not linked"), "{:?}", without.damage);
-        assert!(matches!(apply(&folder, &options, false), Err(RepairError::NotInJournal { .. })));
-        let with = plan(&folder, &options, true).unwrap();
-        let [RepairStep::RewriteJournal { from_index, .. }, RepairStep::RebuildIndex] = &with.steps[..]
-        else {
+        assert!(matches!(
+            apply(&folder, &options, &RestoreFrom::Nothing),
+            Err(RepairError::NotInJournal { .. })
+        ));
+        let with = plan(&folder, &options, &RestoreFrom::Index).unwrap();
+        let [RepairStep::RewriteJournal { restored, .. }, RepairStep::RebuildIndex] = &with.steps[..] else {
             panic!("{:?}", with.steps)
         };
-        assert_eq!((&with.lost[..], &from_index[..]), (&[][..], &[(Position(5), Position(6))][..]));
-        apply(&folder, &options, true).unwrap();
+        assert_eq!((&with.lost[..], &restored[..]), (&[][..], &[(Position(5), Position(6))][..]));
+        apply(&folder, &options, &RestoreFrom::Index).unwrap();
         assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
         assert!(events(&folder, 1, 100).unwrap() == before);
     }
@@ -187,9 +189,9 @@ fn an_altered_event_that_the_index_was_built_from_is_refused_to_who_reads_it_and
         assert_eq!(events(&folder, 1, 3).unwrap().len(), 3);
         assert_eq!(events(&folder, unlinked.0 + 1, 100).unwrap().len() as u64, 8 - unlinked.0);
         // The index was built from it: nothing else is known.
-        let plan = plan(&folder, &options, true).unwrap();
+        let plan = plan(&folder, &options, &RestoreFrom::Index).unwrap();
         assert_eq!((plan.steps.len(), plan.lost.len()), (0, 1), "{plan:?}");
-        assert!(matches!(apply(&folder, &options, true), Err(RepairError::Lost { .. })));
+        assert!(matches!(apply(&folder, &options, &RestoreFrom::Index), Err(RepairError::Lost { .. })));
     }
 }
 
@@ -216,11 +218,11 @@ fn what_the_index_holds_otherwise_is_named_and_with_its_word_restored_whatever_w
         let before = events(&folder, 1, 100).unwrap();
         way(&folder);
         assert!(!verify_folder(&folder, &options, &mut NoMeaning).unwrap().is_sound(), "{number}");
-        let without = plan(&folder, &options, false).unwrap();
+        let without = plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
         assert!(!without.damage.is_empty() && without.steps.is_empty(), "{number}: {without:?}");
-        let with = plan(&folder, &options, true).unwrap();
+        let with = plan(&folder, &options, &RestoreFrom::Index).unwrap();
         assert_eq!(with.lost, [], "{number}: {with:?}");
-        apply(&folder, &options, true).unwrap();
+        apply(&folder, &options, &RestoreFrom::Index).unwrap();
         assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, [], "{number}");
         assert!(events(&folder, 1, 100).unwrap() == before, "{number}");
     }
@@ -239,8 +241,8 @@ fn a_last_group_that_the_stores_mark_does_not_name_is_named() {
     let named = |text: &str| text.contains("store.json") && text.contains("another last group");
     let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
     assert!(report.faults.iter().any(|fault| named(&fault.to_string())), "{:?}", report.faults);
-    for from_index in [false, true] {
-        let plan = plan(&folder, &options, from_index).unwrap();
+    for from in [RestoreFrom::Nothing, RestoreFrom::Index] {
+        let plan = plan(&folder, &options, &from).unwrap();
         assert!(plan.damage.iter().any(|damage| named(&damage.to_string())), "{plan:?}");
         assert_eq!((plan.steps, plan.lost), (vec![], vec![]));
     }
@@ -283,22 +285,22 @@ fn an_index_that_verification_calls_damaged_is_thrown_away_and_what_a_start_make
     store(&folder);
     let before = events(&folder, 1, 100).unwrap();
     let nothing = super::RepairPlan { has_index: true, ..super::RepairPlan::default() };
-    assert_eq!(plan(&folder, &options, false).unwrap(), nothing);
+    assert_eq!(plan(&folder, &options, &RestoreFrom::Nothing).unwrap(), nothing);
     let database = folder.join("sled/db");
     let mut bytes = fs::read(&database).unwrap();
     let at = bytes.iter().rposition(|byte| *byte != 0).unwrap();
     bytes[at] ^= 1;
     fs::write(&database, bytes).unwrap();
     assert!(!verify_folder(&folder, &options, &mut NoMeaning).unwrap().is_sound());
-    for from_index in [false, true] {
-        assert_eq!(plan(&folder, &options, from_index).unwrap().steps, [RepairStep::RebuildIndex]);
+    for from in [RestoreFrom::Nothing, RestoreFrom::Index] {
+        assert_eq!(plan(&folder, &options, &from).unwrap().steps, [RepairStep::RebuildIndex]);
     }
-    apply(&folder, &options, false).unwrap();
+    apply(&folder, &options, &RestoreFrom::Nothing).unwrap();
     assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
     assert!(events(&folder, 1, 100).unwrap() == before);
 
     fs::write(folder.join("store.json"), "{").unwrap();
-    let planned = plan(&folder, &options, false).unwrap();
+    let planned = plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
     assert_eq!((&planned.steps[..], planned.notes.len()), (&[][..], 1), "{planned:?}");
     assert!(
         planned.notes[0].contains("store.json") && planned.notes[0].contains("the next start"),
@@ -341,9 +343,9 @@ fn a_page_of_the_index_that_cannot_be_read_keeps_nothing_back_that_stands_on_oth
     assert!(held < STREAMS, "nothing behind the page is reached: {held}");
     assert!(unreadable.to_string().starts_with("its file db is damaged at byte "), "{unreadable}");
     drop(copy);
-    let planned = plan(&folder, &options, true).unwrap();
+    let planned = plan(&folder, &options, &RestoreFrom::Index).unwrap();
     assert_eq!(planned.lost, [], "{planned:?}");
-    apply(&folder, &options, true).unwrap();
+    apply(&folder, &options, &RestoreFrom::Index).unwrap();
     assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
     runtime.block_on(async {
         let store = SledStore::open(&folder, SledOptions::default()).unwrap();
@@ -370,9 +372,109 @@ fn a_journal_and_a_description_that_are_both_unreadable_are_made_anew_from_the_i
             true => fs::remove_file(folder.join("store.json")).unwrap(),
             false => fs::write(folder.join("store.json"), "{").unwrap(),
         }
-        assert_eq!(plan(&folder, &options, true).unwrap().lost, []);
-        apply(&folder, &options, true).unwrap();
+        assert_eq!(plan(&folder, &options, &RestoreFrom::Index).unwrap().lost, []);
+        apply(&folder, &options, &RestoreFrom::Index).unwrap();
         assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
         assert!(events(&folder, 1, 100).unwrap() == before);
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => drop(fs::copy(&path, to.join(name)).unwrap()),
+        }
+    }
+}
+
+/// A backup of a store, and the store behind the loss of its index.
+fn with_backup(folder: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (store_folder, backup) = (folder.join("store"), folder.join("backup"));
+    store(&store_folder);
+    copy(&store_folder, &backup);
+    fs::remove_dir_all(store_folder.join("sled")).unwrap();
+    (store_folder, backup)
+}
+
+/// Such a folder was shut for good.
+#[test]
+fn what_the_journal_lacks_is_restored_from_another_copy_where_there_is_no_index() {
+    let lost: [(&dyn Fn(&Path), (u64, u64)); 4] = [
+        // One that cannot be read, in the middle and at the end.
+        (&|folder| alter_each_group(folder, Position(5)), (5, 6)),
+        (&|folder| alter_each_group(folder, Position(15)), (15, 16)),
+        // One that was altered, alone and with its own hash, which the next one of the stream tells.
+        (&|folder| alter(folder, "a 4", "a 5", false), (5, 6)),
+        (&|folder| alter(folder, "a 4", "a 5", true), (5, 6)),
+    ];
+    for (damage, (first, last)) in lost {
+        let kept = TempDir::new().unwrap();
+        let ((folder, backup), options) = (with_backup(kept.path()), SledOptions::default());
+        let before = events(&backup, 1, 100).unwrap();
+        damage(&folder);
+        let without = plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
+        assert!(!without.lost.is_empty(), "{without:?}");
+        let refused = apply(&folder, &options, &RestoreFrom::Nothing);
+        assert!(matches!(refused, Err(RepairError::Lost { .. })), "{refused:?}");
+        let from = RestoreFrom::Copy(backup);
+        let planned = plan(&folder, &options, &from).unwrap();
+        let restored = vec![(Position(first), Position(last))];
+        let kept_as = Some(folder.join("journal.damaged-1"));
+        let rewritten = RepairStep::RewriteJournal { kept_as, restored, from: from.clone() };
+        assert_eq!(
+            (&planned.steps[..], &planned.lost[..]),
+            (&[rewritten, RepairStep::RebuildIndex][..], &[][..])
+        );
+        apply(&folder, &options, &from).unwrap();
+        assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
+        assert!(events(&folder, 1, 100).unwrap() == before);
+    }
+}
+
+/// Makes a group unreadable.
+fn alter_each_group(folder: &Path, position: Position) {
+    let path = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&path).unwrap();
+    let nonce = SegmentHeader::decode(&bytes).unwrap().nonce;
+    let mut offset = SEGMENT_HEADER;
+    while let Some((group, _)) = GroupHeader::decode(&bytes[offset..], nonce, offset as u64) {
+        if group.first_position == position {
+            bytes[offset + GROUP_HEADER + 3] ^= 1;
+        }
+        offset += usize::try_from(group.length()).unwrap();
+    }
+    fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn nothing_is_taken_from_a_copy_with_another_history_nor_from_another_store() {
+    let kept = TempDir::new().unwrap();
+    let ((folder, backup), options) = (with_backup(kept.path()), SledOptions::default());
+    alter_each_group(&folder, Position(5));
+    let damaged = fs::read(folder.join("journal/0000000001.segment")).unwrap();
+    let other = kept.path().join("other");
+    store(&other);
+    let refused = plan(&folder, &options, &RestoreFrom::Copy(other)).unwrap_err().to_string();
+    assert!(refused.contains("is of another store"), "{refused}");
+    // Behind the loss, and in place of what is lost, which only what stands behind it tells.
+    for (payload, by) in [("b 8", "b 9"), ("a 4", "a 5")] {
+        let gone_on = kept.path().join(by);
+        copy(&backup, &gone_on);
+        alter(&gone_on, payload, by, true);
+        let from = RestoreFrom::Copy(gone_on);
+        let refused = apply(&folder, &options, &from).unwrap_err();
+        match by {
+            "b 9" => assert!(matches!(refused, RepairError::OtherHistory { .. }), "{refused}"),
+            _ => assert!(matches!(refused, RepairError::Unproven { .. }), "{refused}"),
+        }
+    }
+    // One that has lost the same, or was made before.
+    let as_damaged = kept.path().join("damaged");
+    copy(&folder, &as_damaged);
+    let planned = plan(&folder, &options, &RestoreFrom::Copy(as_damaged)).unwrap();
+    assert_eq!((&planned.lost[..], planned.steps.len()), (&[(Position(5), Position(6))][..], 0));
+    assert_eq!(fs::read(folder.join("journal/0000000001.segment")).unwrap(), damaged);
 }

@@ -403,6 +403,8 @@ fn a_segment_that_is_missing_behind_a_compressed_one_is_named_also_where_nothing
         faults.iter().any(|fault| fault.contains(name) && fault.contains("had a successor")),
         "{faults:#?}"
     );
-    let plan = everfold_store::repair::plan(folder.path(), &system(), false).unwrap();
+    let plan =
+        everfold_store::repair::plan(folder.path(), &system(), &everfold_store::repair::RestoreFrom::Nothing)
+            .unwrap();
     assert!(plan.damage.iter().any(|damage| damage.file == newest), "{:?}", plan.damage);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use everfold_base::id::Position;
-use everfold_store::repair::{self, RepairError, RepairStep};
+use everfold_store::repair::{self, RepairError, RepairStep, RestoreFrom};
 use everfold_store::verify::{NoMeaning, verify_folder};
 use everfold_store::{OpenError, SledOptions, SledStore};
 use tempfile::TempDir;
@@ -51,11 +51,11 @@ fn a_plan_changes_nothing_and_what_was_repaired_has_no_fault() {
         }
         damage(&damaged);
         let before = content(&damaged);
-        for from_index in [false, true] {
-            repair::plan(&damaged, &options, from_index).unwrap();
-            assert!(content(&damaged) == before, "closed: {is_closed}, from the index: {from_index}");
+        for from in [RestoreFrom::Nothing, RestoreFrom::Index] {
+            repair::plan(&damaged, &options, &from).unwrap();
+            assert!(content(&damaged) == before, "closed: {is_closed}, from {from}");
         }
-        repair::apply(&damaged, &options, true).unwrap();
+        repair::apply(&damaged, &options, &RestoreFrom::Index).unwrap();
         let report = verify_folder(&damaged, &options, &mut NoMeaning).unwrap();
         assert_eq!(report.faults, [], "closed: {is_closed}");
     }
@@ -68,10 +68,14 @@ fn s5_a_journal_whose_folder_is_missing_is_written_anew_from_the_index() {
     let expected = sample::make(&folder);
     fs::remove_dir_all(folder.join("journal")).unwrap();
     let options = SledOptions::default();
-    let plan = repair::plan(&folder, &options, true).unwrap();
-    let whole = RepairStep::RewriteJournal { kept_as: None, from_index: vec![(Position(1), Position(31))] };
+    let plan = repair::plan(&folder, &options, &RestoreFrom::Index).unwrap();
+    let whole = RepairStep::RewriteJournal {
+        kept_as: None,
+        restored: vec![(Position(1), Position(31))],
+        from: RestoreFrom::Index,
+    };
     assert_eq!(plan.steps, [whole, RepairStep::RebuildIndex]);
-    assert_eq!(repair::apply(&folder, &options, true).unwrap(), plan);
+    assert_eq!(repair::apply(&folder, &options, &RestoreFrom::Index).unwrap(), plan);
     assert_eq!(verify_folder(&folder, &options, &mut NoMeaning).unwrap().faults, []);
     let store = SledStore::open(&folder, options).unwrap();
     assert!(run(sample::answers(&store)).unwrap() == expected);
@@ -96,7 +100,7 @@ fn s5_a_repair_that_stops_anywhere_says_how_the_store_is_and_loses_nothing() {
             let files = FaultFiles::default();
             files.stop_after(calls + 1, calls % 2 == 0);
             let options = SledOptions { files: Arc::new(files.clone()), ..SledOptions::default() };
-            match repair::apply(&damaged, &options, true) {
+            match repair::apply(&damaged, &options, &RestoreFrom::Index) {
                 Err(RepairError::Unfinished { kept_as, .. }) => {
                     unfinished += 1;
                     assert_eq!(kept_as.is_some(), has_journal, "behind {calls} calls");
@@ -106,7 +110,7 @@ fn s5_a_repair_that_stops_anywhere_says_how_the_store_is_and_loses_nothing() {
                 Err(RepairError::Write(_) | RepairError::Open(OpenError::Io { .. })) => {
                     let now = fs::read(segment(&damaged)).ok();
                     assert!(now == before, "behind {calls} calls: the old journal is where it was");
-                    repair::apply(&damaged, &SledOptions::default(), true).unwrap();
+                    repair::apply(&damaged, &SledOptions::default(), &RestoreFrom::Index).unwrap();
                 }
                 Err(other) => panic!("behind {calls} calls: {other}"),
                 Ok(_) => {}

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use everfold_store::repair::{self, RepairStep};
+use everfold_store::repair::{self, RepairStep, RestoreFrom};
 use everfold_store::verify::{NoMeaning, VerifyFault, verify_folder};
 use everfold_store::{SledOptions, SledStore};
 use tempfile::TempDir;
@@ -89,7 +89,7 @@ fn s12_damage_to_one_copy_of_the_lengths_is_named_costs_nothing_and_is_repaired(
         assert_eq!((file, *offset), (&segment, at), "{what}");
         assert!(what.contains("everything in the segment can be read"), "{what}");
         let options = SledOptions { compress_from: u64::MAX, ..system() };
-        let plan = repair::apply(&folder, &options, false).unwrap();
+        let plan = repair::apply(&folder, &options, &RestoreFrom::Nothing).unwrap();
         assert_eq!(plan.steps, [RepairStep::RewriteSegment { file: segment.clone() }], "byte {at}");
         assert!(fs::read(&segment).unwrap() == *whole, "byte {at}: it is not as it was written");
         assert_eq!(faults(&folder), [], "byte {at}");
@@ -137,7 +137,7 @@ fn s12_both_copies_of_the_lengths_damaged_lose_nothing_whose_frames_are_whole() 
             .sum();
         assert!((1..=50).contains(&lost), "byte {at}: {lost} events are lost: {:?}", report.faults);
         let before = fs::read(&segment).unwrap();
-        repair::apply(&folder, &system(), false).unwrap_err();
+        repair::apply(&folder, &system(), &RestoreFrom::Nothing).unwrap_err();
         assert!(fs::read(&segment).unwrap() == before, "byte {at}: what is damaged stays");
     }
 }

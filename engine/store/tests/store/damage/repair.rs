@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use everfold_base::id::{Position, Version};
-use everfold_store::repair::{self, RepairError, RepairStep};
+use everfold_store::repair::{self, RepairError, RepairStep, RestoreFrom};
 use everfold_store::verify::{NoMeaning, verify_folder};
 use everfold_store::{EventStore, OpenError, ReadError, SledOptions, SledStore};
 use tempfile::TempDir;
@@ -42,20 +42,23 @@ fn s5_what_the_journal_lost_is_restored_from_the_index_as_far_as_the_chain_prove
     fs::write(&segment, &bytes).unwrap();
     assert!(matches!(SledStore::open(&folder, SledOptions::default()), Err(OpenError::Damaged(_))));
     let options = SledOptions::default();
-    let without = repair::plan(&folder, &options, false).unwrap();
+    let without = repair::plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
     assert_eq!(without.lost, [(Position(9), Position(10)), (Position(29), Position(31))]);
-    assert!(matches!(repair::apply(&folder, &options, false), Err(RepairError::NotInJournal { .. })));
+    assert!(matches!(
+        repair::apply(&folder, &options, &RestoreFrom::Nothing),
+        Err(RepairError::NotInJournal { .. })
+    ));
     assert_eq!(fs::read(&segment).unwrap(), bytes, "a repair that cannot be done changes nothing");
-    let plan = repair::plan(&folder, &options, true).unwrap();
+    let plan = repair::plan(&folder, &options, &RestoreFrom::Index).unwrap();
     assert_eq!(plan.lost, []);
-    let [RepairStep::RewriteJournal { kept_as, from_index }, RepairStep::RebuildIndex] =
+    let [RepairStep::RewriteJournal { kept_as, restored, .. }, RepairStep::RebuildIndex] =
         plan.steps.as_slice()
     else {
         panic!("{:?}", plan.steps)
     };
-    assert_eq!(*from_index, without.lost);
+    assert_eq!(*restored, without.lost);
     assert_eq!(fs::read(&segment).unwrap(), bytes, "a plan changes nothing");
-    assert_eq!(repair::apply(&folder, &options, true).unwrap(), plan);
+    assert_eq!(repair::apply(&folder, &options, &RestoreFrom::Index).unwrap(), plan);
     let kept_as = kept_as.as_ref().unwrap();
     assert_eq!(fs::read(kept_as.join("0000000001.segment")).unwrap(), bytes, "the old journal is kept");
     let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
@@ -93,7 +96,7 @@ fn s12_a_damaged_sealed_segment_does_not_stop_the_store_and_is_named_to_who_need
             let report = verify_folder(folder.path(), &SledOptions::default(), &mut NoMeaning).unwrap();
             assert!(report.faults[0].to_string().contains("0000000002.segment"), "{:?}", report.faults);
         }
-        let plan = repair::apply(folder.path(), &SledOptions::default(), true).unwrap();
+        let plan = repair::apply(folder.path(), &SledOptions::default(), &RestoreFrom::Index).unwrap();
         assert!(matches!(plan.steps[0], RepairStep::RewriteJournal { .. }));
         let store = SledStore::open(folder.path(), SledOptions::default()).unwrap();
         assert_eq!(store.read_all(Position(1), usize::MAX).await.unwrap().len(), 9 * 3 + 2);
@@ -111,12 +114,12 @@ fn an_unfinished_write_is_cut_by_repair_as_by_opening() {
     let from = (used + 9).next_multiple_of(8);
     bytes[from + 24..from + 40].fill(9);
     fs::write(&segment, bytes).unwrap();
-    let plan = repair::apply(&folder, &SledOptions::default(), false).unwrap();
+    let plan = repair::apply(&folder, &SledOptions::default(), &RestoreFrom::Nothing).unwrap();
     assert!(
         matches!(plan.steps.as_slice(), [RepairStep::CutTail { to, .. }] if *to == from as u64 + 40),
         "{plan:?}"
     );
-    assert_eq!(repair::plan(&folder, &SledOptions::default(), false).unwrap().steps, []);
+    assert_eq!(repair::plan(&folder, &SledOptions::default(), &RestoreFrom::Nothing).unwrap().steps, []);
     SledStore::open(&folder, SledOptions::default()).unwrap();
 }
 
@@ -140,7 +143,7 @@ fn bytes_between_groups_that_are_not_the_zeros_that_were_written_are_named_and_r
     let report = verify_folder(&folder, &options, &mut NoMeaning).unwrap();
     let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
     assert!(matches!(faults.as_slice(), [one] if one.contains("between two groups")), "{faults:?}");
-    let plan = repair::apply(&folder, &options, false).unwrap();
+    let plan = repair::apply(&folder, &options, &RestoreFrom::Nothing).unwrap();
     assert!(matches!(plan.steps.as_slice(), [RepairStep::CutTail { .. }]), "{:?}", plan.steps);
     assert_eq!(plan.lost, []);
     assert_eq!(fs::read(&segment).unwrap(), bytes, "as it was written");

@@ -201,7 +201,9 @@ fn without_room_for_a_copy_of_the_index_the_journal_is_verified_all_the_same() {
         panic!("{:?}", report.faults)
     };
     assert!(what.contains("sled.verify.tmp") && what.contains("not compared"), "{what}");
-    let planned = everfold_store::repair::plan(&folder, &options, false).unwrap();
+    let planned =
+        everfold_store::repair::plan(&folder, &options, &everfold_store::repair::RestoreFrom::Nothing)
+            .unwrap();
     let nothing = everfold_store::repair::RepairPlan { has_index: true, ..Default::default() };
     assert_eq!(planned, nothing, "nobody knows that it is damaged");
     assert!(verify(&folder).is_sound());

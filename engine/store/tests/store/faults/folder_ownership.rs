@@ -220,7 +220,12 @@ fn a_copy_by_hard_links_is_refused_before_anything_is_written_and_its_origin_goe
         let refused = try_open(&linked, &FaultFiles::default(), "boot").err().unwrap();
         assert!(matches!(refused, OpenError::Shared { .. }), "{refused}");
         assert_eq!(bytes_of_files(&linked), journal);
-        let refused = everfold_store::repair::apply(&linked, &SledOptions::default(), false).unwrap_err();
+        let refused = everfold_store::repair::apply(
+            &linked,
+            &SledOptions::default(),
+            &everfold_store::repair::RestoreFrom::Nothing,
+        )
+        .unwrap_err();
         assert!(refused.to_string().contains("has another name, too"), "{refused}");
         assert!(!verify(&linked).unwrap().is_sound() && verify(&folder).unwrap().is_sound());
         assert_eq!(bytes_of_files(&linked), journal);

@@ -1,0 +1,146 @@
+//! What a journal lacks, from the journal of another copy of the store.
+//!
+//! Law: nothing is taken from a copy whose history is another one: each batch that both can read is the same, but for those
+//! up to the last one that breaks its stream's chain.
+//!
+//! Called by `look`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::look::is_within;
+use super::steps::RepairError;
+use super::stream_chains::Range;
+use crate::error::ReadError;
+use crate::files::Files;
+use crate::journal::format::GroupHeader;
+use crate::journal::reader::GroupPlace;
+use crate::journal::salvage::SalvageItem;
+use crate::journal::tail::ExpectedJournal;
+use crate::journal::{format, salvage};
+use crate::lock::FolderLock;
+use crate::manifest;
+use crate::paths::journal_folder;
+use crate::record;
+use everfold_base::envelope::StreamId;
+use everfold_base::id::{Position, Version};
+use everfold_base::json::Hash;
+use everfold_base::time::Timestamp;
+
+/// Bytes that are taken from a copy at most, since they are kept in memory: of a store that lacks more, the copy is the
+/// better one.
+const COPIED_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// The batches of a journal, in their order: the first position of each, and the beginning of a hash of its bytes.
+#[derive(Default)]
+pub(super) struct BatchDigests(Vec<(Position, [u8; 8])>);
+
+impl BatchDigests {
+    /// Those of a group, as far as they can be read.
+    pub(super) fn add(&mut self, group: &GroupHeader, place: &GroupPlace<'_>) {
+        for batch in batches(group, place) {
+            self.0.push((batch.range.0, digest(batch.bytes)));
+        }
+    }
+
+    fn of(&self, position: Position) -> Option<[u8; 8]> {
+        let found = self.0.binary_search_by_key(&position, |(position, _)| *position);
+        found.ok().map(|at| self.0[at].1)
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 8] {
+    let mut short = [0; 8];
+    short.copy_from_slice(&Hash::of(bytes).0[..8]);
+    short
+}
+
+/// A batch of a group.
+struct Batch<'a> {
+    range: Range,
+    stream: StreamId,
+    version: Version,
+    bytes: &'a [u8],
+}
+
+fn batches<'a>(group: &GroupHeader, place: &GroupPlace<'a>) -> impl Iterator<Item = Batch<'a>> {
+    let mut next = group.first_position;
+    format::records(place.body).map_while(move |bytes| {
+        let bytes = bytes.ok()?;
+        let (head, _) = record::decode_outline(bytes).ok()?;
+        let range = (next, Position(next.0 + u64::from(head.count) - 1));
+        next = range.1.next();
+        Some(Batch { range, stream: head.stream, version: head.first_version, bytes })
+    })
+}
+
+/// A batch of the copy, which the new journal takes.
+pub(super) struct CopiedBatch {
+    pub(super) last: Position,
+    pub(super) stream: StreamId,
+    pub(super) version: Version,
+    pub(super) committed_at: Timestamp,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What a copy has that the journal lacks, or has otherwise.
+#[derive(Default)]
+pub(super) struct CopiedBatches {
+    pub(super) missing: BTreeMap<Position, CopiedBatch>,
+    pub(super) differing: BTreeMap<Position, CopiedBatch>,
+}
+
+/// Compares the journal of a copy with that whose digests these are, which lacks the positions `missing`, and whose last batch
+/// that breaks its chain is at `broken`.
+///
+/// # Errors
+/// [`RepairError`]: the copy is in use, cannot be read, is of another store, or has another history.
+pub(super) fn compare(
+    files: &dyn Files,
+    copy: &Path,
+    expected: ExpectedJournal,
+    held: &BatchDigests,
+    missing: &[Range],
+    broken: Option<Position>,
+) -> Result<CopiedBatches, RepairError> {
+    let _lock = FolderLock::look(copy)?;
+    let known = manifest::read_known(copy)?.and_then(Result::ok);
+    let theirs = manifest::expected(copy, known.as_ref())?.store;
+    if expected.store.is_some_and(|ours| theirs.is_some_and(|theirs| theirs != ours)) {
+        return Err(RepairError::OtherStore { copy: copy.to_owned() });
+    }
+    let (mut copied, mut bytes, mut refused) = (CopiedBatches::default(), 0, None);
+    let journal = journal_folder(copy);
+    salvage::walk(files, &journal, expected, Position(u64::MAX - 1), &mut |found| {
+        let SalvageItem::Group(group, place) = found else { return Ok(()) };
+        for batch in batches(&group, &place) {
+            let position = batch.range.0;
+            let is_missing = is_within(position, missing);
+            if !is_missing && held.of(position).is_none_or(|known| known == digest(batch.bytes)) {
+                continue;
+            }
+            if !is_missing && broken.is_none_or(|broken| position > broken) {
+                refused.get_or_insert(RepairError::OtherHistory { copy: copy.to_owned(), position });
+                // Nothing of it counts.
+                return Err(ReadError::Closed);
+            }
+            bytes += batch.bytes.len();
+            if bytes > COPIED_BYTES_MAX {
+                refused.get_or_insert(RepairError::TooMuch { copy: copy.to_owned() });
+                return Err(ReadError::Closed);
+            }
+            let (last, committed_at) = (batch.range.1, group.committed_at);
+            let Batch { stream, version, .. } = batch;
+            let batch = CopiedBatch { last, stream, version, committed_at, bytes: batch.bytes.to_vec() };
+            let part = if is_missing { &mut copied.missing } else { &mut copied.differing };
+            part.insert(position, batch);
+        }
+        Ok(())
+    })
+    .map(drop)
+    .or_else(|error| match refused.take() {
+        Some(refused) => Err(refused),
+        None => Err(error.into()),
+    })?;
+    Ok(copied)
+}
