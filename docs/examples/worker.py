@@ -51,7 +51,9 @@ def work(job):
     except Exception as error:
         verb, end = "fail", {"failure": {"message": str(error)}}
     done.set()
-    post(f"attempts/{job['id']}/{verb}", {**lease, **end, "log": lines})
+    if post(f"attempts/{job['id']}/{verb}", {**lease, **end, "log": lines}) is None and verb == "complete":
+        refused = {"message": "what it gave was refused: it is too large, or not what the settings say"}
+        post(f"attempts/{job['id']}/fail", {**lease, "failure": refused})
 
 
 while True:

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use axum::RequestExt as _;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
@@ -143,11 +142,12 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         }
         let caller = request.extensions().get::<Caller>();
         let room = request.extensions().get::<Reservations>().map(|rooms| rooms.bodies.room(caller));
-        let mut body = request.into_limited_body();
+        // Its limit is kept here: the rest of one that is too large is read, too.
+        let mut body = request.into_body();
         if declared > max as u64 {
             return Err(dropped(&mut body, within, too_large(max)).await);
         }
-        let read = tokio::time::timeout(within, taken_in(&mut body, room)).await;
+        let read = tokio::time::timeout(within, taken_in(&mut body, max, room)).await;
         let late = |_| {
             let seconds = within.as_secs();
             Fault::new(Code::TooSlow, format!("the body had not come after {seconds} s"))
@@ -155,7 +155,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
         match read.map_err(late)? {
             Ok(bytes) => Ok(Self(bytes)),
             Err(BodyNotRead::NoRoom(full)) => Err(dropped(&mut body, within, full.of_bodies()).await),
-            Err(BodyNotRead::TooLarge) => Err(too_large(max)),
+            Err(BodyNotRead::TooLarge) => Err(dropped(&mut body, within, too_large(max)).await),
             Err(BodyNotRead::Broken(error)) => {
                 Err(Fault::new(Code::Unreadable, format!("the body: {error}")))
             }
@@ -171,7 +171,14 @@ const DROPPED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The fault of a body whose rest is read and dropped: a client that is still sending would not read the answer.
 async fn dropped(body: &mut axum::body::Body, within: Duration, fault: Fault) -> Fault {
-    let rest = async { while let Some(Ok(_dropped)) = body.frame().await {} };
+    let rest = async {
+        let mut left = DROPPED_BYTES_MAX;
+        while left > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len) as u64);
+        }
+    };
     let _sent = tokio::time::timeout(REST_WITHIN.min(within), rest).await;
     fault
 }
@@ -188,9 +195,10 @@ fn too_large(max: usize) -> Fault {
         .hint("send less: keep what is large in a file, and name that")
 }
 
-/// Reads a body; room for a part is reserved before the next part is read.
+/// Reads a body of at most `max` bytes; room for a part is reserved before the next part is read.
 async fn taken_in(
     body: &mut axum::body::Body,
+    max: usize,
     mut room: Option<ByteReservation>,
 ) -> Result<Bytes, BodyNotRead> {
     let mut bytes = Vec::new();
@@ -200,6 +208,9 @@ async fn taken_in(
             false => BodyNotRead::Broken(error),
         })?;
         let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > max {
+            return Err(BodyNotRead::TooLarge);
+        }
         if let Some(room) = &mut room {
             room.grow(data.len()).map_err(BodyNotRead::NoRoom)?;
         }
@@ -211,6 +222,7 @@ async fn taken_in(
     })
 }
 
+/// Whether the limit for strangers ended it, which is nearer.
 fn is_over_limit(error: &axum::Error) -> bool {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.any(|error| error.is::<LengthLimitError>())

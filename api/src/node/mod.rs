@@ -7,6 +7,7 @@
 //! its duties by the clock.
 
 mod aborts;
+mod attempt_facts;
 mod attempt_retention;
 mod bisect;
 mod breakers;

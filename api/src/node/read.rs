@@ -18,7 +18,6 @@ use everfold_engine::store::Writability;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{FoldError, InboxView, ReadSide, RunFilter, RunOrder, RunsView, Task};
 use everfold_workflows::process::{Suspended, suspended};
-use everfold_workflows::remote::AttemptFacts;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -413,41 +412,6 @@ impl Node {
         Ok(self.engine.with_state(run, |state| Arc::clone(state.definition())).await?)
     }
 
-    /// Whether an attempt is scheduled or in progress.
-    ///
-    /// # Errors
-    /// There is no such run or step.
-    pub(crate) async fn is_in_progress(&self, id: &EffectId) -> Result<bool, Fault> {
-        let attempt = id.attempt.clone();
-        let found = self.engine.with_state(id.run, move |state| in_progress(state, &attempt)).await?;
-        found.ok_or_else(|| Fault::new(Code::NoStep, format!("there is no step “{}”", id.attempt.path)))
-    }
-
-    /// What the run of an attempt says of the worker that holds or held it; nothing where there is no such run or step.
-    ///
-    /// # Errors
-    /// The run cannot be read now.
-    pub(crate) async fn attempt_facts(&self, id: &EffectId) -> Result<AttemptFacts, Fault> {
-        let attempt = id.attempt.clone();
-        let found = self.engine.with_state(id.run, move |state| AttemptFacts {
-            hold: state.worker_hold(&attempt).cloned(),
-            is_in_progress: in_progress(state, &attempt).unwrap_or(false),
-        });
-        match found.await.map_err(Fault::from) {
-            Err(fault) if fault.code == Code::NoRun => Ok(AttemptFacts::default()),
-            found => found,
-        }
-    }
-
-    /// How an attempt failed, where it failed and is its step's last one.
-    pub(crate) async fn failure_of(&self, id: &EffectId) -> Option<String> {
-        let attempt = id.attempt.clone();
-        let failure = self.engine.with_state(id.run, move |state| {
-            current_unit(state, &attempt)??.failure.as_ref().map(|failure| failure.message.clone())
-        });
-        failure.await.ok().flatten()
-    }
-
     /// What an open approval shows of its run's workspace, as it lies there now; `None`: nothing of it.
     pub(crate) async fn look(&self, run: RunId, id: &AttemptId) -> Result<Option<Vec<SeenPart>>, Fault> {
         self.engine.look(run, id).await.map_err(|error| match error {
@@ -560,21 +524,6 @@ fn referenced_values(state: &RunState) -> ReferencedValues {
         agents: agents.take(AGENTS_MAX).collect(),
         asked,
     }
-}
-
-fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
-    let current = current_unit(state, id)?;
-    Some(!state.is_ended() && current.is_some_and(|unit| unit.stage.is_in_flight()))
-}
-
-/// The step or item of an attempt, where the attempt is its last one. The outer `None`: there is no such step.
-fn current_unit<'a>(state: &'a RunState, id: &AttemptId) -> Option<Option<&'a Unit>> {
-    let (_, facts) = state.step(&id.path.step)?;
-    let unit = match id.path.item {
-        None => Some(&facts.unit),
-        Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
-    };
-    Some(unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt))
 }
 
 /// Whether a name is that of a work item: `PREFIX-N`. No id of a run is.

@@ -191,6 +191,23 @@ async fn a_request_that_is_too_large_or_says_two_things_is_refused_at_once() {
     }
 }
 
+/// Its client was hung up on while it sent, and read no answer: a worker sent its output again without an end.
+#[tokio::test]
+async fn a_client_that_sends_too_much_reads_the_answer_when_it_has_sent_it() {
+    let served = Served::new(|_| {}).await;
+    let token = served.operator_token("one", None).await;
+    let text = "x".repeat(24 << 20);
+    let head = format!(
+        "POST /api/v1/runs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n"
+    );
+    let declared = format!("{head}content-length: {}\r\n\r\n{text}", text.len());
+    let chunked = format!("{head}transfer-encoding: chunked\r\n\r\n{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
+    for sent in [declared, chunked] {
+        let (status, problem) = read(&served.raw(sent.as_bytes()).await);
+        assert_eq!((status, problem["code"].as_str()), (413, Some("EF0209")), "{problem}");
+    }
+}
+
 #[tokio::test]
 async fn idle_connections_make_room_and_busy_ones_are_bounded() {
     let served = Served::new(|settings| settings.connections = 20).await;

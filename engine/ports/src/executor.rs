@@ -60,6 +60,20 @@ pub struct AttemptRequest {
     pub resumption: Option<Resumption>,
     /// The worker that holds it, as it was recorded.
     pub held: Option<WorkerHold>,
+    /// Why it is to stop, where it is.
+    pub stop: AttemptStop,
+}
+
+/// Why an attempt is to stop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AttemptStop {
+    /// Its step or run ends without it.
+    #[default]
+    Cancel,
+    /// Its time limit passed.
+    TimeLimit,
+    /// A person interrupted it: the run goes on with it later, so what it did until then counts.
+    Interrupt,
 }
 
 impl AttemptRequest {

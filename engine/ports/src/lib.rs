@@ -28,8 +28,8 @@ pub use crate::credentials::{BroughtCredentials, CredentialError, Credentials};
 pub use crate::directory::{Directory, DirectoryError, FoundRun, FoundRuns, RunQuery};
 pub use crate::edge::Edge;
 pub use crate::executor::{
-    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, Executor, LossTraits, RequestedFile,
-    RequestedJson, RequestedOutputs, Traits, WorkerReservation,
+    AttemptEnd, AttemptObserver, AttemptRequest, AttemptResult, AttemptStop, Executor, LossTraits,
+    RequestedFile, RequestedJson, RequestedOutputs, Traits, WorkerReservation,
 };
 pub use crate::inspector::{Inspector, KeepRequest, LookRequest};
 pub use crate::names::{NameFailure, NameRequest, NameWish};

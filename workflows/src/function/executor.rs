@@ -195,8 +195,8 @@ impl Executor for FunctionExecutor {
 
     fn cancel(&self, request: AttemptRequest) -> BoxFuture<'static, ()> {
         if let Some(leases) = self.leases_for(&request.spec).cloned() {
-            let AttemptRequest { id, grace, .. } = request;
-            return async move { leases.cancel(id, grace).await }.boxed();
+            let AttemptRequest { id, grace, stop, .. } = request;
+            return async move { leases.cancel(id, stop, grace).await }.boxed();
         }
         self.running.cancel(&request.id)
     }

@@ -12,7 +12,7 @@ use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
-use everfold_ports::{AttemptObserver, LogSeal, WorkerHold};
+use everfold_ports::{AttemptObserver, AttemptStop, LogSeal, WorkerHold};
 use everfold_system::clock;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::end::{End, EndResult};
 use super::lease::Lease;
+use super::name::WorkerName;
 use super::protocol::{AttemptName, Job};
 use crate::private_file::make_private;
 use crate::shim::log::{LogSource, LogWriter, seal};
@@ -87,6 +88,11 @@ pub(super) enum OfferStage {
     Ended(Box<End>),
 }
 
+/// A moment that is seen so much too late was one at which this process, or its machine, stood still.
+const STOOD_STILL: Duration = Duration::from_secs(1);
+/// How long what came before a lease ended may wait to be read, at most.
+const UNREAD_MAX: Duration = Duration::from_millis(500);
+
 /// A worker holds the attempt.
 pub(super) struct Held {
     pub(super) lease: Lease,
@@ -95,12 +101,41 @@ pub(super) struct Held {
     pub(super) until_at: Timestamp,
     limit: Option<Instant>,
     pub(super) stopping: Option<Stopping>,
+    /// Its time is over, and reports that came before are read until then.
+    unread: Option<Instant>,
 }
 
 /// A stop was requested.
 pub(super) struct Stopping {
-    pub(super) why: Failure,
+    why: Failure,
+    cause: AttemptStop,
     by: Instant,
+}
+
+impl Stopping {
+    /// What the worker is told.
+    pub(super) fn reason(&self) -> &str {
+        &self.why.message
+    }
+
+    /// The end of an attempt that its worker reports after the stop. Only what was interrupted goes on afterwards: there a
+    /// result that is there need not be made again.
+    pub(super) fn reported(&self, result: EndResult) -> EndResult {
+        match result {
+            EndResult::Succeeded(_) if self.cause == AttemptStop::Interrupt => result,
+            _does_not_count => EndResult::Failed(self.why.clone()),
+        }
+    }
+
+    /// The end of an attempt whose worker said nothing after the stop.
+    pub(super) fn unreported(&self, worker: &WorkerName) -> EndResult {
+        match self.cause {
+            AttemptStop::Interrupt => EndResult::Lost(format!(
+                "{worker} was told to stop and did not say how far it came: it is not known what it did"
+            )),
+            AttemptStop::Cancel | AttemptStop::TimeLimit => EndResult::Failed(self.why.clone()),
+        }
+    }
 }
 
 impl Held {
@@ -109,41 +144,65 @@ impl Held {
         let (now, at) = (Instant::now(), clock::now());
         let limit =
             timeout.and_then(|timeout| now.checked_add(timeout.saturating_sub(at.since(lease.taken_at))));
-        Self { lease, until: now + span, until_at: at.plus(span), limit, stopping: None }
+        Self { lease, until: now + span, until_at: at.plus(span), limit, stopping: None, unread: None }
+    }
+
+    /// Held since a former engine, from now on by this one. What the worker finished while no engine was there it can report
+    /// yet.
+    pub(super) fn taken_over(lease: Lease, span: Duration, timeout: Option<Duration>) -> Self {
+        let held = Self::new(lease, span, timeout);
+        Self { limit: held.limit.map(|limit| limit.max(held.until)), ..held }
     }
 
     /// The worker sent a heartbeat.
     pub(super) fn extend(&mut self, span: Duration) {
         (self.until, self.until_at) = (Instant::now() + span, clock::now().plus(span));
+        self.unread = None;
     }
 
     /// Requests a stop within the grace; the first reason counts.
-    pub(super) fn stop(&mut self, why: Failure, grace: Duration) {
-        self.stopping.get_or_insert(Stopping { why, by: Instant::now() + grace });
+    pub(super) fn stop(&mut self, why: Failure, cause: AttemptStop, grace: Duration) {
+        self.stopping.get_or_insert(Stopping { why, cause, by: Instant::now() + grace });
     }
 
     /// The next moment at which time alone ends or stops it.
     pub(super) fn next(&self) -> Instant {
-        let stopped = self.stopping.as_ref().map(|stopping| stopping.by);
         let limit = self.limit.filter(|_| self.stopping.is_none());
-        [stopped, limit].into_iter().flatten().fold(self.until, Instant::min)
+        limit.into_iter().fold(self.unread.unwrap_or_else(|| self.over()), Instant::min)
+    }
+
+    /// The moment at which it ends where nothing is heard.
+    fn over(&self) -> Instant {
+        self.stopping.as_ref().map_or(self.until, |stopping| stopping.by.min(self.until))
     }
 
     /// The end that time has brought, if it has.
     pub(super) fn due(&mut self, now: Instant, offer: &WorkOffer, span: Duration) -> Option<End> {
-        if self.limit.is_some_and(|limit| limit <= now) && self.stopping.is_none() {
-            self.stop(Failure::time_limit(offer.timeout.unwrap_or_default()), offer.grace);
+        if let Some(limit) = self.limit.filter(|limit| *limit <= now && self.stopping.is_none()) {
+            match now - limit > STOOD_STILL {
+                true => self.limit = Some(now + span),
+                false => {
+                    let why = Failure::time_limit(offer.timeout.unwrap_or_default());
+                    self.stop(why, AttemptStop::TimeLimit, offer.grace);
+                }
+            }
+        }
+        let over = self.over();
+        if now < over {
+            return None;
+        }
+        // What its worker said meanwhile lies in the sockets, and is read only now: behind a standstill the lease begins anew.
+        let unread = if now - over > STOOD_STILL { span } else { UNREAD_MAX.min(span / 10) };
+        if now < *self.unread.get_or_insert(now + unread) {
+            return None;
         }
         let result = match &self.stopping {
-            Some(stopping) if stopping.by <= now || self.until <= now => {
-                EndResult::Failed(stopping.why.clone())
-            }
-            None if self.until <= now => EndResult::Lost(format!(
+            Some(stopping) => stopping.unreported(&self.lease.worker),
+            None => EndResult::Lost(format!(
                 "{} was not heard of for {} and holds it no longer",
                 self.lease.worker,
                 duration::format(span)
             )),
-            _goes_on => return None,
         };
         Some(End::own(result, clock::now()))
     }

@@ -45,7 +45,7 @@ impl Journal {
     pub(super) fn facts(&self, id: &EffectId) -> AttemptFacts {
         let hold = self.holds.lock().unwrap().get(id).cloned();
         let is_in_progress = hold.as_ref().is_none_or(|hold| hold.end.is_none());
-        AttemptFacts { hold, is_in_progress }
+        AttemptFacts { hold, is_in_progress, is_behind: false }
     }
 
     pub(super) fn taken(&self, id: &EffectId, holder: AttemptHolder, receipt: RecordReceipt) {

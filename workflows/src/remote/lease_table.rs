@@ -10,7 +10,7 @@ use everfold_base::data_folder::Layout;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::EffectId;
 use everfold_base::json::Hash;
-use everfold_ports::{AttemptEnd, AttemptResult, RecordReceipt, WorkerReservation};
+use everfold_ports::{AttemptEnd, AttemptResult, AttemptStop, RecordReceipt, WorkerReservation};
 use everfold_system::clock;
 use lru::LruCache;
 use tokio::time::Instant;
@@ -232,7 +232,7 @@ impl LeaseTable {
                     None => observer.taken(lease.holder(), RecordReceipt::new().0),
                 }
                 observer.line(&format!("{} does it", lease.worker));
-                OfferStage::Held(Held::new(lease, self.inner.lease, offer.timeout))
+                OfferStage::Held(Held::taken_over(lease, self.inner.lease, offer.timeout))
             }
         };
         let is_offered = matches!(stage, OfferStage::Offered);
@@ -264,7 +264,7 @@ impl LeaseTable {
     }
 
     /// Ends an attempt; resolves when no worker holds it.
-    pub(crate) async fn cancel(&self, id: EffectId, grace: Duration) {
+    pub(crate) async fn cancel(&self, id: EffectId, cause: AttemptStop, grace: Duration) {
         let attempt = {
             let mut open = self.open();
             let Some(attempt) = open.entered.get(&id).cloned() else {
@@ -281,7 +281,12 @@ impl LeaseTable {
                 *stage = OfferStage::Ended(Box::new(cancelled_now()));
             }
             OfferStage::Held(held) => {
-                held.stop(cancelled(), grace);
+                let why = match (cause, attempt.offer.timeout) {
+                    (AttemptStop::TimeLimit, Some(limit)) => Failure::time_limit(limit),
+                    (AttemptStop::Interrupt, _) => Failure::new(FailureKind::Cancelled, "interrupted"),
+                    (AttemptStop::Cancel | AttemptStop::TimeLimit, _) => cancelled(),
+                };
+                held.stop(why, cause, grace);
                 attempt.stopping.cancel();
             }
             OfferStage::Ended(_) => {}

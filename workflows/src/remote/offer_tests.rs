@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use everfold_base::failure::FailureKind;
-use everfold_ports::{AttemptObserver, AttemptResult};
+use everfold_ports::{AttemptObserver, AttemptResult, AttemptStop};
 
 use super::attempt::{CarryMode, WorkOffer};
 use super::carried_attempts::*;
@@ -112,7 +112,7 @@ async fn a_cancel_that_overtakes_a_take_waits_for_no_poll() {
         while fixture.table.function("deploy", "").waiting > 0 {
             tokio::task::yield_now().await;
         }
-        fixture.table.cancel(effect(1, 0), LONG).await;
+        fixture.table.cancel(effect(1, 0), AttemptStop::Cancel, LONG).await;
     });
     assert!(polled.unwrap().is_empty(), "it is refused nothing");
     assert_eq!(failure(end.await.unwrap()).kind, FailureKind::Cancelled);

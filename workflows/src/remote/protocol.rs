@@ -119,6 +119,8 @@ pub struct AttemptFacts {
     pub hold: Option<WorkerHold>,
     /// Whether its run still wants it.
     pub is_in_progress: bool,
+    /// Whether its run had such an attempt and has gone on behind it; of those of workers, the last thousand are told apart.
+    pub is_behind: bool,
 }
 
 /// What a worker says while it works.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use everfold_base::failure::FailureKind;
 use everfold_base::id::EffectId;
-use everfold_ports::{AttemptEnd, Executor as _, RecordReceipt, WorkerReservation};
+use everfold_ports::{AttemptEnd, AttemptStop, Executor as _, RecordReceipt, WorkerReservation};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -126,7 +126,7 @@ async fn a_reserved_attempt_that_is_cancelled_before_it_is_entered_reaches_no_wo
     let fixture = LeaseTableFixture::new(place.path(), LONG);
     let polling = waits(&fixture, "worker:a", 1).await;
     let reservation = reserve(&fixture, &effect(1, 0));
-    fixture.table.cancel(effect(1, 0), LONG).await;
+    fixture.table.cancel(effect(1, 0), AttemptStop::Cancel, LONG).await;
     let end = recorded(&fixture, effect(1, 0), &reservation).await.unwrap();
     assert_eq!(failure(end).kind, FailureKind::Cancelled);
     // What is offered meanwhile waits no longer than until the reservation is let go.

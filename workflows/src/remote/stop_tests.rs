@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use everfold_base::failure::FailureKind;
-use everfold_ports::AttemptResult;
+use everfold_base::failure::{Failure, FailureKind};
+use everfold_ports::{AttemptResult, AttemptStop};
 use serde_json::json;
 
 use super::carried_attempts::*;
-use super::protocol::Heartbeat;
+use super::protocol::{Heartbeat, Reported, WorkerReport};
 
 #[tokio::test]
 async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
@@ -16,7 +16,7 @@ async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     let end = fixture.carry(effect(1, 0));
     let job = fixture.poll("worker:a", 1).await.remove(0);
     let (table, id) = (fixture.table.clone(), job.id.0.clone());
-    let cancel = tokio::spawn(async move { table.cancel(id, LONG).await });
+    let cancel = tokio::spawn(async move { table.cancel(id, AttemptStop::Cancel, LONG).await });
     let reply = loop {
         let beat = Heartbeat { log: vec!["cleaning up".into()], progress: None };
         let reply = fixture.beat(&job, "worker:a", beat).await.unwrap();
@@ -35,9 +35,9 @@ async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
-    fixture.table.cancel(effect(1, 1), LONG).await;
+    fixture.table.cancel(effect(1, 1), AttemptStop::Cancel, LONG).await;
     assert_eq!(failure(waits.await.unwrap()).kind, FailureKind::Cancelled);
-    fixture.table.cancel(effect(1, 2), LONG).await;
+    fixture.table.cancel(effect(1, 2), AttemptStop::Cancel, LONG).await;
     assert_eq!(failure(fixture.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
     assert_eq!(fixture.table.function("deploy", "").waiting, 0);
 }
@@ -62,7 +62,7 @@ async fn what_waits_for_a_stop_is_woken_by_each_way_to_one() {
     assert!(!fixture.table.stop_requested(&effect(1, 0), SHORT).await);
     assert!(!waiting[0].is_finished(), "it waits no longer than it was asked to, and nobody stops it");
     let table = fixture.table.clone();
-    let cancel = tokio::spawn(async move { table.cancel(effect(1, 0), LONG).await });
+    let cancel = tokio::spawn(async move { table.cancel(effect(1, 0), AttemptStop::Cancel, LONG).await });
     let ended = jobs.iter().find(|job| job.id.0 == effect(1, 2)).unwrap();
     assert_eq!(fixture.report(ended, "worker:a", json!(1)).await, Ok(false));
     for woken in waiting {
@@ -115,4 +115,79 @@ async fn a_time_limit_counts_from_the_lease_and_leaves_the_grace() {
         (failure.kind, failure.message.as_str()),
         (FailureKind::Timeout, "the time limit of 300ms passed")
     );
+}
+
+/// What a worker had finished was done again behind the resume, and so was what nobody knew of.
+#[tokio::test]
+async fn behind_an_interrupt_a_result_counts_and_silence_is_a_loss() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let ends = [0, 1, 2].map(|item| fixture.carry(effect(1, item)));
+    let mut jobs = Vec::new();
+    while jobs.len() < 3 {
+        jobs.extend(fixture.poll("worker:a", 3).await);
+    }
+    jobs.sort_by_key(|job| job.id.0.clone());
+    let stops = [0, 1, 2].map(|item| {
+        let table = fixture.table.clone();
+        tokio::spawn(async move { table.cancel(effect(1, item), AttemptStop::Interrupt, SHORT).await })
+    });
+    while !fixture.beat(&jobs[0], "worker:a", Heartbeat::default()).await.unwrap().cancel {
+        tokio::task::yield_now().await;
+    }
+    let reply = fixture.beat(&jobs[0], "worker:a", Heartbeat::default()).await.unwrap();
+    assert_eq!(reply.reason.as_deref(), Some("interrupted"));
+    assert_eq!(fixture.report(&jobs[0], "worker:a", json!("paid")).await, Ok(false));
+    let failed = Reported::Failure(Failure::new(FailureKind::Error, "stopped half-way"));
+    let failed = WorkerReport { result: failed, ..said(json!(null), Vec::new()) };
+    assert_eq!(fixture.report_with(&jobs[1], "worker:a", failed).await, Ok(false));
+    for stop in stops {
+        stop.await.unwrap();
+    }
+    let mut results = Vec::new();
+    for end in ends {
+        results.push(end.await.unwrap().result);
+    }
+    assert!(
+        matches!(&results[0], AttemptResult::Succeeded(output) if *output == json!("paid")),
+        "{results:?}"
+    );
+    assert!(
+        matches!(&results[1], AttemptResult::Failed(failure) if failure.kind == FailureKind::Cancelled),
+        "{results:?}"
+    );
+    assert!(
+        matches!(&results[2], AttemptResult::Lost { reason } if reason.contains("it is not known what it did")),
+        "{results:?}"
+    );
+}
+
+/// A frozen machine cost the work of each worker, though all of them had been heard of in time.
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_stood_still_ends_nothing_before_it_has_read_what_came_meanwhile() {
+    let place = tempfile::tempdir().unwrap();
+    let span = Duration::from_secs(30);
+    let fixture = LeaseTableFixture::new(place.path(), span);
+    let ends = [fixture.carry(effect(1, 0)), fixture.carry_within(effect(1, 1), Some(span * 2))];
+    let mut jobs = Vec::new();
+    while jobs.len() < 2 {
+        jobs.extend(fixture.poll("worker:a", 2).await);
+    }
+    tokio::time::advance(span * 10).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    for job in &jobs {
+        let reply = fixture.beat(job, "worker:a", Heartbeat::default()).await.unwrap();
+        assert_eq!((reply.cancel, reply.reason), (false, None));
+        assert_eq!(fixture.report(job, "worker:a", json!("done in time")).await, Ok(false));
+    }
+    for end in ends {
+        assert!(matches!(end.await.unwrap().result, AttemptResult::Succeeded(_)));
+    }
+    // One that is not heard of afterwards is lost a lease later.
+    let end = fixture.carry(effect(1, 2));
+    fixture.poll("worker:a", 1).await;
+    tokio::time::advance(span * 10).await;
+    assert!(matches!(end.await.unwrap().result, AttemptResult::Lost { .. }));
 }

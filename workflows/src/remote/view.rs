@@ -112,7 +112,7 @@ impl LeaseTable {
                 function: attempt.offer.function.clone(),
                 since: held.lease.taken_at,
                 lease_until: held.until_at,
-                stopping: held.stopping.as_ref().map(|stopping| stopping.why.message.clone()),
+                stopping: held.stopping.as_ref().map(|stopping| stopping.reason().to_owned()),
             });
         }
         let mut views: Vec<WorkerView> = views.into_values().collect();

@@ -275,7 +275,7 @@ impl LeaseTable {
             let mut stage = attempt.stage.lock().await;
             let result = match &*stage {
                 OfferStage::Held(held) if held.lease.worker == *worker => match &held.stopping {
-                    Some(stopping) => EndResult::Failed(stopping.why.clone()),
+                    Some(stopping) => stopping.unreported(worker),
                     None => EndResult::Lost(held_no_longer(worker)),
                 },
                 _other => continue,

@@ -10,10 +10,9 @@ use std::time::Duration;
 use everfold_base::id::EffectId;
 use everfold_base::json::Hash;
 use everfold_system::clock;
-use tokio::time::Instant;
 
 use super::attempt::{Held, OfferStage};
-use super::end::{End, EndResult, Report, durable, explained, is_repeated};
+use super::end::{End, Report, durable, explained, is_repeated};
 use super::former_record;
 use super::lease::Lease;
 use super::lease_table::{LeaseTable, blocking};
@@ -45,7 +44,7 @@ impl LeaseTable {
         let mut stage = attempt.stage.lock().await;
         let held = holder(&mut stage, &claim)?;
         held.extend(span);
-        let stopping = held.stopping.as_ref().map(|stopping| stopping.why.message.clone());
+        let stopping = held.stopping.as_ref().map(|stopping| stopping.reason().to_owned());
         let answer =
             HeartbeatReply { lease_until: held.until_at, cancel: stopping.is_some(), reason: stopping };
         drop(stage);
@@ -104,10 +103,10 @@ impl LeaseTable {
         }
         let held = holder(&mut stage, &claim)?;
         let WorkerReport { result, usage, log } = report;
-        // What comes after a cancel ends it, and does not count.
+        let result = attempt.masked(result.into());
         let result = match &held.stopping {
-            Some(stopping) => EndResult::Failed(stopping.why.clone()),
-            None => attempt.masked(result.into()),
+            Some(stopping) => stopping.reported(result),
+            None => result,
         };
         if !log.is_empty() {
             let kept = Arc::clone(&attempt);
@@ -130,7 +129,7 @@ impl LeaseTable {
         report: Option<(Hash, &WorkerReport)>,
         facts: impl Future<Output = Result<AttemptFacts, String>>,
     ) -> Result<JudgedReport, WorkerRefusal> {
-        let AttemptFacts { hold, is_in_progress } = facts.await.map_err(WorkerRefusal::NotKept)?;
+        let AttemptFacts { hold, is_in_progress, is_behind } = facts.await.map_err(WorkerRefusal::NotKept)?;
         match hold {
             Some(hold) => {
                 Lease::from(&hold).check(claim)?;
@@ -146,7 +145,13 @@ impl LeaseTable {
                 let folder = self.inner.layout.attempt(&claim.id.0);
                 let read = blocking(move || former_record::read(&folder)).await;
                 let former = read.map_err(|error| WorkerRefusal::NotKept(error.to_string()))?;
-                former.lease.ok_or(WorkerRefusal::Unknown)?.check(claim)?;
+                let unknown = || match is_behind {
+                    true => {
+                        WorkerRefusal::Over("it ended long ago, how and by whom is not kept here".to_owned())
+                    }
+                    false => WorkerRefusal::Unknown,
+                };
+                former.lease.ok_or_else(unknown)?.check(claim)?;
                 match former.end {
                     None => {}
                     Some(end) if report.is_some_and(|(_, report)| end.is_by(report)) => {
@@ -183,9 +188,6 @@ fn holder<'a>(stage: &'a mut OfferStage, claim: &LeaseClaim) -> Result<&'a mut H
         OfferStage::Ended(end) => Err(WorkerRefusal::Over(end.explained())),
         OfferStage::Held(held) => {
             held.lease.check(claim)?;
-            if held.until <= Instant::now() {
-                return Err(WorkerRefusal::Over("its lease has ended".to_owned()));
-            }
             Ok(held)
         }
     }

@@ -63,6 +63,7 @@ fn request(folder: &str, workdir: &str, script: &str) -> AttemptRequest {
         session: None,
         resumption: None,
         held: None,
+        stop: Default::default(),
         timeout: None,
         grace: Duration::from_secs(1),
         input: serde_json::Value::Null,

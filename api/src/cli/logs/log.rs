@@ -1,5 +1,7 @@
 //! `logs`: what the work of a step wrote; of an agent made readable.
 
+use std::cmp::Reverse;
+
 use everfold_engine::state::StepStatus;
 use serde_json::Value;
 
@@ -29,7 +31,7 @@ pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, 
         ("format", Some(format.to_owned())),
         ("verify", Some("true".to_owned())),
     ]);
-    let path = format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log{params}", view.id, encode(&step));
+    let path = format!("{}{params}", log_path(&view, &step, round, attempt));
     let damage = match is_readable {
         true => transcript::print(context, path).await?,
         false if is_terminal() && !args.raw => print_on_screen(context, path).await?,
@@ -39,6 +41,10 @@ pub(crate) async fn run(context: &CommandContext, args: LogsArgs) -> Result<u8, 
     let log = format!("run {}, step {step}, round {round}, attempt {attempt}", view.short_id);
     Err(Fault::new(Code::Faults, format!("the log of {log} is damaged: {what}"))
         .hint("it was printed as it is; a log cannot be made again: bring it back from a copy of the folder"))
+}
+
+fn log_path(view: &RunView, step: &str, round: u32, attempt: u32) -> String {
+    format!("/api/v1/runs/{}/attempts/{}/{round}/{attempt}/log", view.id, encode(step))
 }
 
 /// Prints a log; gives in which way it is damaged. Where the owner or the server ends meanwhile, the next one is asked for the
@@ -87,7 +93,7 @@ async fn found(
 ) -> Result<(String, u32, u32), Fault> {
     let step = match &args.step {
         Some(step) => step.clone(),
-        None => usual(view)?,
+        None => return usual(context, view, args).await,
     };
     let (round, attempt) = attempt_of(context, view, &step, args).await?;
     Ok((step, round, attempt))
@@ -95,14 +101,13 @@ async fn found(
 
 /// Whether the attempt may still begin and write a log.
 fn may_begin(view: &RunView, args: &LogsArgs) -> bool {
-    let is_process = |step: &StepView| step.kind == "command" || step.kind == "agent";
     let may = match &args.step {
-        None => view.steps.iter().any(is_process),
+        None => view.steps.iter().any(may_be_logged),
         Some(path) => {
             let (id, item) =
                 path.split_once('.').map_or((path.as_str(), None), |(id, item)| (id, Some(item)));
             let is_whole = |step: &StepView| step.items.is_some() && item.is_none();
-            view.step(id).is_some_and(|step| is_process(step) && !is_whole(step))
+            view.step(id).is_some_and(|step| may_be_logged(step) && !is_whole(step))
         }
     };
     may && !view.status.is_ended()
@@ -131,20 +136,42 @@ async fn begun(
     }
 }
 
-/// The step where none is named: the one that runs, else the one that failed, else the last.
-fn usual(view: &RunView) -> Result<String, Fault> {
-    let logged = || view.steps.iter().filter(|step| is_logged(step));
-    let found = logged()
-        .find(|step| step.status == StepStatus::Running)
-        .or_else(|| logged().find(|step| matches!(step.status, StepStatus::Failed | StepStatus::Blocked)))
-        .or_else(|| logged().max_by_key(|step| step.started_at));
-    found.map(|step| step.id.clone()).ok_or_else(|| {
-        Fault::new(Code::NoLog, format!("no process of run {} was started yet", view.short_id))
-    })
+/// The attempt of the step where none is named: the one that runs, else the one that failed, else the last, of those that
+/// have a log. A function has one where it, or its worker, said something.
+async fn usual(
+    context: &CommandContext,
+    view: &RunView,
+    args: &LogsArgs,
+) -> Result<(String, u32, u32), Fault> {
+    let mut steps: Vec<&StepView> = view.steps.iter().filter(|step| is_logged(step)).collect();
+    let rank = |step: &StepView| match step.status {
+        StepStatus::Running => 0,
+        StepStatus::Failed | StepStatus::Blocked => 1,
+        _other => 2,
+    };
+    // The first that failed, and the last of the others.
+    steps.sort_by_key(|step| (rank(step), (rank(step) == 2).then_some(Reverse(step.started_at))));
+    for step in steps {
+        let (round, attempt) = attempt_of(context, view, &step.id, args).await?;
+        let path = format!("{}?tail=1", log_path(view, &step.id, round, attempt));
+        if is_process(step) || context.client.open(&path, &[]).await.is_ok() {
+            return Ok((step.id.clone(), round, attempt));
+        }
+    }
+    Err(Fault::new(Code::NoLog, format!("no step of run {} has a log yet", view.short_id)))
+}
+
+fn is_process(step: &StepView) -> bool {
+    step.kind == "command" || step.kind == "agent"
 }
 
 fn is_logged(step: &StepView) -> bool {
-    (step.kind == "command" || step.kind == "agent") && step.round > 0 && step.items.is_none()
+    may_be_logged(step) && step.round > 0 && step.items.is_none()
+}
+
+/// Whether its work may leave a log: what a process prints, and what a function or its worker says.
+fn may_be_logged(step: &StepView) -> bool {
+    is_process(step) || step.kind == "function"
 }
 
 /// Round and attempt: as given, else the newest that was made.

@@ -1,6 +1,7 @@
 //! What other modules and crates read of a state.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::facts::UsageTotal;
 use super::lifecycle::Cancelling;
@@ -196,6 +197,12 @@ impl RunState {
         let key = self.current(id).filter(|_| self.stopping(id) == Some(StopReason::Timeout))?;
         let unit = self.unit_at(key).filter(|unit| unit.kind != ExecutorTask::RUN)?;
         unit.time_limit_failure()
+    }
+
+    /// The time limit of an attempt that has not ended, where it has one.
+    #[must_use]
+    pub fn time_limit(&self, id: &AttemptId) -> Option<Duration> {
+        self.unit_at(self.current(id)?)?.timeout_ms.map(Duration::from_millis)
     }
 
     /// The workspace, once it is there.

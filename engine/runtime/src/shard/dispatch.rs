@@ -4,6 +4,7 @@
 //! are listed, except after a load, when all are.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::messages::Queued;
 use crate::run::attempt::event::AttemptEvent;
@@ -17,9 +18,13 @@ use crate::streams::slots::mailbox::SlotRequest;
 use everfold_base::id::InputId;
 use everfold_base::time::Timestamp;
 use everfold_core::effect::{Effect, Touched};
-use everfold_core::event::{HaltScope, OriginKind, RunHalted, RunReleased, TimerFired, TimerId};
+use everfold_core::event::{HaltScope, OriginKind, RunHalted, RunReleased, TimerFired, TimerId, TimerKind};
 use everfold_core::input::InputKind;
 use everfold_core::state::{RunState, effects_of};
+use everfold_language::definition::Work;
+
+/// How long a worker has, behind a start of the engine, to report work whose time limit passed meanwhile.
+const REPORTED_WITHIN: Duration = Duration::from_secs(30);
 
 impl ShardCore {
     /// Brings what is in progress in line with the state, which is durable.
@@ -224,7 +229,8 @@ impl ShardCore {
             kept.push(match same {
                 Some(found) => former.swap_remove(found),
                 None => {
-                    let key = self.timers.add(*at, loaded.run, TimerDue::Timer(timer.clone()));
+                    let wake = self.due_here(loaded, timer, *at);
+                    let key = self.timers.add(wake, loaded.run, TimerDue::Timer(timer.clone()));
                     (timer.clone(), *at, key)
                 }
             });
@@ -235,18 +241,45 @@ impl ShardCore {
         }
     }
 
+    /// The moment at which a timer of the state wakes the run. The time limit of work for workers may have passed while none
+    /// of it could be heard of, the engine being away or the run paused: it begins anew where no worker has taken the work,
+    /// and one that has may still report it.
+    fn due_here(&self, loaded: &LoadedRun, timer: &TimerId, at: Timestamp) -> Timestamp {
+        let now = self.shared.now();
+        if timer.kind != TimerKind::Timeout || at > now {
+            return at;
+        }
+        let Some(state) = &loaded.state else { return at };
+        let Some(Work::Task(task)) = state.step(&timer.id.path.step).and_then(|(step, _)| step.work.as_ref())
+        else {
+            return at;
+        };
+        let executor = self.shared.edge.executors.get(&task.kind);
+        if !executor.is_some_and(|executor| executor.is_elsewhere(task.spec.source())) {
+            return at;
+        }
+        let limit = state.time_limit(&timer.id).unwrap_or_default();
+        let is_held = state.worker_hold(&timer.id).is_some_and(|hold| hold.end.is_none());
+        now.plus(if is_held { limit.min(REPORTED_WITHIN) } else { limit })
+    }
+
     /// A timer of the run is due.
     pub(crate) fn fired(&mut self, loaded: &mut LoadedRun, timer: TimerId, key: TimerKey) {
         let part = Touched::Path(timer.id.path.clone());
+        let mut due = key.0;
         if let Some(timers) = loaded.timers.get_mut(&part) {
-            timers.retain(|(_, _, known)| *known != key);
+            timers.retain(|(_, at, known)| {
+                if *known == key {
+                    due = *at;
+                }
+                *known != key
+            });
             if timers.is_empty() {
                 loaded.timers.remove(&part);
             }
         }
-        let about = format!("{}/timer/{}/{:?}/{}/{}", loaded.run, timer.id, timer.kind, timer.name, key.0.0);
-        let queued =
-            Queued::own(InputId::derive(&about), InputKind::TimerFired(TimerFired { timer, due: key.0 }));
+        let about = format!("{}/timer/{}/{:?}/{}/{}", loaded.run, timer.id, timer.kind, timer.name, due.0);
+        let queued = Queued::own(InputId::derive(&about), InputKind::TimerFired(TimerFired { timer, due }));
         match &mut loaded.reattachment {
             Some(reattachment) => reattachment.timer(queued),
             None => loaded.push(queued),

@@ -2,6 +2,7 @@
 //!
 //! Law: the [life cycle](crate::run::attempt::lifecycle) decides; its actions are carried out here, in their order.
 
+use crate::limits::Class;
 use crate::run::attempt::action::AttemptAction;
 use crate::run::attempt::ended_attempt::EndedAttempt;
 use crate::run::attempt::event::{AttemptEvent, StateView};
@@ -11,10 +12,12 @@ use crate::scheduler::places::Grant;
 use crate::shard::core::ShardCore;
 use crate::shard::job_done::WantedBy;
 use crate::work::report::started_input;
+use crate::work::stop::stop_cause;
 use everfold_base::id::AttemptId;
 use everfold_core::effect::{Effect, Touched};
 use everfold_core::state::effects_of;
 use everfold_language::words::OnLost;
+use everfold_ports::AttemptStop;
 
 impl ShardCore {
     /// Gives an event to an attempt, and does what follows.
@@ -58,6 +61,14 @@ impl ShardCore {
                 AttemptAction::Quarantine(reason) => self.quarantine(loaded, reason),
                 AttemptAction::Report(ended) => {
                     let ended = with_cause(loaded, id, *ended);
+                    self.report_end(loaded, id, ended, std::mem::take(&mut over));
+                }
+                AttemptAction::ReportStopped(ended) => {
+                    let is_open = stop_cause(loaded, id) == AttemptStop::Interrupt
+                        && loaded.attempts.planned(id).class == Class::Elsewhere;
+                    // A process is gone. What a worker did that says nothing any more is not known, and its run goes on.
+                    let ended = if is_open { *ended } else { ended.after_stop() };
+                    let ended = with_cause(loaded, id, ended);
                     self.report_end(loaded, id, ended, std::mem::take(&mut over));
                 }
                 AttemptAction::ReportFailure(failure) => {

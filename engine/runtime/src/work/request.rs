@@ -18,8 +18,8 @@ use everfold_language::definition::{Keep, WorkspaceSpec};
 use everfold_language::expr::{EvalError, Loaded};
 use everfold_language::words::Save;
 use everfold_ports::{
-    AttemptRequest, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson, RequestedOutputs, Secrets,
-    Workdir, WorkerHold, WorkspaceRequest,
+    AttemptRequest, AttemptStop, Fresh, GitWorkdir, ProbeRequest, RequestedFile, RequestedJson,
+    RequestedOutputs, Secrets, Workdir, WorkerHold, WorkspaceRequest,
 };
 
 /// The time limit of one probe.
@@ -50,6 +50,7 @@ pub(crate) fn attempt(
         session: plan.session,
         resumption: plan.resumption,
         held: held(state, &id.attempt),
+        stop: AttemptStop::default(),
     })
 }
 
@@ -106,6 +107,7 @@ pub(crate) fn stop(layout: &Layout, id: EffectId) -> AttemptRequest {
         session: None,
         resumption: None,
         held: None,
+        stop: AttemptStop::default(),
     }
 }
 

@@ -23,6 +23,8 @@ use crate::work::work_done::WorkDone;
 use everfold_base::id::{AttemptId, EffectId};
 use everfold_base::json::Value;
 use everfold_core::decide::plan;
+use everfold_core::event::StopReason;
+use everfold_ports::AttemptStop;
 
 /// How long a stopped attempt's future may still resolve by itself.
 const STOPPED_GRACE: Duration = Duration::from_secs(1);
@@ -90,7 +92,8 @@ impl ShardCore {
     /// Asks running work to stop. Its end is reported even where its future never resolves.
     pub(crate) fn stop(&mut self, loaded: &mut LoadedRun, id: &AttemptId) {
         let planned = loaded.attempts.planned(id);
-        let (executor, request) = (Arc::clone(&planned.executor), planned.request.clone());
+        let (executor, mut request) = (Arc::clone(&planned.executor), planned.request.clone());
+        request.stop = stop_cause(loaded, id);
         let (grace, is_supervised) = (request.grace, planned.traits.supervised);
         let work = loaded.attempts.handles(id).task.as_mut();
         let (task, gone) = work.map(|work| (work.task.clone(), work.gone.take())).unzip();
@@ -159,5 +162,14 @@ impl ShardCore {
             task.iter().for_each(|work| work.task.abort());
             JobDone::NoResult
         }));
+    }
+}
+
+/// Why the state wants an attempt to stop.
+pub(crate) fn stop_cause(loaded: &LoadedRun, id: &AttemptId) -> AttemptStop {
+    match loaded.state.as_ref().and_then(|state| state.stopping(id)) {
+        Some(StopReason::Timeout) => AttemptStop::TimeLimit,
+        Some(StopReason::Interrupt) => AttemptStop::Interrupt,
+        _other => AttemptStop::Cancel,
     }
 }

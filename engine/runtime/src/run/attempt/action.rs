@@ -46,6 +46,8 @@ pub(crate) enum AttemptAction {
     Quarantine(String),
     /// Report how it ended.
     Report(Box<EndedAttempt>),
+    /// Report how it ended after a request to stop.
+    ReportStopped(Box<EndedAttempt>),
     /// Report a failure that does not come from its work.
     ReportFailure(Failure),
 }

@@ -271,9 +271,7 @@ impl Running {
             }
             Event::Began(begin) => (phase, vec![Action::NoteLiving, Action::RecordStart(begin)]),
             Event::Used(so_far) => (phase, vec![Action::RecordUsage(so_far)]),
-            Event::Ended(ended) if is_stopping => {
-                (Phase::Reported, vec![Action::Report(Box::new(ended.after_stop()))])
-            }
+            Event::Ended(ended) if is_stopping => (Phase::Reported, vec![Action::ReportStopped(ended)]),
             Event::Ended(ended) => (Phase::Reported, vec![Action::Report(ended)]),
             Event::Stopped => (Phase::Reported, vec![Action::AbortTask, Action::ReportFailure(cancelled())]),
             Event::StopListed(_) if !is_stopping => {

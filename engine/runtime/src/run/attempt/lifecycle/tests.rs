@@ -134,6 +134,11 @@ fn action_name(action: &Action) -> String {
         Action::Report(ended) if ended.result.is_err() => "report_lost".into(),
         Action::Report(ended) if ended.result == Ok(Err(cancelled())) => "cancelled".into(),
         Action::Report(_) => "report".into(),
+        // But for work of a worker that was interrupted.
+        Action::ReportStopped(ended) if ended.clone().after_stop().result == Ok(Err(cancelled())) => {
+            "cancelled".into()
+        }
+        Action::ReportStopped(_) => "report".into(),
         Action::ReportFailure(failure) if *failure == cancelled() => "cancelled".into(),
         Action::ReportFailure(_) => "fail".into(),
         plain => {
@@ -320,7 +325,7 @@ fn reachable() -> Vec<Phase> {
 }
 
 fn reports(action: &Action) -> bool {
-    matches!(action, Action::Report(_) | Action::ReportFailure(_))
+    matches!(action, Action::Report(_) | Action::ReportStopped(_) | Action::ReportFailure(_))
 }
 
 /// Whether the action leads to work, or to the record of its start.
@@ -345,6 +350,7 @@ fn begins(action: &Action) -> bool {
         | Action::NoteLeft
         | Action::Quarantine(_)
         | Action::Report(_)
+        | Action::ReportStopped(_)
         | Action::ReportFailure(_) => false,
     }
 }
@@ -384,7 +390,10 @@ fn random_sequences_keep_the_order_of_a_life() {
                 assert!(!is_reported || !(begins(action) || reports(action)), "{phase:?}, {name}");
                 is_reported |= reports(action);
                 is_called |= matches!(action, Action::Launch { .. } | Action::StopSuperseded);
-                let needs_call = matches!(action, Action::Stop | Action::AbortTask | Action::Report(_));
+                let needs_call = matches!(
+                    action,
+                    Action::Stop | Action::AbortTask | Action::Report(_) | Action::ReportStopped(_)
+                );
                 assert!(!needs_call || is_called, "{phase:?}, {name}");
             }
             if next == Phase::Absent {
@@ -411,8 +420,8 @@ fn only_what_was_stopped_or_has_ended_is_reported_of_a_supervised_process() {
 fn a_vanished_process_counts_as_cancelled_where_a_stop_was_requested() {
     let lost = EndedAttempt { result: Err("gone".into()), ..EndedAttempt::failed(cancelled(), Timestamp(7)) };
     let (_, actions) = running(true, true, true).next(Event::Ended(Box::new(lost.clone())));
-    let cancelled = EndedAttempt { result: Ok(Err(cancelled())), ..lost.clone() };
-    assert_eq!(actions, [Action::Report(Box::new(cancelled))]);
+    assert_eq!(actions, [Action::ReportStopped(Box::new(lost.clone()))]);
+    assert_eq!(lost.clone().after_stop().result, Ok(Err(cancelled())));
     let (_, actions) = running(true, true, false).next(Event::Ended(Box::new(lost.clone())));
     assert_eq!(actions, [Action::Report(Box::new(lost))]);
 }
