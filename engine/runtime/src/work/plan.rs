@@ -124,7 +124,10 @@ impl ShardCore {
                 Some((executor, Ok((traits, services, elsewhere, is_outside)))),
                 standing,
             )))) => {
-                if let Some(what) = unknown_here(loaded, id, &request, executor.as_ref()) {
+                let elsewhere_made = || request::foreign_worktree(&self.shared.layout, &request.workdir);
+                if let Some(what) =
+                    unknown_here(loaded, id, &request, executor.as_ref()).or_else(elsewhere_made)
+                {
                     if moment == PlanMoment::Durable {
                         self.quarantine(loaded, what);
                     }

@@ -96,6 +96,9 @@ impl ShardCore {
                 }
             },
         };
+        if let Some(what) = request::foreign_worktree(&self.shared.layout, &request.workdir) {
+            return self.quarantine(loaded, what);
+        }
         let (wait, stopped) = oneshot::channel();
         let stop = Some(ProbeStop { prober: Arc::clone(&prober), request: request.clone(), _wait: wait });
         loaded.probes.insert((id.clone(), gate.clone(), probe_no), Probing { stop });

@@ -135,6 +135,30 @@ pub(crate) fn probe(
     })
 }
 
+/// Why work cannot be done in its worktree, where that is one of another data folder: this one was copied, and the work would
+/// be done in the original's; or moved, and git knows the worktree by its former place.
+pub(crate) fn foreign_worktree(layout: &Layout, workdir: &Workdir) -> Option<String> {
+    let git = workdir.git.as_ref().filter(|git| !git.is_copy)?;
+    let (here, worktree) = (layout.worktrees(), workdir.path.as_path());
+    let folder = worktree.parent()?;
+    if folder == here
+        || matches!((folder.canonicalize(), here.canonicalize()), (Ok(one), Ok(other)) if one == other)
+    {
+        return None;
+    }
+    let (repository, worktree) = (git.repository.display(), worktree.display());
+    Some(match folder.exists() {
+        true => format!(
+            "its worktree {worktree} belongs to another data folder, of which this one is a copy; a step that is begun anew \
+             (`everfold restart --from`) gets a worktree here"
+        ),
+        false => format!(
+            "its worktree was {worktree}, in a data folder that was moved since: put the folder back, or link its former \
+             path to it; `git -C '{repository}' worktree list` shows what git knows"
+        ),
+    })
+}
+
 /// Where the secrets of a piece of work come from.
 pub(crate) fn secrets(state: &RunState, plan: SecretPlan) -> Secrets {
     let SecretPlan { vars, spec, env, role } = plan;

@@ -10,7 +10,7 @@ use everfold_core::input::InputKind;
 use everfold_core::pauses::PauseOrder;
 use everfold_core::state::RunStatus;
 use everfold_runtime::Which;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixtures::test_engine::{Rig, function, pipeline};
 
@@ -19,10 +19,13 @@ const RESUME: InputKind = InputKind::Resume(RunResumed { reason: None, prompt: N
 
 /// A run whose step no worker has taken.
 async fn offered() -> (Rig, RunId) {
+    offered_step(json!({"id": "a", "work": {"task": {"kind": "elsewhere", "spec": {}}}})).await
+}
+
+async fn offered_step(step: Value) -> (Rig, RunId) {
     let rig = Rig::new();
     rig.machine.workers.take.send_replace(false);
-    let work = json!({"task": {"kind": "elsewhere", "spec": {}}});
-    let run = rig.start(&pipeline(vec![json!({"id": "a", "work": work})])).await;
+    let run = rig.start(&pipeline(vec![step])).await;
     offers_are(&rig, 1).await;
     (rig, run)
 }
@@ -68,6 +71,34 @@ async fn what_no_worker_has_taken_is_taken_back_by_a_pause_and_offered_again_beh
     rig.submit(run, RESUME).await.unwrap();
     assert_eq!(rig.end(run).await, RunStatus::Succeeded);
     assert_eq!((given(&rig), starts(&rig.history(run).await)), (1, 1));
+    rig.assert_replays(run).await;
+}
+
+/// The run failed as it was resumed, before its step was offered.
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_of_what_no_worker_has_taken_begins_anew_behind_a_pause_and_a_start_of_the_engine() {
+    let work = json!({"task": {"kind": "elsewhere", "spec": {}}});
+    let step = json!({"id": "a", "work": work, "timeout": "5s"});
+    let (mut rig, run) = offered_step(step.clone()).await;
+    rig.submit(run, PAUSE).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.submit(run, RESUME).await.unwrap();
+    offers_are(&rig, 1).await;
+    rig.crash().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.recover().await;
+    offers_are(&rig, 1).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    rig.machine.workers.take.send_replace(true);
+    assert_eq!(rig.end(run).await, RunStatus::Succeeded);
+    rig.assert_replays(run).await;
+
+    // Where no worker comes it ends all the same.
+    let (rig, run) = offered_step(step).await;
+    rig.submit(run, PAUSE).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.submit(run, RESUME).await.unwrap();
+    assert_eq!(rig.end(run).await, RunStatus::Failed);
     rig.assert_replays(run).await;
 }
 

@@ -60,12 +60,13 @@ impl Day {
             ..EngineConfig::default()
         };
         let store = Arc::new(MemoryStore::new(now.clone()));
+        let layout = Layout::new(folder);
         let engine = Engine::open(
             config,
             store.clone(),
             town.blobs.clone(),
-            Layout::new(folder),
-            ports::edge(&town, &now),
+            layout.clone(),
+            ports::edge(&town, &now, &layout),
         );
         town.engine.set(engine.clone()).ok().unwrap();
         engine.recover(Which::All).await.map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use everfold_engine::artefact::{Artefact, Usage, Workspace};
+use everfold_engine::data_folder::Layout;
 use everfold_engine::definition::{Keep, OnLost};
 use everfold_engine::driver::{Blobs, QueryError};
 use everfold_engine::execution::{
@@ -29,7 +30,7 @@ use super::town::Town;
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// All ports of the engine.
-pub fn edge(town: &Arc<Town>, now: &Now) -> Edge {
+pub fn edge(town: &Arc<Town>, now: &Now, layout: &Layout) -> Edge {
     let mut edge = Edge::default();
     for (kind, is_agent) in [("command", false), ("agent", true)] {
         edge.executors
@@ -43,7 +44,7 @@ pub fn edge(town: &Arc<Town>, now: &Now) -> Edge {
         let (town, real, kind) = (town.clone(), real.clone(), kind.clone());
         edge.probers.insert(kind.clone(), Arc::new(Looks { town, real, kind }));
     }
-    edge.workspaces = Some(Arc::new(Worktrees));
+    edge.workspaces = Some(Arc::new(Worktrees(layout.clone())));
     edge.inspector = Some(Arc::new(Pages));
     edge.directory = Some(Arc::new(Runs(town.clone())));
     edge.notifier =
@@ -371,7 +372,7 @@ impl Directory for Runs {
 }
 
 /// Worktrees that are never made.
-struct Worktrees;
+struct Worktrees(Layout);
 
 impl Workspaces for Worktrees {
     fn prepare(
@@ -381,7 +382,7 @@ impl Workspaces for Worktrees {
     ) -> BoxFuture<'static, Result<Workspace, Failure>> {
         let made = match request {
             WorkspaceRequest::Git { repository, branch, .. } => Ok(Workspace {
-                path: format!("/worktrees/{run}"),
+                path: self.0.worktrees().join(run.to_string()).to_string_lossy().into_owned(),
                 repository: Some(repository.to_string_lossy().into_owned()),
                 branch: Some(branch),
                 base: Some("main".into()),

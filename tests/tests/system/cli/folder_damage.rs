@@ -15,6 +15,7 @@ use everfold_engine::time::Timestamp;
 use rustix::process::Signal;
 
 use super::fixtures::{Scratch, await_that, lines};
+use crate::workflow_fixtures::home::repository;
 
 const ASKS: &str = "name: asks\nsteps:\n  - id: ok\n    approval: { title: Is it right? }\n  - id: charge\n    needs: [ok]\n    command: echo charged >> charges\n";
 
@@ -331,4 +332,46 @@ fn a_log_that_is_not_what_was_written_is_printed_and_named() {
     // A log that was removed with its folder is none: that is no damage.
     fs::remove_dir_all(log.parent().unwrap()).unwrap();
     assert_eq!(scratch.run(&["logs", "@", "one"]).code, 3);
+}
+
+const IN_WORKTREE: &str = "\
+name: in-worktree
+workspace: { git: ./repository }
+steps:
+  - { id: make, command: \"echo precious > uncommitted\" }
+  - { id: ok, approval: { title: Go? } }
+  - { id: write, command: \"echo behind >> uncommitted\" }
+";
+
+/// The copy wrote into the original's worktree, and the moved folder failed the run for good.
+#[test]
+fn a_copied_or_moved_folder_does_nothing_in_a_worktree_of_another_place() {
+    let scratch = Scratch::new();
+    repository(&scratch.path("repository"));
+    scratch.write("in-worktree.yaml", IN_WORKTREE);
+    assert_eq!(scratch.run(&["run", "./in-worktree.yaml", "--no-wait"]).code, 0);
+    let mut entries = fs::read_dir(scratch.data().join("worktrees")).unwrap();
+    let worktree =
+        entries.find_map(|entry| Some(entry.unwrap().path()).filter(|path| path.is_dir())).unwrap();
+    let text = || fs::read_to_string(worktree.join("uncommitted")).unwrap();
+    let goes_on = |folder: &Path| {
+        let folder = folder.to_str().unwrap();
+        assert_eq!(scratch.run(&["--dir", folder, "store", "adopt"]).code, 0);
+        scratch.run(&["--dir", folder, "approve", "@"]);
+        scratch.run(&["--dir", folder, "resume", "@"])
+    };
+    let copy = scratch.path("copy");
+    cp(&scratch.data(), &copy);
+    let refused = goes_on(&copy);
+    assert!(refused.err.contains("belongs to another data folder"), "{refused:?}");
+    assert_eq!(text(), "precious\n");
+    // Until it lies where it was, nothing is lost.
+    let (here, there) = (scratch.data(), scratch.path("there"));
+    fs::rename(&here, &there).unwrap();
+    let refused = goes_on(&there);
+    assert!(refused.err.contains("in a data folder that was moved"), "{refused:?}");
+    fs::rename(&there, &here).unwrap();
+    let done = goes_on(&here);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "succeeded");
 }
