@@ -10,11 +10,12 @@ use super::route::{self, Next, RoutePlace};
 use super::scope::{RunScope, failure_value};
 use crate::event::{BlockReason, StepBlocked, TimerId, TimerKind, TimerSet};
 use crate::policy::{Judgement, Verdict};
-use crate::state::Key;
+use crate::state::{Key, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::JsonText;
+use everfold_base::time::Timestamp;
 use everfold_language::definition::{Gate, Routes, Setting, Span};
-use everfold_language::expr::EvalError;
+use everfold_language::expr::{EvalError, Loaded};
 
 /// Kinds of probes that ask a service which may need time.
 const SLOW_KINDS: [&str; 3] = ["ci", "mergeable", "http"];
@@ -125,6 +126,22 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
         next,
         route::From { key, id, gate, is_stale: false, by: None, failure, blocked, findings },
     )
+}
+
+/// When the time is over in which the current gate of a step asks again; `None`: it has no limit, or none that is known.
+pub(super) fn ends_at(state: &RunState, loaded: &Loaded, at: usize) -> Result<Option<Timestamp>, EvalError> {
+    let judging = &state.facts.steps[at].judging;
+    let (Some(gate), Some(since)) = (state.graph.step(at).gates.get(judging.gate), judging.since) else {
+        return Ok(None);
+    };
+    let id = state.attempt_id(Key::step(at));
+    let case = Case { at, gate, id: &id, probe_no: judging.probe_no, now: since };
+    match gate::scope(state, loaded, case).and_then(|scope| Pace::of(gate, &scope)) {
+        Ok(pace) => Ok(pace.timeout.map(|span| since.plus(span))),
+        Err(needs @ EvalError::Needs(_)) => Err(needs),
+        // It is told when the gate asks again.
+        Err(EvalError::Failed { .. }) => Ok(None),
+    }
 }
 
 /// The current gate of a step cannot be judged. That is neither a failure nor a lack of evidence, so no route

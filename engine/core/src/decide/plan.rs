@@ -85,6 +85,8 @@ pub struct ProbePlan {
     pub place: WorkPlace,
     /// Since when a file must have changed: `{commit, at}`; null: it need not have.
     pub fresh: Value,
+    /// When the gate's time to ask is over.
+    pub until: Option<Timestamp>,
 }
 
 /// The secrets that work, a probe or a notice is given, by name: their values are in no state.
@@ -260,6 +262,7 @@ pub fn probe(
         env: texts(&document["env"]),
         place: place(state, key, loaded)?,
         fresh: document["fresh"].take(),
+        until: super::gate_poll::ends_at(state, loaded, key.step)?,
     }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::oneshot;
@@ -57,7 +58,7 @@ impl ShardCore {
                 let Some(plan) = plan::probe(state, &id, &gate, &loaded.values.of_plans)? else {
                     return Ok(None);
                 };
-                let kind = plan.kind.clone();
+                let (kind, until) = (plan.kind.clone(), plan.until);
                 let standing = plan::standing(state, &id, &loaded.values.of_plans)?;
                 let priority = standing.map_or(0, |standing| standing.priority);
                 request::probe(
@@ -69,7 +70,7 @@ impl ShardCore {
                     plan,
                     &loaded.values.of_plans,
                 )
-                .map(|request| Some((kind, request, priority)))
+                .map(|request| Some((kind, request, priority, until)))
             }));
             match planned {
                 Ok(Err(EvalError::Needs(values))) => {
@@ -81,14 +82,14 @@ impl ShardCore {
                 other => break other,
             }
         };
-        let (prober, request, priority) = match planned {
+        let (prober, request, priority, until) = match planned {
             Err(panic) => return self.quarantine(loaded, panic_text(panic.as_ref())),
             Ok(Ok(None)) => return,
             Ok(Err(error)) => {
                 return self.probed(loaded, id, gate, probe_no, Err(refused(error.to_string())), 0);
             }
-            Ok(Ok(Some((kind, request, priority)))) => match self.shared.edge.probers.get(&kind) {
-                Some(prober) => (Arc::clone(prober), request, priority),
+            Ok(Ok(Some((kind, request, priority, until)))) => match self.shared.edge.probers.get(&kind) {
+                Some(prober) => (Arc::clone(prober), request, priority, until),
                 None => {
                     let failure = unknown(&kind, "probe", self.shared.edge.probers.keys());
                     let message = format!("{}; {}", failure.message, failure.hint());
@@ -112,12 +113,17 @@ impl ShardCore {
             QueueStanding { priority, group: self.group(loaded) },
         );
         let span = run_span::of_probe(run, &id, &gate);
+        let left = until.map_or(Duration::MAX, |until| until.since(self.shared.now()));
         self.spawn_work(
             run,
             async move {
                 let mut grant = tokio::select! {
                     biased;
                     grant = turn => grant,
+                    () = tokio::time::sleep(left) => {
+                        let result = Err(ProbeFailure::passing("its turn did not come: what it asks is left alone"));
+                        return WorkDone::Probe { run, id, gate, probe_no, result, took_ms: 0 };
+                    }
                     _stopped = stopped => {
                         let result = Err(ProbeFailure::passing("stopped before it began"));
                         return WorkDone::Probe { run, id, gate, probe_no, result, took_ms: 0 };

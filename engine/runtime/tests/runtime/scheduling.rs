@@ -469,6 +469,23 @@ async fn l16_a_probe_leaves_a_service_alone_that_asks_for_it() {
     rig.assert_replays(run).await;
 }
 
+/// A far-off date in the answer to one of them kept all gates of that service waiting.
+#[tokio::test(start_paused = true)]
+async fn l16_the_time_of_a_poll_goes_on_while_its_service_is_left_alone() {
+    let rig = Rig::new();
+    let probe = json!({"task": {"kind": "command", "spec": {"argv": ["busy", "9", "3600000"]}}});
+    let gate = json!({"id": "g", "probe": probe, "poll": {"every": "1s", "timeout": "60s"}});
+    let asks = pipeline(vec![json!({"id": "check", "gates": [gate]})]);
+    let before = (rig.config.clock)();
+    // The first probe of the second one never goes out.
+    for run in [rig.start(&asks).await, rig.start(&asks).await] {
+        rig.until(run, |event| matches!(event, RunEvent::StepBlocked(_))).await;
+        rig.assert_replays(run).await;
+    }
+    let took = (rig.config.clock)().since(before);
+    assert!(took >= Duration::from_secs(60) && took < Duration::from_secs(63), "{took:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn l16_probes_wait_before_an_open_breaker_of_their_service() {
     let rig = Rig::with(|config| {
