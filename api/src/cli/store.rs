@@ -1,6 +1,7 @@
 //! `store`: info, verify, repair, adopt.
 
 use everfold_engine::clock::Stopwatch;
+use everfold_engine::data_folder::Layout;
 use everfold_engine::id::Position;
 use everfold_engine::store::repair::{self, RepairError, RepairPlan, RestoreFrom};
 use everfold_engine::store::{Progress, SledOptions};
@@ -124,11 +125,11 @@ async fn adopt(context: &CommandContext) -> Result<u8, Fault> {
 /// Verifies beside the owner's work, or the folder itself where it has no owner: a damaged store
 /// cannot be opened, but can be verified.
 async fn verify(context: &CommandContext, kept: Option<LogDigest>) -> Result<u8, Fault> {
-    let layout = &context.place()?.layout;
+    let layout = existing_folder(context)?;
     let since = Stopwatch::start();
     let verified = loop {
         let is_owned = serve::connect(&layout.socket()).await.is_ok();
-        let tried = if is_owned || !layout.root().exists() {
+        let tried = if is_owned {
             verify_beside(context, kept).await
         } else {
             let folder = layout.root().to_owned();
@@ -240,10 +241,7 @@ fn report(verified: &Verified) -> String {
 
 /// Says what a repair would do; does it with `--yes`.
 async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Result<u8, Fault> {
-    let layout = &context.place()?.layout;
-    if !layout.root().exists() {
-        return Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())));
-    }
+    let layout = existing_folder(context)?;
     let folder = layout.root().to_owned();
     let program = context.program.clone();
     if let RestoreFrom::Copy(copy) = &from
@@ -356,6 +354,15 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
         text.push_str(&format!("\nnext\n  {program} store verify\n"));
     }
     text
+}
+
+/// The data folder, which has to be there: of one that is gone nothing is as it was written.
+fn existing_folder(context: &CommandContext) -> Result<&Layout, Fault> {
+    let layout = &context.place()?.layout;
+    if layout.root().exists() {
+        return Ok(layout);
+    }
+    Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())))
 }
 
 /// Works on the folder itself, off the runtime's threads.

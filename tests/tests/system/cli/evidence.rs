@@ -67,6 +67,23 @@ fn one_flipped_byte_of_a_log_is_named_and_a_removed_folder_is_no_damage() {
     assert!(verified.code == 0 && verified.out.contains("1 log of ended attempts"), "{verified:?}");
 }
 
+/// It was as it was written, also where the digest of what had been there was given.
+#[test]
+fn a_folder_that_is_gone_is_not_as_it_was_written() {
+    let scratch = Scratch::new();
+    let digest = format!("53:{}", "0".repeat(64));
+    for args in [&["store", "verify"][..], &["store", "verify", "--digest", &digest]] {
+        let gone = scratch.run(args);
+        assert!(gone.code != 0 && gone.err.contains("there is no folder "), "{args:?}: {gone:?}");
+        assert_eq!((gone.out.as_str(), scratch.data().exists()), ("", false), "{args:?}");
+    }
+    fs::create_dir(scratch.data()).unwrap();
+    let fresh = scratch.run(&["store", "verify"]);
+    assert!(fresh.code == 0 && fresh.out.contains("nothing was ever stored here"), "{fresh:?}");
+    let emptied = scratch.run(&["store", "verify", "--digest", &digest]);
+    assert!(emptied.code == 7, "{emptied:?}");
+}
+
 #[test]
 fn a_log_that_was_cut_is_sealed_as_it_was_kept_with_what_is_missing_counted() {
     let scratch = Scratch::new();
