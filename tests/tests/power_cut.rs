@@ -477,7 +477,8 @@ fn whenever_the_power_is_cut_each_log_of_an_ended_run_is_whole_in_its_folder_or_
 fn check_archives(left: &Layout, context: &str) -> bool {
     let mut finder = LogFinder::new(left.clone());
     for id in archived_attempts() {
-        let mut stored = finder.find(&id, false).unwrap_or_else(|error| panic!("{context}: {id}: {error}"));
+        let mut stored =
+            finder.find(&id, None, false).unwrap_or_else(|error| panic!("{context}: {id}: {error}"));
         let mut bytes = Vec::new();
         let log = stored.files.log.as_mut().unwrap_or_else(|| panic!("{context}: {id} has no log"));
         log.read_to_end(&mut bytes).unwrap();

@@ -156,16 +156,20 @@ async fn verify(context: &CommandContext, kept: Option<LogDigest>) -> Result<u8,
             "what was altered cannot be told from it: compare with a copy of the folder that has that digest",
         ));
     }
+    let of_attempts = verified.logs.damaged + verified.damaged_archives;
     // Of more faults than are listed it is not known what they are of.
-    let hint = match (number == verified.logs.damaged, verified.logs.damaged + verified.damaged_blobs) {
-        (true, _) => {
+    let hint = match of_attempts + verified.damaged_blobs {
+        _ if number == verified.logs.damaged => {
             "the history is sound; a log cannot be made again: bring it back from a copy of the folder"
         }
-        (false, beside) if beside == number => {
+        _ if number == of_attempts => {
+            "the history is sound; what attempts wrote cannot be made again: bring the archive back from a copy of the folder"
+        }
+        beside if beside == number => {
             "every event is as it was written; files of `blobs` cannot be made again: bring them back from a copy of the \
              folder"
         }
-        (false, _) => "copy the folder first; then `everfold store repair` says what it would do",
+        _ => "copy the folder first; then `everfold store repair` says what it would do",
     };
     Err(Fault::new(Code::Faults, format!("the store has {}", count(number, "fault"))).hint(hint))
 }

@@ -135,11 +135,15 @@ pub(crate) async fn log(
     Ok((head, body).into_response())
 }
 
-/// The log of an attempt, wherever it is.
+/// The log of an attempt, wherever it is; out of an archive no more than is recorded of it.
 async fn stored(app: &App, id: &EffectId) -> Result<StoredLog, Fault> {
     let file = app.layout().attempt(id).join(protocol::LOG);
+    let seal = match app.layout().archived_attempts(id.run).exists() {
+        true => app.log_seal(id).await?,
+        false => None,
+    };
     let (mut logs, of) = (LogFinder::new(app.layout().clone()), id.clone());
-    let finding = tokio::task::spawn_blocking(move || logs.find(&of, false)).await;
+    let finding = tokio::task::spawn_blocking(move || logs.find(&of, seal.as_ref(), false)).await;
     finding.map_err(std::io::Error::from).and_then(|found| found).map_err(unreadable(&file))
 }
 

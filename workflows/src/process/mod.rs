@@ -12,6 +12,7 @@
 
 mod absolute;
 mod archive;
+mod archived_damage;
 mod attach;
 mod attach_error;
 mod attempt;
@@ -39,6 +40,7 @@ mod usage;
 
 pub(crate) use absolute::{absolute, make_absolute};
 pub use archive::{LogFinder, StoredLog, archive_attempts};
+pub use archived_damage::check_archives;
 pub(crate) use attach::{attach, cancel};
 pub(crate) use attach_error::Says;
 pub(crate) use attempt::attempt;

@@ -1,9 +1,11 @@
-//! Logs of attempts, compared with what their events recorded of them.
+//! Logs of attempts, compared with what their events recorded of them, and the archives that hold them.
 //!
-//! Law: one log at a time, in bounded memory, in the attempt's folder or out of the archive of its run. A log whose attempt
-//! is in neither was removed, by the limits of `[logs]` or by hand, and is no damage; an attempt without its log is.
+//! Law: one log at a time, in bounded memory, in the attempt's folder or out of the archive of its run; of an archived one no
+//! more is unpacked than is recorded. A log whose attempt is in neither was removed, by the limits of `[logs]` or by hand, and
+//! is no damage; an attempt without its log is.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use everfold_engine::data_folder::Layout;
@@ -12,8 +14,9 @@ use everfold_engine::event::{
     self, AttemptNotes, KeptWork, LogSeal, RunEvent, ScheduledWork, SpareReason, StepScheduled,
 };
 use everfold_engine::id::{AttemptId, EffectId, RunId};
-use everfold_workflows::process::LogFinder;
+use everfold_workflows::process::{LogFinder, check_archives};
 use everfold_workflows::shim::log::{LogChange, LogCheck, check};
+use everfold_workflows::shim::protocol;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Code, Fault};
@@ -36,21 +39,49 @@ pub struct VerifiedLogs {
 
 /// What was found, shared with the thread that verifies.
 #[derive(Default)]
-struct LogFindings {
-    logs: VerifiedLogs,
-    faults: Vec<String>,
+pub(super) struct AttemptFindings {
+    pub(super) logs: VerifiedLogs,
+    /// Damaged places of archives, without the logs among them.
+    pub(super) damaged_archives: u64,
+    /// The first faults, in words.
+    pub(super) faults: Vec<String>,
+    /// The logs that these name, by the paths of their attempts' folders.
+    named: BTreeSet<PathBuf>,
+}
+
+impl AttemptFindings {
+    fn fault(&mut self, fault: impl FnOnce() -> String) {
+        if self.faults.len() < FAULTS_MAX {
+            self.faults.push(fault());
+        }
+    }
 }
 
 /// Compares the logs of a data folder with the events that say how they ended. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct SealedLogs {
+    layout: Layout,
     logs: Arc<Mutex<LogFinder>>,
-    findings: Arc<Mutex<LogFindings>>,
+    findings: Arc<Mutex<AttemptFindings>>,
 }
 
 impl SealedLogs {
     pub(super) fn of(layout: Layout) -> Self {
-        Self { logs: Arc::new(Mutex::new(LogFinder::new(layout))), findings: Arc::default() }
+        let logs = Arc::new(Mutex::new(LogFinder::new(layout.clone())));
+        Self { layout, logs, findings: Arc::default() }
+    }
+
+    /// Compares the archives with their checksums; to be called when all logs were compared. A damaged log is named once.
+    pub(super) fn check_archives(&self) {
+        let is_named = |entry: &Path| {
+            entry.ends_with(protocol::LOG)
+                && entry.parent().is_some_and(|attempt| self.findings().named.contains(attempt))
+        };
+        check_archives(&self.layout.all_attempts(), &is_named, &mut |damage| {
+            let mut findings = self.findings();
+            findings.damaged_archives += 1;
+            findings.fault(|| damage.to_string());
+        });
     }
 
     /// Compares the log that an event seals, if it seals one. A copied history is another run's, and so are its logs.
@@ -66,7 +97,7 @@ impl SealedLogs {
     fn compare(&self, run: RunId, id: &AttemptId, seal: &LogSeal) {
         let effect = EffectId { run, attempt: id.clone() };
         let found = compared(&mut self.logs.lock().unwrap_or_else(PoisonError::into_inner), &effect, seal);
-        let mut findings = self.findings();
+        let (mut findings, attempt) = (self.findings(), self.layout.attempt(&effect));
         let damaged = match found {
             Compared::Removed => {
                 findings.logs.removed += 1;
@@ -78,22 +109,22 @@ impl SealedLogs {
         findings.logs.checked += 1;
         let Some((what, place)) = damaged else { return };
         findings.logs.damaged += 1;
-        if findings.faults.len() < FAULTS_MAX {
+        if findings.named.len() < FAULTS_MAX {
+            findings.named.insert(attempt);
+        }
+        findings.fault(|| {
             let AttemptId { path, round, attempt } = id;
             let place = place.display();
-            findings.faults.push(format!(
-                "the log of run {run}, step {path}, round {round}, attempt {attempt}: {what} ({place})"
-            ));
-        }
+            format!("the log of run {run}, step {path}, round {round}, attempt {attempt}: {what} ({place})")
+        });
     }
 
     /// What was found: the numbers, and the first faults in words.
-    pub(super) fn found(&self) -> (VerifiedLogs, Vec<String>) {
-        let LogFindings { logs, faults } = std::mem::take(&mut *self.findings());
-        (logs, faults)
+    pub(super) fn found(&self) -> AttemptFindings {
+        std::mem::take(&mut *self.findings())
     }
 
-    fn findings(&self) -> MutexGuard<'_, LogFindings> {
+    fn findings(&self) -> MutexGuard<'_, AttemptFindings> {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,7 +211,7 @@ impl Node {
     }
 
     /// What the run's own history records of the log of an attempt.
-    async fn log_seal(&self, id: &EffectId) -> Result<Option<LogSeal>, Fault> {
+    pub(crate) async fn log_seal(&self, id: &EffectId) -> Result<Option<LogSeal>, Fault> {
         let history = self.history(id.run).await?;
         let own = history.iter().rev().filter(|envelope| envelope.header.flags & flag::COPIED == 0);
         Ok(own.filter_map(decoded).find_map(|event| {
@@ -243,7 +274,7 @@ enum Compared {
 }
 
 fn compared(logs: &mut LogFinder, id: &EffectId, seal: &LogSeal) -> Compared {
-    let (place, checked) = match logs.find(id, true) {
+    let (place, checked) = match logs.find(id, Some(seal), true) {
         Ok(stored) => match (check(stored.files, seal), stored.is_kept) {
             (Ok(LogCheck::Missing), false) => return Compared::Removed,
             (checked, _) => (stored.place, checked),

@@ -1,5 +1,6 @@
 //! Verification of the store's content: every event decodes, every run begins with its first event, a snapshot of a
-//! run's newest version equals the fold, the logs of attempts are those that their events seal.
+//! run's newest version equals the fold, the logs of attempts are those that their events seal, the archives of attempts
+//! pass their checksums.
 //!
 //! Law: bounded memory. Only the newest states of very many or very large runs are kept, so that an old run's snapshot
 //! may be checked for being readable alone; and a node does one verification at a time.
@@ -35,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::log_digest::{DigestedLog, LogDigest};
-use super::logs::{SealedLogs, VerifiedLogs};
+use super::logs::{AttemptFindings, SealedLogs, VerifiedLogs};
 use crate::fault::{Code, Fault};
 use crate::node::Node;
 use crate::text::count;
@@ -70,6 +71,9 @@ pub struct Verified {
     /// Logs of attempts that have ended.
     #[serde(default)]
     pub logs: VerifiedLogs,
+    /// Damaged places of archives of attempts, without the logs that are counted in `logs`.
+    #[serde(default)]
+    pub damaged_archives: u64,
     /// One hash over all events, as `POSITION:HASH`: kept elsewhere, it shows later that they are the same. Null: there are none.
     #[serde(default)]
     pub digest: Option<String>,
@@ -98,6 +102,7 @@ impl From<VerifyReport> for Verified {
             damaged_blobs: damaged_blobs.count() as u64,
             snapshots: report.snapshots,
             logs: VerifiedLogs::default(),
+            damaged_archives: 0,
             digest: None,
             has_kept_digest: None,
             faults: report.faults.iter().map(ToString::to_string).collect(),
@@ -110,7 +115,8 @@ impl From<VerifyReport> for Verified {
 impl Verified {
     /// What was found of the store, of the logs and of the digest.
     fn of(report: VerifyReport, found: &SealedLogs, digested: &DigestedLog) -> Self {
-        let (verified, (logs, faults)) = (Self::from(report), found.found());
+        let (verified, AttemptFindings { logs, damaged_archives, faults, .. }) =
+            (Self::from(report), found.found());
         let (missing, digest) = (digested.missing(), digested.digest());
         let mut notes = verified.notes;
         if logs.removed > 0 {
@@ -120,11 +126,12 @@ impl Verified {
             ));
         }
         Self {
-            sound: verified.sound && logs.damaged == 0 && missing.is_none(),
+            sound: verified.sound && logs.damaged + damaged_archives == 0 && missing.is_none(),
             digest: (verified.events > 0).then(|| digest.to_string()),
             has_kept_digest: digested.has_kept(),
             logs,
-            more_faults: verified.more_faults + (logs.damaged - faults.len() as u64),
+            damaged_archives,
+            more_faults: verified.more_faults + (logs.damaged + damaged_archives - faults.len() as u64),
             faults: verified.faults.into_iter().chain(faults).chain(missing).collect(),
             notes,
             ..verified
@@ -150,10 +157,19 @@ impl Node {
             Fault::new(Code::Verifying, "another verification of this store goes on")
                 .hint("repeat it a little later")
         })?;
+        let turn = Arc::new(turn);
         let logs = SealedLogs::of(self.layout().clone());
         let digested = DigestedLog::against(kept);
-        let meaning = Runs { _turn: Some(turn), ..Runs::of(&logs, &digested) };
-        Ok(Verified::of(verify::verify_open(sled, Box::new(meaning), progress).await?, &logs, &digested))
+        let meaning = Runs { _turn: Some(Arc::clone(&turn)), ..Runs::of(&logs, &digested) };
+        let report = verify::verify_open(sled, Box::new(meaning), progress).await;
+        let archives = logs.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            archives.check_archives();
+            drop(turn);
+        });
+        checked.await.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        Ok(Verified::of(report?, &logs, &digested))
+    }
     }
 }
 
@@ -173,7 +189,9 @@ pub fn verify_folder(
     let logs = SealedLogs::of(Layout::new(folder));
     let digested = DigestedLog::against(kept);
     let mut meaning = Runs::of(&logs, &digested);
-    Ok(Verified::of(verify::verify_folder(folder, options, &mut meaning)?, &logs, &digested))
+    let report = verify::verify_folder(folder, options, &mut meaning)?;
+    logs.check_archives();
+    Ok(Verified::of(report, &logs, &digested))
 }
 
 /// Decodes and folds run streams and definitions for the verification.
@@ -185,7 +203,7 @@ struct Runs {
     logs: SealedLogs,
     digested: DigestedLog,
     /// The turn to verify; dropped when the verifying thread ends.
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 struct VerifiedState {

@@ -167,14 +167,25 @@ fn logs_of_an_ended_run_are_read_out_of_its_archive_and_one_that_was_changed_the
     let verified = scratch.run(&["store", "verify"]);
     assert!(verified.code == 0 && verified.out.contains(", 3 logs\n"), "{verified:?}");
 
-    let mut bytes = fs::read(&archive).unwrap();
-    let at = bytes.windows(14).position(|part| part == b"long-r1-a1/log").unwrap() + 60;
-    bytes[at] ^= 0xff;
-    fs::write(&archive, &bytes).unwrap();
-    let verified = scratch.run(&["store", "verify"]);
+    let whole = fs::read(&archive).unwrap();
+    let damage = |entry: &str| {
+        let mut bytes = whole.clone();
+        let at = bytes.windows(entry.len()).position(|part| part == entry.as_bytes()).unwrap();
+        bytes[at + entry.len() + 5] ^= 0xff;
+        fs::write(&archive, &bytes).unwrap();
+        scratch.run(&["store", "verify"])
+    };
+    // Beside logs nothing of an archive was looked at.
+    let verified = damage("good-r1-a1/exit.json");
+    let named = ".zip: good-r1-a1/exit.json is damaged: ";
+    assert!(verified.code == 7 && verified.out.contains(named), "{verified:?}");
+    assert!(verified.err.contains("the store has 1 fault"), "{verified:?}");
+    assert!(verified.err.contains("the history is sound"), "{verified:?}");
+    let verified = damage("long-r1-a1/log");
     assert!(
         verified.code != 0
-            && verified.out.contains("step long, round 1, attempt 1: it cannot be read: the archive "),
+            && verified.out.contains("step long, round 1, attempt 1: it cannot be read: the archive ")
+            && verified.err.contains("the store has 1 fault"),
         "{verified:?}"
     );
     assert_eq!(scratch.run(read[0]).out, before[0]);

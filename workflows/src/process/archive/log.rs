@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId};
+use everfold_core::event::LogSeal;
 
-use super::read::ArchivedRun;
-use crate::shim::log::LogFiles;
+use super::read::{ArchivedRun, FOLDER_BYTES_MAX};
+use crate::shim::log::{LogFiles, index_bytes};
 use crate::shim::protocol::{LOG, LOG_INDEX};
 
 /// The log of an attempt as it was found.
@@ -34,17 +35,23 @@ impl LogFinder {
         Self { layout, open: None }
     }
 
-    /// The log of an attempt, with its index where that is asked for. What is in an archive is unpacked into files without names.
+    /// The log of an attempt, with its index where that is asked for. What is in an archive is unpacked into files without
+    /// names, and no more of it than `seal` records of the log.
     ///
     /// # Errors
-    /// A file cannot be read, the archive is damaged, or there is no room to unpack.
-    pub fn find(&mut self, id: &EffectId, indexed: bool) -> std::io::Result<StoredLog> {
+    /// A file cannot be read, the archive is damaged or holds more than was archived, or there is no room to unpack.
+    pub fn find(
+        &mut self,
+        id: &EffectId,
+        seal: Option<&LogSeal>,
+        indexed: bool,
+    ) -> std::io::Result<StoredLog> {
         // Neither a folder nor an archive: it may have been archived between the two looks.
-        let found = self.look(id, indexed)?;
-        if found.is_kept { Ok(found) } else { self.look(id, indexed) }
+        let found = self.look(id, seal, indexed)?;
+        if found.is_kept { Ok(found) } else { self.look(id, seal, indexed) }
     }
 
-    fn look(&mut self, id: &EffectId, indexed: bool) -> std::io::Result<StoredLog> {
+    fn look(&mut self, id: &EffectId, seal: Option<&LogSeal>, indexed: bool) -> std::io::Result<StoredLog> {
         let folder = self.layout.attempt(id);
         let place = self.place(id);
         // In this order: a folder goes when its archive is there.
@@ -56,10 +63,14 @@ impl LogFinder {
         let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match self.archive(id.run, &archived, name) {
             Ok(Some(archive)) => {
-                let log = archive.unpack(name, LOG, unpacked)?;
+                let bytes_max = seal.map_or(FOLDER_BYTES_MAX, |seal| seal.bytes);
+                let log = archive.unpack(name, LOG, bytes_max, unpacked)?;
+                let index_max = seal.map_or(FOLDER_BYTES_MAX, |seal| index_bytes(seal.lines));
                 // One that cannot be read is no damage of the log.
-                let index =
-                    if indexed { archive.unpack(name, LOG_INDEX, unpacked).ok().flatten() } else { None };
+                let index = match indexed {
+                    true => archive.unpack(name, LOG_INDEX, index_max, unpacked).ok().flatten(),
+                    false => None,
+                };
                 Ok(StoredLog { place: archived, files: LogFiles { log, index }, is_kept: true })
             }
             // An attempt that is in its folder needs no archive.

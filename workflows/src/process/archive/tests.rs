@@ -1,18 +1,20 @@
 use std::collections::BTreeMap;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use everfold_base::data_folder::Layout;
 use everfold_base::id::{EffectId, RunId};
 use everfold_base::time::Timestamp;
+use everfold_core::event::LogSeal;
 use proptest::prelude::*;
 
 use super::{LogFinder, archive_attempts};
+use crate::process::archived_damage::check_archives;
 use crate::process::retention::{remove_old_attempts, runs_with_attempts};
 use crate::settings::AttemptLimits;
 use crate::shim::log::{LogCheck, check, seal};
-use crate::shim::protocol::{EXIT, LOCK, LOG};
+use crate::shim::protocol::{EXIT, LOCK, LOG, LOG_INDEX};
 
 const HOUR_MS: i64 = 3_600_000;
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -56,7 +58,7 @@ impl AttemptFolders {
     }
 
     fn log(&self, run: RunId, attempt: &str) -> (bool, Option<Vec<u8>>) {
-        let stored = LogFinder::new(self.layout.clone()).find(&effect(run, attempt), false).unwrap();
+        let stored = LogFinder::new(self.layout.clone()).find(&effect(run, attempt), None, false).unwrap();
         let bytes = stored.files.log.map(|mut log| {
             let mut bytes = Vec::new();
             log.read_to_end(&mut bytes).unwrap();
@@ -149,7 +151,7 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
     let mut finder = LogFinder::new(home.layout.clone());
     let id = effect(run(1), "build/1/1");
     for _again in 0..2 {
-        let found = finder.find(&id, true).unwrap();
+        let found = finder.find(&id, None, true).unwrap();
         assert_eq!(check(found.files, &seal).unwrap(), LogCheck::Same);
     }
     let path = home.layout.archived_attempts(run(1));
@@ -159,7 +161,7 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
         std::fs::write(&path, &damaged).unwrap();
-        let found = LogFinder::new(home.layout.clone()).find(&id, true);
+        let found = LogFinder::new(home.layout.clone()).find(&id, None, true);
         match found.map(|found| (found.is_kept, check(found.files, &seal).unwrap())) {
             Ok((true, LogCheck::Same | LogCheck::Missing)) | Err(_) => {}
             // The name of the folder is another one.
@@ -169,8 +171,94 @@ fn a_log_out_of_an_archive_is_compared_with_its_seal_like_any_other() {
     }
     for length in 0..whole.len() {
         std::fs::write(&path, &whole[..length]).unwrap();
-        let error = LogFinder::new(home.layout.clone()).find(&id, true).unwrap_err().to_string();
+        let error = LogFinder::new(home.layout.clone()).find(&id, None, true).unwrap_err().to_string();
         assert!(error.contains(&path.display().to_string()), "{error}");
+    }
+}
+
+/// The archive of two attempts, with what is recorded of the log of the first.
+fn archived(home: &AttemptFolders, text: &[u8]) -> LogSeal {
+    let folder = home.attempt(run(1), "build/1/1", 2, &[(LOG, text), ("stdout", b"one\ntwo\n")]);
+    let seal = seal(&folder.join(LOG), 0).unwrap().unwrap();
+    for file in [LOG, LOG_INDEX] {
+        set_age(&folder.join(file), 2);
+    }
+    home.attempt(run(1), "test/1/1", 2, &[("input.json", b"{\"a\": 1}")]);
+    assert_eq!(home.archive(&[run(1)]), 2);
+    seal
+}
+
+/// As much was unpacked to the disk as the archive said.
+#[test]
+fn no_more_of_an_archived_log_is_unpacked_than_was_written() {
+    let home = AttemptFolders::new();
+    let seal = archived(&home, b"1000 O one\n1001 O two\n");
+    let path = home.layout.archived_attempts(run(1));
+    let mut files = entries(&path);
+    files.insert("build-r1-a1/log".to_owned(), vec![0; 8 << 20]);
+    files.insert("build-r1-a1/log.index".to_owned(), vec![0; 8 << 20]);
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in files {
+        writer.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        writer.write_all(&bytes).unwrap();
+    }
+    writer.finish().unwrap();
+    let id = effect(run(1), "build/1/1");
+    let mut finder = LogFinder::new(home.layout.clone());
+    let error = finder.find(&id, Some(&seal), true).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+    let said = format!("build-r1-a1/log is longer than the {} bytes that were written", seal.bytes);
+    assert!(error.to_string().contains(&said), "{error}");
+    // An index of another length is none, and no damage.
+    let longer = LogSeal { bytes: 8 << 20, ..seal };
+    let found = finder.find(&id, Some(&longer), true).unwrap();
+    assert!(found.files.log.is_some() && found.files.index.is_none());
+}
+
+fn damage(home: &AttemptFolders, named: &[&Path]) -> Vec<String> {
+    let mut found = Vec::new();
+    let is_named = |entry: &Path| named.contains(&entry);
+    check_archives(&home.layout.all_attempts(), &is_named, &mut |error| found.push(error.to_string()));
+    found
+}
+
+/// Logs alone were looked at: every other entry could be anything.
+#[test]
+fn a_damaged_entry_of_an_archive_is_named_with_its_archive() {
+    let home = AttemptFolders::new();
+    archived(&home, b"1000 O one\n1001 O two\n");
+    assert_eq!(damage(&home, &[]), Vec::<String>::new());
+    let path = home.layout.archived_attempts(run(1));
+    let whole = std::fs::read(&path).unwrap();
+    let held = entries(&path);
+    // Whichever byte is another one: each file is as it was, or something is said.
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(&path).unwrap()).unwrap();
+    let mut data = std::collections::BTreeSet::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index_raw(index).unwrap();
+        let start = entry.data_start().unwrap();
+        data.extend(start..start + entry.compressed_size());
+    }
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        std::fs::write(&path, &damaged).unwrap();
+        let found = damage(&home, &[]);
+        let names_archive = found.iter().all(|fault| fault.contains(&path.display().to_string()));
+        assert!(names_archive, "byte {at}: {found:?}");
+        assert!(!found.is_empty() || (!data.contains(&(at as u64)) && entries(&path) == held), "byte {at}");
+    }
+    let at = whole.windows(18).position(|part| part == b"build-r1-a1/stdout").unwrap() + 20;
+    let mut damaged = whole.clone();
+    damaged[at] ^= 0x55;
+    std::fs::write(&path, &damaged).unwrap();
+    let found = damage(&home, &[]);
+    assert!(found.len() == 1 && found[0].contains("build-r1-a1/stdout is damaged: "), "{found:?}");
+    // What is named already is not looked at again.
+    assert_eq!(damage(&home, &[&home.layout.attempts(run(1)).join("build-r1-a1/stdout")]).len(), 0);
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        assert_eq!(damage(&home, &[]).len(), 1, "{length}");
     }
 }
 
@@ -340,7 +428,7 @@ fn an_attempt_without_a_log_needs_no_sound_archive() {
     home.attempt(run(1), "silent/1/1", 2, &[]);
     std::fs::write(home.layout.archived_attempts(run(1)), "no archive").unwrap();
     assert_eq!(home.log(run(1), "silent/1/1"), (true, None));
-    assert!(LogFinder::new(home.layout.clone()).find(&effect(run(1), "gone/1/1"), false).is_err());
+    assert!(LogFinder::new(home.layout.clone()).find(&effect(run(1), "gone/1/1"), None, false).is_err());
 }
 
 #[test]
@@ -401,11 +489,12 @@ proptest! {
         home.archive(&[run(1)]);
         let mut finder = LogFinder::new(home.layout.clone());
         for (attempt, bytes) in expected {
-            let mut found = finder.find(&effect(run(1), &attempt), false).unwrap();
+            let mut found = finder.find(&effect(run(1), &attempt), None, false).unwrap();
             let mut read = Vec::new();
             found.files.log.as_mut().unwrap().read_to_end(&mut read).unwrap();
             prop_assert_eq!(read, bytes);
         }
+        prop_assert_eq!(damage(&home, &[]), Vec::<String>::new());
         prop_assert_eq!(home.names(), [format!("{}.zip", run(1))]);
     }
 }

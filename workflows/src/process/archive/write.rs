@@ -16,7 +16,7 @@ use jiff::tz::Offset;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::read::{ArchivedRun, WhileGoing, stop_unless};
+use super::read::{ArchivedRun, ENTRIES_MAX, FOLDER_BYTES_MAX, WhileGoing, stop_unless};
 use super::room::check_room;
 use crate::process::attempt_folder::is_held;
 use crate::process::ended_folders::{GONE, ended_at, folders_in, millis, remove};
@@ -27,12 +27,8 @@ use crate::shim::protocol::{EXIT, STARTED};
 pub(in crate::process) const ARCHIVE: &str = "zip";
 /// How the name of one ends that is not complete, which a crash may leave.
 pub(in crate::process) const UNFINISHED: &str = "zip.new";
-/// The folder of an attempt that holds more stays a folder.
-const FOLDER_BYTES_MAX: u64 = 1 << 30;
 /// The folder of an attempt that holds more files and folders stays a folder.
 const FOLDER_ENTRIES_MAX: usize = 10_000;
-/// The most entries of an archive, whose names are read whenever one is opened; further folders stay.
-const ENTRIES_MAX: usize = 100_000;
 
 /// A folder that goes into the archive.
 struct ArchivedFolder {

@@ -34,6 +34,6 @@ mod tests;
 pub use files::LogFiles;
 pub use read::{LogReader, tail};
 pub use record::{LogLine, LogSource};
-pub(crate) use seal::seal;
 pub use seal::{LogChange, LogCheck, check};
+pub(crate) use seal::{index_bytes, seal};
 pub(crate) use write::{LogWriter, create};

@@ -227,10 +227,15 @@ fn index_of(log: &Path) -> PathBuf {
     log.with_extension("index")
 }
 
+/// How long the index of a log of so many lines is.
+pub(crate) fn index_bytes(lines: u64) -> u64 {
+    lines.saturating_mul(DIGEST_BYTES as u64)
+}
+
 /// The index, where it is of as many lines as were sealed.
 fn of_lines(index: Option<File>, lines: u64) -> Option<File> {
     let length = index.as_ref()?.metadata().ok()?.len();
-    index.filter(|_| length == lines.saturating_mul(DIGEST_BYTES as u64))
+    index.filter(|_| length == index_bytes(lines))
 }
 
 struct Walked {
