@@ -23,6 +23,7 @@ mod label_filter;
 mod log;
 mod memory_blobs;
 pub mod metrics;
+mod named_file;
 pub mod node;
 mod orch_import;
 mod orch_onboard;

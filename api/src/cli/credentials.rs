@@ -4,7 +4,7 @@ use std::path::Path;
 
 use everfold_engine::definition::is_credential_name;
 
-use super::files;
+use super::files::{self, FileKind};
 use crate::credential_header::CREDENTIAL_HEADER;
 use crate::fault::{Code, Fault};
 
@@ -44,7 +44,7 @@ fn value_of(argument: &str) -> Result<(String, String), Fault> {
             usage(format!("--credential {name}: there is no variable {variable} that holds a text"))
                 .hint(format!("set it, or read a file: --credential {name}=@FILE (@- is standard input)"))
         })?,
-        Some(Some(path)) => files::text(Path::new(path))?,
+        Some(Some(path)) => files::text(Path::new(path), &FileKind::CREDENTIAL)?,
         Some(None) => {
             return Err(usage(format!(
                 "--credential {name}: a value on the command line is shown in lists of processes"

@@ -1,29 +1,65 @@
 //! Files that a person names on the command line.
 
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use everfold_engine::json::strict;
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
+use crate::http::BODY_BYTES_MAX;
+use crate::named_file;
+
+/// What a file is for, which says how large it may be.
+pub(crate) struct FileKind {
+    bytes_max: u64,
+    /// What to do with a larger one.
+    hint: &'static str,
+}
+
+impl FileKind {
+    /// A pipeline, or its test cases: as large as the reader of pipelines takes them.
+    pub(crate) const PIPELINE: Self =
+        Self { bytes_max: 1024 * 1024, hint: "move long prompts into files of their own" };
+    /// A value that goes into the body of a request: written with blanks it is longer than the body.
+    pub(crate) const VALUE: Self =
+        Self { bytes_max: 4 * BODY_BYTES_MAX as u64, hint: "have a step read it, and name the file" };
+    /// What was delivered to a webhook.
+    pub(crate) const DELIVERY: Self =
+        Self { bytes_max: BODY_BYTES_MAX as u64, hint: "no larger one is taken from a sender" };
+    /// A credential; the server says how long the value itself may be.
+    pub(crate) const CREDENTIAL: Self =
+        Self { bytes_max: 64 * 1024, hint: "name the file that holds the credential alone" };
+}
 
 /// The text of a file; `-` is standard input.
-pub(crate) fn text(path: &Path) -> Result<String, Fault> {
+pub(crate) fn text(path: &Path, kind: &FileKind) -> Result<String, Fault> {
     let name = path.display();
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(path)
-    };
-    let bytes = bytes.map_err(|error| match error.kind() {
-        ErrorKind::IsADirectory => {
-            Fault::new(Code::File, format!("{name} is a folder")).hint("name a file in it")
-        }
-        _other => Fault::new(Code::File, format!("could not read {name}: {error}")),
+    let bytes = read(path, kind.bytes_max)?.ok_or_else(|| {
+        let most = match kind.bytes_max >> 20 {
+            0 => format!("{} KiB", kind.bytes_max >> 10),
+            most => format!("{most} MiB"),
+        };
+        Fault::new(Code::File, format!("{name} is larger than {most}")).hint(kind.hint)
     })?;
     String::from_utf8(bytes).map_err(|error| no_text(&name.to_string(), &error))
+}
+
+/// The bytes of a file; `None` when it is larger.
+fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Fault> {
+    let read = match path == Path::new("-") {
+        true => named_file::bounded(std::io::stdin().lock(), bytes_max),
+        false => named_file::read_bounded(path, bytes_max),
+    };
+    let name = path.display();
+    read.map_err(|error| match error.kind() {
+        ErrorKind::IsADirectory | ErrorKind::InvalidInput if path.is_dir() => {
+            Fault::new(Code::File, format!("{name} is a folder")).hint("name a file in it")
+        }
+        ErrorKind::InvalidInput => Fault::new(Code::File, format!("could not read {name}: {error}"))
+            .hint("name a file; `-` reads standard input"),
+        _other => Fault::new(Code::File, format!("could not read {name}: {error}")),
+    })
 }
 
 /// Says which byte is no text, and where it stands.
@@ -43,7 +79,7 @@ fn no_text(name: &str, error: &std::string::FromUtf8Error) -> Fault {
 
 /// The JSON document in a file; `-` is standard input.
 pub(crate) fn json(path: &Path) -> Result<Value, Fault> {
-    let (name, text) = (path.display(), text(path)?);
+    let (name, text) = (path.display(), text(path, &FileKind::VALUE)?);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let value = strict::unambiguous(text.as_bytes()).map_err(|error| {
         let (line, column) = (error.line(), error.column());

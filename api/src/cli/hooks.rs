@@ -1,14 +1,13 @@
 //! `hook deliver`, `hooks`: deliveries of webhooks by hand, and what came of all.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::Path;
 
 use everfold_engine::clock;
 use serde_json::json;
 
 use super::args::{DeliveryRef, HookArgs, HookVerb, HooksArgs, HooksVerb};
 use super::context::{CommandContext, items};
+use super::files::{self, FileKind};
 use super::lines::outcome_text::outcome_line;
 use super::list_pages::ListedItems;
 use super::output::note;
@@ -22,7 +21,7 @@ pub(crate) async fn hook(context: &CommandContext, args: HookArgs) -> Result<u8,
     let HookVerb::Deliver { source, file, headers, id } = args.verb;
     let headers: BTreeMap<String, String> =
         headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
-    let body = text_of(&file)?;
+    let body = files::text(&file, &FileKind::DELIVERY)?;
     let path = format!("/api/v1/hooks/{}/deliveries", encode(&source));
     let asked = DeliverBody { body, headers, id };
     let view: DeliveryView = context.client.post(&path, &asked).await?;
@@ -45,17 +44,6 @@ fn header(text: &str) -> Result<(String, String), Fault> {
         }
         _ => Err(Fault::new(Code::Usage, format!("--header takes KEY:VALUE, not “{text}”"))),
     }
-}
-
-fn text_of(file: &Path) -> Result<String, Fault> {
-    let unreadable =
-        |error: std::io::Error| Fault::new(Code::File, format!("could not read {}: {error}", file.display()));
-    if file == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map_err(unreadable)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(file).map_err(unreadable)
 }
 
 pub(crate) async fn list(context: &CommandContext, args: HooksArgs) -> Result<u8, Fault> {

@@ -9,7 +9,7 @@ use everfold_workflows::builtin;
 use serde_json::json;
 
 use super::context::CommandContext;
-use super::files;
+use super::files::{self, FileKind};
 use super::output::note;
 use super::pipeline_files;
 use crate::client::encode;
@@ -101,7 +101,7 @@ pub(crate) fn load(pipeline: &str, as_json: bool) -> Result<LoadedPipeline, Faul
         return Ok(LoadedPipeline { checked, text: None, name: pipeline.to_owned() });
     }
     let path = PathBuf::from(pipeline);
-    let text = files::text(&path).map_err(|fault| match path.exists() {
+    let text = files::text(&path, &FileKind::PIPELINE).map_err(|fault| match path.exists() {
         true => fault,
         false => fault.hinted(near_path(&path)),
     })?;

@@ -11,7 +11,7 @@ use owo_colors::OwoColorize as _;
 use serde_json::json;
 
 use super::args::PipelineTestArgs;
-use super::files;
+use super::files::{self, FileKind};
 use super::output::{Out, note};
 use super::pipeline_source::{LoadedPipeline, is_path, load, print_problems};
 use crate::fault::{Code, Fault};
@@ -64,7 +64,8 @@ pub(crate) fn check_beside(loaded: &LoadedPipeline, as_json: bool) -> Result<Opt
     if loaded.text.is_none() || !beside.is_file() {
         return Ok(None);
     }
-    let source = CaseSource { name: beside.display().to_string(), text: files::text(&beside)? };
+    let source =
+        CaseSource { name: beside.display().to_string(), text: files::text(&beside, &FileKind::PIPELINE)? };
     checked(&source, &loaded.checked.definition, as_json).map(|cases| Some(cases.len()))
 }
 
@@ -100,7 +101,9 @@ pub(super) fn one_case(
 }
 
 fn source(pipeline: &str, cases: Option<&Path>) -> Result<CaseSource, Fault> {
-    let read = |path: &Path| Ok(CaseSource { name: path.display().to_string(), text: files::text(path)? });
+    let read = |path: &Path| {
+        Ok(CaseSource { name: path.display().to_string(), text: files::text(path, &FileKind::PIPELINE)? })
+    };
     if let Some(path) = cases {
         return read(path);
     }

@@ -148,7 +148,7 @@ async fn config(
             });
         }
         let text = match text.strip_prefix('@') {
-            Some(path) => files::text(std::path::Path::new(path))?,
+            Some(path) => files::text(std::path::Path::new(path), &files::FileKind::VALUE)?,
             None => text,
         };
         let value: Value = serde_json::from_str(&text).map_err(|error| {

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::settings::{Settings, SettingsError};
 use everfold_engine::data_folder::Layout;
-use everfold_engine::regular;
 
 use crate::fault::{Code, Fault};
 
@@ -16,14 +15,6 @@ pub fn settings(layout: &Layout, config: Option<&Path>) -> Result<Settings, Faul
     let path = config.map_or_else(|| layout.settings(), Path::to_owned);
     if config.is_some() && !path.exists() {
         return Err(Fault::new(Code::File, format!("there is no file {}", path.display())));
-    }
-    // A step's process may have left a pipe there, and reading that would wait for its other end. What `--config` names
-    // is read whatever it is.
-    if config.is_none()
-        && let Err(error) = regular::open(&path)
-        && error.kind() == std::io::ErrorKind::InvalidInput
-    {
-        return Err(Fault::new(Code::File, format!("{}: {error}", path.display())));
     }
     Settings::load(&path).map_err(|error| match &error {
         SettingsError::Io { .. } => Fault::new(Code::File, crate::fault::chain(&error)),
@@ -44,9 +35,15 @@ mod tests {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         let place = layout.settings();
         rustix::fs::mknodat(rustix::fs::CWD, &place, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-        let refused = settings(&layout, None).unwrap_err();
-        assert_eq!(refused.code, Code::File);
-        assert!(refused.message.contains("everfold.toml: it is no regular file"), "{refused}");
+        for config in [None, Some(place.as_path())] {
+            let refused = settings(&layout, config).unwrap_err();
+            assert_eq!(refused.code, Code::File);
+            assert!(refused.message.contains("everfold.toml: it is no regular file"), "{refused}");
+        }
+        let large = folder.path().join("large.toml");
+        std::fs::write(&large, vec![b'#'; 1024 * 1024 + 1]).unwrap();
+        let refused = settings(&layout, Some(&large)).unwrap_err();
+        assert!(refused.code == Code::File && refused.message.contains("larger than 1 MiB"), "{refused}");
         let null = Path::new("/dev/null");
         assert_eq!(settings(&layout, Some(null)).unwrap(), Settings::default(), "as it was asked for");
     }

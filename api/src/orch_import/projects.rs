@@ -11,6 +11,7 @@ use everfold_engine::definition::value_of;
 use everfold_engine::json::Value;
 
 use crate::fault::{Code, Fault};
+use crate::named_file;
 
 /// The largest document.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -79,11 +80,10 @@ pub(crate) fn read_projects(path: Option<&Path>) -> Result<Projects, Fault> {
     let Some(path) = path else { return Ok(Projects::built_in()) };
     let name = path.display();
     let failed = |error: std::io::Error| Fault::new(Code::File, format!("{name}: {error}"));
-    if std::fs::metadata(path).map_err(failed)?.len() > BYTES_MAX {
+    let Some(bytes) = named_file::read_bounded(path, BYTES_MAX).map_err(failed)? else {
         return Err(Fault::new(Code::File, format!("{name} has over {BYTES_MAX} bytes")));
-    }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
-    let document = value_of(&text);
+    };
+    let document = str::from_utf8(&bytes).ok().and_then(value_of);
     let document =
         document.ok_or_else(|| Fault::new(Code::File, format!("{name} is neither YAML nor JSON")))?;
     let projects = Projects::of(&document);

@@ -3,6 +3,7 @@
 //! Law: a key that is not known is refused, with the nearest known one; nothing is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use everfold_engine::definition::similar;
@@ -25,9 +26,13 @@ use super::prices::{self, PriceSettings};
 use super::serve::ServeSettings;
 use super::subscriptions::{self, SubscriptionSettings};
 use super::tracing::TracingSettings;
+use crate::named_file;
 
 /// What a new data folder's `everfold.toml` says: every key, as a comment, with its default.
 pub const TEMPLATE: &str = include_str!("settings.toml");
+
+/// The largest settings file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Every setting there is.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -104,10 +109,15 @@ impl Settings {
     /// # Errors
     /// When it cannot be read, or holds an unknown key or a wrong value.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(SettingsError::Io { path: path.to_owned(), source }),
+        let failed = |source| SettingsError::Io { path: path.to_owned(), source };
+        match named_file::read_bounded(path, FILE_BYTES_MAX) {
+            Ok(Some(bytes)) => {
+                let no_text = |_| failed(Error::new(ErrorKind::InvalidData, "it is no UTF-8 text"));
+                Self::parse(&String::from_utf8(bytes).map_err(no_text)?, path)
+            }
+            Ok(None) => Err(failed(Error::new(ErrorKind::FileTooLarge, "it is larger than 1 MiB"))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(failed(source)),
         }
     }
 

@@ -103,6 +103,49 @@ fn inputs_that_cannot_be_used_are_refused_before_anything_is_stored() {
     assert_eq!(scratch.run(&["runs", "--json"]).json()["items"], serde_json::json!([]));
 }
 
+/// Memory was filled by a device, and a pipe was waited for.
+#[test]
+fn what_is_no_file_is_refused_wherever_a_file_is_named() {
+    let scratch = Scratch::new();
+    scratch.write("ok.yaml", OK);
+    let made = std::process::Command::new("mkfifo").arg(scratch.path("pipe")).status().unwrap();
+    assert!(made.success());
+    for name in ["./pipe", "/dev/zero"] {
+        let credential = format!("claude=@{name}");
+        for args in [
+            &["run", name][..],
+            &["pipeline", "check", name],
+            &["pipeline", "save", name],
+            &["pipeline", "test", name],
+            &["run", "./ok.yaml", "--input-file", name],
+            &["run", "./ok.yaml", "--config", name],
+            &["run", "./ok.yaml", "--credential", &credential],
+            &["orch", "import", "none.sqlite", "--projects", name],
+        ] {
+            let refused = scratch.run(args);
+            assert_eq!(refused.code, 2, "{args:?}: {refused:?}");
+            assert!(refused.err.contains("it is no regular file"), "{args:?}: {refused:?}");
+        }
+    }
+    // What the shell has opened is read, as far as the limit.
+    let piped = |pipeline: &str, from: &str| {
+        let program = scratch.command(&[]).get_program().to_owned();
+        let mut command = scratch.command(&[]);
+        let script = format!("{from} | \"$0\" pipeline check {pipeline}");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &script]).arg(program).current_dir(command.get_current_dir().unwrap());
+        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command = shell;
+        super::fixtures::Done::from(command.output().unwrap())
+    };
+    for pipeline in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let checked = piped(pipeline, "cat ok.yaml");
+        assert!(checked.code == 0 && checked.out.contains("no errors"), "{pipeline}: {checked:?}");
+        let refused = piped(pipeline, "cat /dev/zero");
+        assert!(refused.code == 2 && refused.err.contains("is larger than 1 MiB"), "{pipeline}: {refused:?}");
+    }
+}
+
 /// Runs a pipeline of one step to where it stands and tells the words of its failure, or why it is blocked.
 fn failed(scratch: &Scratch, name: &str, step: &str, given: &[&str]) -> String {
     scratch.write(&format!("{name}.yaml"), &format!("name: {name}\nsteps:\n  - id: a\n{step}"));

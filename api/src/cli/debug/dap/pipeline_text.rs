@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::arguments::{DapClientSettings, DapSource};
 use super::definition_yaml::definition_yaml;
 use super::history::RunHistory;
-use crate::cli::{files, pipeline_files};
+use crate::cli::files::{self, FileKind};
+use crate::cli::pipeline_files;
 use crate::client::encode;
 use crate::fault::Fault;
 
@@ -66,7 +67,7 @@ impl PipelineText {
         };
         if let Some(file) = file {
             let path = std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file));
-            let text = files::text(&path)?;
+            let text = files::text(&path, &FileKind::PIPELINE)?;
             let is_other = hash_of(&path, &text).as_deref() != Some(hash);
             let said = is_other.then(|| {
                 format!("{file} is not what the run is pinned to: lines may be those of other steps")
