@@ -136,7 +136,8 @@ async fn verify(context: &CommandContext, kept: Option<LogDigest>) -> Result<u8,
             on_folder(move |options| node::verify_folder(&folder, options, kept)).await
         };
         match tried {
-            Err(fault) if matches!(fault.code, Code::InUse | Code::Ending) => {
+            // An owner that finds its folder moved ends by itself; then what lies here is verified.
+            Err(fault) if matches!(fault.code, Code::InUse | Code::Ending | Code::NotOurs) => {
                 wait_for_owner(layout, &since, fault).await?;
             }
             tried => break tried?,

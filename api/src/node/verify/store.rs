@@ -144,7 +144,8 @@ impl Node {
     /// The verification goes on to its end where its caller is gone.
     ///
     /// # Errors
-    /// The store cannot be read, or another verification is in progress.
+    /// The store cannot be read, another verification is in progress, or the folder is not where this process opened it any
+    /// more: what is found under that name is not what the process keeps.
     pub async fn verify(
         &self,
         kept: Option<LogDigest>,
@@ -157,6 +158,7 @@ impl Node {
             Fault::new(Code::Verifying, "another verification of this store goes on")
                 .hint("repeat it a little later")
         })?;
+        self.refuse_moved().await?;
         let turn = Arc::new(turn);
         let logs = SealedLogs::of(self.layout().clone());
         let digested = DigestedLog::against(kept);
@@ -168,8 +170,18 @@ impl Node {
             drop(turn);
         });
         checked.await.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        // It may have been moved meanwhile.
+        self.refuse_moved().await?;
         Ok(Verified::of(report?, &logs, &digested))
     }
+
+    /// # Errors
+    /// The folder is not where this process opened it.
+    async fn refuse_moved(&self) -> Result<(), Fault> {
+        match self.still_owns_folder().await {
+            true => Ok(()),
+            false => Err(self.folder_lost().await),
+        }
     }
 }
 

@@ -115,6 +115,20 @@ fn post(scratch: &Scratch, path: &str) -> (u16, serde_json::Value) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
+/// All of its history was called lost: the owner was asked, and looked under the name that the folder had had.
+#[test]
+fn a_folder_that_was_moved_under_its_owner_is_verified_where_it_lies() {
+    let scratch = Scratch::new();
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
+    let (server, _) = scratch.serve(&[]);
+    assert_eq!(scratch.run(&["run", "./quick.yaml"]).code, 0);
+    fs::rename(scratch.data(), scratch.path("moved")).unwrap();
+    let verified = scratch.run(&["--dir", "moved", "store", "verify"]);
+    assert_eq!(verified.code, 0, "{verified:?}");
+    assert!(verified.out.contains("everything is as it was written"), "{verified:?}");
+    assert_eq!(server.end().code, 7);
+}
+
 /// Removes a folder whose owner may make a file in it meanwhile.
 fn remove(folder: &Path) {
     while folder.exists() {
