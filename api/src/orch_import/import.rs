@@ -15,8 +15,7 @@ use everfold_engine::event::OriginKind;
 use everfold_engine::execution::NameRequest;
 use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{Attempt, AttemptId, InputId, Round, RunId, StepId, StepPath};
-use everfold_engine::input::StartOptions;
-use everfold_engine::json::{Hash, JsonText, Value};
+use everfold_engine::json::{Hash, Value};
 use everfold_engine::state::{RunState, RunStatus};
 use everfold_engine::store::{Dedup, DedupKeep};
 use everfold_engine::time::Timestamp;
@@ -28,7 +27,7 @@ use serde_json::json;
 use super::facts::{OrchFact, facts, former};
 use super::history::{OrchSteps, history_pipeline, scope_of};
 use super::late_answers::answering_late;
-use super::plan::{HistoryEnd, Planned, STAGES, TaskPlan, TaskStanding};
+use super::plan::{HistoryEnd, Planned, STAGES, TaskPlan, TaskStanding, input_of, start_options};
 use super::play::{IMPORTER, PlayedTask, TaskPlay, play};
 use super::source::OrchTask;
 use crate::fault::{Code, Fault};
@@ -221,7 +220,7 @@ impl Importer<'_> {
             HistoryEnd::Cancelled => 0,
         };
         let facts = facts(&task, stage, &self.steps, began_at);
-        let mut input = json!({ "project": project, "issue": task.issue });
+        let mut input = input_of(&task, &project);
         if matches!(end, HistoryEnd::HandedOver { .. }) {
             input["former"] = former(&facts, began_at);
         }
@@ -306,16 +305,11 @@ impl Importer<'_> {
                 Some(format!("ORCH handed the task over at the stage {}", STAGES[stage].0))
             }
         };
-        let title = Some(task.title.clone()).filter(|title| !title.is_empty());
         let key = history.key.is_some().then(|| key_of(&self.next, input)).flatten();
         let play_of = TaskPlay {
             run,
             definition: Arc::clone(history),
-            options: StartOptions {
-                title,
-                labels: labels(task, input),
-                ..StartOptions::new(JsonText::new(input))
-            },
+            options: start_options(task, input),
             steps: self.steps.clone(),
             named: self.named(task),
             began_at,
@@ -465,20 +459,6 @@ fn ended_at(fact: &OrchFact) -> Timestamp {
 /// The run of a task's history: the same one however often it is imported.
 fn history_run(task: &OrchTask) -> RunId {
     RunId::of_text(&format!("{IMPORTER}/{}/{}", task.repo, task.issue))
-}
-
-fn labels(task: &OrchTask, input: &Value) -> BTreeMap<String, String> {
-    let project = input["project"].as_str().unwrap_or_default();
-    let pairs = [
-        ("project", project),
-        ("repo", &task.repo),
-        ("item", &task.item),
-        ("branch", &task.branch),
-        ("origin", "orch"),
-        ("orch_task", &task.id.to_string()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// The key of the pipeline for an input, where it names nothing else.

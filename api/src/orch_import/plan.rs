@@ -4,7 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use everfold_engine::decide::check_sizes;
+use everfold_engine::input::StartOptions;
+use everfold_engine::json::{JsonText, Value};
 use everfold_engine::time::Timestamp;
+use serde_json::json;
 
 use super::projects::Projects;
 use super::source::{OrchDatabase, OrchTask};
@@ -139,7 +143,35 @@ fn plan_task(task: &OrchTask, projects: &Projects) -> TaskPlan {
             None => return leave(format!("its stage “{stage}” is not known")),
         },
     };
+    let options = start_options(task, &input_of(task, project));
+    if let Err(refusal) = check_sizes(&options, &options.labels) {
+        return leave(format!("its history cannot be recorded: {refusal}"));
+    }
     TaskPlan::Import { project: project.to_owned(), began_at, end }
+}
+
+/// What the run of a task's history is given.
+pub(super) fn input_of(task: &OrchTask, project: &str) -> Value {
+    json!({ "project": project, "issue": task.issue })
+}
+
+/// How that run is started.
+pub(super) fn start_options(task: &OrchTask, input: &Value) -> StartOptions {
+    let project = input["project"].as_str().unwrap_or_default();
+    let labels = [
+        ("project", project),
+        ("repo", &task.repo),
+        ("item", &task.item),
+        ("branch", &task.branch),
+        ("origin", "orch"),
+        ("orch_task", &task.id.to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    StartOptions {
+        title: Some(task.title.clone()).filter(|title| !title.is_empty()),
+        labels: labels.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
+        ..StartOptions::new(JsonText::new(input))
+    }
 }
 
 fn standing(task: &OrchTask, stage: usize) -> TaskStanding {
@@ -225,5 +257,10 @@ mod tests {
         assert!(why(OrchTask { running: 1, ..task("review") }).contains("at work"));
         assert!(why(OrchTask { created_at: None, ..task("done") }).contains("when it began"));
         assert!(why(task("mending")).contains("“mending”"));
+        // Only the import itself said so.
+        let titled = |bytes: usize| OrchTask { title: "x".repeat(bytes), ..task("done") };
+        assert_eq!(end(&titled(1_024)), Ok(HistoryEnd::Done));
+        assert!(why(titled(1_025)).contains("its history cannot be recorded: the title"));
+        assert!(why(OrchTask { branch: "b".repeat(20_000), ..task("done") }).contains("labels"));
     }
 }
