@@ -20,6 +20,13 @@ pub(crate) fn data_folder(given: Option<&Path>) -> Result<PathBuf, Fault> {
     Ok(nearest.unwrap_or_else(|| here.join(FOLDER)))
 }
 
+/// Names the data folder that lies in a folder which is none, as that of a project.
+pub(crate) fn hinted(fault: Fault, folder: &Path) -> Fault {
+    let within = folder.join(FOLDER);
+    let is_meant = fault.code == Code::Foreign && within.is_dir();
+    fault.hinted(is_meant.then(|| format!("the data folder of it is {0}: --dir {0}", within.display())))
+}
+
 /// An absolute path without `.` parts; links stay as they are.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
     let absolute = std::path::absolute(path).map_err(|error| {

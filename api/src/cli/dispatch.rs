@@ -9,10 +9,10 @@ use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
 use super::target::Where;
 use super::{
-    audit, background, background_owner, bench, bisect, board, completions, contexts, control, debug, demo,
-    diff, doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch, pipeline,
-    projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state, stats,
-    store, threads, token, ui, version, watch, why, workers,
+    audit, background, background_owner, bench, bisect, board, completions, contexts, control, data_folder,
+    debug, demo, diff, doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch,
+    pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state,
+    stats, store, threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -64,7 +64,10 @@ async fn ask(cli: Cli) -> Result<u8, Fault> {
         Err(_) => Leave::Waiting,
     };
     background_owner::leave(&context, leave).await;
-    outcome.map(|(code, _)| code)
+    outcome.map(|(code, _)| code).map_err(|fault| match context.client.place() {
+        Some(place) => data_folder::hinted(fault, place.layout.root()),
+        None => fault,
+    })
 }
 
 /// Runs a verb; gives the exit code, and what is to become of runs that this process drove.

@@ -192,7 +192,11 @@ async fn check(
     let (mut answers, mut code) = (Vec::new(), 0);
     for pipeline in pipelines {
         let found = match context {
-            Some(context) if !is_path(pipeline) => check_named(context, pipeline, as_json).await,
+            Some(context) if !is_path(pipeline) => match check_named(context, pipeline, as_json).await {
+                // Without a folder nothing has a name but what is built in.
+                Err(fault) if fault.code == Code::NoFolder => check_here(settings, pipeline, as_json).await,
+                found => found,
+            },
             _here => check_here(settings, pipeline, as_json).await,
         };
         match found {

@@ -54,7 +54,7 @@ pub(super) fn near_file(name: &str) -> Option<String> {
 }
 
 /// The fault of a name that no pipeline has: with the file of that name, the pipeline of a name like it, or else a file
-/// of a name like it.
+/// of a name like it; or with what there is of that name and is no file.
 pub(super) fn unnamed(fault: Fault, name: &str) -> Fault {
     if let Some(file) = near_file(name) {
         return fault.hint(format!("there is a file: ./{file}"));
@@ -68,7 +68,17 @@ pub(super) fn unnamed(fault: Fault, name: &str) -> Fault {
     let stems: Vec<String> = files.iter().map(stem).collect();
     let near = similar(name, stems.iter().map(String::as_str));
     let near = near.and_then(|near| files.iter().find(|file| stem(file) == near));
-    fault.hinted(near.map(|file| format!("did you mean the file ./{file}?")))
+    let near = near.map(|file| format!("did you mean the file ./{file}?"));
+    fault.hinted(near.or_else(|| no_file(name)))
+}
+
+/// The hint for a name under which there is something else than a file.
+fn no_file(name: &str) -> Option<String> {
+    match std::fs::metadata(name).ok()? {
+        about if about.is_dir() => Some(format!("{name} is a folder: name a file in it")),
+        about if !about.is_file() => Some(format!("{name} is no regular file")),
+        _file => None,
+    }
 }
 
 /// The hint for a path at which there is no file: a file of a name like it, or the pipeline of that name.

@@ -184,7 +184,8 @@ codes! {
     Decided = "EF0304", 409, 4, "it was decided otherwise",
         "The question has an answer already. The same answer again is no error, another one is refused.";
     NotAllowed = "EF0305", 403, 4, "you may not decide this",
-        "The approval names who may vote: roles, or anyone but the one who started the run.";
+        "The approval names who may vote: roles, or anyone but the one who started the run. \
+         `everfold token create NAME --approves ROLE` makes a token that decides in a role.";
     CommentNeeded = "EF0306", 409, 4, "a comment is needed",
         "The pipeline wants a comment with this decision: add -m TEXT.";
     NotBlocked = "EF0307", 409, 4, "nothing is blocked there",

@@ -10,15 +10,18 @@ use everfold_engine::driver::{
 };
 use everfold_engine::event::HaltScope;
 use everfold_engine::notifications::NoticeRefusal;
+use everfold_engine::os_error::errno;
 use everfold_engine::pauses::PauseRefusal;
 use everfold_engine::store::{AppendError, OpenError, ReadError};
 use everfold_engine::tokens::AccessRefusal;
 use everfold_projections::ReadSideError;
+use rustix::io::Errno;
 
 use super::codes::Code;
 use super::problem::Fault;
 use crate::access::AccessError;
 use crate::credential_header::CREDENTIAL_HEADER;
+use crate::text::quoted;
 
 impl From<OpenError> for Fault {
     fn from(error: OpenError) -> Self {
@@ -50,6 +53,11 @@ impl From<OpenError> for Fault {
             _ => match &error {
                 OpenError::Io { source, .. } if source.kind() == ErrorKind::FileTooLarge => {
                     "raise the limit of the size of files (`ulimit -f`, `LimitFSIZE=`)"
+                }
+                OpenError::Io { source, .. }
+                    if matches!(errno(source), Some(Errno::MFILE | Errno::NFILE)) =>
+                {
+                    "raise the limit of open files (`ulimit -n`, `LimitNOFILE=`); nothing was changed"
                 }
                 OpenError::Io { source, .. } if source.kind() == ErrorKind::InvalidInput => {
                     "put the file back, or move away what stands in its place; nothing was changed"
@@ -256,6 +264,10 @@ impl From<Refusal> for Fault {
             Refusal::Needed { .. } => fault.hint(
                 "`everfold unblock RUN STEP --decision proceed --output JSON` gives the step the output that is read",
             ),
+            Refusal::WrongRole { roles, .. } => fault.hinted(roles.first().map(|role| {
+                let role = quoted(role);
+                format!("`everfold token create NAME --approves {role}` makes a token that decides in this role")
+            })),
             Refusal::FromBelow(_) => fault.hint("a person decides, or a run of its own"),
             Refusal::OwnDecision { .. } => fault.hint("another person decides"),
             Refusal::ByHand { .. } => fault.hint("`everfold approve` decides under your own name"),

@@ -90,6 +90,41 @@ fn a_folder_that_holds_something_else_is_left_alone() {
     assert_eq!(std::fs::read_dir(scratch.path("photos")).unwrap().count(), 1);
 }
 
+/// The hint was to name another folder, and the one that was meant lay in it.
+#[test]
+fn the_data_folder_of_a_project_is_named_where_the_project_is_given() {
+    let scratch = Scratch::new();
+    scratch.write("ok.yaml", "name: ok\nsteps:\n  - id: a\n    command: echo\n");
+    assert_eq!(scratch.run(&["run", "./ok.yaml"]).code, 0);
+    let project = scratch.path("");
+    let done = scratch.run(&["--dir", project.to_str().unwrap(), "runs"]);
+    assert_eq!(done.code, 7, "{done:?}");
+    let named = format!("--dir {}", scratch.data().display());
+    assert!(done.err.contains("EF0404") && done.err.contains(&named), "{}", done.err);
+}
+
+/// The hint was that a file has a `/`, which the name had; and where there was no data folder, to start a run first.
+#[test]
+fn what_is_no_pipeline_file_is_named_as_what_it_is() {
+    let scratch = Scratch::new();
+    std::fs::create_dir_all(scratch.path("flows/dir")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(scratch.path("flows/pipe")).status().unwrap();
+    assert!(made.success());
+    for verb in [&["run"][..], &["pipeline", "check"], &["pipeline", "check", "delivery"]] {
+        for (name, hint) in [
+            ("flows/dir", "flows/dir is a folder: name a file in it"),
+            ("flows/pipe", "flows/pipe is no regular file"),
+            (".", ". is a folder"),
+            ("delivry", "did you mean “delivery”?"),
+            ("something", "`everfold pipeline list` shows the names"),
+        ] {
+            let done = scratch.run(&[verb, &[name]].concat());
+            assert!(done.code != 0 && done.err.contains(hint), "{verb:?} {name}: {done:?}");
+        }
+    }
+    assert!(!scratch.data().exists());
+}
+
 #[test]
 fn every_code_that_is_shown_is_explained() {
     let scratch = Scratch::new();
