@@ -114,6 +114,7 @@ pub fn decide(
         }
         SlotInput::Look => {}
     }
+    draft.release_replaced();
     draft.grant(reserved);
     draft.events
 }
@@ -178,6 +179,16 @@ impl SlotDraft<'_> {
                 oldest.or_else(next).into_iter().collect()
             }
             SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => Vec::new(),
+        }
+    }
+
+    /// A run that succeeded while another one waited to replace it keeps no key: it would keep that one waiting for ever.
+    fn release_replaced(&mut self) {
+        let is_evicted = |run: &RunId| self.state.waiting.values().any(|it| it.evicted.contains(run));
+        let kept = self.state.holders.iter().filter(|(run, holder)| holder.is_kept && is_evicted(run));
+        for run in kept.map(|(run, _)| *run).collect::<Vec<RunId>>() {
+            let reason = ReleaseReason::Replaced;
+            self.record(SlotEvent::SlotReleased(SlotReleased { run, reason }));
         }
     }
 

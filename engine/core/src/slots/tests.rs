@@ -287,3 +287,22 @@ fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_f
     let still = BTreeSet::from([run(2)]);
     assert_eq!(super::available(&key.0, &wanted, 0, &[], &[], &still), Availability::Held(run(2)));
 }
+
+/// A run with `release: unsuccessful` that succeeded while another one waited to replace it kept its key, and that one stood
+/// in the queue for ever.
+#[test]
+fn l4_who_waits_to_replace_a_run_begins_also_where_that_one_succeeds_and_would_keep_the_key() {
+    let mut key = KeyHistory::default();
+    let once = |on_taken| identity(Release::Unsuccessful, on_taken);
+    assert_eq!(key.request(1, once(OnTaken::Return), 0), ["granted 1"]);
+    assert_eq!(key.request(2, once(OnTaken::Replace), 0), ["requested 2"]);
+    assert_eq!(key.end(1, ReleaseReason::Succeeded), ["released 1", "released 1", "granted 2"]);
+    assert_eq!(key.end(2, ReleaseReason::Succeeded), ["released 2"]);
+    assert_eq!(available(&key.0, &once(OnTaken::Return), 0, &[], &[]), Availability::Held(run(2)));
+    // One that gave up waiting lets the key be kept.
+    assert_eq!(key.request(3, once(OnTaken::Replace), 0), ["released 2", "granted 3"]);
+    assert_eq!(key.request(4, once(OnTaken::Replace), 0), ["requested 4"]);
+    assert_eq!(key.end(4, ReleaseReason::Cancelled), ["released 4"]);
+    assert_eq!(key.end(3, ReleaseReason::Succeeded), ["released 3"]);
+    assert!(!key.0.is_free());
+}
