@@ -14,7 +14,7 @@ use crate::run::loaded_run::{LoadedRun, RunPhase, SlotProgress};
 use crate::run::reattachment::Reattachment;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::{TimerDue, TimerKey};
-use crate::streams::slots::mailbox::SlotRequest;
+use crate::streams::slots::mailbox::{RunDemand, SlotRequest};
 use everfold_base::id::InputId;
 use everfold_base::time::Timestamp;
 use everfold_core::effect::{Effect, Touched};
@@ -315,9 +315,8 @@ impl ShardCore {
             let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
             let after = origin.map(|origin| origin.run);
             let parent = state.parent().cloned();
-            let is_paused = still;
-            let want = SlotRequest::Want { run, slots, priority, after, parent, is_paused };
-            self.shared.mailboxes.slots.put(want);
+            let demand = RunDemand { run, slots, priority, parent, is_paused: still };
+            self.shared.mailboxes.slots.put(SlotRequest::Want { demand, after });
         }
     }
 }

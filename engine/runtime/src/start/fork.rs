@@ -15,7 +15,7 @@ use crate::messages::Queued;
 use crate::recovery::aborted_forks::COPYING;
 use crate::runtime::Runtime;
 use crate::start::admission;
-use crate::start::start_run::in_one_line;
+use crate::start::start_run::{in_one_line, no_slot};
 use crate::start::submission::{Accepted, Started};
 use crate::streams::slots::mailbox::SlotCheck;
 use crate::streams::slots::reservation::SlotReservation;
@@ -122,13 +122,15 @@ impl Runtime {
         fork: Fork,
         request: ForkRequest,
     ) -> Result<Started, StartError> {
-        self.check_fork(run, state, &definition, &fork, &request.how).await?;
+        let reservation = self.check_fork(run, state, &definition, &fork, &request.how).await?;
         self.definitions.save(&definition).await?;
         self.copy(request.origin, run, fork.origin.version).await?;
         let kind = InputKind::Fork(Box::new(fork));
         let (actor, dedup, definition) = (request.actor, request.dedup, Some(definition));
         let queued = Queued { actor, dedup, definition, ..Queued::own(id, kind) };
-        let Accepted { version, position, changed, repeated } = self.ask(run, queued).await?;
+        let asked = self.ask(run, queued).await;
+        self.give_back(run, reservation).await;
+        let Accepted { version, position, changed, repeated } = asked?;
         Ok(Started { run, version, position, repeated: repeated || !changed, held: false })
     }
 
@@ -336,7 +338,7 @@ impl Runtime {
         Err(SubmitError::Store("a decision asks for ever more values".into()).into())
     }
 
-    /// Whether gates, key and slots let the run begin (L30).
+    /// Whether gates, key and slots let the run begin (L30); what is reserved for it until its key knows of it.
     async fn check_fork(
         self: &Arc<Self>,
         run: RunId,
@@ -344,7 +346,7 @@ impl Runtime {
         definition: &Arc<Definition>,
         fork: &Fork,
         how: &OriginKind,
-    ) -> Result<(), StartError> {
+    ) -> Result<SlotReservation, StartError> {
         let new = RunState::new(Arc::clone(definition));
         let title = fork.title.as_deref().or(state.title());
         let config = fork.config.as_ref().map_or_else(|| Value::Object(Default::default()), JsonText::value);
@@ -357,39 +359,33 @@ impl Runtime {
         if let Some(refusal) = self.refusal(run, &beginning, &evidence).await {
             return Err(refusal.into());
         }
-        // A fork never waits for its origin, so it shares none of its slots.
-        let claim = SlotReservation::new(Arc::clone(self), run);
-        let origin = fork.origin.run;
-        if *how != OriginKind::Fork
-            && let Some(identity) = beginning.identity()?
-            && let SlotKind::Identity { release, on_taken } = identity.kind
-        {
-            // A key that its origin holds is its own; a key that another run holds is not.
-            let asked = SlotKind::Identity { release, on_taken: OnTaken::Reject };
-            let mut asked_for = identity.clone();
-            asked_for.kind = asked;
-            let found = claim.check(vec![asked_for], Vec::new()).await?;
-            match (found, on_taken) {
-                // The holder is no answer to the request: it does not continue this history.
-                (SlotCheck::Taken(slot, holder), OnTaken::Reject | OnTaken::Return) if holder != origin => {
-                    return Err(Refusal::KeyTaken { key: slot.key, holder }.into());
-                }
-                _free_or_replaced => {}
+        let (mut slots, identity) = (beginning.slots()?, beginning.identity()?);
+        let key = identity.as_ref().map(|identity| identity.key.clone()).unwrap_or_default();
+        // A fork stays beside its origin: it has no key, and shares none of its slots.
+        let claim = match how {
+            OriginKind::Fork => SlotReservation::new(Arc::clone(self), run),
+            OriginKind::Retry | OriginKind::Restart | OriginKind::Handover => {
+                slots.extend(identity.map(|mut identity| {
+                    // A key that its origin has is its own. A run that has it otherwise is neither the answer, for it does
+                    // not continue this history, nor replaced.
+                    if let SlotKind::Identity { on_taken, .. } = &mut identity.kind {
+                        *on_taken = OnTaken::Reject;
+                    }
+                    identity
+                }));
+                SlotReservation::instead_of(Arc::clone(self), run, fork.origin.run)
+            }
+        };
+        if slots.is_empty() {
+            return Ok(claim);
+        }
+        match claim.check(slots, Vec::new()).await? {
+            SlotCheck::Open => Ok(claim),
+            SlotCheck::Full(slot) => Err(no_slot(slot).into()),
+            SlotCheck::Taken(_, holder) | SlotCheck::Held(holder) => {
+                Err(Refusal::KeyTaken { key, holder }.into())
             }
         }
-        let frees_its_own = *how != OriginKind::Fork && !state.is_ended();
-        let slots = beginning.slots()?;
-        if !slots.is_empty() && !frees_its_own {
-            let found = claim.check(slots, Vec::new()).await?;
-            if let SlotCheck::Full(slot) = found {
-                let limit = match slot.kind {
-                    SlotKind::Concurrency { limit, .. } => limit,
-                    SlotKind::Identity { .. } => 1,
-                };
-                return Err(Refusal::NoSlot { key: slot.key, limit }.into());
-            }
-        }
-        Ok(())
     }
 
     /// Copies the history of a run up to a version, as far as it is not copied yet.

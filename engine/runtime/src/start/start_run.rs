@@ -42,6 +42,15 @@ struct ReadyStart {
     reservation: Option<SlotReservation>,
 }
 
+/// The refusal of a start for which no slot is free.
+pub(crate) fn no_slot(slot: WantedSlot) -> Refusal {
+    let limit = match slot.kind {
+        SlotKind::Concurrency { limit, .. } => limit,
+        SlotKind::Identity { .. } => 1,
+    };
+    Refusal::NoSlot { key: slot.key, limit }
+}
+
 /// A title as it is stored. It is cleaned here and not by `decide`, so that former histories are decided as before.
 pub(crate) fn in_one_line(title: Option<&str>) -> Option<String> {
     title.map(|title| one_line(title).into_owned())
@@ -121,9 +130,7 @@ impl Runtime {
         };
         let asked = self.ask(run, queued).await;
         if let Some(reservation) = prepared.reservation {
-            // The query is answered after the run's dispatch: a run that waits for slots has asked for them by then.
-            let _not_there = self.with_state(run, |_| ()).await;
-            drop(reservation);
+            self.give_back(run, reservation).await;
         }
         if matches!(asked, Err(SubmitError::Refused(_))) {
             self.remove_folders(run).await;
@@ -250,13 +257,7 @@ impl Runtime {
         let found = claim.check(slots, ancestors.to_vec()).await?;
         let holder = match found {
             SlotCheck::Open => return Ok(None),
-            SlotCheck::Full(slot) => {
-                let limit = match slot.kind {
-                    SlotKind::Concurrency { limit, .. } => limit,
-                    SlotKind::Identity { .. } => 1,
-                };
-                return Err(Refusal::NoSlot { key: slot.key, limit }.into());
-            }
+            SlotCheck::Full(slot) => return Err(no_slot(slot).into()),
             SlotCheck::Taken(slot, holder) => return Err(Refusal::KeyTaken { key: slot.key, holder }.into()),
             SlotCheck::Held(holder) => holder,
         };
@@ -264,6 +265,13 @@ impl Runtime {
         let head = head.ok_or(SubmitError::NotFound(holder))?;
         let (version, position) = (head.version, head.position);
         Ok(Some(Started { run: holder, version, position, repeated: true, held: true }))
+    }
+
+    /// Gives back what was reserved for a start, once the run was asked to begin.
+    pub(crate) async fn give_back(&self, run: RunId, reservation: SlotReservation) {
+        // The query is answered after the run's dispatch: a run that waits for slots has asked for them by then.
+        let _not_there = self.with_state(run, |_| ()).await;
+        drop(reservation);
     }
 
     /// Removes the folders that admission probes left of a run that was not started.

@@ -38,6 +38,7 @@ mod signals_and_pauses;
 mod simulation_regressions;
 mod sled_store;
 mod slots;
+mod start_races;
 mod store_faults;
 mod subscriptions;
 mod timers;

@@ -9,8 +9,9 @@ use crate::runtime::Runtime;
 use crate::start::ancestors::ancestors;
 use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
 use crate::streams::slots::key_stream::KeyStream;
-use crate::streams::slots::mailbox::SlotRequest;
-use crate::streams::slots::waiting::{BlockedStart, SlotWaiter};
+use crate::streams::slots::mailbox::{RunDemand, SlotRequest};
+use crate::streams::slots::start_checks::is_identity;
+use crate::streams::slots::waiting::{BlockedStart, ReservedSlots, SlotWaiter};
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId, Version};
@@ -29,8 +30,10 @@ pub(crate) struct SlotAllocator {
     pub(super) keys: HashMap<StreamId, KeyStream>,
     /// Recorded runs that wait for their slots.
     pub(super) waiting: HashMap<RunId, SlotWaiter>,
-    /// Starts that have found slots free.
-    pub(super) reserved: HashMap<RunId, BTreeSet<StreamId>>,
+    /// Starts that have found slots free, and runs that follow another one.
+    pub(super) reserved: HashMap<RunId, ReservedSlots>,
+    /// Recorded runs that wait for the end of the run whose place they take.
+    pub(super) followers: HashSet<RunId>,
     /// Starts that wait until another start with the same key has begun or was given up.
     pub(super) blocked: Vec<BlockedStart>,
     /// Runs that were granted a slot, or want one, and are to be served. No error removes a run from here: no event
@@ -88,6 +91,7 @@ impl SlotAllocator {
             keys: HashMap::new(),
             waiting: HashMap::new(),
             reserved: HashMap::new(),
+            followers: HashSet::new(),
             blocked: Vec::new(),
             granted: VecDeque::new(),
             in_doubt: HashMap::new(),
@@ -112,33 +116,18 @@ impl SlotAllocator {
 
     async fn answer(&mut self, request: SlotRequest) -> Result<(), StreamError> {
         match request {
-            SlotRequest::Check { run, slots, ancestors, answer } => {
-                self.check(run, slots, ancestors, answer).await
-            }
+            SlotRequest::Check { start, answer } => self.check(start, answer).await,
+            // It has its place until the run that it follows has ended.
+            SlotRequest::PutBack(run) if self.followers.contains(&run) => Ok(()),
             SlotRequest::PutBack(run) => self.put_back(run).await,
             SlotRequest::CatchUp => self.catch_up().await,
-            SlotRequest::Want { run, slots, priority, after: Some(origin), parent, is_paused }
-                if self.over(origin).await?.is_none() =>
-            {
-                self.cancel(origin, run);
-                let want = SlotRequest::Want { run, slots, priority, after: None, parent, is_paused };
-                self.put_after(origin, want);
-                Ok(())
+            SlotRequest::Want { demand, after: Some(origin) } if self.over(origin).await?.is_none() => {
+                self.follow(origin, demand).await
             }
-            SlotRequest::Want { run, slots, priority, after: _, parent, is_paused } => {
-                // Its place among the waiting runs; a run without one was never recorded.
-                let Some(began) = self.began(run).await? else { return Ok(()) };
-                if self.over(run).await?.is_some() {
-                    // It ended while it waited for the end of another run.
-                    return self.put_back(run).await;
-                }
-                let ancestors = ancestors(&self.shared, run, parent).await;
-                let ancestors = ancestors.map_err(|error| StreamError::store(&error))?;
-                let slots = in_order(&slots);
-                let reserved = self.reserved.get(&run);
-                let at_once = reserved
-                    .is_some_and(|reserved| slots.iter().all(|(stream, _)| reserved.contains(stream)));
-                let waiting = SlotWaiter { slots, priority, began, ancestors, at_once, is_paused };
+            SlotRequest::Want { demand, after: _ } => {
+                let run = demand.run;
+                self.followers.remove(&run);
+                let Some(waiting) = self.waiter(demand).await? else { return self.put_back(run).await };
                 self.waiting.insert(run, waiting);
                 self.note_granted([run]);
                 self.serve().await?;
@@ -173,6 +162,40 @@ impl SlotAllocator {
                 self.serve().await
             }
         }
+    }
+
+    /// A run as it waits for its slots; `None`: it was never recorded, or ended while it waited for the end of another one.
+    async fn waiter(&self, demand: RunDemand) -> Result<Option<SlotWaiter>, StreamError> {
+        let RunDemand { run, slots, priority, parent, is_paused } = demand;
+        // Its place among the waiting runs; a run without one was never recorded.
+        let Some(began) = self.began(run).await? else { return Ok(None) };
+        if self.over(run).await?.is_some() {
+            return Ok(None);
+        }
+        let ancestors = ancestors(&self.shared, run, parent).await;
+        let ancestors = ancestors.map_err(|error| StreamError::store(&error))?;
+        let slots = in_order(&slots);
+        let reserved = self.reserved.get(&run);
+        let at_once =
+            reserved.is_some_and(|reserved| slots.iter().all(|(stream, _)| reserved.contains_key(stream)));
+        Ok(Some(SlotWaiter { slots, priority, began, ancestors, at_once, is_paused }))
+    }
+
+    /// A run takes the place of one that has not ended: it claims its key at once, so that no other run comes in between,
+    /// has that one cancelled, and wants its slots when that has ended.
+    async fn follow(&mut self, origin: RunId, demand: RunDemand) -> Result<(), StreamError> {
+        let run = demand.run;
+        let Some(waiting) = self.waiter(demand.clone()).await? else { return self.put_back(run).await };
+        for (stream, slot) in waiting.slots.iter().filter(|(_, slot)| is_identity(slot)) {
+            let claim = SlotInput::Request(waiting.demand(run, slot));
+            self.record(stream, &claim, Some(run)).await?;
+        }
+        self.followers.insert(run);
+        self.cancel(origin, run);
+        let slots = demand.slots.clone();
+        self.put_after(origin, SlotRequest::Want { demand, after: None });
+        // The key's stream says now who has it next.
+        self.put_back_keys(run, &slots).await
     }
 
     async fn ended(

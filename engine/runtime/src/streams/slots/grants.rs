@@ -10,7 +10,7 @@ use crate::streams::slots::run_messages::admit;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
-use everfold_core::slots::{Demand, SlotEvent, SlotInput, SlotState};
+use everfold_core::slots::{SlotEvent, SlotInput, SlotState};
 use everfold_core::state::RunState;
 
 impl SlotAllocator {
@@ -51,14 +51,7 @@ impl SlotAllocator {
             return Ok(());
         };
         for (stream, slot) in &waiting.slots {
-            let demand = Demand {
-                run,
-                slot: slot.clone(),
-                priority: waiting.priority,
-                began: waiting.began,
-                ancestors: waiting.ancestors.clone(),
-            };
-            self.record(stream, &SlotInput::Request(demand), Some(run)).await?;
+            self.record(stream, &SlotInput::Request(waiting.demand(run, slot)), Some(run)).await?;
             self.granted.retain(|granted| *granted != run);
             let Some(key) = self.keys.get(stream) else { continue };
             if !key.state.holds(run) {
@@ -83,14 +76,16 @@ impl SlotAllocator {
         input: &SlotInput,
         by: Option<RunId>,
     ) -> Result<(), StreamError> {
-        let reserved = self.reserved_of(stream, by);
+        let ended = match input {
+            SlotInput::Release(run, _) => Some(*run),
+            SlotInput::Request(_) | SlotInput::Look => None,
+        };
         let mut tries = 0;
         loop {
             self.open(stream).await?;
-            let paused = match self.keys.get(stream) {
-                Some(key) => self.paused_runs(&key.state, input, reserved).await,
-                None => BTreeSet::new(),
-            };
+            let Some(key) = self.keys.get(stream) else { return Ok(()) };
+            let reserved = self.reserved_beside(stream, &key.state, by, ended);
+            let paused = self.paused_runs(&key.state, input, reserved).await;
             let Some(key) = self.keys.get_mut(stream) else { return Ok(()) };
             match key.record(&self.shared, input, reserved, &paused).await {
                 Ok(events) => {

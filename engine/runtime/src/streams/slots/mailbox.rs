@@ -14,27 +14,38 @@ use everfold_core::slots::ReleaseReason;
 /// requests than a few times the number of runs in progress: the mailbox needs no bound.
 pub(crate) type SlotMailbox = Mailbox<SlotRequest>;
 
+/// A run that is about to start, and of which nothing is recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct StartingRun {
+    pub(crate) run: RunId,
+    /// What it wants.
+    pub(crate) slots: Vec<WantedSlot>,
+    /// The runs that wait for it, the nearest first.
+    pub(crate) ancestors: Vec<RunId>,
+    /// The run whose place it takes: what that one holds is its own.
+    pub(crate) origin: Option<RunId>,
+}
+
+/// A recorded run that waits for its slots.
+#[derive(Debug, Clone)]
+pub(crate) struct RunDemand {
+    pub(crate) run: RunId,
+    pub(crate) slots: Vec<WantedSlot>,
+    pub(crate) priority: i32,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) is_paused: bool,
+}
+
 /// A request to the slot allocator.
 pub(crate) enum SlotRequest {
-    /// A start that has recorded nothing yet asks whether these slots are to be had; the free ones are reserved for it.
-    Check {
-        run: RunId,
-        slots: Vec<WantedSlot>,
-        ancestors: Vec<RunId>,
-        answer: oneshot::Sender<Result<SlotCheck, String>>,
-    },
+    /// A start that has recorded nothing yet asks whether its slots are to be had; the free ones are reserved for it, and
+    /// its key in any case: other starts with that key are decided on after this one.
+    Check { start: StartingRun, answer: oneshot::Sender<Result<SlotCheck, String>> },
     /// A start needs its reservations no more.
     PutBack(RunId),
-    /// A recorded run waits for its slots, and for the end of the run `after` whose place it takes. A paused run sends
-    /// this once more when it goes on.
-    Want {
-        run: RunId,
-        slots: Vec<WantedSlot>,
-        priority: i32,
-        after: Option<RunId>,
-        parent: Option<Parent>,
-        is_paused: bool,
-    },
+    /// A recorded run waits for its slots, and for the end of the run `after` whose place it takes; its key it claims at
+    /// once. A paused run sends this once more when it goes on.
+    Want { demand: RunDemand, after: Option<RunId> },
     /// A run has ended.
     Ended { run: RunId, slots: Vec<WantedSlot>, reason: ReleaseReason },
     /// A run was abandoned. Its history may not say which of these keys it holds or waits for.
@@ -50,14 +61,7 @@ impl SlotRequest {
     /// The same request for a later try, where its sender does not send it again. A start does: it gets an error.
     pub(crate) fn again(&self) -> Option<Self> {
         match self {
-            Self::Want { run, slots, priority, after, parent, is_paused } => Some(Self::Want {
-                run: *run,
-                slots: slots.clone(),
-                priority: *priority,
-                after: *after,
-                parent: parent.clone(),
-                is_paused: *is_paused,
-            }),
+            Self::Want { demand, after } => Some(Self::Want { demand: demand.clone(), after: *after }),
             Self::Ended { run, slots, reason } => {
                 Some(Self::Ended { run: *run, slots: slots.clone(), reason: *reason })
             }

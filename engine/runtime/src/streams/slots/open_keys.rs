@@ -56,12 +56,12 @@ impl SlotAllocator {
 
     /// Takes a key's slots from runs that are over, or were never recorded; notes the runs that get them.
     async fn compare(&mut self, key: &mut KeyStream) -> Result<(), StreamError> {
-        let reserved = self.reserved_of(key.stream(), None);
         // Sharers first: where sharer and holder have both ended, the sharer must not inherit the slot.
         let known = key.state.sharers().chain(key.state.living()).chain(key.state.queue());
         for run in known.collect::<Vec<RunId>>() {
             if let Some(reason) = self.over(run).await? {
                 let release = SlotInput::Release(run, reason);
+                let reserved = self.reserved_beside(key.stream(), &key.state, None, Some(run));
                 let paused = self.paused_runs(&key.state, &release, reserved).await;
                 let events = key.record(&self.shared, &release, reserved, &paused).await?;
                 self.note_granted(granted(&events));

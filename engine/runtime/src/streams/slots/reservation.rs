@@ -3,7 +3,7 @@
 use crate::error::SubmitError;
 use crate::runtime::Runtime;
 use crate::streams::mailbox::MailboxClosed;
-use crate::streams::slots::mailbox::{SlotCheck, SlotRequest};
+use crate::streams::slots::mailbox::{SlotCheck, SlotRequest, StartingRun};
 use everfold_base::id::RunId;
 use everfold_core::event::WantedSlot;
 use std::sync::Arc;
@@ -12,11 +12,17 @@ use std::sync::Arc;
 pub(crate) struct SlotReservation {
     shared: Arc<Runtime>,
     run: RunId,
+    origin: Option<RunId>,
 }
 
 impl SlotReservation {
     pub(crate) fn new(shared: Arc<Runtime>, run: RunId) -> Self {
-        Self { shared, run }
+        Self { shared, run, origin: None }
+    }
+
+    /// Of a run that takes the place of another one.
+    pub(crate) fn instead_of(shared: Arc<Runtime>, run: RunId, origin: RunId) -> Self {
+        Self { shared, run, origin: Some(origin) }
     }
 
     /// Asks for slots, and reserves the free ones.
@@ -28,7 +34,8 @@ impl SlotReservation {
         slots: Vec<WantedSlot>,
         ancestors: Vec<RunId>,
     ) -> Result<SlotCheck, SubmitError> {
-        let check = |answer| SlotRequest::Check { run: self.run, slots, ancestors, answer };
+        let start = StartingRun { run: self.run, slots, ancestors, origin: self.origin };
+        let check = |answer| SlotRequest::Check { start, answer };
         let found = self.shared.mailboxes.slots.ask(check).await;
         found.map_err(|MailboxClosed| SubmitError::ShuttingDown)?.map_err(SubmitError::Store)
     }

@@ -1,11 +1,14 @@
 //! What waits for the slot allocator's decisions: runs for their slots, starts for other starts.
 
+use std::collections::BTreeMap;
+
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId};
 use everfold_core::event::WantedSlot;
+use everfold_core::slots::Demand;
 use tokio::sync::oneshot;
 
-use crate::streams::slots::mailbox::SlotCheck;
+use crate::streams::slots::mailbox::{SlotCheck, StartingRun};
 
 /// A recorded run that waits for its slots.
 #[derive(Clone)]
@@ -20,10 +23,25 @@ pub(super) struct SlotWaiter {
     pub(super) is_paused: bool,
 }
 
+impl SlotWaiter {
+    /// What the run wants of one key.
+    pub(super) fn demand(&self, run: RunId, slot: &WantedSlot) -> Demand {
+        Demand {
+            run,
+            slot: slot.clone(),
+            priority: self.priority,
+            began: self.began,
+            ancestors: self.ancestors.clone(),
+        }
+    }
+}
+
+/// What is reserved for a start, or for a run that follows another one: the keys, and for each the run whose slot it takes
+/// over. While that one holds the slot it is not reserved beside it.
+pub(super) type ReservedSlots = BTreeMap<StreamId, Option<RunId>>;
+
 /// A start that waits until another start with the same key has begun or was given up.
 pub(super) struct BlockedStart {
-    pub(super) run: RunId,
-    pub(super) slots: Vec<WantedSlot>,
-    pub(super) ancestors: Vec<RunId>,
+    pub(super) start: StartingRun,
     pub(super) answer: oneshot::Sender<Result<SlotCheck, String>>,
 }
