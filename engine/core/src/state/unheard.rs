@@ -53,6 +53,23 @@ impl RunState {
         format!("nothing in run {short} takes “{signal}” now: {}", parts.join("; "))
     }
 
+    /// Whether the run is about to end, and no step that is still to come or in progress listens to a signal of this name:
+    /// only those of `on_finish` go on by then.
+    #[must_use]
+    pub fn is_deaf_at_its_end(&self, signal: &str) -> bool {
+        if self.facts.outcome.is_none() || self.facts.ended.is_some() {
+            return false;
+        }
+        let listeners = self.graph.listeners(signal);
+        let steps = listeners.iter().flat_map(|listeners| listeners.waits.iter().chain(&listeners.steps));
+        let may_hear = |at: &usize| {
+            // A second cancel passes over those that have not begun.
+            let is_to_come = self.facts.cancels < 2 && !self.facts.steps[*at].phase.is_ended();
+            self.graph.is_finish(*at) && (is_to_come || self.is_active(*at))
+        };
+        !steps.chain(self.graph.woken_by(signal)).any(may_hear)
+    }
+
     /// What was decided at an approval whose step has not begun anew since, by whom and when.
     pub(crate) fn decided_before(&self, at: usize) -> Option<String> {
         let step = &self.facts.steps[at];

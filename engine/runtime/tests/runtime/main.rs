@@ -11,6 +11,7 @@ mod clock_jumps;
 mod credentials;
 mod disk_full;
 mod early_leases;
+mod ending_holders;
 mod fixtures;
 mod fork_definition;
 mod fork_effects;

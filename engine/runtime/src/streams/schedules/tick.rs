@@ -284,6 +284,7 @@ pub(crate) async fn follow(shared: &Arc<Runtime>, work: TickWork) -> Result<Tick
     let action = TriggerAction { call, matched, event };
     Ok(match act(shared, action).await? {
         TriggerDone::Done(outcome) => TickEnd::Led(outcome),
+        TriggerDone::NotNow { why } => ignored(why),
         TriggerDone::NoTarget { to, .. } => ignored(format!("no run takes it: no unended run has {to}")),
     })
 }

@@ -15,6 +15,7 @@ use crate::start::admission;
 use crate::start::submission::StartRequest;
 use crate::start::task_title::title_of_task;
 use crate::streams::slots::key_stream::claimant;
+use crate::streams::triggers::signal_receivers::SignalReceivers;
 use crate::streams::triggers::signal_reply::{SignalReply, SignalTiming};
 use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::actor::Actor;
@@ -24,14 +25,11 @@ use everfold_base::json::{JsonText, Value};
 use everfold_core::decide::Refusal;
 use everfold_core::decide::begin::Beginning;
 use everfold_core::input::StartOptions;
-use everfold_core::state::{RunState, RunStatus};
+use everfold_core::state::RunState;
 use everfold_core::triggers::{Outcome, RequestedSignal, RequestedStart, Target, TriggerMatch};
 use everfold_language::definition::Definition;
-use everfold_ports::RunQuery;
 use everfold_store::Writability;
 
-/// Runs that one signal goes to.
-const RUNS_MAX: usize = 10_000;
 /// Runs of which an outcome says why they did not take a signal.
 const REASONS_MAX: usize = 3;
 /// The code of a signal that a route of its receiver refuses.
@@ -75,6 +73,10 @@ pub(crate) enum TriggerDone {
     NoTarget {
         signal: RequestedSignal,
         to: Target,
+    },
+    /// The run that has the key is about to end; the trigger is asked again.
+    NotNow {
+        why: String,
     },
 }
 
@@ -129,10 +131,8 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
             return Ok(TriggerDone::Done(Outcome::Ignored { why: "the trigger wants nothing".into() }));
         }
         (Some(start), None) => {
-            return sender
-                .start(run, &definition, &start)
-                .await
-                .map(|began| TriggerDone::Done(began.outcome()));
+            let began = sender.start(run, &definition, &start).await?;
+            return sender.done(began, &start).await;
         }
         (None, Some(signal)) => {
             let to = match &signal.to {
@@ -171,16 +171,19 @@ pub(crate) async fn act(shared: &Arc<Runtime>, action: TriggerAction) -> Result<
             {
                 holder
             }
-            began => return Ok(TriggerDone::Done(began.outcome())),
+            began => return sender.done(began, &start).await,
         },
     };
-    match signal.to.clone() {
-        Some(to) => sender.send(signal, to, record_targets).await,
-        None => {
-            record_targets(vec![holder]).await?;
-            sender.send_to_all(vec![holder], &signal).await.map(TriggerDone::Done)
-        }
+    // A run that is about to end takes up nothing: the next one of the key does.
+    if start.parks && sender.is_about_to_end(holder).await? {
+        return Ok(TriggerDone::NotNow { why: about_to_end(holder) });
     }
+    let to = match (signal.to.clone(), key) {
+        (Some(to), _) => to,
+        (None, Some(key)) => Target::Key(key),
+        (None, None) => return Ok(TriggerDone::Done(no_key(&definition))),
+    };
+    sender.send(signal, to, record_targets).await
 }
 
 /// The id of the run that an action starts, if it starts one.
@@ -220,16 +223,23 @@ pub(crate) async fn send_once(
         made_by: None,
     };
     if let Some(runs) = recorded_targets {
-        return sender.send_to_all(runs, &signal).await.map(Some);
+        let outcome = sender.send_to_all(runs.clone(), &signal).await?;
+        if !signal.park || !sender.is_lost(&outcome, &runs, &signal).await? {
+            return Ok(Some(outcome));
+        }
     }
     Ok(match sender.send(signal, to, record_targets).await? {
         TriggerDone::Done(outcome) => Some(outcome),
-        TriggerDone::NoTarget { .. } => None,
+        TriggerDone::NoTarget { .. } | TriggerDone::NotNow { .. } => None,
     })
 }
 
 fn refused(refusal: &Refusal) -> Outcome {
     Outcome::Refused { code: refusal.code().to_owned(), message: refusal.to_string() }
+}
+
+fn about_to_end(holder: RunId) -> String {
+    format!("run {} has the key, and is about to end", holder.short())
 }
 
 fn no_key(definition: &Definition) -> Outcome {
@@ -258,6 +268,16 @@ impl TriggerSender<'_> {
                 Err(error) => self.wait_for_store(&error.to_string()).await?,
             }
         }
+    }
+
+    /// What a start led to. A run that is about to end is no answer to a start that may wait.
+    async fn done(&self, began: StartResult, start: &RequestedStart) -> Result<TriggerDone, EngineStopped> {
+        Ok(match began {
+            StartResult::Held(holder) if start.parks && self.is_about_to_end(holder).await? => {
+                TriggerDone::NotNow { why: about_to_end(holder) }
+            }
+            began => TriggerDone::Done(began.outcome()),
+        })
     }
 
     async fn start(
@@ -357,30 +377,11 @@ impl TriggerSender<'_> {
     }
 
     /// The run that has a key, or waits for it.
-    async fn holder(&self, key: &str) -> Result<Option<RunId>, EngineStopped> {
+    pub(super) async fn holder(&self, key: &str) -> Result<Option<RunId>, EngineStopped> {
         loop {
             match claimant(self.shared, key).await {
                 Err(error) => self.wait_for_store(&error.to_string()).await?,
                 Ok(holder) => return Ok(holder),
-            }
-        }
-    }
-
-    /// Whether a run takes a signal: it has not ended, or records what comes behind its end (`late`).
-    async fn is_heard(&self, run: RunId, signal: &str) -> Result<bool, EngineStopped> {
-        loop {
-            let signal = signal.to_owned();
-            match self
-                .shared
-                .with_state(run, move |state| !state.is_ended() || state.hears_late(&signal))
-                .await
-            {
-                Ok(is_heard) => return Ok(is_heard),
-                Err(QueryError::NotFound(_)) => return Ok(false),
-                // A quarantined run has not ended, though it takes no input.
-                Err(QueryError::SetAside { .. }) => return Ok(true),
-                Err(QueryError::ShuttingDown) => return Err(EngineStopped),
-                Err(error) => self.wait_for_store(&error.to_string()).await?,
             }
         }
     }
@@ -410,61 +411,21 @@ impl TriggerSender<'_> {
         to: Target,
         record_targets: RecordTargets,
     ) -> Result<TriggerDone, EngineStopped> {
-        let runs = match &to {
-            Target::Key(key) => match self.holder(key).await? {
-                Some(run) if self.is_heard(run, &signal.name).await? => vec![run],
-                _ended_or_none => Vec::new(),
-            },
-            // A start that waits is asked of its trigger, and sends nothing by itself.
-            Target::Start => Vec::new(),
-            Target::Run(run) => match run.parse::<RunId>() {
-                Err(_) => {
-                    let message = format!("“{run}” is no id of a run");
-                    return Ok(TriggerDone::Done(Outcome::Refused { code: "bad_run".to_owned(), message }));
-                }
-                Ok(run) => match self.stands(run).await? {
-                    Some(lives) if lives || self.is_heard(run, &signal.name).await? => vec![run],
-                    Some(_ended) => {
-                        let why = format!("run {} has ended", run.short());
-                        return Ok(TriggerDone::Done(Outcome::Ignored { why }));
-                    }
-                    None => Vec::new(),
-                },
-            },
-            Target::Labels(labels) => {
-                let query = RunQuery {
-                    labels: labels.clone(),
-                    status: RunStatus::UNENDED.to_vec(),
-                    pipeline: None,
-                    started_after: None,
-                    limit: RUNS_MAX,
-                };
-                let Some(directory) = &self.shared.edge.directory else {
-                    let message = "runs cannot be looked for by their labels here".to_owned();
-                    return Ok(TriggerDone::Done(Outcome::Refused {
-                        code: "no_directory".to_owned(),
-                        message,
-                    }));
-                };
-                let found = loop {
-                    match directory.runs(query.clone()).await {
-                        Ok(found) => break found,
-                        Err(error) => self.wait_for_store(&error.to_string()).await?,
-                    }
-                };
-                if found.total > RUNS_MAX as u64 {
-                    let message =
-                        format!("{} runs have these labels; at most {RUNS_MAX} are told", found.total);
-                    return Ok(TriggerDone::Done(Outcome::Refused { code: "too_many".to_owned(), message }));
-                }
-                found.runs.into_iter().map(|found| found.run).collect()
+        let runs = match self.receivers(&signal, &to).await? {
+            SignalReceivers::Runs(runs) => runs,
+            SignalReceivers::None(Some(why)) if !signal.park => {
+                return Ok(TriggerDone::Done(Outcome::Ignored { why }));
             }
+            SignalReceivers::None(_) => return Ok(TriggerDone::NoTarget { signal, to }),
+            SignalReceivers::Done(outcome) => return Ok(TriggerDone::Done(outcome)),
         };
-        if runs.is_empty() {
+        record_targets(runs.clone()).await?;
+        let outcome = self.send_to_all(runs.clone(), &signal).await?;
+        // They came to their ends while the signal was on its way.
+        if signal.park && self.is_lost(&outcome, &runs, &signal).await? {
             return Ok(TriggerDone::NoTarget { signal, to });
         }
-        record_targets(runs.clone()).await?;
-        self.send_to_all(runs, &signal).await.map(TriggerDone::Done)
+        Ok(TriggerDone::Done(outcome))
     }
 
     /// Sends a signal to these runs, as far as they have not ended meanwhile.

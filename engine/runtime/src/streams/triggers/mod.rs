@@ -10,4 +10,5 @@ pub(crate) mod trigger_config;
 
 mod read_triggers;
 mod send_signal;
+mod signal_receivers;
 mod signal_reply;

@@ -68,6 +68,7 @@ pub(super) async fn ask_trigger(
     Ok(match act(shared, action).await? {
         TriggerDone::Done(Outcome::Refused { code, message }) => refused(&code, message),
         TriggerDone::Done(outcome) => TriggerAnswer::Done(outcome),
+        TriggerDone::NotNow { why } => TriggerAnswer::NotNow { why },
         TriggerDone::NoTarget { signal, to } => TriggerAnswer::NoTarget { signal, to },
     })
 }

@@ -6,7 +6,7 @@ use crate::limits::DEPTH_MAX;
 use crate::runtime::Runtime;
 use crate::work::spare::origin_record::OriginRecord;
 use crate::work::spare::read_record::read_record;
-use everfold_base::id::Version;
+use everfold_base::id::{RunId, Version};
 use everfold_core::event::{EffectLimits, Parent};
 use everfold_core::state::{RecordedSpan, RunState};
 
@@ -27,7 +27,7 @@ impl EffectRules {
     ) -> Result<Self, LoadError> {
         let is_held = match limits {
             Some(limits) => limits.held,
-            None => is_held_above(shared, parent).await?,
+            None => is_held_from(shared, parent.map(|parent| parent.run)).await?,
         };
         let record = match span {
             Some(span) => Some(read_record(shared, span).await?),
@@ -41,28 +41,23 @@ impl EffectRules {
 pub(crate) async fn holds_back(shared: &Runtime, state: &RunState) -> Result<bool, LoadError> {
     match state.effect_limits() {
         Some(limits) => Ok(limits.held),
-        None => is_held_above(shared, state.parent().cloned()).await,
+        None => is_held_from(shared, state.parent().map(|parent| parent.run)).await,
     }
 }
 
-/// Whether a run that led to this one by starting others holds back what acts outside.
-async fn is_held_above(shared: &Runtime, mut parent: Option<Parent>) -> Result<bool, LoadError> {
+/// Whether a run, or one that led to it by starting others, holds back what acts outside.
+pub(crate) async fn is_held_from(shared: &Runtime, mut from: Option<RunId>) -> Result<bool, LoadError> {
     for _ in 0..DEPTH_MAX {
-        let Some(above) = parent else { return Ok(false) };
-        let look = |state: &RunState| (state.effect_limits(), state.parent().cloned());
-        match shared.with_state(above.run, look).await {
+        let Some(run) = from else { return Ok(false) };
+        let look = |state: &RunState| (state.effect_limits(), state.parent().map(|parent| parent.run));
+        match shared.with_state(run, look).await {
             Ok((Some(limits), _)) => return Ok(limits.held),
-            Ok((None, next)) => parent = next,
+            Ok((None, above)) => from = above,
             Err(QueryError::NotFound(_)) => return Ok(false),
             Err(QueryError::ShuttingDown) => return std::future::pending().await,
             Err(error) => {
                 let what = error.to_string();
-                return Err(LoadError::Value {
-                    run: above.run,
-                    version: Version::FIRST,
-                    what,
-                    is_short: true,
-                });
+                return Err(LoadError::Value { run, version: Version::FIRST, what, is_short: true });
             }
         }
     }

@@ -8,6 +8,6 @@ mod origin_record;
 mod read_record;
 mod rules;
 
-pub(crate) use effect_rules::{EffectRules, holds_back};
+pub(crate) use effect_rules::{EffectRules, holds_back, is_held_from};
 pub(crate) use executor::{SPARED_TRAITS, read_evidence};
 pub(crate) use rules::SpareChoice;
