@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::begin::Beginning;
 use super::breakpoint;
-use super::draft::{Draft, Interrupt};
+use super::draft::{Draft, Interrupt, settled};
 use super::fork_check::misfits;
+use super::people_timers;
 use super::refusal::Refusal;
 use super::reminders;
 use super::start::INPUT_BYTES_MAX;
@@ -42,6 +43,11 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     if let Some(step) = &fork.until_step {
         breakpoint::check(&next, step)?;
     }
+    // As the origin would have set it: by its own definition, input and settings.
+    let without_expiry = match settled(people_timers::without_expiry(state, draft.loaded)) {
+        Err(interrupt) => return Ok(Err(interrupt)),
+        Ok(found) => found.unwrap_or_default(),
+    };
     let keeps_items = kept(state, fork, &reset);
     let config = fork.config.as_ref().map_or_else(|| Value::Object(serde_json::Map::new()), JsonText::value);
     let admits = !next.definition.admit.is_empty();
@@ -95,6 +101,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
     if !budgets.is_empty() {
         draft.record(BudgetsOpened { budgets });
     }
+    people_timers::set_lacking(draft, without_expiry);
     reminders::begin_anew(draft);
     if waits && draft.state.facts.outcome.is_none() {
         draft.record(RunQueued { slots });

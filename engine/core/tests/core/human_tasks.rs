@@ -5,15 +5,17 @@ use std::time::Duration;
 use everfold_base::failure::FailureKind;
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BlockReason, OriginKind, RunPaused, RunResumed, TimerKind, UnblockDecision};
+use everfold_core::event::{
+    BlockReason, OriginKind, RunEvent, RunPaused, RunResumed, TimerKind, UnblockDecision,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus};
 use everfold_language::definition::Vote;
 use serde_json::json;
 
 use crate::fixtures::scenario::{approval, names, run, timer, vote};
-use crate::fixtures::simulated_run::World;
-use crate::fixtures::tasks::{answer, fire, output, path, question, reader, save};
+use crate::fixtures::simulated_run::{World, definition};
+use crate::fixtures::tasks::{agent, answer, fire, output, path, question, reader, save};
 
 #[test]
 fn l19_expiry_takes_its_route_and_default_is_the_step_s_on_fail() {
@@ -157,6 +159,37 @@ fn people_and_signals_of_a_fork_have_the_time_that_was_left() {
         let (_, at) = timer(&again, kind).expect("it is set");
         assert_eq!(at.since(again.now).as_secs().div_ceil(60), 6, "{kind:?}");
     }
+}
+
+/// The copy ended between the request and its timer: nothing ended it any more.
+#[test]
+fn a_fork_between_a_request_to_people_and_its_timer_has_all_of_its_time() {
+    let fields = json!({"timeout": "${input.hours}h", "remind": "10m"});
+    for step in [approval("ask", fields.clone()), question("ask", fields)] {
+        let document = json!({"name": "p", "steps": [step]});
+        let world = World::start(definition(document), json!({"hours": 2}));
+        let asked = world.history.iter().position(|(_, event)| {
+            matches!(event, RunEvent::ApprovalRequested(_) | RunEvent::QuestionAsked(_))
+        });
+        let mut fork =
+            world.forked(asked.expect("it asks") + 1, OriginKind::Fork, None).expect("it can be forked");
+        let (_, at) = timer(&fork, TimerKind::Expiry).expect("it is set");
+        assert_eq!(at.since(fork.now), Duration::from_secs(2 * 3600), "as the origin would have set it");
+        let (_, at) = timer(&fork, TimerKind::Reminder).expect("it is set");
+        assert_eq!(at.since(fork.now), Duration::from_secs(600));
+        fire(&mut fork, TimerKind::Expiry);
+        assert_eq!(fork.state.status(), RunStatus::Failed);
+    }
+}
+
+#[test]
+fn a_fork_between_a_question_of_work_and_its_timer_has_all_of_its_time() {
+    let mut world = run(json!([agent("a", json!({"ask": {"timeout": "1h"}}))]));
+    world.asks("a/1/1", json!({"text": "Which?"}));
+    let asked = world.history.iter().position(|(_, event)| matches!(event, RunEvent::QuestionAsked(_)));
+    let fork = world.forked(asked.expect("it asks") + 1, OriginKind::Fork, None).expect("it can be forked");
+    let (_, at) = timer(&fork, TimerKind::Expiry).expect("it is set");
+    assert_eq!(at.since(fork.now), Duration::from_secs(3600));
 }
 
 /// Three days had passed of four, and no event had come meanwhile: the copy waited four days again.
