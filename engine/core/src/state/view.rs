@@ -319,6 +319,12 @@ impl RunState {
         self.unit_at(self.current(id)?)
     }
 
+    /// Whether people are asked there now: a task that was decided, ran out of time or was withdrawn is none.
+    #[must_use]
+    pub fn is_asking(&self, id: &AttemptId) -> bool {
+        self.current(id).is_some_and(|key| self.facts.asking.contains(&key) && self.is_live(key.step))
+    }
+
     /// Until when a task is open; `None`: for ever, or it is not.
     #[must_use]
     pub fn expires_at(&self, id: &AttemptId) -> Option<Timestamp> {

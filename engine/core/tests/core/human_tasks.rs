@@ -66,6 +66,17 @@ fn l19_a_decision_ends_the_timers_of_its_task() {
 }
 
 #[test]
+fn a_task_is_asked_until_it_is_decided_and_not_where_its_run_ends() {
+    for ends in [vote("ask/1/1", Vote::Approve), crate::fixtures::scenario::cancel()] {
+        let mut world = run(json!([approval("ask", json!({})), reader("ask")]));
+        let task = "ask/1/1".parse().expect("a task");
+        assert!(world.state.is_asking(&task));
+        world.by("ada", ends).expect("taken");
+        assert!(!world.state.is_asking(&task));
+    }
+}
+
+#[test]
 fn l19_people_are_reminded_until_they_decide_and_once_after_a_long_sleep() {
     let mut world = run(json!([question("ask", json!({"remind": "10m"}))]));
     for _ in 0..3 {

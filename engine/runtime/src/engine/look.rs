@@ -39,7 +39,7 @@ impl Engine {
             let (layout, id) = (self.layout().clone(), EffectId { run, attempt: task.clone() });
             let at_hand = loaded.clone();
             let wanted = self.with_state(run, move |state| {
-                let is_open = state.asking_unit(&id.attempt).is_some();
+                let is_open = state.is_asking(&id.attempt);
                 let spec = state.seen(&id.attempt).filter(|_| is_open).map(|seen| LookSpec::of(&seen.parts));
                 let spec = spec.filter(|spec| !spec.is_empty())?;
                 Some((spec, request::seen_workdir(state, &layout, &id, &at_hand)))

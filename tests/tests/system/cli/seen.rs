@@ -267,6 +267,20 @@ fn the_commit_of_a_worktree_is_approved_and_gates_and_work_are_held_to_it() {
     assert!(decided.contains(&commit) && decided.contains("digest"), "{decided}");
 }
 
+/// The worktree was looked at first, and it had gone with the end of the run.
+#[test]
+fn what_was_decided_takes_the_same_vote_again_also_where_its_worktree_is_gone() {
+    let scratch = merging("no");
+    let task = scratch.run(&["show", "--json"]).json()["awaits"][0]["task"].as_str().unwrap().to_owned();
+    said(&scratch.run(&["approve", &task]), 0, &["approved"]);
+    said(&scratch.run(&["resume"]), 0, &[]);
+    std::fs::remove_dir_all(scratch.data().join("worktrees")).unwrap();
+    let events = scratch.run(&["events", "--json"]).out.lines().count();
+    said(&scratch.run(&["approve", &task]), 0, &[]);
+    assert_eq!(scratch.run(&["events", "--json"]).out.lines().count(), events, "without an event");
+    said(&scratch.run(&["reject", &task, "-m", "no"]), 4, &["EF0304"]);
+}
+
 #[test]
 fn what_lies_in_a_worktree_beside_its_commit_is_seen_too() {
     let scratch = merging("yes");
