@@ -179,7 +179,7 @@ codes! {
         "Nothing was recorded. The message says why; `everfold show RUN` says what is possible now.";
     Ended = "EF0302", 409, 4, "the run is over",
         "An ended run never changes. Start a new one.";
-    Superseded = "EF0303", 409, 4, "the question was withdrawn",
+    Superseded = "EF0303", 409, 4, "what was asked was withdrawn",
         "The step went on or began its next round, so an answer to the former round would decide about work that is no longer there. `everfold inbox` shows what is open.";
     Decided = "EF0304", 409, 4, "it was decided otherwise",
         "The question has an answer already. The same answer again is no error, another one is refused.";

@@ -74,6 +74,7 @@ pub(crate) fn story(events: &[Event], started_at: &str, names: &ItemNames) -> St
             "StepFailed" => at.checked_sub(1).and_then(|before| events.get(before)).is_some_and(|before| {
                 matches!(before.kind(), "AttemptFailed" | "ChildFinished") && is_same_item(event, before)
             }),
+            "RunQueued" => events.get(at..).is_some_and(is_admitted_at_once),
             _other => false,
         };
         if !is_news {
@@ -87,6 +88,16 @@ pub(crate) fn story(events: &[Event], started_at: &str, names: &ItemNames) -> St
     let has_more = events.first().is_some_and(|first| first.version > 1) || sentences.len() > SENTENCES_MAX;
     let sentences = sentences.split_off(sentences.len().saturating_sub(SENTENCES_MAX));
     Story { sentences, has_more }
+}
+
+/// Whether a run got its slots as soon as it asked for them: what a reader would not call a wait.
+fn is_admitted_at_once(from_queued: &[Event]) -> bool {
+    const NOTICED_FROM_MS: i64 = 1_000;
+    let admitted = from_queued.iter().find(|event| event.kind() == "RunAdmitted");
+    let Some((queued, admitted)) = from_queued.first().zip(admitted) else { return false };
+    let span = words::millis(&queued.recorded_at).zip(words::millis(&admitted.recorded_at));
+    admitted.event.get("at_once") == Some(&Value::Bool(true))
+        || span.is_some_and(|(from, to)| to - from < NOTICED_FROM_MS)
 }
 
 fn is_same_item(one: &Event, other: &Event) -> bool {
@@ -274,6 +285,7 @@ fn of_step(event: &Event, is_item: bool) -> Option<Line> {
         "StepFailed" if is_item => quoting("failed", "failed", &failure(event)),
         "StepFailed" => plain("failed", "failed for good"),
         "StepSkipped" => quoting("skipped", "is skipped", event.text("reason")),
+        "StepCancelled" if round == 0 => plain("cancelled", "never began: the run ended before"),
         "StepCancelled" => plain("cancelled", "was ended with the run"),
         "StepBlocked" => quoting("blocked", "is blocked until somebody decides", event.text("message")),
         "GateEvaluated" if event.text("verdict") == "skipped" => None,
@@ -462,6 +474,35 @@ mod tests {
             said(json!({"type": "AttemptFailed", "id": id, "failure": failure("cancelled", "interrupted")})),
             Some(("paused", "was interrupted".to_owned()))
         );
+    }
+
+    /// Every run with a key was said to wait, also where the key was free.
+    #[test]
+    fn a_run_is_said_to_wait_only_where_it_waited() {
+        let told = |admitted: Option<(&str, Value)>| {
+            let mut events = vec![event(2, "engine", json!({"type": "RunQueued", "slots": []}))];
+            events.extend(admitted.map(|(recorded_at, it)| Event {
+                recorded_at: recorded_at.to_owned(),
+                ..event(3, "engine", it)
+            }));
+            !story(&events, BEGAN, &ItemNames::default()).sentences.is_empty()
+        };
+        let admitted = |at_once: bool| json!({"type": "RunAdmitted", "admission": [], "at_once": at_once});
+        assert!(!told(Some(("2026-11-22T15:49:54Z", admitted(true)))));
+        assert!(!told(Some(("2026-11-22T15:49:54.5Z", admitted(false)))), "a retry asks anew");
+        assert!(told(Some(("2026-11-22T15:49:59Z", admitted(false)))));
+        assert!(told(None), "it waits still");
+    }
+
+    #[test]
+    fn a_step_that_never_began_was_not_ended() {
+        let cancelled = |round: u32| {
+            let path = json!({"step": "b", "item": null});
+            let it = json!({"type": "StepCancelled", "path": path, "round": round});
+            sentence(&event(1, "engine", it), BEGAN).map(|it| it.text)
+        };
+        assert_eq!(cancelled(0).as_deref(), Some("never began: the run ended before"));
+        assert_eq!(cancelled(1).as_deref(), Some("was ended with the run"));
     }
 
     #[test]

@@ -109,8 +109,8 @@ pub enum Refusal {
         /// The attempt that asks.
         open_attempt: Attempt,
     },
-    /// The question was withdrawn, because its step went on or began again.
-    #[error("the question of “{0}” is superseded")]
+    /// What was asked was withdrawn, because its step went on, began again, or ended with its run.
+    #[error("what “{0}” asked is superseded: its step went on, began again, or ended with its run")]
     Superseded(StepPath),
     /// Nobody answered before its time was over.
     #[error("nobody answered “{0}” in time, and it takes no answer any more")]
