@@ -11,6 +11,7 @@ use super::scope::{RunScope, failure_value};
 use crate::event::{BlockReason, StepBlocked, TimerId, TimerKind, TimerSet};
 use crate::policy::{Judgement, Verdict};
 use crate::state::{Key, RunState};
+use everfold_base::duration;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
@@ -90,10 +91,13 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
     let polls = judging.polls;
     let probes = if polls == 1 { "1 probe".to_owned() } else { format!("{polls} probes") };
     let said = judging.said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
-    let message = if is_read {
-        format!("gate “{}” has no verdict after {probes}{said}", gate.id)
-    } else {
-        format!("gate “{}” could not be read {unread} times in a row{said}", gate.id)
+    let message = match pace.timeout.filter(|_| !permanent && has_probes && !has_time) {
+        _ if !is_read => format!("gate “{}” could not be read {unread} times in a row{said}", gate.id),
+        Some(span) => {
+            let span = duration::format(span);
+            format!("gate “{}” has no verdict after {probes}, and its time of {span} is over{said}", gate.id)
+        }
+        None => format!("gate “{}” has no verdict after {probes}{said}", gate.id),
     };
     let mut failure = Failure::new(FailureKind::Gate, message).with_hint(
         "look at what the last probe said in the run's events; unblock with recheck, retry, proceed, skip or fail",

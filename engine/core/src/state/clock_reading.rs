@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::clock::Reading;
 use super::run_state::RunState;
 use super::spend::is_period;
+use super::step::StepState;
 use crate::effect::Touched;
 use crate::event::{ClockRead, TimerId, TimerKind};
 use everfold_base::time::Timestamp;
@@ -66,12 +67,8 @@ impl RunState {
     /// What waits for a span waits for as much of it as was left before this one passed. Deadlines are put off by themselves.
     pub(super) fn put_off_spans(&mut self, passed: Duration) {
         let later: Vec<_> = self.spans().map(|(timer, at)| (timer.clone(), at.plus(passed))).collect();
-        let polled = later.iter().filter(|(timer, _)| timer.kind == TimerKind::Poll);
-        let polled: Vec<_> =
-            polled.filter_map(|(timer, _)| self.key(&timer.id.path)).map(|key| key.step).collect();
-        for at in self.facts.probing.iter().copied().chain(polled).collect::<Vec<_>>() {
-            let judging = &mut self.facts.steps[at].judging;
-            judging.since = judging.since.map(|since| since.plus(passed));
+        for step in self.facts.steps.iter_mut().filter(|step| step.is_polling()) {
+            step.judging.since = step.judging.since.map(|since| since.plus(passed));
         }
         for (timer, at) in later {
             self.clear_timer(&timer);
@@ -82,7 +79,7 @@ impl RunState {
 
     /// Whether something waits for a span, of which a run that continues this one has what is left.
     pub(crate) fn waits_for_spans(&self) -> bool {
-        !self.facts.probing.is_empty() || self.spans().next().is_some()
+        self.facts.steps.iter().any(StepState::is_polling) || self.spans().next().is_some()
     }
 
     /// The timers that wait for spans, and that a run which continues this one does not set anew.

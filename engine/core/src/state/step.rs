@@ -109,6 +109,17 @@ impl StepState {
         self.judging.since.get_or_insert(at);
         self.probes.insert(gate.to_owned(), probe_no);
     }
+
+    /// Whether its current gate was asked, and may be asked again: the time for that passes, also between a verdict and
+    /// the timer of the next probe.
+    pub(crate) fn is_polling(&self) -> bool {
+        let is_open = matches!(
+            self.phase,
+            Phase::Judging
+                | Phase::Settling(Settling::GateOpen { .. } | Settling::GateFailed | Settling::GateBroken)
+        );
+        is_open && self.judging.since.is_some()
+    }
 }
 
 /// How far a step is.

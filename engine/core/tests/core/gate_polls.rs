@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::gates::{PENDING, command, exit, fire_poll, judged, poll_in, probe, probes};
 use crate::fixtures::scenario::{names, status, with};
-use crate::fixtures::simulated_run::World;
+use crate::fixtures::simulated_run::{World, definition};
 
 fn no_evidence(world: &mut World, gate: &str, probe_no: u32) -> Vec<RunEvent> {
     let kind = InputKind::ProbeFailed(ProbeFailed {
@@ -26,6 +26,14 @@ fn no_evidence(world: &mut World, gate: &str, probe_no: u32) -> Vec<RunEvent> {
         broken: false,
     });
     world.give(kind).expect("reports are taken")
+}
+
+fn blocked_message(batch: &[RunEvent]) -> String {
+    let blocked = batch.iter().find_map(|event| match event {
+        RunEvent::StepBlocked(blocked) => Some(blocked.message.clone()),
+        _other => None,
+    });
+    blocked.expect("it is blocked")
 }
 
 fn signal(world: &mut World, name: &str) -> Vec<RunEvent> {
@@ -155,8 +163,8 @@ fn l16_each_phrase_of_poll() {
     let batch = no_evidence(&mut world, "g", 2);
     assert_eq!(names(&batch), ["ProbeFailed", "StepBlocked"], "the next one would be later than `for`");
     assert!(world.now.since(since) < Duration::from_secs(100));
-    let RunEvent::StepBlocked(blocked) = &batch[1] else { panic!("{batch:?}") };
-    assert_eq!(blocked.message, "gate “g” has no verdict after 2 probes: no network");
+    let message = blocked_message(&batch);
+    assert_eq!(message, "gate “g” has no verdict after 2 probes, and its time of 100s is over: no network");
 }
 
 #[test]
@@ -371,4 +379,46 @@ fn a_fork_goes_on_asking_for_as_long_as_was_left() {
     fire_poll(&mut fork);
     let batch = fork.probe("a/1/1", "g", 3, exit(2));
     assert_eq!(names(&batch), ["GateEvaluated", "StepBlocked"], "after 70 s of both");
+}
+
+/// The copy ended behind a verdict, before the timer of the next probe was set: the origin's time counted.
+#[test]
+fn a_fork_behind_a_pending_verdict_goes_on_asking_for_as_long_as_was_left() {
+    let poll = json!({"policy": PENDING, "poll": {"every": "30s", "timeout": "70s"}});
+    let mut world = judged(json!([command("g", poll)]));
+    world.probe("a/1/1", "g", 1, exit(2));
+    let verdict = world.history.iter().position(|(_, event)| matches!(event, RunEvent::GateEvaluated(_)));
+    let cut = verdict.expect("a verdict") + 1;
+    let mut fork = world.forked(cut, OriginKind::Fork, None).expect("it can be forked");
+    assert_eq!(poll_in(&fork), Some(30_000), "what the copy left undone follows with the fork");
+    fire_poll(&mut fork);
+    assert_eq!(names(&fork.probe("a/1/1", "g", 2, exit(2))), ["GateEvaluated", "TimerSet"]);
+    fire_poll(&mut fork);
+    let message = blocked_message(&fork.probe("a/1/1", "g", 3, exit(2)));
+    assert_eq!(
+        message,
+        "gate “g” has no verdict after 3 probes, and its time of 70s is over: the policy says pending"
+    );
+}
+
+/// In a workspace of its own the probe is rendered anew: the origin's time counted, and the probe counted twice.
+#[test]
+fn a_fork_with_a_workspace_at_the_timer_of_a_poll_counts_its_probe_once_and_from_its_own_time() {
+    let poll = json!({"policy": PENDING, "poll": {"every": "30s", "timeout": "70s"}});
+    let work = json!({"task": {"kind": "function", "spec": {"name": "f"}}});
+    let document = json!({"name": "p", "workspace": {"git": {"git": "/repository"}}, "steps": [
+        {"id": "a", "work": work, "gates": [command("g", poll)]},
+    ]});
+    let mut world = World::start(definition(document), json!({}));
+    world.answer(&world.effects().remove(0), 1);
+    world.succeed("a/1/1", json!({"n": 1}));
+    world.probe("a/1/1", "g", 1, exit(2));
+    fire_poll(&mut world);
+    let mut fork = world.forked(world.history.len(), OriginKind::Fork, None).expect("it can be forked");
+    fork.answer(&fork.effects().remove(0), 1);
+    assert_eq!(probes(&fork), [("g".to_owned(), 2)]);
+    assert_eq!(names(&fork.probe("a/1/1", "g", 2, exit(2))), ["GateEvaluated", "TimerSet"]);
+    fire_poll(&mut fork);
+    let message = blocked_message(&fork.probe("a/1/1", "g", 3, exit(2)));
+    assert!(message.starts_with("gate “g” has no verdict after 3 probes, and its time"), "{message}");
 }

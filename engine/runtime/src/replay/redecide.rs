@@ -113,9 +113,13 @@ fn compare(
 }
 
 /// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
-/// a run that failed, no reason why a signal led to nothing, no gates that were passed over, and no states of a question's
+/// a run that failed, no reason why a signal led to nothing, no decision of one that ended its run, no gates that were
+/// passed over, and no states of a question's
 /// items.
 pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
+    if is_former_end_of_poll(recorded, decided) {
+        return decided.clone();
+    }
     let mut event = recorded.clone();
     if let (RunEvent::RunFailed(former), RunEvent::RunFailed(now)) = (&mut event, decided)
         && former.result.is_none()
@@ -149,6 +153,20 @@ pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
         *title = one_line(title).into_owned();
     }
     event
+}
+
+/// Whether both say the same of a poll that ended without a verdict: former versions did not say that its time was over.
+fn is_former_end_of_poll(recorded: &RunEvent, decided: &RunEvent) -> bool {
+    const FROM: &str = ", and its time of ";
+    const TO: &str = " is over";
+    let Ok(mut text) = serde_json::to_string(decided) else { return false };
+    let mut is_told = false;
+    while let Some((from, to)) = text.find(FROM).and_then(|from| Some((from, from + text[from..].find(TO)?)))
+    {
+        text.replace_range(from..to + TO.len(), "");
+        is_told = true;
+    }
+    is_told && serde_json::to_string(recorded).is_ok_and(|recorded| recorded == text)
 }
 
 #[cfg(test)]

@@ -209,6 +209,8 @@ impl RunState {
         for at in std::mem::take(&mut self.facts.probing) {
             let judging = &mut self.facts.steps[at].judging;
             judging.probe_no = judging.probe_no.saturating_sub(1);
+            // The probe that is asked anew was counted when the origin scheduled it.
+            judging.uncounted = true;
             self.facts.agenda.insert(Agenda::Judge(at));
             self.touch(Key::step(at));
         }
