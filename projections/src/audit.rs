@@ -12,7 +12,7 @@ use everfold_core::event::RunEvent;
 use everfold_core::policy::Verdict;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{DecisionType, is_decision, type_of};
+use crate::decision::{DecisionType, actor_of, is_decision, type_of};
 use crate::event_readers::{PIPELINES, is_read_by, passed_over};
 use crate::index::bitmap_index::{TermChanges, term};
 use crate::index::predicate::Predicate;
@@ -140,7 +140,8 @@ impl AuditModel {
     /// Indexes what a decision says of itself. A decision never changes, so its terms only grow.
     fn index(&mut self, number: u32, kind: DecisionType, fact: &Fact<'_>) {
         self.terms.add(RUN, &run_text(fact.run), number);
-        self.terms.add(ACTOR, &fact.context.actor.to_string(), number);
+        let actor = actor_of(fact.event).unwrap_or(&fact.context.actor);
+        self.terms.add(ACTOR, &actor.to_string(), number);
         match fact.event {
             RunEvent::GateEvaluated(event) => {
                 self.terms.add(GATE, &event.gate, number);
@@ -284,7 +285,7 @@ impl<'a> AuditView<'a> {
 
 impl Projection for AuditModel {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 5;
+    const SCHEMA: u32 = 6;
 
     fn handles(event: &RunEvent) -> bool {
         is_read_by(event, PIPELINES) || is_decision(event)

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, flag};
 use everfold_base::id::{Attempt, Position, Round, Version};
 use everfold_base::json::{Hash, Payload};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{self, Comment, RunEvent, Seen, TimerKind, UnblockDecision};
+use everfold_core::event::{
+    self, Comment, RunEvent, Seen, SignalEnd, SignalTaken, SignalTaker, TimerKind, UnblockDecision,
+};
 use everfold_core::policy::Verdict;
+use everfold_language::definition::FinishStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::event_readers::{DECISIONS, is_read_by, passed_over};
@@ -103,16 +107,20 @@ pub enum DecisionKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         seen: Option<Seen>,
     },
-    /// A person decided on a blocked step.
+    /// A person decided on a blocked step, or a signal ended the run.
     Override {
         /// What to do.
-        decision: UnblockDecision,
+        decision: OverrideDecision,
+        /// The signal that ended the run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
         /// Why.
         reason: Option<String>,
         /// By what the gates were judged again instead of the pipeline's policies.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         policies: BTreeMap<String, String>,
-        /// The gates that were passed over: those of the step that had not passed in its round.
+        /// The gates that were passed over: those of the step that had not passed in its round; where a signal ended the
+        /// run, those of all steps that were judged or blocked, as `STEP/GATE`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         bypassed: Vec<String>,
         /// The output that the step was given in the place of its own.
@@ -144,7 +152,23 @@ pub enum DecisionKind {
     Cancel {
         /// Why.
         reason: Option<String>,
+        /// The signal that ended the run.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<String>,
     },
+}
+
+/// What was decided in the place of the pipeline's own judgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrideDecision {
+    /// The run ends well.
+    Succeed,
+    /// The run fails.
+    Fail,
+    /// How a blocked step goes on.
+    #[serde(untagged)]
+    Unblock(UnblockDecision),
 }
 
 /// What kind of decision: the `kind` of a [`DecisionKind`].
@@ -219,7 +243,7 @@ pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
         version: header.version,
         position: envelope.position,
         at: header.recorded_at,
-        actor: header.actor.to_string(),
+        actor: actor_of(&event).unwrap_or(&header.actor).to_string(),
         step,
         round,
         kind,
@@ -230,7 +254,16 @@ pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
 pub(crate) fn is_decision(event: &RunEvent) -> bool {
     match event {
         RunEvent::TimerFired(event) => event.timer.kind == TimerKind::Expiry,
+        RunEvent::SignalTaken(event) => event.ends.is_some(),
         other => is_read_by(other, DECISIONS),
+    }
+}
+
+/// Who decided, where it is not the actor of the event: a signal that was put off is taken with a later input.
+pub(crate) fn actor_of(event: &RunEvent) -> Option<&Actor> {
+    match event {
+        RunEvent::SignalTaken(event) => event.decision.as_ref().map(|decision| &decision.sent_by),
+        _others => None,
     }
 }
 
@@ -244,6 +277,12 @@ pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
         RunEvent::TimerFired(_) => return is_decision(event).then_some(DecisionType::Expiry),
         RunEvent::ApprovalDecided(_) => DecisionType::Approval,
         RunEvent::RunUnblocked(_) => DecisionType::Override,
+        RunEvent::SignalTaken(event) => {
+            return event.ends.as_ref().map(|ends| match ends {
+                SignalEnd::Finished(FinishStatus::Cancelled) => DecisionType::Cancel,
+                SignalEnd::Finished(_) | SignalEnd::Failed(_) => DecisionType::Override,
+            });
+        }
         RunEvent::RecheckRequested(_) => DecisionType::Recheck,
         RunEvent::ReworkRequested(_) => DecisionType::Rework,
         RunEvent::StepCancelRequested(_) | RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
@@ -315,7 +354,8 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
             event.unblocked.path.to_string(),
             None,
             DecisionKind::Override {
-                decision: event.unblocked.decision,
+                decision: OverrideDecision::Unblock(event.unblocked.decision),
+                signal: None,
                 reason: event.unblocked.reason.clone(),
                 policies: event.unblocked.policies.clone(),
                 bypassed: event.bypassed.clone(),
@@ -338,15 +378,16 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
                 max: event.max,
             },
         ),
+        RunEvent::SignalTaken(event) => return by_signal(event),
         RunEvent::StepCancelRequested(event) => {
             let step = Some(event.path.to_string());
-            return Some((step, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+            return Some((step, None, DecisionKind::Cancel { reason: event.reason.clone(), signal: None }));
         }
         RunEvent::CancelRequested(event) => {
-            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone(), signal: None }));
         }
         RunEvent::RunAbandoned(event) => {
-            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone() }));
+            return Some((None, None, DecisionKind::Cancel { reason: event.reason.clone(), signal: None }));
         }
         other => {
             passed_over(other, DECISIONS);
@@ -354,4 +395,30 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
         }
     };
     Some((Some(step), round, kind))
+}
+
+/// What a signal decided that ended its run. Former versions recorded neither its name nor the gates with it.
+fn by_signal(event: &SignalTaken) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
+    let ends = event.ends.as_ref()?;
+    let (step, round) = match &event.by {
+        SignalTaker::Step(id) => (Some(id.path.to_string()), Some(id.round)),
+        SignalTaker::Run | SignalTaker::Nobody | SignalTaker::Gate { .. } | SignalTaker::Wait(_) => {
+            (None, None)
+        }
+    };
+    let known = event.decision.as_ref();
+    let signal = known.map(|known| known.name.clone());
+    let reason = known.map(|known| known.reason());
+    let decided = |decision, reason| {
+        let bypassed = known.map(|known| known.bypassed.clone()).unwrap_or_default();
+        let (policies, output) = (BTreeMap::new(), None);
+        DecisionKind::Override { decision, signal: signal.clone(), reason, policies, bypassed, output }
+    };
+    let kind = match ends {
+        SignalEnd::Finished(FinishStatus::Succeeded) => decided(OverrideDecision::Succeed, reason),
+        SignalEnd::Finished(FinishStatus::Failed) => decided(OverrideDecision::Fail, reason),
+        SignalEnd::Failed(failure) => decided(OverrideDecision::Fail, Some(failure.message.clone())),
+        SignalEnd::Finished(FinishStatus::Cancelled) => DecisionKind::Cancel { reason, signal },
+    };
+    Some((step, round, kind))
 }

@@ -62,7 +62,7 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::StopRequested(_) | RunEvent::ApprovalRequested(_) | RunEvent::QuestionAsked(_) => {
             INBOX | STEP_FIGURES | STAGES
         }
-        RunEvent::SignalTaken(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::SignalTaken(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
         RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,

@@ -39,7 +39,7 @@ mod write_batch;
 
 pub use audit::{AuditModel, AuditView, DecisionFilter, DecisionPage, DecisionPlace, GateFilter};
 pub use columns::{DefinitionColumns, StepColumns};
-pub use decision::{Decision, DecisionKind, DecisionType, decision_of};
+pub use decision::{Decision, DecisionKind, DecisionType, OverrideDecision, decision_of};
 pub use failed_notices::{FailedNotice, FailedNoticesView};
 pub use filter::{
     AskedName, Field, FieldType, FilterError, FilterRow, Judged, ROWS_MAX, RowFields, RowFilter, RowScan,

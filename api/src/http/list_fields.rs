@@ -67,6 +67,7 @@ pub(super) const DECISION_FIELDS: RowFields = RowFields {
         of("vote", Text),
         of("comment", Text),
         of("decision", Text),
+        of("signal", Text),
         of("due", Time),
         of("route", Text),
         of("used", Whole),

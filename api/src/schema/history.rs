@@ -225,12 +225,16 @@ pub(crate) enum DecisionKindSchema {
         /// On what it was decided.
         seen: Option<SeenView>,
     },
-    /// A person decided on a blocked step.
+    /// A person decided on a blocked step, or a signal ended the run.
     Override {
+        /// Of a step what `unblock` says; of a run that a signal ended `succeed` or `fail`.
         decision: String,
+        /// The signal that ended the run.
+        signal: Option<String>,
         reason: Option<String>,
         policies: Option<BTreeMap<String, String>>,
-        /// The gates that were passed over: those of the step that had not passed in its round.
+        /// The gates that were passed over: those of the step that had not passed in its round; where a signal ended the
+        /// run, those of all steps that were judged or blocked, as `STEP/GATE`.
         bypassed: Option<Vec<String>>,
         /// The output that the step was given in the place of its own.
         output: Option<Value>,
@@ -247,7 +251,11 @@ pub(crate) enum DecisionKindSchema {
         max: Option<u32>,
     },
     /// Someone cancelled the run, or a step of it.
-    Cancel { reason: Option<String> },
+    Cancel {
+        reason: Option<String>,
+        /// The signal that ended the run.
+        signal: Option<String>,
+    },
 }
 
 /// One event of a stream.

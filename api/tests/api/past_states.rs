@@ -332,6 +332,52 @@ impl Api {
     }
 }
 
+const SIGNALLED: &str = "
+name: signalled
+on_signal:
+  merged: { finish: succeeded }
+  stop: { finish: cancelled }
+  broken: { fail: { code: BROKEN, message: 'said ${signal.text}' } }
+steps:
+  - id: a
+    function: everfold.noop
+    gates: [{ id: never, expression: 'false', on_fail: block }]
+";
+
+#[tokio::test]
+async fn a_signal_that_ends_a_run_past_its_gates_is_a_decision_with_its_actor() {
+    let api = Api::new();
+    for (signal, status, kind, decision, bypassed) in [
+        ("merged", "succeeded", "override", json!("succeed"), json!(["a/never"])),
+        ("broken", "failed", "override", json!("fail"), json!(null)),
+        ("stop", "cancelled", "cancel", json!(null), json!(null)),
+    ] {
+        let (_, run) = api.post("/api/v1/runs", json!({ "definition": SIGNALLED })).await;
+        let id = run["id"].as_str().unwrap().to_owned();
+        api.until(&id, "blocked").await;
+        let body = json!({ "payload": { "text": "by hand" } });
+        let (sent, answer) = api.post(&format!("/api/v1/runs/{id}/signals/{signal}"), body).await;
+        assert_eq!(sent, 200, "{answer}");
+        api.until(&id, status).await;
+        let found = api
+            .decided(&format!("run={id}&kind={kind}&actor=user:ada&filter=signal%20%3D%3D%20'{signal}'"))
+            .await;
+        assert_eq!(found.len(), 1, "{signal}: {found:?}");
+        assert_eq!((&found[0]["decision"], &found[0]["bypassed"]), (&decision, &bypassed), "{signal}");
+        let reason = if signal == "broken" {
+            "said by hand".to_owned()
+        } else {
+            format!("the signal “{signal}”: by hand")
+        };
+        assert_eq!(found[0]["reason"], json!(reason));
+        let (_, own) = api.get(&format!("/api/v1/runs/{id}/audit")).await;
+        assert!(own["items"].as_array().unwrap().iter().any(|item| item["kind"] == kind), "{own}");
+        let (_, view) = api.get(&format!("/api/v1/runs/{id}")).await;
+        let by = if signal == "stop" { json!("user:ada") } else { json!(null) };
+        assert_eq!(view["cancelled"]["by"], by, "{view}");
+    }
+}
+
 #[tokio::test]
 async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they_are() {
     let api = Api::new();

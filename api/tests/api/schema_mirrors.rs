@@ -26,7 +26,7 @@ use everfold_engine::tokens::{Role, Token};
 use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 use everfold_projections::{
     AttemptFailure, AttemptRow, AttemptRowEnd, AttemptSpared, AwaitedAction, AwaitedActionKind, Decision,
-    DecisionKind, GroupBy, ModelStatus, ModelStop, Remark, Task, TaskKind,
+    DecisionKind, GroupBy, ModelStatus, ModelStop, OverrideDecision, Remark, Task, TaskKind,
 };
 use everfold_workflows::remote::{
     AttemptName, HeartbeatReply, HeldView, Job, RemoteView, ReportedFailure, ReportedFailureKind, WorkerView,
@@ -459,7 +459,8 @@ fn decision_kinds() -> [DecisionKind; 10] {
         DecisionKind::Expiry { due: AT },
         DecisionKind::Approval { decision: "approve", by: Vec::new(), comment: None, seen: Some(seen()) },
         DecisionKind::Override {
-            decision: UnblockDecision::Skip,
+            decision: OverrideDecision::Unblock(UnblockDecision::Skip),
+            signal: Some("merged".into()),
             reason: None,
             policies: policies(),
             bypassed: vec!["ci".into()],
@@ -467,7 +468,7 @@ fn decision_kinds() -> [DecisionKind; 10] {
         },
         DecisionKind::Recheck { reason: None, policies: policies() },
         DecisionKind::Rework { gate: None, by: None, route: "a/on_fail/0".to_owned(), used: 1, max: None },
-        DecisionKind::Cancel { reason: None },
+        DecisionKind::Cancel { reason: None, signal: Some("merged".into()) },
     ];
     for kind in &all {
         // It has no reader that names its words: a new variant is to be added above, too.

@@ -14,9 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_base::id::{AttemptId, StepId, StepPath};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{HaltScope, OriginKind, RunEvent, ScheduledWork, SignalTaker, TimerKind};
+use everfold_core::event::{
+    HaltScope, OriginKind, RunEvent, ScheduledWork, SignalEnd, SignalTaker, TimerKind,
+};
 use everfold_core::policy::Verdict;
 use everfold_core::state::RunStatus;
+use everfold_language::definition::FinishStatus;
 use serde::{Deserialize, Serialize};
 
 use super::awaited_action::{AwaitedAction, AwaitedActionKind};
@@ -131,6 +134,8 @@ impl Activity {
                         self.again.insert(id.path.clone());
                     }
                 }
+                let is_cancelled = event.ends == Some(SignalEnd::Finished(FinishStatus::Cancelled));
+                self.cancelling |= is_cancelled && event.decision.is_some();
             }
             RunEvent::StepSucceeded(event) => self.close(&event.path),
             RunEvent::StepSkipped(event) => self.close(&event.path),

@@ -188,7 +188,7 @@ fn is_wanted(filter: &DecisionFilter, event: &Envelope, decision: &Decision) -> 
     };
     let stream = &event.header.stream;
     (filter.kinds.is_empty() || filter.kinds.iter().any(of_kind))
-        && (filter.actor.is_empty() || filter.actor.contains(&event.header.actor))
+        && (filter.actor.is_empty() || filter.actor.iter().any(|actor| actor.to_string() == decision.actor))
         && (filter.gate.is_empty() || gate.is_some_and(|gate| filter.gate.contains(gate)))
         && (filter.verdict.is_empty() || verdict.is_some_and(|is| filter.verdict.contains(&is)))
         && (filter.pipeline.is_empty() || filter.pipeline.iter().any(|name| name == "everything"))

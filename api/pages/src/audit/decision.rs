@@ -47,6 +47,8 @@ pub(crate) struct Decision {
     pub(crate) seen: Value,
     pub(crate) answer: Value,
     pub(crate) decision: Option<String>,
+    /// The signal that ended the run.
+    pub(crate) signal: Option<String>,
     pub(crate) by: Value,
     pub(crate) policies: BTreeMap<String, String>,
     /// The gates that a person passed over.
@@ -121,6 +123,7 @@ impl Decision {
         match (self.kind.as_str(), &self.gate) {
             ("gate", Some(gate)) => gate,
             ("rework", _) => "rework",
+            ("override", _) if self.signal.is_some() => "ended by a signal",
             ("override", _) => "unblocked",
             ("cancel", _) => "cancelled",
             ("part", _) => "part of an answer",

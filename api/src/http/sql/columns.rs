@@ -258,6 +258,7 @@ pub(super) const DECISIONS: TableText = TableText {
         column("vote", Text, "of a vote: what was said"),
         column("comment", Text, "with which words"),
         column("decision", Text, "of an approval or an override: what was decided"),
+        column("signal", Text, "of an override or a cancel: the signal that ended the run"),
         column("due", Time, "of an expiry: until when there was time"),
         column(
             "route",

@@ -55,6 +55,7 @@ mod run_output;
 pub(crate) mod scope;
 mod seen;
 mod signal;
+mod signal_decision;
 mod signal_hearing;
 mod spend;
 mod start;

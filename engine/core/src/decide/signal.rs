@@ -16,6 +16,7 @@ use super::offered_signal::{Act, OfferedSignal, fitting};
 use super::refusal::Refusal;
 use super::route::{self, Next};
 use super::scope::RunScope;
+use super::signal_decision;
 use super::signal_hearing::{Heard, heard, whole_answer};
 use super::{question, spend, wait, wake};
 use crate::event::{
@@ -399,7 +400,8 @@ fn record(
 ) {
     let Heard { how, reason } = heard;
     let reason = reason.map(|reason| fitting(&reason).to_owned());
-    draft.record(SignalTaken { signal: offer.version, by, how, ends, reason });
+    let decision = ends.as_ref().map(|ends| signal_decision::of(draft.state, offer, ends));
+    draft.record(SignalTaken { signal: offer.version, by, how, ends, reason, decision });
 }
 
 /// How the signal ends the run, where its route does.

@@ -77,14 +77,18 @@ pub(super) fn record(draft: &mut Draft<'_>, unblocked: Unblocked, words: Option<
     route::record(draft, target, source, route, (used, None), &findings);
 }
 
-/// The gates that a decision passes over: those of the step that had neither passed nor been found not to apply in this
-/// round, in the order of the file.
+/// The gates that a decision passes over.
 fn bypassed(state: &RunState, unblocked: &Unblocked) -> Vec<String> {
     let Unblocked { path, decision, .. } = unblocked;
     let passes_over = matches!(decision, UnblockDecision::Proceed | UnblockDecision::Skip);
     let Some(at) = state.graph.find(&path.step).filter(|_| passes_over && path.item.is_none()) else {
         return Vec::new();
     };
+    open_gates(state, at)
+}
+
+/// The gates of a step that had neither passed nor been found not to apply in this round, in the order of the file.
+pub(super) fn open_gates(state: &RunState, at: usize) -> Vec<String> {
     let judged = &state.facts.steps[at].gates;
     let is_settled = |gate: &Gate| {
         judged.iter().any(|known| {

@@ -116,7 +116,14 @@ pub(super) fn begin(draft: &mut Draft<'_>, id: AttemptId, awaiting: Awaiting) {
         Awaiting::Moment(at) => (TimerKind::Wait, at),
         Awaiting::Signal { kept: Some(signal), .. } => {
             let by = SignalTaker::Wait(id);
-            draft.record(SignalTaken { signal, by, how: Hearing::Now, ends: None, reason: None });
+            draft.record(SignalTaken {
+                signal,
+                by,
+                how: Hearing::Now,
+                ends: None,
+                reason: None,
+                decision: None,
+            });
             return;
         }
         Awaiting::Signal { timeout: Some(timeout), .. } => (TimerKind::Signal, now.plus(timeout)),

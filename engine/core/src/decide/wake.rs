@@ -44,5 +44,5 @@ pub(super) fn wake(draft: &mut Draft<'_>, at: usize, signal: Version) {
     let Some(gate) = current(draft.state, at).map(|gate| gate.id.clone()) else { return };
     let id = draft.state.attempt_id(Key::step(at));
     let by = SignalTaker::Gate { id, gate };
-    draft.record(SignalTaken { signal, by, how: Hearing::Now, ends: None, reason: None });
+    draft.record(SignalTaken { signal, by, how: Hearing::Now, ends: None, reason: None, decision: None });
 }

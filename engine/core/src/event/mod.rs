@@ -28,9 +28,9 @@ pub use parts::{
     AdmissionEvidence, ApprovalTerms, AskedBy, AttemptHolder, AttemptNotes, BlockReason, BudgetReading,
     BudgetRefusal, BudgetTerms, ChildEnd, Comment, EffectLimits, FailedResult, HaltScope, Hearing, KeptVote,
     KeptWork, LogSeal, Measure, Origin, OriginKind, Parent, QuestionTerms, ReminderOf, ReworkSource,
-    RunNumber, ScheduledTask, ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart, SignalEnd,
-    SignalTaker, SkipReason, SlotKind, SpareReason, Spent, StopReason, TimerId, TimerKind, Unblocked,
-    WantedSlot,
+    RunNumber, ScheduledTask, ScheduledWork, SearchNumber, SearchValue, Seen, SeenKind, SeenPart,
+    SignalDecision, SignalEnd, SignalTaker, SkipReason, SlotKind, SpareReason, Spent, StopReason, TimerId,
+    TimerKind, Unblocked, WantedSlot,
 };
 pub use payload::CodecError;
 pub use run_event::RunEvent;

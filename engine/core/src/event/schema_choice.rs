@@ -76,9 +76,14 @@ impl RunForked {
 }
 
 impl SignalTaken {
-    /// The former schema says all of it.
+    /// The schema before reasons says all of it.
     pub(super) fn has_no_reason(&self) -> bool {
-        self.reason.is_none()
+        self.reason.is_none() && self.decides_nothing()
+    }
+
+    /// The schema before decisions says all of it.
+    pub(super) fn decides_nothing(&self) -> bool {
+        self.decision.is_none()
     }
 }
 

@@ -545,3 +545,59 @@ fn a_run_that_pauses_because_the_rework_of_a_signal_is_used_up_says_so() {
         assert!(reason.contains(part), "{part}: {reason}");
     }
 }
+
+/// A run past its blocking gate by `on_signal: { merged: { finish: succeeded } }` was in no audit.
+#[test]
+fn a_signal_that_ends_the_run_says_who_sent_it_and_which_gates_it_passes_over() {
+    let gates = json!([
+        {"id": "ok", "probe": {"expression": "true"}},
+        {"id": "ci", "probe": {"expression": "false"}, "on_fail": [{"to": "block"}]},
+        {"id": "late", "probe": {"expression": "true"}},
+    ]);
+    let ended = |to: Value| {
+        let document = json!({"name": "p", "on_signal": {"merged": [{"to": to}]}, "steps": [
+            with(function("g", &[]), json!({"gates": gates})),
+            with(function("after", &["g"]), json!({"gates": gates})),
+        ]});
+        let mut world = World::start(definition(document), json!({}));
+        world.succeed("g/1/1", json!(1));
+        let batch = send_signal(&mut world, "merged", json!({"text": "by hand"}));
+        let taken = batch.iter().find_map(|event| match event {
+            RunEvent::SignalTaken(taken) => taken.decision.clone(),
+            _other => None,
+        });
+        (taken.expect("it ends the run"), world)
+    };
+    let (decision, world) = ended(json!({"finish": "succeeded"}));
+    assert_eq!(world.state.status(), RunStatus::Succeeded);
+    assert_eq!((decision.sent_by, decision.name.as_str()), (Actor::User("ada".into()), "merged"));
+    assert_eq!(decision.words.as_deref(), Some("by hand"));
+    assert_eq!(
+        decision.bypassed,
+        ["g/ci", "g/late"],
+        "gates of steps that never began are passed over by none"
+    );
+    assert!(world.state.cancelling().is_none());
+
+    let (decision, world) = ended(json!({"finish": "cancelled"}));
+    assert_eq!((world.state.status(), decision.bypassed.len()), (RunStatus::Cancelled, 0));
+    let by = world.state.cancelling().expect("it was cancelled");
+    assert_eq!(
+        (&by.by, by.reason.as_deref()),
+        (&Actor::User("ada".into()), Some("the signal “merged”: by hand"))
+    );
+
+    let (decision, world) = ended(json!({"fail": {"code": "BROKEN"}}));
+    assert_eq!((world.state.status(), decision.bypassed.len()), (RunStatus::Failed, 0));
+}
+
+#[test]
+fn a_signal_that_was_put_off_ends_the_run_in_the_name_of_who_sent_it() {
+    let routes = json!([{"to": {"finish": "cancelled"}, "busy": "defer"}]);
+    let document = json!({"name": "p", "on_signal": {"stop": routes}, "steps": [function("a", &[])]});
+    let mut world = World::start(definition(document), json!({}));
+    send_signal(&mut world, "stop", json!(null));
+    world.succeed("a/1/1", json!(1));
+    assert_eq!(world.state.status(), RunStatus::Cancelled);
+    assert_eq!(world.state.cancelling().map(|it| &it.by), Some(&Actor::User("ada".into())));
+}

@@ -133,6 +133,12 @@ pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
     {
         (former.how, former.reason) = (now.how, now.reason.clone());
     }
+    if let (RunEvent::SignalTaken(former), RunEvent::SignalTaken(now)) = (&mut event, decided)
+        && former.decision.is_none()
+        && former.ends == now.ends
+    {
+        former.decision.clone_from(&now.decision);
+    }
     if let (RunEvent::RunUnblocked(former), RunEvent::RunUnblocked(now)) = (&mut event, decided)
         && former.bypassed.is_empty()
     {

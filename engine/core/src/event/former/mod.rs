@@ -26,7 +26,7 @@ pub use run_forked::{
     RunForkedWhole,
 };
 pub use run_started::{RunStarted1, RunStarted2, RunStarted3, RunStarted4, RunStarted5, RunStartedWhole};
-pub use signals::SignalTaken1;
+pub use signals::{SignalTaken1, SignalTaken2, SignalTakenWhole};
 pub(super) use steps::Unblocked1;
 pub use steps::{
     ReworkRequested1, RunUnblocked1, RunUnblocked2, RunUnblocked3, RunUnblockedWhole, StepFailed1,

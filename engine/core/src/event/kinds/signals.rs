@@ -2,7 +2,7 @@
 
 use super::super::declare::event_payloads;
 use super::super::former;
-use super::super::parts::{Hearing, SignalEnd, SignalTaker};
+use super::super::parts::{Hearing, SignalDecision, SignalEnd, SignalTaker};
 use everfold_base::id::Version;
 use everfold_base::json::Payload;
 
@@ -21,7 +21,8 @@ event_payloads! {
     /// A signal was heard.
     ///
     /// Then: the wait ends, the route of `on_signal` is taken, or the gate is judged.
-    SignalTaken [former::SignalTaken1, unless has_no_reason] {
+    SignalTaken [former::SignalTaken1, unless has_no_reason] then [former::SignalTaken2, unless decides_nothing]
+        whole former::SignalTakenWhole {
         /// The version of its `SignalReceived`.
         signal: Version,
         /// What took it.
@@ -33,5 +34,8 @@ event_payloads! {
         /// Why nothing follows, where its taker says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What it decides, where its route ends the run; none in those that former versions made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<SignalDecision>,
     }
 }

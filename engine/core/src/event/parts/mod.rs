@@ -18,7 +18,7 @@ pub use run::{
 };
 pub use search::{SearchNumber, SearchValue};
 pub use seen::{KeptVote, Seen, SeenKind, SeenPart};
-pub use signals::{Hearing, SignalEnd, SignalTaker};
+pub use signals::{Hearing, SignalDecision, SignalEnd, SignalTaker};
 pub use steps::{BlockReason, KeptWork, ReworkSource, ScheduledTask, ScheduledWork, SkipReason, Unblocked};
 pub use tasks::{ApprovalTerms, AskedBy, Comment, QuestionTerms};
 pub(crate) use timers::BUDGETS;

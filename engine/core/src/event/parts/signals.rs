@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use everfold_base::actor::Actor;
 use everfold_base::failure::Failure;
 use everfold_base::id::AttemptId;
 use everfold_language::definition::FinishStatus;
@@ -51,4 +52,27 @@ pub enum SignalEnd {
     Failed(Failure),
     /// A `finish` route.
     Finished(FinishStatus),
+}
+
+/// What a signal that ends a run decides in the place of the pipeline's own judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalDecision {
+    /// The signal's name.
+    pub name: String,
+    /// Who sent it: one that was put off is taken with a later input.
+    pub sent_by: Actor,
+    /// What it says to people.
+    pub words: Option<String>,
+    /// The gates that the run succeeds past, as `STEP/GATE`: those that had not passed, of steps that were judged or
+    /// blocked.
+    pub bypassed: Vec<String>,
+}
+
+impl SignalDecision {
+    /// Why the run ended, in words.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let words = self.words.as_ref().map(|words| format!(": {words}")).unwrap_or_default();
+        format!("the signal “{}”{words}", self.name)
+    }
 }

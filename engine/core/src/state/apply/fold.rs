@@ -162,7 +162,7 @@ impl RunState {
                 self.attempt_asked(event);
             }
             RunEvent::SignalReceived(event) => self.signal_received(event, meta),
-            RunEvent::SignalTaken(event) => self.signal_taken(event),
+            RunEvent::SignalTaken(event) => self.signal_taken(event, meta.at),
             RunEvent::RecheckRequested(event) => self.recheck_requested(event),
             RunEvent::StepCancelRequested(event) => self.step_cancel_requested(event, meta),
             RunEvent::BreakpointsSet(event) => self.breakpoints_set(event),

@@ -3,12 +3,14 @@
 use crate::event::{Hearing, SignalEnd, SignalReceived, SignalTaken, SignalTaker, TimerId, TimerKind};
 use crate::state::agenda::Agenda;
 use crate::state::control::{Order, ReceivedSignal};
+use crate::state::lifecycle::Cancelling;
 use crate::state::step::{Phase, Settling};
 use crate::state::stored_value::StoredValue;
 use crate::state::{EventMeta, Key, RunOutcome, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::AttemptId;
-use everfold_language::definition::Work;
+use everfold_base::time::Timestamp;
+use everfold_language::definition::{FinishStatus, Work};
 
 impl RunState {
     pub(super) fn signal_received(&mut self, event: &SignalReceived, meta: &EventMeta) {
@@ -24,7 +26,7 @@ impl RunState {
         });
     }
 
-    pub(super) fn signal_taken(&mut self, event: &SignalTaken) {
+    pub(super) fn signal_taken(&mut self, event: &SignalTaken, at: Timestamp) {
         if let SignalTaker::Gate { id, gate } = &event.by {
             // It asks sooner; the signal goes on to the others that take it.
             return self.gate_woken(id, gate);
@@ -49,6 +51,10 @@ impl RunState {
         match &event.ends {
             None => {}
             Some(SignalEnd::Finished(status)) => {
+                if let (FinishStatus::Cancelled, Some(decision)) = (status, &event.decision) {
+                    let (by, reason) = (decision.sent_by.clone(), Some(decision.reason()));
+                    self.facts.cancelling.get_or_insert(Cancelling { by, reason, at });
+                }
                 let path = place.map(|at| everfold_base::id::StepPath::step(&self.step_id(at)));
                 self.set_outcome(RunOutcome::Finished { status: *status, path });
             }
