@@ -200,6 +200,7 @@ impl Run {
             session: None,
             resumption: None,
             held: None,
+            stop: Default::default(),
             timeout: plan.timeout,
             grace: plan.grace,
             input,
