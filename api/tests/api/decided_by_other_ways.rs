@@ -143,7 +143,11 @@ async fn passing_over_an_approval_asks_for_its_roles_unless_an_admin_does() {
     let people = Callers::new().await;
     let run = people.start(&people.op, "blocked", "waiting").await;
     let body = json!({ "decision": "reject", "comment": "no" });
-    let (status, voted) = people.ask(&people.root, "POST", &format!("inbox/{run}:sign:1"), body).await;
+    let task = format!("inbox/{run}:sign:1");
+    let (status, refused) = people.ask(&people.op, "POST", &task, body.clone()).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("EF0305")), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().contains("token create NAME --approves security"), "{refused}");
+    let (status, voted) = people.ask(&people.root, "POST", &task, body).await;
     assert_eq!(status, 200, "{voted}");
     people.until(&run, "blocked").await;
     let pass = json!({ "step": "sign", "decision": "proceed", "reason": "in a hurry" });
