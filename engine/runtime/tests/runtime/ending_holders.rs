@@ -194,9 +194,9 @@ async fn l28_a_signal_that_may_wait_is_not_taken_by_a_fork_that_does_not_act_out
     let retried = rig.engine.fork(restart(origin, "work")).await.unwrap().run;
     *found.0.lock().unwrap() = vec![listed(fork), listed(retried)];
     assert_eq!(rig.end(retried).await, RunStatus::Succeeded, "the signal reached it");
-    let mut told = settled(&rig, "d1").await.runs();
-    told.sort();
+    let mut receivers = settled(&rig, "d1").await.runs();
+    receivers.sort();
     let mut both = vec![fork, retried];
     both.sort();
-    assert_eq!(told, both, "a fork gets it beside a run that acts");
+    assert_eq!(receivers, both, "a fork gets it beside a run that acts");
 }

@@ -20,7 +20,7 @@ use crate::fixtures::test_engine::{Rig, command, definition, function, request};
 
 /// What is asked for at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Request {
+enum RaceRequest {
     Start,
     Retry,
     Restart,
@@ -40,17 +40,17 @@ async fn at_once(
     rig: &Rig,
     definition: &Arc<Definition>,
     origin: RunId,
-    requests: &[Request],
+    requests: &[RaceRequest],
 ) -> Vec<Result<Started, StartError>> {
     let goes_on = json!({"fails": false});
     let asked = requests.iter().map(|asked| -> BoxFuture<'_, Result<Started, StartError>> {
         let input = Some(goes_on.clone());
         match asked {
-            Request::Start => Box::pin(rig.engine.start(request(definition, goes_on.clone()))),
-            Request::Retry => Box::pin(
+            RaceRequest::Start => Box::pin(rig.engine.start(request(definition, goes_on.clone()))),
+            RaceRequest::Retry => Box::pin(
                 rig.engine.fork(everfold_runtime::ForkRequest { input, ..again(origin, OriginKind::Retry) }),
             ),
-            Request::Restart => {
+            RaceRequest::Restart => {
                 Box::pin(rig.engine.fork(everfold_runtime::ForkRequest { input, ..restart(origin, "fails") }))
             }
         }
@@ -71,11 +71,11 @@ async fn cancel_reasons(rig: &Rig, run: RunId) -> Vec<String> {
     reasons.collect()
 }
 
-const MIXES: [&[Request]; 4] = [
-    &[Request::Retry, Request::Retry, Request::Retry],
-    &[Request::Restart, Request::Start, Request::Retry],
-    &[Request::Start, Request::Retry, Request::Start, Request::Restart],
-    &[Request::Retry, Request::Start],
+const MIXES: [&[RaceRequest]; 4] = [
+    &[RaceRequest::Retry, RaceRequest::Retry, RaceRequest::Retry],
+    &[RaceRequest::Restart, RaceRequest::Start, RaceRequest::Retry],
+    &[RaceRequest::Start, RaceRequest::Retry, RaceRequest::Start, RaceRequest::Restart],
+    &[RaceRequest::Retry, RaceRequest::Start],
 ];
 
 /// Of a retry and a start at once both began, and one of them was cancelled as replaced though its pipeline never replaces.
@@ -98,7 +98,7 @@ async fn l30_of_retries_restarts_and_starts_of_a_key_at_once_one_begins_and_the_
                 for (asked, answer) in requests.iter().zip(&answers) {
                     match answer {
                         Ok(started) if started.held => {
-                            assert_eq!((*asked, on_taken), (Request::Start, "return"), "{about}");
+                            assert_eq!((*asked, on_taken), (RaceRequest::Start, "return"), "{about}");
                             assert_eq!(started.run, made[0], "{about}");
                         }
                         Ok(_began) => {}
@@ -140,12 +140,12 @@ async fn l30_with_replace_only_starts_replace_and_the_last_of_all_runs_is_left()
                         other => panic!("{other}: {about}"),
                     },
                     Err(StartError::Refused(Refusal::KeyTaken { .. })) => {
-                        assert_ne!(*asked, Request::Start, "{about}");
+                        assert_ne!(*asked, RaceRequest::Start, "{about}");
                     }
                     Err(_other) => panic!("{about}"),
                 }
             }
-            let starts = requests.iter().filter(|asked| **asked == Request::Start).count();
+            let starts = requests.iter().filter(|asked| **asked == RaceRequest::Start).count();
             assert_eq!(succeeded, 1, "{about}");
             assert!(replaced <= starts, "{about}");
         }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::streams::slots::allocator::SlotAllocator;
 use crate::streams::slots::mailbox::{SlotCheck, SlotRequest, StartingRun};
-use crate::streams::slots::waiting::{BlockedStart, ReservedSlots};
+use crate::streams::slots::waiting::{BlockedStart, ReservedSlots, is_identity};
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
@@ -168,8 +168,4 @@ impl SlotAllocator {
         }
         failed.map_or(Ok(()), Err)
     }
-}
-
-pub(super) fn is_identity(slot: &WantedSlot) -> bool {
-    matches!(slot.kind, SlotKind::Identity { .. })
 }

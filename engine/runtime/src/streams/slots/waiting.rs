@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId};
-use everfold_core::event::WantedSlot;
+use everfold_core::event::{SlotKind, WantedSlot};
 use everfold_core::slots::Demand;
 use tokio::sync::oneshot;
 
@@ -44,4 +44,9 @@ pub(super) type ReservedSlots = BTreeMap<StreamId, Option<RunId>>;
 pub(super) struct BlockedStart {
     pub(super) start: StartingRun,
     pub(super) answer: oneshot::Sender<Result<SlotCheck, String>>,
+}
+
+/// Whether a slot is a key: one run has it.
+pub(super) fn is_identity(slot: &WantedSlot) -> bool {
+    matches!(slot.kind, SlotKind::Identity { .. })
 }

@@ -15,7 +15,6 @@ use crate::start::admission;
 use crate::start::submission::StartRequest;
 use crate::start::task_title::title_of_task;
 use crate::streams::slots::key_stream::claimant;
-use crate::streams::triggers::signal_receivers::SignalReceivers;
 use crate::streams::triggers::signal_reply::{SignalReply, SignalTiming};
 use crate::streams::triggers::stopped::EngineStopped;
 use everfold_base::actor::Actor;
@@ -404,32 +403,8 @@ impl TriggerSender<'_> {
         }
     }
 
-    /// Finds the runs that a signal is for, records them, and sends it.
-    async fn send(
-        &self,
-        signal: RequestedSignal,
-        to: Target,
-        record_targets: RecordTargets,
-    ) -> Result<TriggerDone, EngineStopped> {
-        let runs = match self.receivers(&signal, &to).await? {
-            SignalReceivers::Runs(runs) => runs,
-            SignalReceivers::None(Some(why)) if !signal.park => {
-                return Ok(TriggerDone::Done(Outcome::Ignored { why }));
-            }
-            SignalReceivers::None(_) => return Ok(TriggerDone::NoTarget { signal, to }),
-            SignalReceivers::Done(outcome) => return Ok(TriggerDone::Done(outcome)),
-        };
-        record_targets(runs.clone()).await?;
-        let outcome = self.send_to_all(runs.clone(), &signal).await?;
-        // They came to their ends while the signal was on its way.
-        if signal.park && self.is_lost(&outcome, &runs, &signal).await? {
-            return Ok(TriggerDone::NoTarget { signal, to });
-        }
-        Ok(TriggerDone::Done(outcome))
-    }
-
     /// Sends a signal to these runs, as far as they have not ended meanwhile.
-    async fn send_to_all(
+    pub(super) async fn send_to_all(
         &self,
         runs: Vec<RunId>,
         signal: &RequestedSignal,

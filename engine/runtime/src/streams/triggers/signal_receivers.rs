@@ -1,4 +1,4 @@
-//! The runs that a signal of a trigger goes to.
+//! The runs that a signal of a trigger goes to, and the sending of it.
 //!
 //! Laws:
 //! - A run that is about to end, and in which nothing hears the signal any more, is no receiver: the signal would be lost
@@ -6,7 +6,7 @@
 //! - A signal that may wait is meant for a run that acts: one that holds back what acts outside is no receiver by itself.
 
 use crate::error::QueryError;
-use crate::streams::triggers::action::TriggerSender;
+use crate::streams::triggers::action::{RecordTargets, TriggerDone, TriggerSender};
 use crate::streams::triggers::stopped::EngineStopped;
 use crate::work::spare::is_held_from;
 use everfold_base::id::RunId;
@@ -18,7 +18,7 @@ use everfold_ports::RunQuery;
 const RUNS_MAX: usize = 10_000;
 
 /// The runs that a signal is for.
-pub(super) enum SignalReceivers {
+enum SignalReceivers {
     Runs(Vec<RunId>),
     /// No run takes it now; why, where there are runs that it might have been for.
     None(Option<String>),
@@ -36,8 +36,32 @@ enum RunHearing {
 }
 
 impl TriggerSender<'_> {
+    /// Finds the runs that a signal is for, records them, and sends it.
+    pub(super) async fn send(
+        &self,
+        signal: RequestedSignal,
+        to: Target,
+        record_targets: RecordTargets,
+    ) -> Result<TriggerDone, EngineStopped> {
+        let runs = match self.receivers(&signal, &to).await? {
+            SignalReceivers::Runs(runs) => runs,
+            SignalReceivers::None(Some(why)) if !signal.park => {
+                return Ok(TriggerDone::Done(Outcome::Ignored { why }));
+            }
+            SignalReceivers::None(_) => return Ok(TriggerDone::NoTarget { signal, to }),
+            SignalReceivers::Done(outcome) => return Ok(TriggerDone::Done(outcome)),
+        };
+        record_targets(runs.clone()).await?;
+        let outcome = self.send_to_all(runs.clone(), &signal).await?;
+        // They came to their ends while the signal was on its way.
+        if signal.park && self.is_lost(&outcome, &runs, &signal).await? {
+            return Ok(TriggerDone::NoTarget { signal, to });
+        }
+        Ok(TriggerDone::Done(outcome))
+    }
+
     /// Finds the runs that a signal is for.
-    pub(super) async fn receivers(
+    async fn receivers(
         &self,
         signal: &RequestedSignal,
         to: &Target,
@@ -79,11 +103,7 @@ impl TriggerSender<'_> {
     }
 
     /// The one run that a signal is for.
-    pub(super) async fn one(
-        &self,
-        run: RunId,
-        signal: &RequestedSignal,
-    ) -> Result<SignalReceivers, EngineStopped> {
+    async fn one(&self, run: RunId, signal: &RequestedSignal) -> Result<SignalReceivers, EngineStopped> {
         Ok(match self.hearing(run, &signal.name).await? {
             RunHearing::Hears if signal.park && self.only_looks(run).await? => {
                 SignalReceivers::None(Some(format!("run {} holds back what acts outside", run.short())))
