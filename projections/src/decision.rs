@@ -8,7 +8,8 @@ use everfold_base::id::{Attempt, Position, Round, Version};
 use everfold_base::json::{Hash, Payload};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{
-    self, Comment, RunEvent, Seen, SignalEnd, SignalTaken, SignalTaker, TimerKind, UnblockDecision,
+    self, Comment, RunEvent, Seen, SignalDecision, SignalEnd, SignalTaken, SignalTaker, TimerKind,
+    UnblockDecision,
 };
 use everfold_core::policy::Verdict;
 use everfold_language::definition::FinishStatus;
@@ -408,7 +409,7 @@ fn by_signal(event: &SignalTaken) -> Option<(Option<String>, Option<Round>, Deci
     };
     let known = event.decision.as_ref();
     let signal = known.map(|known| known.name.clone());
-    let reason = known.map(|known| known.reason());
+    let reason = known.map(SignalDecision::reason);
     let decided = |decision, reason| {
         let bypassed = known.map(|known| known.bypassed.clone()).unwrap_or_default();
         let (policies, output) = (BTreeMap::new(), None);

@@ -187,7 +187,10 @@ fn words_of(event: &RunEvent) -> String {
                 SignalTaker::Run => "run".to_owned(),
                 SignalTaker::Nobody => "no part of the run".to_owned(),
             };
-            let how = format!("{} by {by}, {}", event.signal.get(), word(&event.how));
+            let past = event.decision.as_ref().map(|decision| decision.bypassed.join(", "));
+            let past = past.filter(|gates| !gates.is_empty()).map(|gates| format!(" past {gates}"));
+            let how = word(&event.how);
+            let how = format!("{} by {by}, {how}{}", event.signal.get(), past.unwrap_or_default());
             commented(&how, event.reason.as_deref())
         }
         RunEvent::BreakpointsSet(event) => {
