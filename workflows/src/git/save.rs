@@ -163,7 +163,8 @@ pub(super) async fn keep(git: &Git, run: RunId) -> Result<String, GitError> {
     Ok(reference)
 }
 
-/// Doing it again pushes nothing; what others pushed there meanwhile is merged, and never overwritten.
+/// Doing it again pushes nothing; what others pushed there meanwhile is merged and never overwritten, and what they removed
+/// is not brought back.
 async fn push(
     git: &Git,
     run: RunId,
@@ -179,11 +180,16 @@ async fn push(
         SaveError::Refused(Box::new(failure))
     })?;
     let with_token = authorised(git.clone(), token, &remote);
-    let push = [&NO_HOOKS[..], &["push", "--quiet", "--porcelain", "--no-verify", "origin", "HEAD"]].concat();
+    let branch = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await?;
+    let branch = branch.strip_prefix("refs/heads/").unwrap_or(&branch);
+    let push = [&NO_HOOKS[..], &["push", "--quiet", "--porcelain", "--no-verify"]].concat();
     let (mut merges, mut tries) = (0, 0);
     loop {
-        match with_token.text(&push).await {
-            Ok(_) => return Ok(()),
+        let (head, lease) = (head_of(git).await?, branch_moved::lease(git, run, branch).await?);
+        let refspec = format!("{head}:refs/heads/{branch}");
+        let arguments = lease.iter().map(String::as_str).chain(["origin", &refspec]);
+        match with_token.text(&push.iter().copied().chain(arguments).collect::<Vec<_>>()).await {
+            Ok(_) => return Ok(branch_moved::note_seen(git, run, branch, &head).await?),
             // Work that is done is not done again because a service is started anew.
             Err(error) if tries < AWAY_TRIES && (is_away(&error) || is_contended(&error)) => {
                 tracing::debug!(%run, %error, "the push is tried again");
@@ -191,7 +197,7 @@ async fn push(
                 tries += 1;
             }
             Err(error) if merges < MERGES_MAX && branch_moved::is_behind(&error) => {
-                branch_moved::merge(git, &with_token, run).await?;
+                branch_moved::merge(git, &with_token, run, branch).await?;
                 merges += 1;
             }
             Err(error) => return Err(error.into()),

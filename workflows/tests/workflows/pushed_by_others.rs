@@ -127,6 +127,92 @@ async fn work_that_conflicts_with_what_others_pushed_is_kept_and_the_failure_say
     assert_eq!(shared.at_origin(&["show", &format!("{BRANCH}:one")]), "theirs");
 }
 
+/// A force push took commits out of the branch, and the next save merged and pushed them back without a word.
+#[tokio::test]
+async fn what_others_removed_from_the_branch_is_not_brought_back() {
+    let there = "cd ../../../../theirs && git config advice.setUpstreamFailure false";
+    for removal in [
+        "git reset --quiet --hard HEAD~1",
+        "git commit --quiet --amend -m amended",
+        "git checkout --quiet --orphan other && git commit --quiet -m other",
+    ] {
+        let shared = SharedBranch::new().await;
+        let push = format!("{there} && {removal} && git push --quiet --force origin HEAD:{BRANCH}");
+        let end = shared.work(&format!("echo mine > mine; ({push})"), 2).await;
+        assert_eq!(code(&end), "BRANCH_MOVED", "{removal}: {end:?}");
+        let told = failure(&end);
+        assert!(told.message.contains("others removed commits from everfold/1 at origin"), "{told:?}");
+        assert!(told.hint().contains("git rebase --onto origin/everfold/1"), "{told:?}");
+        let theirs = git(&shared.theirs, &["rev-parse", "HEAD"]);
+        assert_eq!(shared.at_origin(&["rev-parse", BRANCH]), theirs, "{removal}");
+        assert_eq!(git(&shared.worktree(), &["status", "--porcelain"]), "", "the work is committed");
+        // Nor does a later attempt bring it back, until a person says what is to count.
+        let end = shared.work("echo more > more", 3).await;
+        assert_eq!(code(&end), "BRANCH_MOVED", "{removal}: {end:?}");
+        assert_eq!(shared.at_origin(&["rev-parse", BRANCH]), theirs, "{removal}");
+        git(&shared.worktree(), &["push", "--quiet", "--force", "origin", BRANCH]);
+        let end = shared.work("echo last > last", 4).await;
+        output(&end);
+        assert_eq!(shared.at_origin(&["rev-parse", BRANCH]), end.commit.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn work_that_is_taken_to_where_others_left_the_branch_goes_on_there() {
+    let shared = SharedBranch::new().await;
+    let seen = git(&shared.worktree(), &["rev-parse", "HEAD"]);
+    let push = "cd ../../../../theirs && git reset --quiet --hard HEAD~1 && git push --quiet --force";
+    let end = shared.work(&format!("echo mine > mine; ({push})"), 2).await;
+    assert_eq!(code(&end), "BRANCH_MOVED", "{end:?}");
+    let onto = format!("origin/{BRANCH}");
+    git(
+        &shared.worktree(),
+        &["-c", "user.name=P", "-c", "user.email=p@example.org", "rebase", "--quiet", "--onto", &onto, &seen],
+    );
+    let end = shared.work("echo more > more", 3).await;
+    output(&end);
+    assert_eq!(shared.at_origin(&["rev-parse", BRANCH]), end.commit.unwrap());
+    let subjects = shared.at_origin(&["log", "--format=%s", BRANCH]);
+    assert_eq!(subjects.lines().count(), 4, "two of the repository, two of the work: {subjects}");
+}
+
+/// An agent may rebase its branch and push it itself: nobody else removed anything.
+#[tokio::test]
+async fn work_that_rewrites_its_own_branch_and_pushes_it_is_saved() {
+    let shared = SharedBranch::new().await;
+    let amend = "git commit --quiet --amend -m amended && git push --quiet --force origin HEAD";
+    let end = shared.work(&format!("{amend}; echo mine > mine"), 2).await;
+    output(&end);
+    assert_eq!(shared.at_origin(&["rev-parse", BRANCH]), end.commit.unwrap());
+    let subjects = shared.at_origin(&["log", "--format=%s", "-2", BRANCH]);
+    assert_eq!(subjects, "build: round 1, attempt 1\namended", "{subjects}");
+}
+
+/// Forges remove a branch when its request is merged.
+#[tokio::test]
+async fn a_branch_that_is_gone_at_origin_is_pushed_anew() {
+    let shared = SharedBranch::new().await;
+    git(&shared.theirs, &["push", "--quiet", "origin", "--delete", BRANCH]);
+    let end = shared.work("echo mine > mine", 2).await;
+    output(&end);
+    assert_eq!(shared.at_origin(&["rev-parse", BRANCH]), end.commit.unwrap());
+}
+
+#[tokio::test]
+async fn a_branch_of_another_history_is_not_merged_and_the_failure_says_so() {
+    let around = Around::new().await;
+    let (origin, other) = (around.home.path("origin.git"), around.home.path("other"));
+    crate::fixtures::home::repository(&other);
+    git(&around.home.path("."), &["init", "--quiet", "--bare", origin.to_str().unwrap()]);
+    git(&other, &["push", "--quiet", origin.to_str().unwrap(), &format!("HEAD:refs/heads/{BRANCH}")]);
+    git(&around.repo(), &["remote", "add", "origin", origin.to_str().unwrap()]);
+    let end = around.run(around.request("echo mine > mine", Save::Push)).await;
+    assert_eq!(code(&end), "BRANCH_MOVED", "{end:?}");
+    let told = failure(&end);
+    assert!(told.message.contains("everfold/1 at origin has no commit in common with the work"), "{told:?}");
+    assert_eq!(git(&origin, &["rev-parse", BRANCH]), git(&other, &["rev-parse", "HEAD"]));
+}
+
 #[tokio::test]
 async fn a_gate_that_is_judged_again_finds_what_was_pushed_since() {
     let shared = SharedBranch::new().await;

@@ -12,7 +12,7 @@ use super::failures::{broken, failed};
 use super::references::{checked_branch, commit_named, current_branch, plain, worktree};
 use crate::function::Call;
 use crate::git::authorise::authorised;
-use crate::git::branch_moved::is_behind;
+use crate::git::branch_moved::{is_behind, there};
 use crate::git::{Git, GitError};
 use crate::private_file::{make_private, write_private};
 use crate::provider::Remote;
@@ -168,13 +168,6 @@ async fn lease(
 fn note_of(call: &Call, remote: &str, branch: &str) -> Option<PathBuf> {
     let about = Hash::of(format!("{}\0{remote}\0{branch}", call.idempotency_key()).as_bytes());
     Some(call.attempt_folder()?.parent()?.join(format!("lease-{}.json", &about.to_string()[..16])))
-}
-
-/// The commit that a branch of a remote stands on.
-async fn there(git: &Git, remote: &str, reference: &str) -> Result<Option<String>, GitError> {
-    let listed = git.text(&["ls-remote", "--quiet", "--", remote, reference]).await?;
-    let line = listed.lines().find(|line| line.split_whitespace().nth(1) == Some(reference));
-    Ok(line.and_then(|line| line.split_whitespace().next()).map(str::to_owned))
 }
 
 /// Whether the branch there holds the commit already, with more on top. Looking moves no reference.
