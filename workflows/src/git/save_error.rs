@@ -5,7 +5,7 @@ use std::time::Duration;
 use everfold_base::failure::{Failure, FailureKind};
 
 use super::error::GitError;
-use super::repository::unable;
+use super::repository::WORKTREE_GONE;
 
 /// Why nothing was saved.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,16 @@ impl SaveError {
         let message = format!("the worktree could not be saved: {self}");
         match self {
             Self::Refused(refused) => Failure { message, ..(**refused).clone() },
-            Self::Git(error @ GitError::Gone { .. }) => unable(error),
+            // The work was done: it is no failure of the start, after which it would be done again.
+            Self::Git(GitError::Gone { repository, .. }) => {
+                let mut failure = Failure::new(FailureKind::Error, message).with_hint(format!(
+                    "the work ran to its end, and what it left is not saved: look at what it does to its worktree; \
+                     `git -C '{}' worktree repair` puts a missing .git back",
+                    repository.display()
+                ));
+                failure.code = Some(WORKTREE_GONE.to_owned());
+                failure
+            }
             Self::Git(_) | Self::TimedOut(_) => {
                 let mut failure = Failure::new(FailureKind::Error, message);
                 failure.code = Some("save".to_owned());

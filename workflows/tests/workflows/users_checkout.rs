@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::checkout::{Around, code, run_id, wanted};
 use crate::fixtures::home::{Home, failure, git, output, repository};
 use everfold_base::data_folder::Layout;
+use everfold_base::failure::FailureKind;
 use everfold_language::definition::{Keep, Save};
 use everfold_ports::{AttemptResult, Fate, Workdir, Workspaces as _};
 use everfold_workflows::git::GitWorkspaces;
@@ -30,7 +31,10 @@ async fn row_60_a_worktree_that_lost_its_git_file_fails_the_attempt_and_the_chec
             let end = around.run(around.request(script, save)).await;
             assert_eq!(around.checkout(), before, "{script} {save:?}");
             assert_eq!(code(&end), "WORKTREE_GONE", "{script} {save:?}: {end:?}");
-            assert!(failure(&end).hint.as_ref().unwrap().contains("worktree repair"));
+            // The work ran: `retry: {only: [spawn]}` is not to do it again.
+            assert_eq!(failure(&end).kind, FailureKind::Error, "{script} {save:?}: {end:?}");
+            let hint = failure(&end).hint.as_ref().unwrap();
+            assert!(hint.contains("the work ran to its end") && hint.contains("worktree repair"), "{hint}");
         }
     }
 }
@@ -51,6 +55,7 @@ async fn row_60_a_clean_retry_without_its_worktree_begins_nothing_and_the_checko
         let end = around.run(request).await;
         assert_eq!(around.checkout(), before);
         assert_eq!(code(&end), "WORKTREE_GONE", "{end:?}");
+        assert_eq!(failure(&end).kind, FailureKind::Spawn, "{end:?}");
         assert!(matches!(end.result, AttemptResult::Failed(_)) && !ran.exists(), "{end:?}");
     }
 }
