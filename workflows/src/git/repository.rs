@@ -159,6 +159,26 @@ pub(super) async fn taken(git: &Git, repository: &str, branch: &str) -> Failure 
         .with_hint("choose another `workspace.branch` (it may use ${run.short_id}), or remove the branch")
 }
 
+/// Whether git can keep a branch of this name as a file: each part of the name is a file name, with `.lock` behind it for a moment.
+pub(super) fn is_storable(branch: &str) -> bool {
+    const PART_BYTES_MAX: usize = 250;
+    const NAME_BYTES_MAX: usize = 1_000;
+    branch.len() <= NAME_BYTES_MAX && branch.split('/').all(|part| part.len() <= PART_BYTES_MAX)
+}
+
+/// The failure of a branch that git does not take, or could not keep.
+pub(super) fn no_branch_name(branch: &str) -> Failure {
+    const SHOWN_CHARS_MAX: usize = 100;
+    let mut shown: String = branch.chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.len() < branch.len() {
+        shown.push('…');
+    }
+    Failure::new(FailureKind::Validation, format!("“{shown}” is no name for a branch")).with_hint(
+        "name it in `workspace.branch` as git takes it: letters, digits, `-`, `_`, `.` and `/`, no space, no `..`, no `-` \
+         first, at most 250 bytes between two `/`",
+    )
+}
+
 /// The failure of a call of git that nothing better is known of.
 pub(crate) fn unable(error: &GitError) -> Failure {
     let mut message = error.to_string();

@@ -22,7 +22,8 @@ use super::error::GitError;
 use super::locks;
 use super::own_worktree::own;
 use super::repository::{
-    checked_repository, commit_of, default_base, in_the_way, is_branch, missing_base, taken, unable,
+    checked_repository, commit_of, default_base, in_the_way, is_branch, is_storable, missing_base,
+    no_branch_name, taken, unable,
 };
 use super::save::{advance, keep as keep_commit};
 use super::standing::head_of;
@@ -116,8 +117,8 @@ impl GitWorkspaces {
     async fn plan(&self, run: RunId, git: &Git, wanted: WantedWorktree) -> Result<Workspace, Failure> {
         let WantedWorktree { base, from, branch, .. } = wanted;
         let repository = git.folder.display().to_string();
-        if git.text(&["check-ref-format", "--branch", &branch]).await.is_err() {
-            return Err(Failure::new(FailureKind::Validation, format!("“{branch}” is no name for a branch")));
+        if !is_storable(&branch) || git.text(&["check-ref-format", "--branch", &branch]).await.is_err() {
+            return Err(no_branch_name(&branch));
         }
         let base = match base {
             Some(base) => base,
@@ -165,7 +166,15 @@ impl GitWorkspaces {
             arguments.extend(commit);
         }
         match git.text(&arguments).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if path.join(".gitmodules").is_file() {
+                    tracing::warn!(
+                        worktree = workspace.path,
+                        "the folders of submodules are empty: `git submodule update --init` in a first step fills them"
+                    );
+                }
+                Ok(())
+            }
             Err(GitError::Failed { message, .. }) if message.contains("already") => {
                 let repository = workspace.repository.as_deref().unwrap_or_default();
                 Err(taken(git, repository, branch).await)

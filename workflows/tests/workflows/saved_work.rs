@@ -214,6 +214,45 @@ async fn row_69_what_stands_in_another_repository_is_said_and_not_lost() {
     assert_eq!(git(&around.worktree(), &["status", "--porcelain"]), "");
 }
 
+/// A worktree of git has the folders of its submodules, and nothing in them: a first step fills them.
+#[tokio::test]
+async fn submodules_are_filled_by_a_step_and_go_with_the_worktree() {
+    let home = Home::new();
+    let (repo, library) = (home.path("repo"), home.path("library"));
+    repository(&repo);
+    repository(&library);
+    let local = "protocol.file.allow=always";
+    git(&repo, &["-c", local, "submodule", "--quiet", "add", library.to_str().unwrap(), "lib"]);
+    git(&repo, &["commit", "--quiet", "-m", "lib"]);
+    let workspaces = GitWorkspaces::new(&home.path("worktrees"));
+    let workspace = workspaces.prepare(home.run, wanted(&repo, "everfold/1", Keep::Never)).await.unwrap();
+    let worktree = Path::new(&workspace.path).to_owned();
+    assert!(!worktree.join("lib/readme").exists());
+    let script = format!("git -c {local} submodule --quiet update --init; cat lib/readme; echo mine > mine");
+    let mut request = home.shell(&script);
+    let git_workdir = GitWorkdir {
+        save: Save::Commit,
+        message: None,
+        author: None,
+        base_commit: workspace.commit.clone().unwrap(),
+        is_copy: false,
+        repository: repo.clone(),
+        branch: workspace.branch.clone(),
+    };
+    request.workdir = Workdir { path: worktree.clone(), git: Some(git_workdir) };
+    let end = CommandExecutor::new(home.processes()).start(request, observer()).await;
+    assert_eq!(output(&end)["stdout"], "one\n");
+    assert_eq!(git(&worktree, &["status", "--porcelain"]), "");
+    assert_eq!(
+        git(&worktree, &["show", "--stat", "--format=", "HEAD"]).lines().count(),
+        2,
+        "only its own file"
+    );
+    workspaces.release(home.run, workspace, Keep::Never, true, true).await;
+    assert!(!worktree.exists());
+    assert_eq!(git(&repo, &["status", "--porcelain"]), "");
+}
+
 #[tokio::test]
 async fn row_69_no_hook_has_a_say_in_what_is_saved() {
     let around = Around::new().await;

@@ -91,11 +91,24 @@ async fn what_cannot_be_is_said_with_a_hint() {
         (None, "main", FailureKind::Conflict, "is checked out in"),
         (None, "feature/x", FailureKind::Conflict, "beside the branch feature"),
         (None, "a..b", FailureKind::Validation, "no name for a branch"),
+        (None, "-dash", FailureKind::Validation, "no name for a branch"),
+        (None, "with spaces", FailureKind::Validation, "no name for a branch"),
+        (None, &"long".repeat(64), FailureKind::Validation, "no name for a branch"),
+        (None, &"long/".repeat(250), FailureKind::Validation, "no name for a branch"),
     ] {
         let failure = place.prepare(base, branch).await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure:?}");
         assert!(failure.message.contains(part), "{}", failure.message);
+        if kind == FailureKind::Validation {
+            assert!(failure.hint.is_some_and(|hint| hint.contains("`workspace.branch`")), "{branch}");
+        }
     }
+    assert!(place.prepare(None, &"n".repeat(250)).await.is_ok(), "as long as git can keep it");
+    place
+        .workspaces
+        .release(place.home.run, place.prepare(None, "any").await.unwrap(), Keep::Never, false, false)
+        .await;
+    std::fs::remove_dir_all(place.home.path("worktrees")).unwrap();
     std::fs::create_dir(place.home.path("empty")).unwrap();
     std::fs::create_dir(repo.join("inner")).unwrap();
     for (repository, part) in [
