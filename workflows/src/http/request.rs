@@ -6,6 +6,9 @@ use std::time::Duration;
 use everfold_base::time::Timestamp;
 use hyper::Method;
 
+/// The longest pause that is taken from a server.
+const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// A request.
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
@@ -62,15 +65,16 @@ impl HttpAnswer {
         serde_json::from_slice(&self.body)
     }
 
-    /// The pause that the server asks for: `Retry-After`, in seconds or as a date.
+    /// The pause that the server asks for: `Retry-After`, in seconds or as a date; whole seconds, and an hour at most.
     #[must_use]
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let said = self.headers.get("retry-after")?.trim();
         if let Ok(seconds) = said.parse() {
-            return Some(Duration::from_secs(seconds));
+            return Some(Duration::from_secs(seconds).min(PAUSE_MAX));
         }
         let at = jiff::fmt::rfc2822::parse(said).ok()?.timestamp().as_millisecond();
-        Some(Timestamp(at).since(now))
+        let ms = Timestamp(at).since(now).min(PAUSE_MAX).as_millis();
+        Some(Duration::from_secs(u64::try_from(ms.div_ceil(1_000)).ok()?))
     }
 
     /// The pause after which a limit is lifted: `Retry-After`, else the time in `X-RateLimit-Reset` or `RateLimit-Reset`, in
@@ -83,7 +87,7 @@ impl HttpAnswer {
         let number = |name: &str| self.headers.get(name)?.trim().parse::<u64>().ok();
         let reset = number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?;
         let now_s = u64::try_from(now.0 / 1_000).ok()?;
-        Some(Duration::from_secs(reset.saturating_sub(now_s)))
+        Some(Duration::from_secs(reset.saturating_sub(now_s)).min(PAUSE_MAX))
     }
 
     /// The body as text; what is no UTF-8 is replaced.

@@ -4,6 +4,7 @@
 //! is read page by page is bounded. A short pause that the provider asks for is kept here; a long one is
 //! an error that says when.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use everfold_base::json::Value;
@@ -92,6 +93,26 @@ impl Api {
         match self.pages(path, what, items, |_any| true, PAGES_MAX).await? {
             (all, true) => Ok(all),
             (_some, false) => Err(self.foreign(format!("{what} go on after {PAGES_MAX} pages"))),
+        }
+    }
+
+    /// Asks for a list of what is said of a commit; an answer about another one is none.
+    pub(super) async fn of_commit(
+        &self,
+        path: &str,
+        what: &str,
+        commit: &str,
+        items: impl Fn(&Value) -> Option<&Vec<Value>>,
+    ) -> Result<Vec<Value>, ProviderError> {
+        let other = OnceLock::new();
+        let is_of_this = |page: &Value| match other_commit(page, commit) {
+            Some(sha) => other.set(sha.to_owned()).is_err(),
+            None => true,
+        };
+        let all = self.list(path, what, |page| if is_of_this(page) { items(page) } else { None }).await;
+        match other.get() {
+            Some(sha) => Err(self.foreign(format!("asked about {what}, it answers about {sha}"))),
+            None => all,
         }
     }
 
@@ -264,6 +285,16 @@ pub(super) fn escaped(text: &str) -> String {
     percent_encoded(text, b"")
 }
 
+/// The commit that an answer names in place of the one that was asked for; an abbreviation or a branch names many.
+fn other_commit<'a>(page: &'a Value, commit: &str) -> Option<&'a str> {
+    let is_hash =
+        |name: &str| matches!(name.len(), 40 | 64) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_other = |sha: &&str| !sha.is_empty() && !sha.eq_ignore_ascii_case(commit);
+    let of_items = page.as_array().into_iter().flatten().map(|item| &item["sha"]);
+    let named = of_items.chain([&page["sha"]]).filter_map(Value::as_str);
+    named.into_iter().find(is_other).filter(|_| is_hash(commit))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -318,6 +349,14 @@ mod tests {
         assert!(!is_limited(&answer(403, &[("x-ratelimit-remaining", "7")], "Must have admin rights")));
         assert_eq!(after(&answer(429, &[("retry-after", "7")], "")), Some(Duration::from_secs(7)));
         assert_eq!(after(&answer(429, &[("x-ratelimit-reset", "1")], "")), Some(Duration::ZERO));
+        let hour = Some(Duration::from_secs(3_600));
+        for (header, far) in [
+            ("retry-after", "99999999999999"),
+            ("retry-after", "Wed, 21 Oct 2199 07:28:00 GMT"),
+            ("x-ratelimit-reset", "99999999999999"),
+        ] {
+            assert_eq!(after(&answer(429, &[(header, far)], "")), hour, "{header}: {far}");
+        }
         assert_eq!(after(&answer(429, &[], "")), None);
     }
 

@@ -86,7 +86,7 @@ impl Provider for Gitea {
             let what = format!("commit {commit} in {repository}");
             // Without any status the list is null.
             static NONE: Vec<Value> = Vec::new();
-            let all = self.api.list(&path, &what, |page| match &page["statuses"] {
+            let all = self.api.of_commit(&path, &what, commit, |page| match &page["statuses"] {
                 Value::Null if page.is_object() => Some(&NONE),
                 statuses => statuses.as_array(),
             });

@@ -72,7 +72,7 @@ impl Github {
     async fn statuses(&self, repository: &str, commit: &str) -> Result<Vec<Check>, ProviderError> {
         let path = format!("{}/commits/{}/status?per_page=100", at(repository), escaped(commit));
         let what = missing(repository, commit);
-        let all = self.api.list(&path, &what, |page| page["statuses"].as_array());
+        let all = self.api.of_commit(&path, &what, commit, |page| page["statuses"].as_array());
         let check = |status: &Value| {
             let word = status["state"].as_str().unwrap_or("pending");
             let state = match word {

@@ -129,7 +129,7 @@ impl Provider for Gitlab {
             let path =
                 format!("{}/repository/commits/{}/statuses?per_page=100", at(repository), escaped(commit));
             let what = format!("commit {commit} in {repository}");
-            let jobs = self.api.list(&path, &what, Value::as_array).await?;
+            let jobs = self.api.of_commit(&path, &what, commit, Value::as_array).await?;
             let mut checks = self.pipelines(repository, commit).await?;
             checks.extend(jobs.iter().map(|job| {
                 let word = job["status"].as_str().unwrap_or("created");

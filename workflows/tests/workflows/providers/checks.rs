@@ -55,6 +55,30 @@ async fn a_commit_that_is_not_known_there_fails_and_names_it() {
     }
 }
 
+/// A cache or a proxy that mixes its answers up let a commit pass by the checks of another one.
+#[tokio::test]
+async fn an_answer_about_another_commit_is_no_evidence() {
+    let other = "0".repeat(40);
+    for kind in KINDS {
+        let status = json!({"id": 1, "sha": other, "name": "build", "context": "build", "state": "success", "status": "success"});
+        let answer = match kind {
+            Kind::Gitlab => json!([status]),
+            Kind::Gitea | Kind::Github => {
+                json!({"sha": other, "state": "success", "total_count": 0, "check_runs": [], "statuses": [status]})
+            }
+        };
+        let fake = Fake::serve(move |_asked| Answer::ok(answer.clone())).await;
+        let place = ConnectedPlace::at(kind, &fake);
+        let failure = place.probe("ci", json!({"provider": "host", "sha": SHA})).await.unwrap_err();
+        assert!(
+            failure.message.contains(&format!("it answers about {other}")),
+            "{kind:?}: {}",
+            failure.message
+        );
+        assert!(!failure.permanent, "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn both_kinds_of_github_checks_count() {
     let (fake, world) = Kind::Github.serve().await;
