@@ -147,7 +147,10 @@ pub(super) fn attributes(all: &[(&'static str, Value)]) -> Value {
         Value::String(text) => json!({ "stringValue": text }),
         Value::Bool(answer) => json!({ "boolValue": answer }),
         Value::Number(number) if number.is_f64() => json!({ "doubleValue": number }),
-        Value::Number(number) => json!({ "intValue": number.to_string() }),
+        // Integers there have 64 bits and a sign.
+        Value::Number(number) => {
+            json!({ "intValue": number.as_i64().unwrap_or(i64::MAX).to_string() })
+        }
         other => json!({ "stringValue": other.to_string() }),
     };
     all.iter().map(|(name, of)| json!({ "key": name, "value": value(of) })).collect()
@@ -156,6 +159,13 @@ pub(super) fn attributes(all: &[(&'static str, Value)]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_integer_fits_into_64_bits_with_a_sign() {
+        let values = attributes(&[("a", json!(u64::MAX)), ("b", json!(-3))]);
+        assert_eq!(values[0]["value"]["intValue"], i64::MAX.to_string());
+        assert_eq!(values[1]["value"]["intValue"], "-3");
+    }
 
     #[test]
     fn a_traceparent_is_read_as_w3c_writes_it() {

@@ -128,6 +128,8 @@ const WORDS: &[(&str, AgentCode)] = &[
     ("not logged in", AgentCode::Unauthorised),
     ("oauth token", AgentCode::Unauthorised),
     ("sign in again", AgentCode::Unauthorised),
+    ("401 unauthorized", AgentCode::Unauthorised),
+    ("403 forbidden", AgentCode::Unauthorised),
     ("overloaded", AgentCode::Overloaded),
     ("at capacity", AgentCode::Overloaded),
     ("service unavailable", AgentCode::Overloaded),

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::agent_error::{AgentCode, AgentError, coded};
 use super::settings::OutputFormat;
-use super::transcript::{Transcript, one_line};
+use super::transcript::{Transcript, UsageGap, one_line};
 use super::{claude, codex};
 use crate::process::{ANSWER, Answer, EndedProcess, Former, Incomplete, OutputCheck, last_json};
 
@@ -27,6 +27,8 @@ const NO_RESULT: &str =
 
 /// What is said of an attempt whose result does not say what it used up.
 const USAGE_UNREAD: &str = "its usage could not be read";
+/// The same of one that names numbers which cannot be.
+const USAGE_OUT_OF_RANGE: &str = "its usage is out of range and was not counted (more than 10^12 tokens, or no cost from 0 to 1,000,000 USD)";
 
 /// A longer line of a log is no message of an error.
 const MESSAGE_BYTES_MAX: usize = 2_000;
@@ -72,7 +74,7 @@ pub(super) fn interpret(terms: &AnswerTerms, ended: &EndedProcess<'_>) -> Answer
     let schema = terms.schema.as_ref();
     let mut transcript = read(format, ended);
     let mut usage = transcript.usage.clone();
-    let is_usage_unread = transcript.is_usage_unread;
+    let usage_gap = transcript.usage_gap;
     let was_ended = ended.exit_code < 0;
     if (terms.continues || was_ended) && usage.is_empty() && transcript.session.is_some() {
         // It ended before it could say what it used up: its session is continued all the same.
@@ -111,7 +113,11 @@ pub(super) fn interpret(terms: &AnswerTerms, ended: &EndedProcess<'_>) -> Answer
         keeps: on_invalid == InvalidAnswerPolicy::Keep,
         incomplete,
         again,
-        remark: is_usage_unread.then(|| USAGE_UNREAD.to_owned()),
+        remark: match usage_gap {
+            UsageGap::None => None,
+            UsageGap::Unread => Some(USAGE_UNREAD.to_owned()),
+            UsageGap::OutOfRange => Some(USAGE_OUT_OF_RANGE.to_owned()),
+        },
     }
 }
 

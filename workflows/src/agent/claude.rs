@@ -1,13 +1,14 @@
 //! The `stream-json` of Claude Code: one JSON object per line, the last one of type `result`.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use everfold_base::json::Value;
 use everfold_ports::Usage;
 
 use super::agent_error::{AgentCode, AgentError, code_of_status, lifted_at};
-use super::transcript::{Transcript, event, events, one_line};
-use crate::process::{Meter, cost_micros};
+use super::transcript::{Transcript, UsageGap, events, one_line};
+use crate::process::{Meter, cost_micros, sane_dollars, sane_tokens};
 
 /// The model that messages name which the program wrote itself, such as an error of the API.
 const SYNTHETIC: &str = "<synthetic>";
@@ -48,7 +49,7 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                     transcript.text = text("result");
                 }
                 let numbers = ResultNumbers::of(&event);
-                transcript.is_usage_unread = numbers.is_unread;
+                transcript.usage_gap = numbers.gap;
                 transcript.usage = numbers.usage(model.clone(), session.clone());
             }
             _ => {}
@@ -126,7 +127,7 @@ impl Messages {
         let (message, used) = (&event["message"], &event["message"]["usage"]);
         let is_counted = used.is_object() && message["model"] != SYNTHETIC;
         let Some(id) = message["id"].as_str().filter(|_| is_counted) else { return };
-        let number = |field: &str| used[field].as_u64().unwrap_or(0);
+        let number = |field: &str| used[field].as_u64().and_then(sane_tokens).unwrap_or(0);
         let now = [
             number("input_tokens").saturating_add(number("cache_creation_input_tokens")),
             number("cache_read_input_tokens"),
@@ -177,24 +178,26 @@ impl Meter for Messages {
 /// The tokens of a model (input, cached, output) and their cost.
 type UsedByModel = (Option<String>, [u64; 3], f64);
 
-/// The numbers of a result, and whether one that it is to have is missing or is none.
+/// The numbers of a result, and whether one that it is to have is missing or cannot be.
 struct ResultNumbers {
     /// By model where the result tells them apart, else one of no name.
     models: Vec<UsedByModel>,
-    is_unread: bool,
+    gap: UsageGap,
 }
 
 impl ResultNumbers {
     /// Tokens written to the cache count as read: the model read them for the first time, and they are paid for as input.
     fn of(result: &Value) -> Self {
-        let mut is_unread = false;
-        let tokens = |of: &Value, names: &[&str]| names.iter().find_map(|name| of[*name].as_u64());
-        let mut wanted = |of: &Value, names: &[&str]| {
-            let found = tokens(of, names);
-            is_unread |= found.is_none();
-            found.unwrap_or(0)
+        let gap = Cell::new(UsageGap::None);
+        let tokens = |of: &Value, names: &[&str], is_wanted: bool| {
+            let said = names.iter().find_map(|name| of[*name].as_u64());
+            if said.is_some() || is_wanted {
+                gap.set(gap.get().max(UsageGap::of(said.and_then(sane_tokens), said.is_some())));
+            }
+            said.and_then(sane_tokens).unwrap_or(0)
         };
-        let cache = |of: &Value, names: &[&str]| tokens(of, names).unwrap_or(0);
+        let wanted = |of: &Value, names: &[&str]| tokens(of, names, true);
+        let cache = |of: &Value, names: &[&str]| tokens(of, names, false);
         let mut models = Vec::new();
         if let Some(named) = result["modelUsage"].as_object().filter(|models| !models.is_empty()) {
             let mut names: Vec<&String> = named.keys().collect();
@@ -216,10 +219,13 @@ impl ResultNumbers {
             let cost = ["total_cost_usd", "cost_usd"].iter().find_map(|name| result[*name].as_f64());
             models.push((None, [input, cached, output], cost));
         }
-        is_unread |= models.iter().any(|(.., cost)| cost.is_none());
-        let models =
-            models.into_iter().map(|(name, tokens, cost)| (name, tokens, cost.unwrap_or(0.0))).collect();
-        Self { models, is_unread }
+        let mut gap = gap.get();
+        let mut cost_of = |said: Option<f64>| {
+            gap = gap.max(UsageGap::of(said.and_then(sane_dollars), said.is_some()));
+            said.and_then(sane_dollars).unwrap_or(0.0)
+        };
+        let models = models.into_iter().map(|(name, tokens, cost)| (name, tokens, cost_of(cost))).collect();
+        Self { models, gap }
     }
 
     fn usage(self, model: Option<String>, session: Option<String>) -> Vec<Usage> {
@@ -260,7 +266,7 @@ pub(super) fn call_of(block: &Value) -> String {
 
 /// What a line of the stream shows while the agent works.
 pub(super) fn progress(line: &str) -> Option<String> {
-    let event = event(line)?;
+    let event = events(line).into_iter().next()?;
     if event["type"] != "assistant" {
         return None;
     }
@@ -358,14 +364,17 @@ mod tests {
             let transcript = read(&mut [line.as_str()].into_iter());
             let [used] = transcript.usage.try_into().unwrap();
             let Usage { input_tokens, cached_tokens, output_tokens, cost_micros, .. } = used;
-            ([input_tokens, cached_tokens, output_tokens, cost_micros], transcript.is_usage_unread)
+            ([input_tokens, cached_tokens, output_tokens, cost_micros], transcript.usage_gap)
         };
         let other = r#","cost_usd":0.25,"usage":{"input_tokens":10,"output_tokens":4,"cache_read_tokens":300,"cache_creation_tokens":20}"#;
-        assert_eq!(read(other), ([30, 300, 4, 250_000], false));
+        assert_eq!(read(other), ([30, 300, 4, 250_000], UsageGap::None));
         let usual = other
             .replace("_tokens\":3", "_input_tokens\":3")
             .replace("creation_tokens", "creation_input_tokens");
-        assert_eq!(read(&usual.replace("cost_usd", "total_cost_usd")), ([30, 300, 4, 250_000], false));
+        assert_eq!(
+            read(&usual.replace("cost_usd", "total_cost_usd")),
+            ([30, 300, 4, 250_000], UsageGap::None)
+        );
         for (fields, numbers) in [
             ("", [0; 4]),
             (r#","usage":["a",null],"total_cost_usd":"much""#, [0; 4]),
@@ -374,7 +383,21 @@ mod tests {
             (r#","total_cost_usd":0.25"#, [0, 0, 0, 250_000]),
             (r#","modelUsage":{"m":{"inputTokens":10,"outputTokens":4}}"#, [10, 0, 4, 0]),
         ] {
-            assert_eq!(read(fields), (numbers, true), "{fields}");
+            assert_eq!(read(fields), (numbers, UsageGap::Unread), "{fields}");
+        }
+        // Of one absurd report the totals never came down again.
+        let tokens = |input: &str, cost: &str| {
+            format!(r#","total_cost_usd":{cost},"usage":{{"input_tokens":{input},"output_tokens":4}}"#)
+        };
+        let most = tokens("1000000000000", "1000000");
+        assert_eq!(read(&most), ([1_000_000_000_000, 0, 4, 1_000_000_000_000], UsageGap::None));
+        for (input, cost, numbers) in [
+            ("10000000000000000000", "0.5", [0, 0, 4, 500_000]),
+            ("1000000000001", "0.5", [0, 0, 4, 500_000]),
+            ("10", "1e300", [10, 0, 4, 0]),
+            ("10", "-5.0", [10, 0, 4, 0]),
+        ] {
+            assert_eq!(read(&tokens(input, cost)), (numbers, UsageGap::OutOfRange), "{input} {cost}");
         }
     }
 

@@ -4,8 +4,8 @@ use everfold_base::json::Value;
 use everfold_ports::Usage;
 
 use super::agent_error::AgentError;
-use super::transcript::{Transcript, event, events, one_line};
-use crate::process::Meter;
+use super::transcript::{Transcript, UsageGap, events, one_line};
+use crate::process::{Meter, sane_tokens};
 
 /// Turns whose usage is read while the program works.
 const TURNS_MAX: usize = 10_000;
@@ -23,13 +23,20 @@ pub(super) fn read(lines: &mut dyn Iterator<Item = &str>) -> Transcript {
                 transcript.text = event["item"]["text"].as_str().map(str::to_owned);
             }
             Some("turn.completed") => {
-                let number = |field: &str| event["usage"][field].as_u64().unwrap_or(0);
+                let gap = &mut transcript.usage_gap;
+                let mut number = |field: &str, is_wanted: bool| {
+                    let number = event["usage"][field].as_u64();
+                    if number.is_some() || is_wanted {
+                        *gap = (*gap).max(UsageGap::of(number.and_then(sane_tokens), number.is_some()));
+                    }
+                    number.and_then(sane_tokens).unwrap_or(0)
+                };
                 // The program counts cached tokens among the input; here they stand apart.
-                let cached = number("cached_input_tokens");
-                let fresh = number("input_tokens").saturating_sub(cached);
+                let cached = number("cached_input_tokens", false);
+                let fresh = number("input_tokens", true).saturating_sub(cached);
                 used.input_tokens = used.input_tokens.saturating_add(fresh);
                 used.cached_tokens = used.cached_tokens.saturating_add(cached);
-                used.output_tokens = used.output_tokens.saturating_add(number("output_tokens"));
+                used.output_tokens = used.output_tokens.saturating_add(number("output_tokens", true));
                 turns += 1;
                 transcript.complete = true;
                 transcript.error = None;
@@ -82,7 +89,7 @@ fn message(error: &Value) -> AgentError {
 
 /// What a line of the stream shows while the agent works.
 pub(super) fn progress(line: &str) -> Option<String> {
-    let event = event(line)?;
+    let event = events(line).into_iter().next()?;
     let item = &event["item"];
     match (event["type"].as_str()?, item["type"].as_str().or(item["item_type"].as_str())?) {
         ("item.started", "command_execution") => {
@@ -127,6 +134,33 @@ mod tests {
         assert_eq!(error.message, "You've hit your usage limit. Try again later.");
         assert_eq!(error.code, Some(AgentCode::RateLimited));
         assert!(transcript.complete && transcript.usage.is_empty());
+    }
+
+    #[test]
+    fn usage_that_is_missing_or_cannot_be_is_told_and_not_counted() {
+        let read = |usage: &str| {
+            let line = format!(r#"{{"type":"turn.completed"{usage}}}"#);
+            let transcript = read(&mut [line.as_str()].into_iter());
+            (transcript.usage[0].input_tokens, transcript.usage[0].output_tokens, transcript.usage_gap)
+        };
+        assert_eq!(read(""), (0, 0, UsageGap::Unread));
+        assert_eq!(read(r#","usage":null"#), (0, 0, UsageGap::Unread));
+        assert_eq!(read(r#","usage":{"input_tokens":5,"output_tokens":2}"#), (5, 2, UsageGap::None));
+        let absurd = r#","usage":{"input_tokens":10000000000000000000,"output_tokens":2}"#;
+        assert_eq!(read(absurd), (0, 2, UsageGap::OutOfRange));
+    }
+
+    #[test]
+    fn a_status_alone_gives_its_code() {
+        for (said, code) in [
+            ("401 Unauthorized", AgentCode::Unauthorised),
+            ("403 Forbidden", AgentCode::Unauthorised),
+            ("429 Too Many Requests", AgentCode::RateLimited),
+        ] {
+            let line = format!(r#"{{"type":"error","message":"{said}"}}"#);
+            let error = read(&mut [line.as_str()].into_iter()).error.unwrap();
+            assert_eq!(error.code, Some(code), "{said}");
+        }
     }
 
     #[test]

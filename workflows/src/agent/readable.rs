@@ -6,7 +6,7 @@
 use everfold_base::json::Value;
 
 use super::claude::call_of;
-use super::transcript::{event, one_line};
+use super::transcript::{events, one_line};
 
 /// What a line for people is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +44,25 @@ pub struct ReadableTranscript {
 impl ReadableTranscript {
     /// What a line of standard output says; `None`: it is of no known protocol.
     pub fn line(&mut self, line: &str) -> Option<Vec<ReadableLine>> {
-        let event = event(line.trim())?;
+        let mut shown = None;
+        for event in events(line) {
+            if let Some(lines) = self.event(&event) {
+                shown.get_or_insert_with(Vec::new).extend(lines);
+            }
+        }
+        shown
+    }
+
+    fn event(&mut self, event: &Value) -> Option<Vec<ReadableLine>> {
         let mut shown = Vec::new();
         match event["type"].as_str()? {
             "system" => {
                 event["subtype"].as_str()?;
-                shown.extend(init(&event));
+                shown.extend(init(event));
             }
-            "assistant" => self.assistant(&event, &mut shown)?,
-            "user" => results(&event, &mut shown)?,
-            "result" => self.result(&event, &mut shown)?,
+            "assistant" => self.assistant(event, &mut shown)?,
+            "user" => results(event, &mut shown)?,
+            "result" => self.result(event, &mut shown)?,
             "thread.started" => shown.extend(said(Tone::Aside, session(&event["thread_id"], None))),
             "turn.completed" => shown.extend(said(Tone::End, format!("end: {}", tokens(&event["usage"])))),
             "turn.failed" => shown.extend(said(Tone::Failure, reason(&event["error"]["message"]))),
@@ -284,6 +293,12 @@ mod tests {
             "{failed:?}"
         );
         let mut readable = ReadableTranscript::default();
+        // As the engine itself finds it.
+        let end = "{\"type\":\"turn.failed\",\"error\":{\"message\":\"no\"}}";
+        for line in [format!("\u{1b}[2K\u{1b}[1G{end}\u{1b}[0m"), format!("INFO 12:00 {end} trailing words")]
+        {
+            assert_eq!(readable.line(&line).unwrap()[0].tone, Tone::Failure, "{line}");
+        }
         for line in [
             "no JSON",
             "{\"type\": \"own\"}",

@@ -13,6 +13,28 @@ use super::agent_error::AgentError;
 /// Places of one line at which an event is looked for.
 const PLACES_MAX: usize = 64;
 
+/// What is missing in what a program says that it used up; the last one is told where there are several.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum UsageGap {
+    #[default]
+    None,
+    /// The result does not say it, or not in numbers.
+    Unread,
+    /// A number cannot be.
+    OutOfRange,
+}
+
+impl UsageGap {
+    /// What it is of one number: what is taken of it, and whether it was there.
+    pub(super) fn of<N>(taken: Option<N>, is_there: bool) -> Self {
+        match (taken, is_there) {
+            (Some(_), _) => Self::None,
+            (None, false) => Self::Unread,
+            (None, true) => Self::OutOfRange,
+        }
+    }
+}
+
 /// What a stream of events said.
 #[derive(Debug, Default)]
 pub(super) struct Transcript {
@@ -25,8 +47,8 @@ pub(super) struct Transcript {
     /// Whether the stream came to its end.
     pub(super) complete: bool,
     pub(super) usage: Vec<Usage>,
-    /// The result does not say what was used up, or not in numbers: `usage` is not all of it.
-    pub(super) is_usage_unread: bool,
+    /// What is missing in `usage`.
+    pub(super) usage_gap: UsageGap,
     /// The program's own session.
     pub(super) session: Option<String>,
 }
@@ -62,7 +84,7 @@ pub(super) fn events(line: &str) -> Vec<Value> {
 }
 
 /// A line that is one JSON value.
-pub(super) fn event(line: &str) -> Option<Value> {
+fn event(line: &str) -> Option<Value> {
     serde_json::from_str(&whole_characters(line)).ok()
 }
 

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::in_process::StopHandle;
 use crate::private_file::make_private;
+use crate::process::sane;
 use crate::shim::log::{LogSource, LogWriter, seal};
 use crate::shim::protocol::LOG;
 
@@ -291,8 +292,10 @@ impl Call {
     }
 
     /// Reports what it used up; added to the run's spend with its end, however that is. Reports beyond
-    /// a thousand are added up in the last one.
+    /// a thousand are added up in the last one. Numbers out of range (more than 10^12 tokens or 1,000,000 USD in one
+    /// report) are not counted.
     pub fn usage(&self, usage: Usage) {
+        let usage = sane(usage);
         let usages = &mut self.record().usage;
         let is_full = usages.len() >= USAGES_MAX;
         match usages.last_mut().filter(|_| is_full) {

@@ -62,3 +62,4 @@ pub use setup::Processes;
 pub use shim_program::ShimProgram;
 pub use suspended::{Suspended, suspended};
 pub use usage::cost_micros;
+pub(crate) use usage::{sane, sane_dollars, sane_tokens};

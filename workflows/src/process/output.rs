@@ -12,7 +12,7 @@ use serde_json::{Map, json};
 
 use super::plan::{OutputCheck, Stdout};
 use super::unready::Unready;
-use super::usage::cost_micros;
+use super::usage::{cost_micros, sane_dollars, sane_tokens};
 use crate::attempt_end::RESULT_BYTES_MAX;
 use crate::private_file::{if_there, is_of_the_system};
 use crate::shim::copy_of;
@@ -214,7 +214,9 @@ fn usage(entry: &Value, at: &str) -> Result<Usage, Failure> {
     };
     let tokens = |name: &str| match there(name).map(|value| (value.as_u64(), value)) {
         None => Ok(0),
-        Some((Some(tokens), _)) => Ok(tokens),
+        Some((Some(tokens), other)) => sane_tokens(tokens).ok_or_else(|| {
+            wrong(&format!(".{name}"), format!(" is {other}: one report may tell of 10^12 tokens"))
+        }),
         Some((None, other)) => {
             Err(wrong(&format!(".{name}"), format!(" is {other}, not a whole number of 0 or more")))
         }
@@ -226,10 +228,9 @@ fn usage(entry: &Value, at: &str) -> Result<Usage, Failure> {
                 Value::String(text) => text.trim_end_matches("USD").trim().parse::<f64>().ok(),
                 other => other.as_f64(),
             };
-            let dollars = dollars.filter(|dollars| *dollars >= 0.0 && *dollars < 1e9);
-            cost_micros(
-                dollars.ok_or_else(|| wrong(".cost", format!(" is {cost}, not an amount of US dollars")))?,
-            )
+            cost_micros(dollars.and_then(sane_dollars).ok_or_else(|| {
+                wrong(".cost", format!(" is {cost}, not an amount of US dollars from 0 to 1,000,000"))
+            })?)
         }
     };
     Ok(Usage {
@@ -424,6 +425,11 @@ mod tests {
                 r#"{"everfold": {"usage": [{"output_tokens": -1.5}]}}"#,
                 "`everfold.usage[0].output_tokens` in the result file is -1.5, not a whole number",
             ),
+            (
+                r#"{"everfold": {"usage": {"input_tokens": 10000000000000000000}}}"#,
+                "one report may tell of 10^12 tokens",
+            ),
+            (r#"{"everfold": {"usage": {"cost": 1e300}}}"#, "from 0 to 1,000,000"),
             (
                 r#"{"everfold": {"usage": {"model": 4}}}"#,
                 "`everfold.usage.model` in the result file is 4, not a text",

@@ -17,6 +17,7 @@ use super::former_record;
 use super::lease::Lease;
 use super::lease_table::{LeaseTable, blocking};
 use super::protocol::{AttemptFacts, Heartbeat, HeartbeatReply, LeaseClaim, WorkerRefusal, WorkerReport};
+use crate::process::sane;
 
 impl LeaseTable {
     /// Takes the heartbeat of a worker; the reply says whether the work must stop.
@@ -112,6 +113,7 @@ impl LeaseTable {
             let kept = Arc::clone(&attempt);
             blocking(move || kept.keep_lines(&log)).await;
         }
+        let usage = usage.into_iter().map(sane).collect();
         let report = Report::new(hash);
         let recorded = report.recorded.clone();
         *stage = OfferStage::Ended(Box::new(End { report: Some(report), result, usage, at: clock::now() }));
