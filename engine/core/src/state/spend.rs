@@ -16,6 +16,7 @@ use crate::event::{BUDGETS, BudgetReading, BudgetTerms, Measure, Spent, TimerId,
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
 use everfold_base::time::Timestamp;
+use everfold_language::definition::OnOver;
 
 /// Budgets and funds of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -267,7 +268,15 @@ pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -
         false => summary(terms, used, measure, ""),
     };
     let message = format!("budget “{}” is used up: {how}", terms.id);
+    let ends_run = terms.on_over == OnOver::Fail;
     let hint = match is_full_for_others(terms, used) {
+        true if ends_run => {
+            "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period; then `everfold retry RUN`"
+        }
+        // The run has ended: nothing can be added to its own budget any more.
+        false if ends_run => {
+            "raise the limit in the pipeline's `budget`, then `everfold retry RUN` goes on as a new run that keeps what succeeded; `on_over: pause` waits for a person instead"
+        }
         true => {
             "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period"
         }
