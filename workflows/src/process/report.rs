@@ -426,10 +426,14 @@ fn keep_files(
             if file.optional {
                 continue;
             }
-            return Err(invalid(format!(
-                "the declared output {name} ({}) was there before and has not changed",
-                file.path
-            )));
+            let message =
+                format!("the declared output {name} ({}) was there before and has not changed", file.path);
+            return Err(Failure::new(FailureKind::Validation, message)
+                .with_hint(
+                    "the same bytes written again count as left alone: let the file say something of its round, such as \
+                     $EVERFOLD_ROUND or the commit that it is about",
+                )
+                .into());
         }
         if record.unmasked.contains(&file.path) {
             return Err(invalid(format!(
