@@ -114,10 +114,9 @@ fn compare(
 
 /// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
 /// a run that failed, no reason why a signal led to nothing, no decision of one that ended its run, no gates that were
-/// passed over, and no states of a question's
-/// items.
+/// passed over, no states of a question's items, and other words of a poll or budget that was over.
 pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
-    if is_former_end_of_poll(recorded, decided) {
+    if is_former_end_of_poll(recorded, decided) || is_former_hint_of_budget(recorded, decided) {
         return decided.clone();
     }
     let mut event = recorded.clone();
@@ -175,6 +174,17 @@ fn is_former_end_of_poll(recorded: &RunEvent, decided: &RunEvent) -> bool {
     is_told && serde_json::to_string(recorded).is_ok_and(|recorded| recorded == text)
 }
 
+/// Whether both say the same of a budget that ended its run: former versions hinted at raising it.
+fn is_former_hint_of_budget(recorded: &RunEvent, decided: &RunEvent) -> bool {
+    let without_hint = |event: &RunEvent| {
+        let mut event = serde_json::to_value(event).ok()?;
+        let failure = event.get_mut("failure")?.as_object_mut()?;
+        (failure.get("kind")? == "budget").then(|| failure.remove("hint"))?;
+        Some(event)
+    };
+    without_hint(recorded).is_some_and(|recorded| without_hint(decided) == Some(recorded))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,5 +225,19 @@ mod tests {
         assert!(differ(failed("no", None), failed("other", Some("a"))));
         assert!(differ(failed("no", Some("a")), failed("no", Some("b"))));
         assert!(differ(failed("no", Some("a")), failed("no", None)));
+    }
+
+    #[test]
+    fn another_hint_at_a_budget_that_ended_its_run_is_no_difference() {
+        let failed = |kind, message: &str, hint: &str| {
+            let failure = Failure::new(kind, message).with_hint(hint);
+            RunEvent::from(RunFailed { path: None, failure, result: None })
+        };
+        let differ = |recorded, decided| compare(Version::FIRST, &[recorded], Ok(vec![decided])).is_some();
+        let budget = |message, hint| failed(FailureKind::Budget, message, hint);
+        assert!(!differ(budget("used up", "add"), budget("used up", "retry")));
+        assert!(differ(budget("used up", "add"), budget("all gone", "add")));
+        let error = |hint| failed(FailureKind::Error, "no", hint);
+        assert!(differ(error("add"), error("retry")));
     }
 }
