@@ -203,6 +203,8 @@ async fn a_branch_of_another_history_is_not_merged_and_the_failure_says_so() {
     let around = Around::new().await;
     let (origin, other) = (around.home.path("origin.git"), around.home.path("other"));
     crate::fixtures::home::repository(&other);
+    // In the same second its first commit would be that of the run's repository.
+    git(&other, &["commit", "--quiet", "--amend", "-m", "another first"]);
     git(&around.home.path("."), &["init", "--quiet", "--bare", origin.to_str().unwrap()]);
     git(&other, &["push", "--quiet", origin.to_str().unwrap(), &format!("HEAD:refs/heads/{BRANCH}")]);
     git(&around.repo(), &["remote", "add", "origin", origin.to_str().unwrap()]);
