@@ -121,7 +121,7 @@ impl KilledWorld {
     fn facts(&self, id: &EffectId) -> AttemptFacts {
         let hold = self.durable.lock().unwrap().holds.get(id).cloned();
         let is_in_progress = hold.as_ref().is_none_or(|hold| hold.end.is_none());
-        AttemptFacts { hold, is_in_progress }
+        AttemptFacts { hold, is_in_progress, is_behind: false }
     }
 
     fn record(&self, fact: LeaseFact) {
