@@ -10,7 +10,7 @@ use super::route::{self, Next, RoutePlace};
 use super::scope::{RunScope, failure_value};
 use crate::event::{BlockReason, StepBlocked, TimerId, TimerKind, TimerSet};
 use crate::policy::{Judgement, Verdict};
-use crate::state::{Key, RunState};
+use crate::state::{Judging, Key, RunState};
 use everfold_base::duration;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::json::JsonText;
@@ -88,17 +88,9 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
         draft.record(TimerSet { timer, at: next_at });
         return Ok(());
     }
-    let polls = judging.polls;
-    let probes = if polls == 1 { "1 probe".to_owned() } else { format!("{polls} probes") };
-    let said = judging.said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
-    let message = match pace.timeout.filter(|_| !permanent && has_probes && !has_time) {
-        _ if !is_read => format!("gate “{}” could not be read {unread} times in a row{said}", gate.id),
-        Some(span) => {
-            let span = duration::format(span);
-            format!("gate “{}” has no verdict after {probes}, and its time of {span} is over{said}", gate.id)
-        }
-        None => format!("gate “{}” has no verdict after {probes}{said}", gate.id),
-    };
+    let is_late = !permanent && has_probes && !has_time;
+    let over = pace.timeout.filter(|_| is_late);
+    let message = without_verdict(judging, gate, over, (!is_read).then_some(unread));
     let mut failure = Failure::new(FailureKind::Gate, message).with_hint(
         "look at what the last probe said in the run's events; unblock with recheck, retry, proceed, skip or fail",
     );
@@ -130,6 +122,21 @@ pub(super) fn open(draft: &mut Draft<'_>, at: usize, permanent: bool) -> Result<
         next,
         route::From { key, id, gate, is_stale: false, by: None, failure, blocked, findings },
     )
+}
+
+/// Why a gate asks no more; `over`: its time, where that is over; `unread`: so often in a row it could not be read.
+fn without_verdict(judging: &Judging, gate: &Gate, over: Option<Duration>, unread: Option<u32>) -> String {
+    let polls = judging.polls;
+    let probes = if polls == 1 { "1 probe".to_owned() } else { format!("{polls} probes") };
+    let said = judging.said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
+    match (unread, over) {
+        (Some(unread), _) => format!("gate “{}” could not be read {unread} times in a row{said}", gate.id),
+        (None, Some(span)) => {
+            let span = duration::format(span);
+            format!("gate “{}” has no verdict after {probes}, and its time of {span} is over{said}", gate.id)
+        }
+        (None, None) => format!("gate “{}” has no verdict after {probes}{said}", gate.id),
+    }
 }
 
 /// When the time is over in which the current gate of a step asks again; `None`: it has no limit, or none that is known.

@@ -165,13 +165,13 @@ fn is_former_end_of_poll(recorded: &RunEvent, decided: &RunEvent) -> bool {
     const FROM: &str = ", and its time of ";
     const TO: &str = " is over";
     let Ok(mut text) = serde_json::to_string(decided) else { return false };
-    let mut is_told = false;
+    let mut is_named = false;
     while let Some((from, to)) = text.find(FROM).and_then(|from| Some((from, from + text[from..].find(TO)?)))
     {
         text.replace_range(from..to + TO.len(), "");
-        is_told = true;
+        is_named = true;
     }
-    is_told && serde_json::to_string(recorded).is_ok_and(|recorded| recorded == text)
+    is_named && serde_json::to_string(recorded).is_ok_and(|recorded| recorded == text)
 }
 
 /// Whether both say the same of a budget that ended its run: former versions hinted at raising it.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::other_copy;
 use super::other_copy::{BatchDigests, CopiedBatch, CopiedBatches};
 use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
-use super::stream_chains::{Differing, Range, StreamChains, differing};
+use super::stream_chains::{Differing, Range, StreamChains, differing, is_within};
 use crate::error::{Damage, OpenError};
 use crate::index_copy::{IndexCopy, NotCopied};
 use crate::journal::salvage;
@@ -50,48 +50,18 @@ pub(super) fn look(
     let manifest = manifest::read_known(folder)?.and_then(Result::ok);
     let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
-    let mut plan = RepairPlan { has_index: index_folder(folder).exists(), ..RepairPlan::default() };
-    let (mut whole, mut chains): (Vec<Range>, _) = (Vec::new(), StreamChains::default());
-    let mut digests = BatchDigests::default();
+    let mut seen = SeenJournal {
+        plan: RepairPlan { has_index: index_folder(folder).exists(), ..RepairPlan::default() },
+        whole: Vec::new(),
+        chains: StreamChains::default(),
+        digests: matches!(from, RestoreFrom::Copy(_)).then(BatchDigests::default),
+    };
     let last = Position(u64::MAX - 1);
     let walked = salvage::walk(options.files.as_ref(), &journal, expected, last, &mut |found| {
-        match found {
-            SalvageItem::Group(group, place) => {
-                let is_whole = match whole.as_slice() {
-                    [] => group.first_position == Position::FIRST,
-                    [(first, end)] => *first == Position::FIRST && end.next() == group.first_position,
-                    _more => false,
-                };
-                let (readable, damage) = chains.show(&group, &place, is_whole);
-                if matches!(from, RestoreFrom::Copy(_)) {
-                    digests.add(&group, &place);
-                }
-                match (readable, whole.last_mut()) {
-                    (Some((first, last)), Some((_, end))) if end.next() == first => *end = last,
-                    (readable, _) => whole.extend(readable),
-                }
-                plan.damage.extend(damage);
-            }
-            SalvageItem::Lost(damage) => plan.damage.push(damage),
-            SalvageItem::Lengths { damage, is_readable } => {
-                let step = RepairStep::RewriteSegment { file: damage.file.clone() };
-                if is_readable && !plan.steps.contains(&step) {
-                    plan.steps.push(step);
-                }
-                plan.damage.push(damage);
-            }
-            SalvageItem::Padding(torn) => {
-                plan.damage.push(torn.between_groups());
-                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
-            }
-            // They concern nothing: compression leaves them out.
-            SalvageItem::Behind(_) => {}
-            SalvageItem::Unfinished(torn) => {
-                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
-            }
-        }
+        seen.take(found);
         Ok(())
     })?;
+    let SeenJournal { mut plan, whole, chains, digests } = seen;
     if let Some(what) = manifest.as_ref().and_then(|manifest| walked.other_than(&manifest.journal)) {
         let file = folder.join(manifest::FILE_NAME);
         plan.damage.push(Damage { file, offset: 0, what, positions: None });
@@ -124,7 +94,8 @@ pub(super) fn look(
         (RestoreFrom::Copy(copy), _) => {
             let broken = broken.last().map(|(first, _)| *first);
             let files = options.files.as_ref();
-            FoundBatches::in_copy(other_copy::compare(files, copy, expected, &digests, &missing, broken)?)
+            let held = digests.unwrap_or_default();
+            FoundBatches::in_copy(other_copy::compare(files, copy, expected, &held, &missing, broken)?)
         }
         _nothing => {
             plan.lost = joined(missing.into_iter().chain(broken));
@@ -144,6 +115,57 @@ pub(super) fn look(
         plan.steps.push(RepairStep::RebuildIndex);
     }
     Ok(Findings { plan, manifest, restored: batches, index })
+}
+
+/// What the walk through a journal shows.
+struct SeenJournal {
+    plan: RepairPlan,
+    /// The positions that can be read.
+    whole: Vec<Range>,
+    chains: StreamChains,
+    /// The batches, where they are compared with those of a copy.
+    digests: Option<BatchDigests>,
+}
+
+impl SeenJournal {
+    fn take(&mut self, found: SalvageItem<'_>) {
+        let plan = &mut self.plan;
+        match found {
+            SalvageItem::Group(group, place) => {
+                let is_whole = match self.whole.as_slice() {
+                    [] => group.first_position == Position::FIRST,
+                    [(first, end)] => *first == Position::FIRST && end.next() == group.first_position,
+                    _more => false,
+                };
+                let (readable, damage) = self.chains.show(&group, &place, is_whole);
+                if let Some(digests) = &mut self.digests {
+                    digests.add(&group, &place);
+                }
+                match (readable, self.whole.last_mut()) {
+                    (Some((first, last)), Some((_, end))) if end.next() == first => *end = last,
+                    (readable, _) => self.whole.extend(readable),
+                }
+                plan.damage.extend(damage);
+            }
+            SalvageItem::Lost(damage) => plan.damage.push(damage),
+            SalvageItem::Lengths { damage, is_readable } => {
+                let step = RepairStep::RewriteSegment { file: damage.file.clone() };
+                if is_readable && !plan.steps.contains(&step) {
+                    plan.steps.push(step);
+                }
+                plan.damage.push(damage);
+            }
+            SalvageItem::Padding(torn) => {
+                plan.damage.push(torn.between_groups());
+                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
+            }
+            // They concern nothing: compression leaves them out.
+            SalvageItem::Behind(_) => {}
+            SalvageItem::Unfinished(torn) => {
+                plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
+            }
+        }
+    }
 }
 
 /// The streams of an index. What cannot be read of it is damaged there, and says nothing of the rest.
@@ -213,11 +235,6 @@ impl FoundBatches {
 fn name(plan: &mut RepairPlan, differing: Vec<Damage>, broken: &[Range]) {
     let is_named = |damage: &Damage| damage.positions.is_some_and(|range| broken.contains(&range));
     plan.damage.extend(differing.into_iter().filter(|damage| !is_named(damage)));
-}
-
-pub(super) fn is_within(position: Position, ranges: &[Range]) -> bool {
-    let behind = ranges.partition_point(|(first, _)| *first <= position);
-    behind.checked_sub(1).is_some_and(|at| position <= ranges[at].1)
 }
 
 /// Whether the index has the files that it was closed with.

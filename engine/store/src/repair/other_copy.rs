@@ -8,9 +8,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::look::is_within;
 use super::steps::RepairError;
-use super::stream_chains::Range;
+use super::stream_chains::{Range, is_within};
 use crate::error::ReadError;
 use crate::files::Files;
 use crate::journal::format::GroupHeader;
@@ -56,21 +55,21 @@ fn digest(bytes: &[u8]) -> [u8; 8] {
 }
 
 /// A batch of a group.
-struct Batch<'a> {
+struct OutlinedBatch<'a> {
     range: Range,
     stream: StreamId,
     version: Version,
     bytes: &'a [u8],
 }
 
-fn batches<'a>(group: &GroupHeader, place: &GroupPlace<'a>) -> impl Iterator<Item = Batch<'a>> {
+fn batches<'a>(group: &GroupHeader, place: &GroupPlace<'a>) -> impl Iterator<Item = OutlinedBatch<'a>> {
     let mut next = group.first_position;
     format::records(place.body).map_while(move |bytes| {
         let bytes = bytes.ok()?;
         let (head, _) = record::decode_outline(bytes).ok()?;
         let range = (next, Position(next.0 + u64::from(head.count) - 1));
         next = range.1.next();
-        Some(Batch { range, stream: head.stream, version: head.first_version, bytes })
+        Some(OutlinedBatch { range, stream: head.stream, version: head.first_version, bytes })
     })
 }
 
@@ -130,7 +129,7 @@ pub(super) fn compare(
                 return Err(ReadError::Closed);
             }
             let (last, committed_at) = (batch.range.1, group.committed_at);
-            let Batch { stream, version, .. } = batch;
+            let OutlinedBatch { stream, version, .. } = batch;
             let batch = CopiedBatch { last, stream, version, committed_at, bytes: batch.bytes.to_vec() };
             let part = if is_missing { &mut copied.missing } else { &mut copied.differing };
             part.insert(position, batch);

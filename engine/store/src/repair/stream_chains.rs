@@ -27,6 +27,12 @@ const DAMAGE_MAX: usize = 1_000;
 /// A range of positions, with its last one.
 pub(super) type Range = (Position, Position);
 
+/// Whether a position is in one of these ranges, which are in their order.
+pub(super) fn is_within(position: Position, ranges: &[Range]) -> bool {
+    let behind = ranges.partition_point(|(first, _)| *first <= position);
+    behind.checked_sub(1).is_some_and(|at| position <= ranges[at].1)
+}
+
 /// The chains of a journal's streams, as far as its groups were shown.
 #[derive(Default)]
 pub(super) struct StreamChains {
