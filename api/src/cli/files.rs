@@ -18,15 +18,15 @@ pub(crate) struct FileKind {
 }
 
 impl FileKind {
-    /// A pipeline, or its test cases: as large as the reader of pipelines takes them.
+    /// A pipeline, or its test cases. Their reader takes 1 MiB, and says so of what is a little larger.
     pub(crate) const PIPELINE: Self =
-        Self { bytes_max: 1024 * 1024, hint: "move long prompts into files of their own" };
+        Self { bytes_max: 8 * 1024 * 1024, hint: "move long prompts into files of their own" };
     /// A value that goes into the body of a request: written with blanks it is longer than the body.
     pub(crate) const VALUE: Self =
         Self { bytes_max: 4 * BODY_BYTES_MAX as u64, hint: "have a step read it, and name the file" };
-    /// What was delivered to a webhook.
+    /// What was delivered to a webhook; the server says how long it may be.
     pub(crate) const DELIVERY: Self =
-        Self { bytes_max: BODY_BYTES_MAX as u64, hint: "no larger one is taken from a sender" };
+        Self { bytes_max: 4 * BODY_BYTES_MAX as u64, hint: "no larger one is taken from a sender" };
     /// A credential; the server says how long the value itself may be.
     pub(crate) const CREDENTIAL: Self =
         Self { bytes_max: 64 * 1024, hint: "name the file that holds the credential alone" };

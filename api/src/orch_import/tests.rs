@@ -367,7 +367,7 @@ async fn an_open_task_that_was_refused_at_admission_goes_on_with_a_later_import(
     assert_ne!(again[1].goes_on, first[1].goes_on, "{:?}", again[1]);
     std::fs::write(&state, "open: true\n").unwrap();
     let third = imported(&guard, folder.path()).await;
-    assert_eq!(third[1].outcome, ImportOutcome::Imported);
+    assert_eq!(third[1].outcome, ImportOutcome::Imported, "{:?}", third[1]);
     assert_eq!(third[1].history, first[1].history);
     state_when(&guard, &third[1].goes_on, stands).await;
     state_when(&guard, &third[2].goes_on, stands).await;

@@ -64,8 +64,9 @@ impl ShardCore {
                     self.report_end(loaded, id, ended, std::mem::take(&mut over));
                 }
                 AttemptAction::ReportStopped(ended) => {
+                    let planned = over.planned.as_ref();
                     let is_open = stop_cause(loaded, id) == AttemptStop::Interrupt
-                        && loaded.attempts.planned(id).class == Class::Elsewhere;
+                        && planned.is_some_and(|planned| planned.class == Class::Elsewhere);
                     // A process is gone. What a worker did that says nothing any more is not known, and its run goes on.
                     let ended = if is_open { *ended } else { ended.after_stop() };
                     let ended = with_cause(loaded, id, ended);

@@ -130,6 +130,32 @@ async fn what_a_worker_has_goes_on_while_its_run_is_paused() {
     assert_eq!(given(&rig), 1);
 }
 
+/// It counted as stopped, and was done again behind the resume.
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_did_that_an_interrupt_silenced_is_not_known_and_that_of_a_cancelled_run_is_not_asked()
+{
+    let interrupt = InputKind::Pause(RunPaused { reason: None, interrupt: true });
+    for (stop, end) in
+        [(interrupt, "AttemptLost"), (InputKind::Cancel(CancelRequested { reason: None }), "AttemptFailed")]
+    {
+        let (rig, run) = offered().await;
+        rig.machine.workers.silent.store(true, Ordering::SeqCst);
+        rig.machine.workers.take.send_replace(true);
+        rig.until(run, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+        rig.submit(run, stop).await.unwrap();
+        let ended = |event: &RunEvent| matches!(event, RunEvent::AttemptLost(_) | RunEvent::AttemptFailed(_));
+        rig.until(run, ended).await;
+        let names = rig.names(run).await;
+        assert!(names.contains(&end), "{names:?}");
+        if end == "AttemptLost" {
+            rig.submit(run, RESUME).await.unwrap();
+            rig.until(run, |event| matches!(event, RunEvent::StepBlocked(_))).await;
+            assert_eq!(given(&rig), 1);
+        }
+        rig.assert_replays(run).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_paused_run_is_cancelled_and_its_attempt_is_offered_to_nobody() {
     let (rig, run) = offered().await;
