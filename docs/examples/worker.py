@@ -28,8 +28,7 @@ def post(path, body, timeout=90):
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             if error.code < 500 and error.code != 429:
-                print("refused:", error.read().decode(), flush=True)
-                return None
+                return print("refused:", error.read().decode(), flush=True)
         except OSError as error:
             print("no answer:", error, flush=True)
         time.sleep(0.5)
@@ -52,8 +51,7 @@ def work(job):
         verb, end = "fail", {"failure": {"message": str(error)}}
     done.set()
     if post(f"attempts/{job['id']}/{verb}", {**lease, **end, "log": lines}) is None and verb == "complete":
-        refused = {"message": "what it gave was refused: it is too large, or not what the settings say"}
-        post(f"attempts/{job['id']}/fail", {**lease, "failure": refused})
+        post(f"attempts/{job['id']}/fail", {**lease, "failure": {"message": "what it gave was refused"}})
 
 
 while True:

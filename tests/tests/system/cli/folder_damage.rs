@@ -363,7 +363,8 @@ fn a_copied_or_moved_folder_does_nothing_in_a_worktree_of_another_place() {
     let scratch = Scratch::new();
     repository(&scratch.path("repository"));
     scratch.write("in-worktree.yaml", IN_WORKTREE);
-    assert_eq!(scratch.run(&["run", "./in-worktree.yaml", "--no-wait"]).code, 0);
+    scratch.run(&["run", "./in-worktree.yaml", "--no-wait"]);
+    assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting");
     let mut entries = fs::read_dir(scratch.data().join("worktrees")).unwrap();
     let worktree =
         entries.find_map(|entry| Some(entry.unwrap().path()).filter(|path| path.is_dir())).unwrap();
