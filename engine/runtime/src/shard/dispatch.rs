@@ -315,7 +315,8 @@ impl ShardCore {
             let origin = state.origin().filter(|origin| origin.how != OriginKind::Fork);
             let after = origin.map(|origin| origin.run);
             let parent = state.parent().cloned();
-            let demand = RunDemand { run, slots, priority, parent, is_paused: still };
+            let is_judged = state.origin().is_none();
+            let demand = RunDemand { run, slots, priority, parent, is_paused: still, is_judged };
             self.shared.mailboxes.slots.put(SlotRequest::Want { demand, after });
         }
     }

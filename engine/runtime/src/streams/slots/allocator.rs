@@ -165,7 +165,7 @@ impl SlotAllocator {
 
     /// A run as it waits for its slots; `None`: it was never recorded, or ended while it waited for the end of another one.
     async fn waiter(&self, demand: RunDemand) -> Result<Option<SlotWaiter>, StreamError> {
-        let RunDemand { run, slots, priority, parent, is_paused } = demand;
+        let RunDemand { run, slots, priority, parent, is_paused, is_judged } = demand;
         // Its place among the waiting runs; a run without one was never recorded.
         let Some(began) = self.began(run).await? else { return Ok(None) };
         if self.over(run).await?.is_some() {
@@ -174,9 +174,9 @@ impl SlotAllocator {
         let ancestors = ancestors(&self.shared, run, parent).await;
         let ancestors = ancestors.map_err(|error| StreamError::store(&error))?;
         let slots = in_order(&slots);
-        let reserved = self.reserved.get(&run);
-        let at_once =
-            reserved.is_some_and(|reserved| slots.iter().all(|(stream, _)| reserved.contains_key(stream)));
+        let has_all =
+            |reserved: &ReservedSlots| slots.iter().all(|(stream, _)| reserved.contains_key(stream));
+        let at_once = is_judged && self.reserved.get(&run).is_some_and(has_all);
         Ok(Some(SlotWaiter { slots, priority, began, ancestors, at_once, is_paused }))
     }
 

@@ -34,6 +34,9 @@ pub(crate) struct RunDemand {
     pub(crate) priority: i32,
     pub(crate) parent: Option<Parent>,
     pub(crate) is_paused: bool,
+    /// The gates of its admission were judged in its start; those of a run that follows another one are judged when it has
+    /// its slots.
+    pub(crate) is_judged: bool,
 }
 
 /// A request to the slot allocator.
