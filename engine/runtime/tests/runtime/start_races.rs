@@ -275,3 +275,18 @@ async fn d9_the_slot_of_a_run_in_progress_goes_to_its_restart() {
         assert!(!keys(&rig).await.is_empty());
     }
 }
+
+/// Its key was reserved for it, so it passed for one whose gates had been judged with its start.
+#[tokio::test(start_paused = true)]
+async fn l5_the_gates_of_a_retry_with_a_key_are_judged_when_it_has_the_key() {
+    let rig = Rig::new();
+    let probe = json!({"task": {"kind": "command", "spec": {"argv": ["fine"]}}});
+    let admit = json!({"gates": [{"id": "ready", "probe": probe}]});
+    let definition = work(&json!({"key": {"value": "k"}, "admit": admit}));
+    let origin = start(&rig, &definition, json!({"fails": true})).await.run;
+    assert_eq!(rig.end(origin).await, RunStatus::Failed);
+    let [answer] = at_once(&rig, &definition, origin, &[RaceRequest::Retry]).await.try_into().unwrap();
+    let retry = answer.unwrap().run;
+    assert_eq!(rig.end(retry).await, RunStatus::Succeeded);
+    rig.assert_replays(retry).await;
+}
