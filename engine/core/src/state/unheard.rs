@@ -57,7 +57,9 @@ impl RunState {
     /// only those of `on_finish` go on by then.
     #[must_use]
     pub fn is_deaf_at_its_end(&self, signal: &str) -> bool {
-        if self.facts.outcome.is_none() || self.facts.ended.is_some() {
+        // Behind its last step a run that succeeds has no outcome before `on_finish` has ended.
+        let is_main_over = || (0..self.graph.main_len()).all(|at| self.facts.steps[at].phase.is_ended());
+        if self.facts.ended.is_some() || self.facts.outcome.is_none() && !is_main_over() {
             return false;
         }
         let listeners = self.graph.listeners(signal);

@@ -73,15 +73,37 @@ async fn settled(rig: &Rig, delivery: &str) -> Outcome {
     }
 }
 
+/// A run of the key whose steps have succeeded, and that tidies up.
+async fn succeeding(rig: &Rig, definition: &Arc<Definition>) -> RunId {
+    let run = start(rig, definition, json!({"n": 7})).await.run;
+    assert_eq!(outcome(rig, "d0", json!({"n": 7})).await.runs(), [run]);
+    rig.until(
+        run,
+        |event| matches!(event, RunEvent::AttemptStarted(id) if id.id.path.step.as_str() == "tidy"),
+    )
+    .await;
+    run
+}
+
 /// The run that was about to end kept it for a step that could not begin any more.
 #[tokio::test(start_paused = true)]
 async fn l28_a_signal_for_a_key_whose_run_is_about_to_end_waits_for_the_next_one() {
+    for end in [RunStatus::Cancelled, RunStatus::Succeeded] {
+        next_hears_it(end).await;
+    }
+}
+
+async fn next_hears_it(end: RunStatus) {
     let rig = Rig::new();
     let p = keyed(signal(true), tidy());
     save(&rig, &p).await;
-    let last = ending(&rig, &p).await;
+    let last = match end {
+        RunStatus::Cancelled => ending(&rig, &p).await,
+        _succeeded => succeeding(&rig, &p).await,
+    };
+    let heard = signals(&rig, last).await;
     assert_eq!(outcome(&rig, "d1", json!({"n": 7})).await.word(), "parked");
-    assert_eq!(rig.end(last).await, RunStatus::Cancelled);
+    assert_eq!(rig.end(last).await, end);
     let next = loop {
         let started = start(&rig, &p, json!({"n": 7})).await;
         if !started.held {
@@ -90,7 +112,7 @@ async fn l28_a_signal_for_a_key_whose_run_is_about_to_end_waits_for_the_next_one
         tokio::time::sleep(Duration::from_millis(1)).await;
     };
     assert_eq!(rig.end(next).await, RunStatus::Succeeded, "the signal reached it");
-    assert_eq!(signals(&rig, last).await, []);
+    assert_eq!(signals(&rig, last).await, heard);
     assert_eq!(settled(&rig, "d1").await.runs(), [next]);
 }
 

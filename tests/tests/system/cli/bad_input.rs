@@ -142,7 +142,7 @@ fn what_is_no_file_is_refused_wherever_a_file_is_named() {
         let checked = piped(pipeline, "cat ok.yaml");
         assert!(checked.code == 0 && checked.out.contains("no errors"), "{pipeline}: {checked:?}");
         let refused = piped(pipeline, "cat /dev/zero");
-        assert!(refused.code == 2 && refused.err.contains("is larger than 1 MiB"), "{pipeline}: {refused:?}");
+        assert!(refused.code == 2 && refused.err.contains("is larger than 8 MiB"), "{pipeline}: {refused:?}");
     }
 }
 
