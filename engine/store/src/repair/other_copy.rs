@@ -136,10 +136,6 @@ pub(super) fn compare(
         }
         Ok(())
     })
-    .map(drop)
-    .or_else(|error| match refused.take() {
-        Some(refused) => Err(refused),
-        None => Err(error.into()),
-    })?;
+    .map_err(|error| refused.take().unwrap_or_else(|| error.into()))?;
     Ok(copied)
 }
