@@ -390,6 +390,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// What is done to a folder, and the positions that are lost by it.
+type LossyChange<'a> = (&'a dyn Fn(&Path), (u64, u64));
+
 /// A backup of a store, and the store behind the loss of its index.
 fn with_backup(folder: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let (store_folder, backup) = (folder.join("store"), folder.join("backup"));
@@ -402,7 +405,7 @@ fn with_backup(folder: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
 /// Such a folder was shut for good.
 #[test]
 fn what_the_journal_lacks_is_restored_from_another_copy_where_there_is_no_index() {
-    let lost: [(&dyn Fn(&Path), (u64, u64)); 4] = [
+    let lost: [LossyChange<'_>; 4] = [
         // One that cannot be read, in the middle and at the end.
         (&|folder| alter_each_group(folder, Position(5)), (5, 6)),
         (&|folder| alter_each_group(folder, Position(15)), (15, 16)),
