@@ -5,7 +5,7 @@
 //! substitution, and `/dev/null` for nothing.
 
 use std::fs::File;
-use std::io::{Read, Result};
+use std::io::Result;
 use std::path::Path;
 
 use everfold_engine::regular;
@@ -16,19 +16,9 @@ use everfold_engine::regular;
 /// `InvalidInput` where it is a pipe, a folder, a socket or a device; else those of the operating system.
 pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     match is_handed_over(path) {
-        true => bounded(File::open(path)?, bytes_max),
+        true => regular::read_from(File::open(path)?, bytes_max),
         false => regular::read_bounded(path, bytes_max),
     }
-}
-
-/// Reads what has at most `bytes_max`; `None` when it is larger.
-///
-/// # Errors
-/// Those of the operating system.
-pub(crate) fn bounded(reader: impl Read, bytes_max: u64) -> Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    reader.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
 }
 
 /// Whether a name stands for what this process was given opened, or for nothing.

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use everfold_engine::json::strict;
+use everfold_engine::regular;
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
@@ -48,7 +49,7 @@ pub(crate) fn text(path: &Path, kind: &FileKind) -> Result<String, Fault> {
 /// The bytes of a file; `None` when it is larger.
 fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Fault> {
     let read = match path == Path::new("-") {
-        true => named_file::bounded(std::io::stdin().lock(), bytes_max),
+        true => regular::read_from(std::io::stdin().lock(), bytes_max),
         false => named_file::read_bounded(path, bytes_max),
     };
     let name = path.display();

@@ -15,7 +15,7 @@ use crate::client::wait_for_owner;
 use crate::fault::{Code, Fault, ProblemDocument};
 use crate::node::{self, LogDigest, Verified};
 use crate::serve;
-use crate::text::count;
+use crate::text::{count, quoted};
 
 pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8, Fault> {
     match args.verb {
@@ -274,8 +274,13 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
                          copy, `everfold store adopt` lets it act"
                     }
                     RepairError::Write(_) => "the store is as it was; put that right and repeat the command",
-                    RepairError::OtherHistory { .. } => {
-                        "the store is as it was; take a copy that did not go on by itself"
+                    RepairError::OtherStore { .. }
+                    | RepairError::OtherHistory { .. }
+                    | RepairError::Unproven { .. } => {
+                        "the store is as it was; take a copy of this store that did not go on by itself"
+                    }
+                    RepairError::TooMuch { .. } => {
+                        "the store is as it was; go on with the copy in its place: `everfold store adopt` there lets it act"
                     }
                     _ => "the store is as it was; `everfold store repair --from DIR` takes what is missing from a copy that holds it",
                 };
@@ -352,7 +357,7 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
         let from = match from {
             RestoreFrom::Nothing => String::new(),
             RestoreFrom::Index => " --from-sled".to_owned(),
-            RestoreFrom::Copy(folder) => format!(" --from {}", folder.display()),
+            RestoreFrom::Copy(folder) => format!(" --from {}", quoted(&folder.to_string_lossy())),
         };
         text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
     } else {

@@ -1,7 +1,7 @@
 //! What runs say of single attempts: whether they are in progress, who holds them, how they failed.
 
 use everfold_engine::id::{AttemptId, EffectId};
-use everfold_engine::state::{RunState, Unit};
+use everfold_engine::state::{RunState, StepState, Unit};
 use everfold_workflows::remote::AttemptFacts;
 
 use super::handle::Node;
@@ -52,11 +52,7 @@ fn in_progress(state: &RunState, id: &AttemptId) -> Option<bool> {
 
 /// Whether the run had such an attempt, and it is over.
 fn is_behind(state: &RunState, id: &AttemptId) -> bool {
-    let Some((_, facts)) = state.step(&id.path.step) else { return false };
-    let unit = match id.path.item {
-        None => Some(&facts.unit),
-        Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
-    };
+    let Some((facts, unit)) = facts_of(state, id) else { return false };
     let is_made = unit.is_some_and(|unit| id.attempt <= unit.attempt);
     let is_former = id.round < facts.round;
     id.attempt.0 > 0
@@ -66,10 +62,16 @@ fn is_behind(state: &RunState, id: &AttemptId) -> bool {
 
 /// The step or item of an attempt, where the attempt is its last one. The outer `None`: there is no such step.
 fn current_unit<'a>(state: &'a RunState, id: &AttemptId) -> Option<Option<&'a Unit>> {
+    let (facts, unit) = facts_of(state, id)?;
+    Some(unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt))
+}
+
+/// The step of an attempt, with its unit or that of the item. `None`: there is no such step.
+fn facts_of<'a>(state: &'a RunState, id: &AttemptId) -> Option<(&'a StepState, Option<&'a Unit>)> {
     let (_, facts) = state.step(&id.path.step)?;
     let unit = match id.path.item {
         None => Some(&facts.unit),
         Some(item) => facts.items.as_ref().and_then(|items| items.units.get(item as usize)),
     };
-    Some(unit.filter(|unit| facts.round == id.round && unit.attempt == id.attempt))
+    Some((facts, unit))
 }

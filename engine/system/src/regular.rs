@@ -6,7 +6,7 @@
 //! Called by the store and by the executors for what lies in a data folder.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Error, ErrorKind, Read as _, Result};
+use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -46,8 +46,16 @@ pub fn open_with(options: &OpenOptions, path: &Path) -> Result<File> {
 /// # Errors
 /// As [`open`].
 pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
+    read_from(open(path)?, bytes_max)
+}
+
+/// Reads what has at most `bytes_max`; `None` when it is larger.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn read_from(reader: impl Read, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    reader.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
 }
 
@@ -58,9 +66,7 @@ pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
 pub fn read_unlinked(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>> {
     let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
     let file = open_with(OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()), path)?;
-    let mut bytes = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= bytes_max).then_some(bytes))
+    read_from(file, bytes_max)
 }
 
 /// Whether a file was not read because it is a link.

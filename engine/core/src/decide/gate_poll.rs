@@ -150,7 +150,7 @@ pub(super) fn ends_at(state: &RunState, loaded: &Loaded, at: usize) -> Result<Op
     match gate::scope(state, loaded, case).and_then(|scope| Pace::of(gate, &scope)) {
         Ok(pace) => Ok(pace.timeout.map(|span| since.plus(span))),
         Err(needs @ EvalError::Needs(_)) => Err(needs),
-        // It is told when the gate asks again.
+        // The gate says so when it asks again.
         Err(EvalError::Failed { .. }) => Ok(None),
     }
 }
