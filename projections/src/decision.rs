@@ -398,16 +398,19 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
     Some((Some(step), round, kind))
 }
 
-/// What a signal decided that ended its run. Former versions recorded neither its name nor the gates with it.
+/// What a signal decided that ended its run, or failed its step. Former versions recorded neither its name nor the gates
+/// with it, and of a step nothing.
 fn by_signal(event: &SignalTaken) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
-    let ends = event.ends.as_ref()?;
+    let known = event.decision.as_ref();
+    if event.ends.is_none() && known.is_none() {
+        return None;
+    }
     let (step, round) = match &event.by {
         SignalTaker::Step(id) => (Some(id.path.to_string()), Some(id.round)),
         SignalTaker::Run | SignalTaker::Nobody | SignalTaker::Gate { .. } | SignalTaker::Wait(_) => {
             (None, None)
         }
     };
-    let known = event.decision.as_ref();
     let signal = known.map(|known| known.name.clone());
     let reason = known.map(SignalDecision::reason);
     let decided = |decision, reason| {
@@ -415,11 +418,11 @@ fn by_signal(event: &SignalTaken) -> Option<(Option<String>, Option<Round>, Deci
         let (policies, output) = (BTreeMap::new(), None);
         DecisionKind::Override { decision, signal: signal.clone(), reason, policies, bypassed, output }
     };
-    let kind = match ends {
-        SignalEnd::Finished(FinishStatus::Succeeded) => decided(OverrideDecision::Succeed, reason),
-        SignalEnd::Finished(FinishStatus::Failed) => decided(OverrideDecision::Fail, reason),
-        SignalEnd::Failed(failure) => decided(OverrideDecision::Fail, Some(failure.message.clone())),
-        SignalEnd::Finished(FinishStatus::Cancelled) => DecisionKind::Cancel { reason, signal },
+    let kind = match &event.ends {
+        Some(SignalEnd::Finished(FinishStatus::Succeeded)) => decided(OverrideDecision::Succeed, reason),
+        Some(SignalEnd::Failed(failure)) => decided(OverrideDecision::Fail, Some(failure.message.clone())),
+        Some(SignalEnd::Finished(FinishStatus::Cancelled)) => DecisionKind::Cancel { reason, signal },
+        Some(SignalEnd::Finished(FinishStatus::Failed)) | None => decided(OverrideDecision::Fail, reason),
     };
     Some((step, round, kind))
 }

@@ -153,6 +153,9 @@ impl std::str::FromStr for FailureKind {
     }
 }
 
+/// The code of work for workers that none took within its time limit.
+const NO_WORKER: &str = "NO_WORKER";
+
 /// A failure as events hold it; step, round, attempt and time stand in the event around it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -182,6 +185,21 @@ impl Failure {
     pub fn time_limit(limit: Duration) -> Self {
         let message = format!("the time limit of {} passed", duration::format(limit));
         Self { exit_code: Some(124), ..Self::new(FailureKind::Timeout, message) }
+    }
+
+    /// The failure of work for workers whose time limit passed before one took it; `function` is what a worker had to do.
+    #[must_use]
+    pub fn no_worker(limit: Duration, function: &str) -> Self {
+        let message = format!("the time limit of {} passed, and no worker took it", duration::format(limit));
+        let hint = format!("start a worker that does `{function}`, or give the step a longer `timeout`");
+        let code = Some(NO_WORKER.to_owned());
+        Self { code, exit_code: Some(124), hint: Some(hint), ..Self::new(FailureKind::Timeout, message) }
+    }
+
+    /// Whether it is that no worker took the work in time.
+    #[must_use]
+    pub fn is_no_worker(&self) -> bool {
+        self.kind == FailureKind::Timeout && self.code.as_deref() == Some(NO_WORKER)
     }
 
     /// The same with texts of as many bytes as are recorded at most: work may say as much as it likes.

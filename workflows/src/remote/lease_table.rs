@@ -278,7 +278,13 @@ impl LeaseTable {
         match &mut *stage {
             OfferStage::Offered => {
                 self.queues().withdraw(&attempt.offer.function, attempt.offer.nth, id.run);
-                *stage = OfferStage::Ended(Box::new(cancelled_now()));
+                let failure = match (cause, attempt.offer.timeout) {
+                    (AttemptStop::TimeLimit, Some(limit)) => {
+                        Failure::no_worker(limit, &attempt.offer.function)
+                    }
+                    _of_another_cause => cancelled(),
+                };
+                *stage = OfferStage::Ended(Box::new(End::own(EndResult::Failed(failure), clock::now())));
             }
             OfferStage::Held(held) => {
                 let why = match (cause, attempt.offer.timeout) {

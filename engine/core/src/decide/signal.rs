@@ -16,7 +16,7 @@ use super::offered_signal::{Act, OfferedSignal, fitting};
 use super::refusal::Refusal;
 use super::route::{self, Next};
 use super::scope::RunScope;
-use super::signal_decision;
+use super::signal_decision::{self, DecidedEnd};
 use super::signal_hearing::{Heard, heard, whole_answer};
 use super::{question, spend, wait, wake};
 use crate::event::{
@@ -99,7 +99,7 @@ pub(super) fn receive(
         let payload = draft.payload(payload.clone());
         draft.record(SignalReceived { payload, ..signal.clone() });
         let heard = Heard { how: Hearing::Refused, reason: Some(why) };
-        record(draft, &offer, SignalTaker::Run, heard, None);
+        record(draft, &offer, SignalTaker::Run, heard, DecidedEnd::None);
         return Ok(Ok(()));
     }
     let taker = match settled(taker(draft.state, draft.loaded, &offer, None)) {
@@ -367,15 +367,19 @@ fn take(draft: &mut Draft<'_>, offer: &OfferedSignal, taker: Taker) {
     match taker {
         Taker::Wait(key) => {
             let by = SignalTaker::Wait(draft.state.attempt_id(key));
-            record(draft, offer, by, Heard::of(Hearing::Now), None);
+            record(draft, offer, by, Heard::of(Hearing::Now), DecidedEnd::None);
         }
-        Taker::Kept => record(draft, offer, SignalTaker::Nobody, Heard::of(Hearing::Kept), None),
-        Taker::Nobody => record(draft, offer, SignalTaker::Nobody, Heard::of(Hearing::Ignored), None),
+        Taker::Kept => {
+            record(draft, offer, SignalTaker::Nobody, Heard::of(Hearing::Kept), DecidedEnd::None);
+        }
+        Taker::Nobody => {
+            record(draft, offer, SignalTaker::Nobody, Heard::of(Hearing::Ignored), DecidedEnd::None);
+        }
         Taker::Step(at, act) => {
             let id = id(draft, at);
             let heard = heard(draft, Some(at), &act, &offer.by);
             let how = heard.how;
-            record(draft, offer, SignalTaker::Step(id.clone()), heard, ends(&act, None, offer));
+            record(draft, offer, SignalTaker::Step(id.clone()), heard, decided_end(&act, false, offer));
             if how == Hearing::Now {
                 follow_at(draft, offer, at, id, act);
             }
@@ -383,7 +387,7 @@ fn take(draft: &mut Draft<'_>, offer: &OfferedSignal, taker: Taker) {
         Taker::Run(act) => {
             let heard = heard(draft, None, &act, &offer.by);
             let how = heard.how;
-            record(draft, offer, SignalTaker::Run, heard, ends(&act, Some(()), offer));
+            record(draft, offer, SignalTaker::Run, heard, decided_end(&act, true, offer));
             if how == Hearing::Now {
                 follow_run(draft, offer, act);
             }
@@ -391,27 +395,26 @@ fn take(draft: &mut Draft<'_>, offer: &OfferedSignal, taker: Taker) {
     }
 }
 
-fn record(
-    draft: &mut Draft<'_>,
-    offer: &OfferedSignal,
-    by: SignalTaker,
-    heard: Heard,
-    ends: Option<SignalEnd>,
-) {
+fn record(draft: &mut Draft<'_>, offer: &OfferedSignal, by: SignalTaker, heard: Heard, end: DecidedEnd) {
     let Heard { how, reason } = heard;
     let reason = reason.map(|reason| fitting(&reason).to_owned());
-    let decision = ends.as_ref().map(|ends| signal_decision::of(draft.state, offer, ends));
+    let decision = signal_decision::of(draft.state, offer, &end);
+    let ends = match end {
+        DecidedEnd::Run(end) => Some(end),
+        DecidedEnd::Step | DecidedEnd::None => None,
+    };
     draft.record(SignalTaken { signal: offer.version, by, how, ends, reason, decision });
 }
 
-/// How the signal ends the run, where its route does.
-fn ends(act: &Act, of_run: Option<()>, offer: &OfferedSignal) -> Option<SignalEnd> {
-    match (act, of_run) {
-        (Act::Follow(Next::Finish(status)), _) => Some(SignalEnd::Finished(*status)),
-        (Act::Follow(Next::Fail(own)), Some(())) => {
-            Some(SignalEnd::Failed(own.clone().unwrap_or_else(|| offer.failure())))
+/// What the route of a step's, or of the pipeline's own `on_signal` decides in the place of their judgement.
+fn decided_end(act: &Act, is_runs: bool, offer: &OfferedSignal) -> DecidedEnd {
+    match act {
+        Act::Follow(Next::Finish(status)) => DecidedEnd::Run(SignalEnd::Finished(*status)),
+        Act::Follow(Next::Fail(own)) if is_runs => {
+            DecidedEnd::Run(SignalEnd::Failed(own.clone().unwrap_or_else(|| offer.failure())))
         }
-        _goes_on => None,
+        Act::Follow(Next::Fail(_)) => DecidedEnd::Step,
+        _goes_on => DecidedEnd::None,
     }
 }
 

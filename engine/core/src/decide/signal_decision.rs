@@ -1,4 +1,4 @@
-//! What a signal that ends a run decides, for the audit.
+//! What a signal decides in the place of the pipeline's own judgement, for the audit.
 //!
 //! Law: like a person who unblocks a step, a signal that lets a run succeed names the gates that it passes over.
 
@@ -8,15 +8,24 @@ use crate::event::{SignalDecision, SignalEnd};
 use crate::state::{Phase, RunState};
 use everfold_language::definition::FinishStatus;
 
-pub(super) fn of(state: &RunState, offer: &OfferedSignal, ends: &SignalEnd) -> SignalDecision {
-    let bypassed = match ends {
-        SignalEnd::Finished(FinishStatus::Succeeded) => bypassed(state),
-        SignalEnd::Finished(FinishStatus::Failed | FinishStatus::Cancelled) | SignalEnd::Failed(_) => {
-            Vec::new()
-        }
+/// What the route of a signal decides.
+pub(super) enum DecidedEnd {
+    /// How the run ends.
+    Run(SignalEnd),
+    /// That the step fails.
+    Step,
+    /// Nothing that a judgement would.
+    None,
+}
+
+pub(super) fn of(state: &RunState, offer: &OfferedSignal, end: &DecidedEnd) -> Option<SignalDecision> {
+    let bypassed = match end {
+        DecidedEnd::Run(SignalEnd::Finished(FinishStatus::Succeeded)) => bypassed(state),
+        DecidedEnd::Run(_) | DecidedEnd::Step => Vec::new(),
+        DecidedEnd::None => return None,
     };
     let (name, sent_by) = (offer.name.clone(), offer.by.clone());
-    SignalDecision { name, sent_by, words: offer.words(), bypassed }
+    Some(SignalDecision { name, sent_by, words: offer.words(), bypassed })
 }
 
 /// The gates that had not passed, of the steps that are judged or blocked, as `STEP/GATE`.

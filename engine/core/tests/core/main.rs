@@ -37,6 +37,7 @@ mod run_budgets;
 mod search;
 mod seen;
 mod shared_budgets;
+mod signal_decisions;
 mod signals;
 mod skip;
 mod step_control;

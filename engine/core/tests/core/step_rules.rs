@@ -1,7 +1,7 @@
 //! Rules of steps and runs, one by one, as given, when, then: starts, results, skips, reworks, cancels, retries.
 
 use everfold_base::actor::Actor;
-use everfold_base::failure::FailureKind;
+use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
 use everfold_core::event::{AttemptStarted, OriginKind, RunEvent, RunPaused, RunResumed, TimerKind};
@@ -101,6 +101,23 @@ fn d6_a_result_that_comes_after_its_recorded_time_limit_does_not_count() {
     assert_eq!(names(&batch), ["AttemptSucceeded", "StepFailed", "RunFailed"]);
     let (failure, _) = world.state.failure().expect("a failure");
     assert_eq!((failure.kind, failure.exit_code), (FailureKind::Timeout, Some(124)));
+}
+
+/// A step for which no worker was there failed as one that had worked for too long.
+#[test]
+fn a_step_that_no_worker_took_in_time_says_so() {
+    let limit = std::time::Duration::from_secs(5);
+    for (said, code) in [
+        (Failure::no_worker(limit, "deploy"), Some("NO_WORKER")),
+        (Failure { code: Some("OWN".to_owned()), ..Failure::time_limit(limit) }, None),
+    ] {
+        let mut world = run(json!([with(function("a", &[]), json!({"timeout": "5s"}))]));
+        fire(&mut world, TimerKind::Timeout);
+        world.finish("a/1/1", Err(said));
+        let (failure, _) = world.state.failure().expect("a failure");
+        assert_eq!((failure.kind, failure.exit_code), (FailureKind::Timeout, Some(124)));
+        assert_eq!(failure.code.as_deref(), code);
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ event_payloads! {
         /// Why nothing follows, where its taker says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// What it decides, where its route ends the run; none in those that former versions made.
+        /// What it decides, where its route ends the run or fails the step; none in those that former versions made.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         decision: Option<SignalDecision>,
     }

@@ -54,7 +54,7 @@ pub enum SignalEnd {
     Finished(FinishStatus),
 }
 
-/// What a signal that ends a run decides in the place of the pipeline's own judgement.
+/// What a signal that ends a run, or fails a step, decides in the place of the pipeline's own judgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignalDecision {
     /// The signal's name.

@@ -161,6 +161,8 @@ impl RunState {
     /// The work of a unit failed.
     fn work_failed(&mut self, key: Key, stopped: Option<StopReason>, failure: &Failure) {
         let failure = match stopped {
+            // Work that never began is for other hands than work that took too long.
+            Some(StopReason::Timeout) if failure.is_no_worker() => failure.clone(),
             Some(StopReason::Timeout) => timed_out(),
             Some(StopReason::Budget) => self.budget_failure(),
             _of_its_own => failure.clone(),

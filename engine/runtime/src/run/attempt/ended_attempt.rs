@@ -65,6 +65,7 @@ impl EndedAttempt {
     pub(crate) fn by_time_limit(mut self, failure: Failure) -> Self {
         if let Ok(Err(said)) = &mut self.result
             && matches!(said.kind, FailureKind::Cancelled | FailureKind::Timeout)
+            && !said.is_no_worker()
         {
             *said = failure;
         }
