@@ -7,8 +7,9 @@ use std::thread::Builder;
 
 use crate::fault::{Code, Fault};
 
-/// The stack of a thread that only shows that it can be had.
-const PROBE_STACK_BYTES: usize = 64 * 1024;
+/// The stack of a thread that only shows that it can be had. With less, the first allocation of a thread overflows it where the
+/// allocator is compiled without optimisation: it sets up the thread's caches there.
+const PROBE_STACK_BYTES: usize = 512 * 1024;
 
 /// Refuses a start where so many threads cannot be had at this moment, beside those that there are.
 ///
