@@ -255,9 +255,14 @@ pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
 pub(crate) fn is_decision(event: &RunEvent) -> bool {
     match event {
         RunEvent::TimerFired(event) => event.timer.kind == TimerKind::Expiry,
-        RunEvent::SignalTaken(event) => event.ends.is_some(),
+        RunEvent::SignalTaken(taken) => decides(taken),
         other => is_read_by(other, DECISIONS),
     }
+}
+
+/// Whether a signal ended its run, or failed its step. Former versions recorded no decision with an end.
+fn decides(taken: &SignalTaken) -> bool {
+    taken.ends.is_some() || taken.decision.is_some()
 }
 
 /// Who decided, where it is not the actor of the event: a signal that was put off is taken with a later input.
@@ -278,11 +283,12 @@ pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
         RunEvent::TimerFired(_) => return is_decision(event).then_some(DecisionType::Expiry),
         RunEvent::ApprovalDecided(_) => DecisionType::Approval,
         RunEvent::RunUnblocked(_) => DecisionType::Override,
-        RunEvent::SignalTaken(event) => {
-            return event.ends.as_ref().map(|ends| match ends {
-                SignalEnd::Finished(FinishStatus::Cancelled) => DecisionType::Cancel,
-                SignalEnd::Finished(_) | SignalEnd::Failed(_) => DecisionType::Override,
-            });
+        RunEvent::SignalTaken(taken) => {
+            let kind = match &taken.ends {
+                Some(SignalEnd::Finished(FinishStatus::Cancelled)) => DecisionType::Cancel,
+                Some(SignalEnd::Finished(_) | SignalEnd::Failed(_)) | None => DecisionType::Override,
+            };
+            return decides(taken).then_some(kind);
         }
         RunEvent::RecheckRequested(_) => DecisionType::Recheck,
         RunEvent::ReworkRequested(_) => DecisionType::Rework,
@@ -401,10 +407,10 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
 /// What a signal decided that ended its run, or failed its step. Former versions recorded neither its name nor the gates
 /// with it, and of a step nothing.
 fn by_signal(event: &SignalTaken) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
-    let known = event.decision.as_ref();
-    if event.ends.is_none() && known.is_none() {
+    if !decides(event) {
         return None;
     }
+    let known = event.decision.as_ref();
     let (step, round) = match &event.by {
         SignalTaker::Step(id) => (Some(id.path.to_string()), Some(id.round)),
         SignalTaker::Run | SignalTaker::Nobody | SignalTaker::Gate { .. } | SignalTaker::Wait(_) => {

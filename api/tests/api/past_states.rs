@@ -342,14 +342,16 @@ steps:
   - id: a
     function: everfold.noop
     gates: [{ id: never, expression: 'false', on_fail: block }]
+    on_signal: { rejected: fail }
 ";
 
 #[tokio::test]
-async fn a_signal_that_ends_a_run_past_its_gates_is_a_decision_with_its_actor() {
+async fn a_signal_that_ends_a_run_past_its_gates_or_fails_its_step_is_a_decision_with_its_actor() {
     let api = Api::new();
     for (signal, status, kind, decision, bypassed) in [
         ("merged", "succeeded", "override", json!("succeed"), json!(["a/never"])),
         ("broken", "failed", "override", json!("fail"), json!(null)),
+        ("rejected", "failed", "override", json!("fail"), json!(null)),
         ("stop", "cancelled", "cancel", json!(null), json!(null)),
     ] {
         let (_, run) = api.post("/api/v1/runs", json!({ "definition": SIGNALLED })).await;
