@@ -67,7 +67,7 @@ fn a_signal_that_was_put_off_ends_the_run_in_the_name_of_who_sent_it() {
 /// A review bot's `on_signal: { rejected: { fail } }` of a step was in no audit, though `block` and `rework` stood there.
 #[test]
 fn a_signal_that_fails_its_step_says_who_sent_it() {
-    let routes = json!({"on_signal": {"rejected": [{"to": "fail"}]}});
+    let routes = json!({"on_signal": {"rejected": [{"to": {"fail": {}}}]}});
     let mut world = run(json!([with(function("a", &[]), routes)]));
     let batch = send_signal(&mut world, "rejected", json!({"text": "no licence"}));
     let decision = batch.iter().find_map(|event| match event {
