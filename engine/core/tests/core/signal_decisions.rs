@@ -69,7 +69,8 @@ fn a_signal_that_was_put_off_ends_the_run_in_the_name_of_who_sent_it() {
 fn a_signal_that_fails_its_step_says_who_sent_it() {
     let routes = json!({"on_signal": {"rejected": [{"to": {"fail": {}}}]}});
     let mut world = run(json!([with(function("a", &[]), routes)]));
-    let batch = send_signal(&mut world, "rejected", json!({"text": "no licence"}));
+    send_signal(&mut world, "rejected", json!({"text": "no licence"}));
+    let batch = world.succeed("a/1/1", json!(1));
     let decision = batch.iter().find_map(|event| match event {
         RunEvent::SignalTaken(taken) => taken.ends.is_none().then(|| taken.decision.clone()).flatten(),
         _other => None,
