@@ -64,7 +64,7 @@ fn a_signal_that_was_put_off_ends_the_run_in_the_name_of_who_sent_it() {
     assert_eq!(world.state.cancelling().map(|it| &it.by), Some(&Actor::User("ada".into())));
 }
 
-/// A review bot's `on_signal: { rejected: { fail } }` of a step was in no audit, though `block` and `rework` stood there.
+/// A review bot's `on_signal: { rejected: { fail } }` of a step was in no audit, though one of the run's own routes was.
 #[test]
 fn a_signal_that_fails_its_step_says_who_sent_it() {
     let routes = json!({"on_signal": {"rejected": [{"to": {"fail": {}}}]}});
