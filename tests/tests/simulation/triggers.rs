@@ -273,6 +273,7 @@ impl TriggerRecord {
         }
         let mut started = BTreeSet::new();
         let mut signalled: BTreeMap<(RunId, String), usize> = BTreeMap::new();
+        let mut parked = BTreeSet::new();
         for (stream, outcome) in &self.outcomes {
             match outcome {
                 Outcome::Started { run } if !started.insert(*run) => {
@@ -285,6 +286,7 @@ impl TriggerRecord {
                         *signalled.entry((*run, signal.clone())).or_default() += 1;
                     }
                 }
+                Outcome::Parked { signal, .. } => drop(parked.insert(signal.clone())),
                 _other => {}
             }
         }
@@ -300,7 +302,7 @@ impl TriggerRecord {
                 self.violations.push(format!("{run} got {signal} of {delivery:?} {times} times"));
             }
             let Some(effect) = taken else { continue };
-            if effect == SignalEffect::Kept && ended.contains(&run) {
+            if effect == SignalEffect::Kept && ended.contains(&run) && parked.contains(&signal) {
                 *left.entry((run, signal.clone())).or_default() += 1;
             }
             *hearers.entry((run, signal)).or_default() += 1;

@@ -37,16 +37,23 @@ async fn the_heartbeat_tells_of_a_cancel_and_what_comes_then_does_not_count() {
     }
     fixture.table.cancel(effect(1, 1), AttemptStop::Cancel, LONG).await;
     assert_eq!(failure(waits.await.unwrap()).kind, FailureKind::Cancelled);
-    let waits = fixture.carry_within(effect(1, 3), Some(SHORT));
+    fixture.table.cancel(effect(1, 2), AttemptStop::Cancel, LONG).await;
+    assert_eq!(failure(fixture.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
+    assert_eq!(fixture.table.function("deploy", "").waiting, 0);
+}
+
+#[tokio::test]
+async fn work_that_no_worker_took_within_its_time_limit_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    let fixture = LeaseTableFixture::new(place.path(), LONG);
+    let waits = fixture.carry_within(effect(1, 0), Some(SHORT));
     while fixture.table.function("deploy", "").waiting == 0 {
         tokio::task::yield_now().await;
     }
-    fixture.table.cancel(effect(1, 3), AttemptStop::TimeLimit, LONG).await;
+    fixture.table.cancel(effect(1, 0), AttemptStop::TimeLimit, LONG).await;
     let untaken = failure(waits.await.unwrap());
     assert!(untaken.is_no_worker(), "{untaken:?}");
     assert_eq!(untaken.message, "the time limit of 300ms passed, and no worker took it");
-    fixture.table.cancel(effect(1, 2), AttemptStop::Cancel, LONG).await;
-    assert_eq!(failure(fixture.carry(effect(1, 2)).await.unwrap()).kind, FailureKind::Cancelled);
     assert_eq!(fixture.table.function("deploy", "").waiting, 0);
 }
 
