@@ -71,10 +71,11 @@ pub const SECRET_VARIABLES: [&str; 12] = [
     "ORCH_TELEGRAM_BOT_TOKEN",
 ];
 
+static ALL: [BuiltIn; 2] = [DELIVERY, ORCH];
+
 /// Every built-in pipeline.
 #[must_use]
 pub fn pipelines() -> &'static [BuiltIn] {
-    const ALL: [BuiltIn; 2] = [DELIVERY, ORCH];
     &ALL
 }
 
@@ -84,19 +85,21 @@ pub fn find(name: &str) -> Option<&'static BuiltIn> {
     pipelines().iter().find(|pipeline| pipeline.name == name)
 }
 
-/// The built-in pipelines for `run` steps, read and checked once.
+/// The built-in pipelines for `run` steps, each read and checked once it is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckedBuiltIns;
 
 impl BuiltIns for CheckedBuiltIns {
     fn find(&self, name: &str) -> Option<Arc<Definition>> {
-        static CHECKED: OnceLock<Vec<Arc<Definition>>> = OnceLock::new();
-        let checked = CHECKED.get_or_init(|| {
-            let parsed = pipelines().iter().map(|it| definition::parse(it.text, it.name, it));
+        static CHECKED: [OnceLock<Option<Arc<Definition>>>; ALL.len()] =
+            [const { OnceLock::new() }; ALL.len()];
+        let (built_in, checked) = ALL.iter().zip(&CHECKED).find(|(built_in, _)| built_in.name == name)?;
+        let read = || {
             // That each of them is sound is a test of this file.
-            parsed.filter_map(Result::ok).map(|checked| Arc::new(checked.definition)).collect()
-        });
-        checked.iter().find(|definition| definition.name == name).cloned()
+            let checked = definition::parse(built_in.text, built_in.name, built_in).ok()?;
+            Some(Arc::new(checked.definition))
+        };
+        checked.get_or_init(read).clone()
     }
 }
 

@@ -3,8 +3,7 @@
 //! Law: follows the log beside the engine and never slows it; what cannot be read is passed over,
 //! because the read models report it.
 
-use std::collections::HashMap;
-use std::num::NonZeroUsize;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use everfold_engine::envelope::{Envelope, StreamId, flag};
@@ -12,21 +11,56 @@ use everfold_engine::event::{self, RunEvent};
 use everfold_engine::id::{AttemptId, RunId, Version};
 use everfold_engine::store::EventStore;
 use everfold_engine::time::Timestamp;
-use lru::LruCache;
 use tokio_util::sync::CancellationToken;
 
 use super::registry::Metrics;
 use super::steps::StepMeter;
 use crate::event_follower::EventFollower;
 
-/// Attempts whose beginning is remembered; of more, the oldest are not timed.
-const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(100_000).expect("not zero");
+/// Attempts whose beginning is remembered; of more, those of the oldest runs are not timed.
+const OPEN_MAX: usize = 100_000;
+
+/// When the attempts began that have not ended, of runs that have not ended.
+#[derive(Default)]
+struct Begun {
+    runs: BTreeMap<RunId, HashMap<AttemptId, Timestamp>>,
+    attempts: usize,
+}
+
+impl Begun {
+    fn began(&mut self, run: RunId, id: AttemptId, at: Timestamp) {
+        if self.runs.entry(run).or_default().insert(id, at).is_none() {
+            self.attempts += 1;
+        }
+        // The ids of runs are ordered by time.
+        while self.attempts > OPEN_MAX
+            && let Some((_oldest, attempts)) = self.runs.pop_first()
+        {
+            self.attempts -= attempts.len();
+        }
+    }
+
+    fn ended(&mut self, run: RunId, id: &AttemptId) -> Option<Timestamp> {
+        let attempts = self.runs.get_mut(&run)?;
+        let at = attempts.remove(id)?;
+        self.attempts -= 1;
+        if attempts.is_empty() {
+            self.runs.remove(&run);
+        }
+        Some(at)
+    }
+
+    /// Waits and cancelled work have no end of their own.
+    fn run_ended(&mut self, run: RunId) {
+        self.attempts -= self.runs.remove(&run).map_or(0, |attempts| attempts.len());
+    }
+}
 
 /// Counts events.
 pub struct Meter {
     metrics: Arc<Metrics>,
     steps: StepMeter,
-    open: LruCache<(RunId, AttemptId), Timestamp>,
+    begun: Begun,
     /// The counters of event types, which are asked for with every event.
     types: HashMap<&'static str, prometheus_client::metrics::counter::Counter>,
 }
@@ -36,7 +70,7 @@ impl Meter {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let steps = StepMeter::new(Arc::clone(&metrics));
-        Self { metrics, steps, open: LruCache::new(OPEN_MAX), types: HashMap::new() }
+        Self { metrics, steps, begun: Begun::default(), types: HashMap::new() }
     }
 
     /// The run of an event that is counted by its step, where the run's pipeline is not known yet: it began before this
@@ -65,8 +99,8 @@ impl Meter {
         let at = header.recorded_at;
         self.steps.count(run, &event);
         match event {
-            RunEvent::StepScheduled(event) => drop(self.open.put((run, event.id), at)),
-            RunEvent::RetryScheduled(event) => drop(self.open.put((run, event.id), event.at)),
+            RunEvent::StepScheduled(event) => self.begun.began(run, event.id, at),
+            RunEvent::RetryScheduled(event) => self.begun.began(run, event.id, event.at),
             RunEvent::AttemptSucceeded(event) => self.ended(run, event.id, at, "succeeded"),
             RunEvent::AttemptFailed(event) => self.ended(run, event.id, at, "failed"),
             RunEvent::AttemptLost(event) => self.ended(run, event.id, at, "lost"),
@@ -77,9 +111,9 @@ impl Meter {
                 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one probe")]
                 self.metrics.gate.get_or_create(&label).observe(event.took_ms as f64 / 1_000.0);
             }
-            RunEvent::RunSucceeded(_) => self.run_ended("succeeded"),
-            RunEvent::RunFailed(_) => self.run_ended("failed"),
-            RunEvent::RunCancelled(_) => self.run_ended("cancelled"),
+            RunEvent::RunSucceeded(_) => self.run_ended(run, "succeeded"),
+            RunEvent::RunFailed(_) => self.run_ended(run, "failed"),
+            RunEvent::RunCancelled(_) => self.run_ended(run, "cancelled"),
             _other => {}
         }
     }
@@ -87,12 +121,14 @@ impl Meter {
     fn ended(&mut self, run: RunId, id: AttemptId, at: Timestamp, result: &'static str) {
         let label = vec![("result", result.into())];
         self.metrics.attempts.get_or_create(&label).inc();
-        if let Some(began) = self.open.pop(&(run, id)) {
+        if let Some(began) = self.begun.ended(run, &id) {
             self.metrics.step.get_or_create(&label).observe(at.since(began).as_secs_f64());
         }
     }
 
-    fn run_ended(&self, status: &'static str) {
+    fn run_ended(&mut self, run: RunId, status: &'static str) {
+        self.begun.run_ended(run);
+        self.steps.run_ended(run);
         self.metrics.runs_ended.get_or_create(&vec![("status", status.into())]).inc();
     }
 }
@@ -126,5 +162,32 @@ async fn pipeline_of(store: &dyn EventStore, run: RunId) -> Option<String> {
     match event::decode(first.header.kind, first.header.schema, &first.payload).ok()? {
         RunEvent::RunStarted(event) => Some(event.pipeline),
         _other => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(number: u64) -> RunId {
+        format!("00000000-0000-0000-0000-{number:012}").parse().unwrap()
+    }
+
+    #[test]
+    fn what_began_is_kept_until_it_ends_or_its_run_does_and_is_bounded() {
+        let mut begun = Begun::default();
+        let [one, other]: [AttemptId; 2] = ["a/1/1", "b/1/1"].map(|id| id.parse().unwrap());
+        begun.began(run(1), one.clone(), Timestamp(7));
+        begun.began(run(1), other.clone(), Timestamp(8));
+        assert_eq!(begun.ended(run(1), &one), Some(Timestamp(7)));
+        assert_eq!(begun.ended(run(1), &one), None);
+        begun.run_ended(run(1));
+        assert_eq!((begun.runs.len(), begun.attempts), (0, 0));
+        for number in 0..=OPEN_MAX as u64 {
+            begun.began(run(number), one.clone(), Timestamp(9));
+        }
+        assert_eq!((begun.runs.len(), begun.attempts), (OPEN_MAX, OPEN_MAX));
+        assert_eq!(begun.ended(run(0), &one), None, "the oldest is not timed");
+        assert_eq!(begun.ended(run(OPEN_MAX as u64), &one), Some(Timestamp(9)));
     }
 }

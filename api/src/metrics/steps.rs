@@ -69,6 +69,11 @@ impl StepMeter {
         self.pipelines.put(run, pipeline.into());
     }
 
+    /// What comes of the run from here on asks for its pipeline again.
+    pub(super) fn run_ended(&mut self, run: RunId) {
+        self.pipelines.pop(&run);
+    }
+
     pub(super) fn count(&mut self, run: RunId, event: &RunEvent) {
         match event {
             RunEvent::RunStarted(event) => self.name(run, &event.pipeline),

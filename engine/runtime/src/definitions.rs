@@ -4,7 +4,7 @@
 //! there already, nothing is left to do.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use lru::LruCache;
 
@@ -19,7 +19,9 @@ use everfold_language::definition::Definition;
 use everfold_store::{Append, AppendError, EventStore, StreamNote};
 use everfold_system::clock::Clock;
 
+/// Definitions that are kept, and the bytes of their documents: a compiled definition takes some times as much.
 const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+const CACHED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The definitions in use.
 pub(crate) struct Definitions {
@@ -29,16 +31,32 @@ pub(crate) struct Definitions {
 }
 
 struct DefinitionCache {
-    /// By hash: definitions that are known to be saved.
-    saved: LruCache<Hash, Arc<Definition>>,
-    /// By address: starts bring the same definition again and again, and to hash it costs more than the start. The
-    /// definition is kept beside its hash, so that its address is not used for another one.
-    hashes: LruCache<usize, (Arc<Definition>, Hash)>,
+    /// By hash: definitions that are known to be saved, with the bytes of their documents.
+    saved: LruCache<Hash, (Arc<Definition>, usize)>,
+    bytes: usize,
+    /// By address: starts bring the same definition again and again, and to hash it costs more than the start. While there
+    /// is a handle of it, though a weak one, its address is not used for another one.
+    hashes: LruCache<usize, (Weak<Definition>, Hash)>,
+}
+
+impl DefinitionCache {
+    fn put(&mut self, hash: Hash, definition: &Arc<Definition>, bytes: usize) {
+        self.bytes += bytes;
+        if let Some((_before, (_, before))) = self.saved.push(hash, (Arc::clone(definition), bytes)) {
+            self.bytes -= before;
+        }
+        while self.bytes > CACHED_BYTES
+            && self.saved.len() > 1
+            && let Some((_oldest, (_, oldest))) = self.saved.pop_lru()
+        {
+            self.bytes -= oldest;
+        }
+    }
 }
 
 impl Definitions {
     pub(crate) fn new(store: Arc<dyn EventStore>, clock: Clock) -> Self {
-        let cache = DefinitionCache { saved: LruCache::new(CACHED), hashes: LruCache::new(CACHED) };
+        let cache = DefinitionCache { saved: LruCache::new(CACHED), bytes: 0, hashes: LruCache::new(CACHED) };
         Self { store, clock, cache: Mutex::new(cache) }
     }
 
@@ -66,8 +84,8 @@ impl Definitions {
         };
         self.append(saved).await?;
         let mut cache = self.cache();
-        cache.saved.put(hash, Arc::clone(definition));
-        cache.hashes.put(address, (Arc::clone(definition), hash));
+        cache.put(hash, definition, document.len());
+        cache.hashes.put(address, (Arc::downgrade(definition), hash));
         Ok(hash)
     }
 
@@ -102,7 +120,7 @@ impl Definitions {
 
     /// The definition of a hash.
     pub(crate) async fn get(&self, hash: Hash) -> Result<Arc<Definition>, DefinitionError> {
-        if let Some(definition) = self.cache().saved.get(&hash) {
+        if let Some((definition, _bytes)) = self.cache().saved.get(&hash) {
             return Ok(Arc::clone(definition));
         }
         let events = self.store.read(&definition_stream(&hash), Version::FIRST, 1).await?;
@@ -115,11 +133,37 @@ impl Definitions {
         let definition: Arc<Definition> = Arc::new(
             serde_json::from_str(saved.document.as_str()).map_err(|error| unreadable(error.to_string()))?,
         );
-        self.cache().saved.put(hash, Arc::clone(&definition));
+        self.cache().put(hash, &definition, saved.document.as_str().len());
         Ok(definition)
     }
 
     fn cache(&self) -> MutexGuard<'_, DefinitionCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use everfold_language::definition::{NoFiles, parse};
+
+    use super::*;
+
+    #[test]
+    fn definitions_that_are_kept_are_bounded_by_the_bytes_of_their_documents() {
+        let text = "name: one\nsteps: [{ id: a, wait: { for: 0s } }]\n";
+        let definition = Arc::new(parse(text, "one.yaml", &NoFiles).unwrap().definition);
+        let mut cache =
+            DefinitionCache { saved: LruCache::new(CACHED), bytes: 0, hashes: LruCache::new(CACHED) };
+        let hash = |number: usize| Hash::of(&number.to_le_bytes());
+        for number in 0..20 {
+            cache.put(hash(number), &definition, CACHED_BYTES / 4);
+            cache.put(hash(number), &definition, CACHED_BYTES / 4);
+        }
+        assert_eq!((cache.saved.len(), cache.bytes), (4, CACHED_BYTES));
+        assert!(cache.saved.contains(&hash(19)) && !cache.saved.contains(&hash(15)));
+        cache.put(hash(20), &definition, 2 * CACHED_BYTES);
+        assert_eq!(cache.saved.len(), 1, "one that is larger is kept alone");
+        cache.put(hash(21), &definition, 1);
+        assert_eq!((cache.saved.len(), cache.bytes), (1, 1));
     }
 }

@@ -10,6 +10,7 @@ mod condition;
 mod error;
 mod eval;
 pub mod functions;
+mod interned;
 mod literals;
 mod parse;
 pub(crate) mod patterns;
@@ -24,6 +25,7 @@ mod tests;
 mod token;
 mod types;
 mod values;
+mod walk;
 
 pub use allowance::Allowance;
 pub use condition::{Comparison, FieldCondition};
