@@ -22,11 +22,12 @@ pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8,
         StoreVerb::Info => info(context).await,
         StoreVerb::Adopt => adopt(context).await,
         StoreVerb::Verify { digest } => verify(context, digest).await,
-        StoreVerb::Repair { yes, from_sled, from } => {
-            let from = match (from, from_sled) {
-                (Some(folder), _) => RestoreFrom::Copy(folder),
-                (None, true) => RestoreFrom::Index,
-                (None, false) => RestoreFrom::Nothing,
+        StoreVerb::Repair { yes, from_sled, from, give_up_behind } => {
+            let from = match (from, from_sled, give_up_behind) {
+                (Some(folder), _, _) => RestoreFrom::Copy(folder),
+                (None, true, _) => RestoreFrom::Index,
+                (None, false, Some(position)) => RestoreFrom::GivenUpBehind(Position(position)),
+                (None, false, None) => RestoreFrom::Nothing,
             };
             repair(context, yes, from).await
         }
@@ -267,6 +268,10 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
                     "the store is as it was; {program} store repair --from-sled says what can be restored"
                 )),
             other => {
+                if let RepairError::OtherEnd { end, .. } = &other {
+                    let hint = format!("the store is as it was; {program} store repair --give-up-behind {end}");
+                    return Fault::new(Code::Damaged, other.to_string()).hint(hint);
+                }
                 let hint = match &other {
                     RepairError::Step { .. } => "put that right and repeat the command: it goes on from there",
                     RepairError::Unfinished { .. } => {
@@ -306,12 +311,14 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
         }
         (_, false) => Some("the journal does not hold what is lost, and there is no index".to_owned()),
         (RestoreFrom::Index, true) => Some("neither the journal nor the index holds what is lost".to_owned()),
-        (RestoreFrom::Nothing, true) => None,
+        (RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_), true) => None,
     };
-    if let Some(message) = lost_from.filter(|_| !plan.lost.is_empty()) {
+    if let (Some(message), Some((first, _))) = (lost_from, plan.lost.first()) {
         return Err(Fault::new(Code::Damaged, message).hint(format!(
-            "the store is as it was; {} store repair --from DIR takes it from another copy of the folder",
-            context.program
+            "the store is as it was; {program} store repair --from DIR takes it from another copy of the folder; where none \
+             has it, --give-up-behind {end} goes on without it, and without all that came after",
+            program = context.program,
+            end = first.0 - 1,
         )));
     }
     if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
@@ -358,10 +365,16 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
             RestoreFrom::Nothing => String::new(),
             RestoreFrom::Index => " --from-sled".to_owned(),
             RestoreFrom::Copy(folder) => format!(" --from {}", quoted(&folder.to_string_lossy())),
+            RestoreFrom::GivenUpBehind(position) => format!(" --give-up-behind {position}"),
         };
         text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
     } else {
         text.push_str(&format!("\nnext\n  {program} store verify\n"));
+        if matches!(from, RestoreFrom::GivenUpBehind(_)) {
+            text.push_str(&format!(
+                "  {program} store adopt   # lets it act: what was done behind that position is unknown to it, and may be done again\n"
+            ));
+        }
     }
     text
 }

@@ -246,7 +246,7 @@ codes! {
         "Stored bytes are not what was written. Nothing was changed. `everfold store verify` names every fault, `everfold store repair` says what it would do. \
          Make a copy of the folder first.";
     Missing = "EF0403", 503, 7, "the journal lacks events",
-        "Events that were acknowledged are missing from the journal: a file was removed or cut. Restore it from a copy, or see `everfold store repair`.";
+        "Events that were acknowledged are missing from the journal: a file was removed or cut. Restore it from a copy, or see `everfold store repair`, which also goes on without what no copy has any more (--give-up-behind).";
     Foreign = "EF0404", 503, 7, "the folder is no data folder",
         "The folder holds something else, so nothing was written to it. Name another one with --dir.";
     TooNew = "EF0405", 503, 7, "a newer Everfold wrote the store",

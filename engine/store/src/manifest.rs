@@ -62,10 +62,15 @@ impl Manifest {
     /// Takes note of where the folder is now. A copy draws an epoch of its own, and acts when a person says so.
     pub(crate) fn note_identity(&mut self, place: FolderIdentity) {
         if !self.place.is(&place) {
-            self.epoch = draw_epoch();
-            self.adopted = false;
+            self.go_on_as_another();
         }
         self.place = place;
+    }
+
+    /// What goes on from here is another history than the one that was known outside: a person must say that it acts.
+    pub(crate) fn go_on_as_another(&mut self) {
+        self.epoch = draw_epoch();
+        self.adopted = false;
     }
 
     /// The store's id as a number.

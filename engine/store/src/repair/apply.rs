@@ -13,7 +13,6 @@ use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
 use crate::files::{FileAccess, Files};
 use crate::journal::recover::{self, TornTail};
 use crate::journal::salvage::SalvageItem;
-use crate::journal::tail::Owner;
 use crate::journal::{compress, format, salvage};
 use crate::lock;
 use crate::lock::FolderLock;
@@ -41,7 +40,8 @@ fn looked_through(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> R
     refuse_shared(folder, manifest::read_known(folder)?.and_then(Result::ok).as_ref())?;
     let mut findings = look(folder, options, from)?;
     let plan = &mut findings.plan;
-    if !plan.damage.is_empty() || !plan.lost.is_empty() {
+    let is_cut = plan.steps.iter().any(|step| matches!(step, RepairStep::CutJournal { .. }));
+    if !plan.damage.is_empty() || !plan.lost.is_empty() || is_cut {
         return Ok(findings);
     }
     for fault in verify::remakable_faults(folder, options)? {
@@ -82,15 +82,17 @@ pub fn apply(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result
                 files.open(file, FileAccess::Write).and_then(|file| torn.overwrite(file.as_ref()))
             }
             RepairStep::RewriteSegment { file } => compress::rewrite(files, file),
-            RepairStep::RewriteJournal { kept_as, .. } => {
-                rewrite(folder, options, &looked, kept_as.as_deref(), &lock)?;
-                exchanged = Some(kept_as);
+            RepairStep::RewriteJournal { .. } | RepairStep::CutJournal { .. } => {
+                rewrite(folder, options, &looked, step, &lock)?;
+                exchanged = Some(step.kept_as());
                 Ok(())
             }
             RepairStep::RebuildIndex => throw_index_away(files, folder),
         };
         done.map_err(|error| match exchanged {
-            Some(kept_as) => RepairError::Unfinished { kept_as: kept_as.clone(), why: error.to_string() },
+            Some(kept_as) => {
+                RepairError::Unfinished { kept_as: kept_as.map(Path::to_owned), why: error.to_string() }
+            }
             None => RepairError::Step { step: Box::new(step.clone()), why: error.to_string() },
         })?;
     }
@@ -114,9 +116,10 @@ fn rewrite(
     folder: &Path,
     options: &SledOptions,
     looked: &Findings,
-    kept_as: Option<&Path>,
+    step: &RepairStep,
     lock: &Arc<FolderLock>,
 ) -> Result<(), RepairError> {
+    let kept_as = step.kept_as();
     let failed = |error: io::Error| RepairError::Write(error.to_string());
     let files = options.files.as_ref();
     let beside = folder.join("journal.tmp");
@@ -124,9 +127,16 @@ fn rewrite(
         Some(manifest) => manifest.clone(),
         None => drawn_anew(folder, files).map_err(failed)?,
     };
+    let mut last = Position(u64::MAX - 1);
+    if let RepairStep::CutJournal { given_up: (first, _), .. } = step {
+        last = Position(first.0 - 1);
+        // Positions that were known outside will be those of other events.
+        manifest.go_on_as_another();
+    }
     remove_folder(&beside).map_err(failed)?;
     files.create_folder(&beside).map_err(failed)?;
-    let put = write_beside(folder, &beside, options, looked, manifest.owner(), lock).and_then(|end| {
+    let target = RewrittenJournal::new(&options.files, &beside, manifest.owner(), lock);
+    let put = target.and_then(|target| write_beside(folder, target, options, looked, last)).and_then(|end| {
         // A copy stays one when it is repaired.
         manifest.note_identity(FolderIdentity::of(folder).map_err(failed)?);
         manifest.index = IndexState::Building;
@@ -163,16 +173,14 @@ fn drawn_anew(folder: &Path, files: &dyn Files) -> io::Result<Manifest> {
     Ok(manifest)
 }
 
-/// Writes the new journal from what is whole in the old one and what is restored; gives its last position.
+/// Writes the new journal, up to a position, from what is whole in the old one and what is restored; gives its last position.
 fn write_beside(
     folder: &Path,
-    beside: &Path,
+    mut target: RewrittenJournal,
     options: &SledOptions,
     looked: &Findings,
-    owner: Owner,
-    lock: &Arc<FolderLock>,
+    last: Position,
 ) -> Result<Position, RepairError> {
-    let mut target = RewrittenJournal::new(&options.files, beside, owner, lock)?;
     let mut restored = looked.restored.iter().peekable();
     let mut fill = |target: &mut RewrittenJournal, until: Position| -> Result<(), RepairError> {
         while let Some((&position, batch)) = restored.next_if(|(position, _)| **position < until) {
@@ -194,12 +202,14 @@ fn write_beside(
     };
     let expected = manifest::expected(folder, looked.manifest.as_ref())?;
     let mut outcome = Ok(());
-    let last = Position(u64::MAX - 1);
     salvage::walk(options.files.as_ref(), &journal_folder(folder), expected, last, &mut |found| {
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         let mut copy = || -> Result<(), RepairError> {
             let mut position = group.first_position;
             for bytes in format::records(place.body).map_while(Result::ok) {
+                if position > last {
+                    break;
+                }
                 // It is restored with what stands behind it in the group.
                 let Ok((head, _)) = record::decode_outline(bytes) else { break };
                 fill(&mut target, position)?;

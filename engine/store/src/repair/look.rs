@@ -97,8 +97,11 @@ pub(super) fn look(
             let held = digests.unwrap_or_default();
             FoundBatches::in_copy(other_copy::compare(files, copy, expected, &held, &missing, broken)?)
         }
-        _nothing => {
+        (asked, _) => {
             plan.lost = joined(missing.into_iter().chain(broken));
+            if let RestoreFrom::GivenUpBehind(position) = asked {
+                give_up(&mut plan, *position, &whole, end, journal.exists().then(|| unused(folder)))?;
+            }
             return Ok(Findings { plan, manifest, restored: BTreeMap::new(), index: None });
         }
     };
@@ -115,6 +118,26 @@ pub(super) fn look(
         plan.steps.push(RepairStep::RebuildIndex);
     }
     Ok(Findings { plan, manifest, restored: batches, index })
+}
+
+/// Gives up what comes behind a position, which is the last one before what is lost.
+fn give_up(
+    plan: &mut RepairPlan,
+    asked: Position,
+    whole: &[Range],
+    end: Position,
+    kept_as: Option<PathBuf>,
+) -> Result<(), RepairError> {
+    let Some((first, last)) = plan.lost.first().map(|(first, _)| (*first, end)) else { return Ok(()) };
+    if asked.next() != first {
+        return Err(RepairError::OtherEnd { end: Position(first.0 - 1), asked });
+    }
+    let behind = whole.iter().filter(|(_, to)| *to >= first);
+    let readable = behind.map(|(from, to)| to.0 - from.0.max(first.0) + 1).sum();
+    plan.lost.clear();
+    plan.steps =
+        vec![RepairStep::CutJournal { kept_as, given_up: (first, last), readable }, RepairStep::RebuildIndex];
+    Ok(())
 }
 
 /// What the walk through a journal shows.

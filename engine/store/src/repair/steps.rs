@@ -17,12 +17,14 @@ pub enum RestoreFrom {
     Index,
     /// From the journal of another copy of the store: its folder.
     Copy(PathBuf),
+    /// From nowhere: what comes behind this position is given up, also what of it is whole.
+    GivenUpBehind(Position),
 }
 
 impl fmt::Display for RestoreFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => f.write_str("nowhere"),
+            Self::Nothing | Self::GivenUpBehind(_) => f.write_str("nowhere"),
             Self::Index => f.write_str("the index"),
             Self::Copy(folder) => write!(f, "{}", folder.display()),
         }
@@ -56,8 +58,28 @@ pub enum RepairStep {
         /// From where they come.
         from: RestoreFrom,
     },
+    /// The journal is written anew up to a position; the old one is kept under another name. The store acts no more
+    /// until it is adopted, as a copy: what was done behind that position is unknown to it.
+    CutJournal {
+        /// Where the old one is kept; there is none where its folder is missing.
+        kept_as: Option<PathBuf>,
+        /// What is given up.
+        given_up: (Position, Position),
+        /// How many events of it the journal still holds.
+        readable: u64,
+    },
     /// The index is thrown away; the next start builds it from the journal.
     RebuildIndex,
+}
+
+impl RepairStep {
+    /// Where the journal is kept that it puts another one in the place of.
+    pub(super) fn kept_as(&self) -> Option<&Path> {
+        match self {
+            Self::RewriteJournal { kept_as, .. } | Self::CutJournal { kept_as, .. } => kept_as.as_deref(),
+            Self::CutTail { .. } | Self::RewriteSegment { .. } | Self::RebuildIndex => None,
+        }
+    }
 }
 
 impl fmt::Display for RepairStep {
@@ -74,11 +96,14 @@ impl fmt::Display for RepairStep {
                 for (index, (first, last)) in restored.iter().enumerate() {
                     write!(f, "{}{first} to {last}", if index == 0 { "" } else { ", " })?;
                 }
-                write!(f, " from {from}")?;
-                match kept_as {
-                    Some(kept_as) => write!(f, ", and keep the old one as {}", kept_as.display()),
-                    None => Ok(()),
+                write!(f, " from {from}{}", and_keep(kept_as.as_deref()))
+            }
+            Self::CutJournal { kept_as, given_up: (first, last), readable } => {
+                write!(f, "give up positions {first} to {last}")?;
+                if *readable > 0 {
+                    write!(f, ", of which {readable} can still be read")?;
                 }
+                write!(f, ": write the journal anew up to them{}", and_keep(kept_as.as_deref()))
             }
             Self::RebuildIndex => write!(f, "throw the index away; the next start builds it again"),
         }
@@ -125,6 +150,14 @@ pub enum RepairError {
         first: Position,
         /// The last one.
         last: Position,
+    },
+    /// What is to be given up does not begin where the journal first lacks something.
+    #[error("the journal is whole up to position {end}, so nothing is given up behind position {asked}")]
+    OtherEnd {
+        /// The last position before what is lost.
+        end: Position,
+        /// The one that was asked for.
+        asked: Position,
     },
     /// The copy is of another store.
     #[error("{} is of another store", copy.display())]
@@ -184,9 +217,13 @@ impl From<ReadError> for RepairError {
     }
 }
 
+fn and_keep(kept_as: Option<&Path>) -> String {
+    kept_as.map_or_else(String::new, |path| format!(", and keep the old one as {}", path.display()))
+}
+
 fn named(from: &RestoreFrom) -> String {
     match from {
-        RestoreFrom::Nothing => "nothing else".to_owned(),
+        RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_) => "nothing else".to_owned(),
         from => from.to_string(),
     }
 }

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use everfold_base::envelope::Envelope;
 use everfold_base::id::{Position, Version};
 use everfold_store::repair::{self, RepairError, RepairStep, RestoreFrom};
 use everfold_store::verify::{NoMeaning, verify_folder};
-use everfold_store::{EventStore, OpenError, ReadError, SledOptions, SledStore};
+use everfold_store::{AppendError, EventStore, OpenError, ReadError, SledOptions, SledStore};
 use tempfile::TempDir;
 
 use super::sample;
@@ -151,4 +152,76 @@ fn bytes_between_groups_that_are_not_the_zeros_that_were_written_are_named_and_r
     assert_eq!(report.faults, []);
     let store = SledStore::open(&folder, options).unwrap();
     assert!(run(sample::answers(&store)).unwrap() == expected);
+}
+
+/// Gives up what comes behind a position; what is in the log then, which takes appends once the folder is adopted.
+fn given_up_behind(folder: &Path, position: Position) -> (RepairStep, Vec<Envelope>) {
+    let (options, asked) = (SledOptions::default(), RestoreFrom::GivenUpBehind(position));
+    let other = RestoreFrom::GivenUpBehind(position.next());
+    assert!(matches!(
+        repair::apply(folder, &options, &other),
+        Err(RepairError::OtherEnd { end, .. }) if end == position
+    ));
+    let plan = repair::plan(folder, &options, &asked).unwrap();
+    let [cut @ RepairStep::CutJournal { kept_as, .. }, RepairStep::RebuildIndex] = plan.steps.as_slice()
+    else {
+        panic!("{:?}", plan.steps)
+    };
+    assert_eq!(repair::apply(folder, &options, &asked).unwrap(), plan);
+    assert!(kept_as.as_ref().unwrap().join("0000000001.segment").is_file(), "the old journal is kept");
+    assert_eq!(repair::plan(folder, &options, &asked).unwrap().steps, [], "nothing is left to give up");
+    let store = SledStore::open(folder, options.clone()).unwrap();
+    let log = run(async {
+        let refused = store.append(Writer::run("new").append(&[b"first"])).await;
+        assert!(matches!(refused, Err(AppendError::ReadOnly(_))), "{refused:?}");
+        store.adopt().await.unwrap();
+        store.append(Writer::run("new").append(&[b"first"])).await.unwrap();
+        let log = store.read_all(Position::FIRST, 100).await.unwrap();
+        store.close().await.unwrap();
+        log
+    });
+    assert_eq!(verify_folder(folder, &options, &mut NoMeaning).unwrap().faults, []);
+    (cut.clone(), log.iter().map(|event| (**event).clone()).collect())
+}
+
+/// `store.json` was copied behind the journal of a folder in use, and no other copy is left: nothing opened that one.
+#[test]
+fn a_journal_that_is_older_than_the_stores_mark_goes_on_where_it_ends_once_the_rest_is_given_up() {
+    let kept = TempDir::new().unwrap();
+    let folder = kept.path().join("store");
+    let expected = sample::make(&folder);
+    let segment = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    bytes[groups[4]..].fill(0);
+    fs::write(&segment, &bytes).unwrap();
+    fs::remove_dir_all(folder.join("sled")).unwrap();
+    let options = SledOptions::default();
+    assert!(matches!(SledStore::open(&folder, options.clone()), Err(OpenError::Missing { .. })));
+    let without = repair::plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
+    assert_eq!(without.lost, [(Position(9), Position(31))]);
+    let (cut, log) = given_up_behind(&folder, Position(8));
+    assert!(matches!(cut, RepairStep::CutJournal { given_up: (Position(9), Position(31)), readable: 0, .. }));
+    assert!(log[..8] == expected.log[..8]);
+    assert_eq!(log.len(), 9);
+}
+
+#[test]
+fn what_can_be_read_behind_a_loss_is_counted_and_given_up_with_it() {
+    let kept = TempDir::new().unwrap();
+    let folder = kept.path().join("store");
+    let expected = sample::make(&folder);
+    let segment = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    bytes[groups[4] + 80] ^= 1;
+    fs::write(&segment, &bytes).unwrap();
+    // The index has what is lost, and is not asked for it.
+    let (cut, log) = given_up_behind(&folder, Position(8));
+    assert!(matches!(
+        cut,
+        RepairStep::CutJournal { given_up: (Position(9), Position(31)), readable: 21, .. }
+    ));
+    assert!(log[..8] == expected.log[..8]);
+    assert_eq!(log.len(), 9);
 }
