@@ -49,7 +49,7 @@ pub(super) struct OpenAttempts {
     pub(super) entered: HashMap<EffectId, Arc<Attempt>>,
     pub(super) holdings: Holdings,
     /// Cancelled before they were entered: an attempt is cancelled as soon as it is launched, and entered a moment later.
-    cancelled: LruCache<EffectId, ()>,
+    cancelled: LruCache<EffectId, AttemptStop>,
     reserved: HashMap<EffectId, ReservedLease>,
 }
 
@@ -195,21 +195,23 @@ impl LeaseTable {
             (Arc::clone(&offer.observer), offer.function.clone(), offer.id.clone());
         let lease = offer.held.as_ref().map(Lease::from).or(former.lease);
         let mut open = self.open();
-        let is_cancelled = open.cancelled.pop(&id).is_some();
-        let held = offer.held.as_ref().filter(|_| !is_cancelled);
+        let cancelled = open.cancelled.pop(&id);
+        let held = offer.held.as_ref().filter(|_| cancelled.is_none());
         let reserved = held.and_then(|held| open.take_reserved(&id, held.holder.lease));
         let is_former = reserved.is_none() && lease.is_some() || former.end.is_some();
         let is_missed =
             is_former && lease.as_ref().is_some_and(|lease| !self.is_said_to_hold(&lease.worker, &id));
-        let stage = match (former.end, lease, reserved) {
+        let stage = match (former.end, cancelled, lease, reserved) {
             (Some(end), ..) => OfferStage::Ended(Box::new(end.into())),
-            (None, ..) if is_cancelled => OfferStage::Ended(Box::new(cancelled_now())),
-            (None, None, _) if offer.mode == CarryMode::Reattach => OfferStage::Ended(Box::new(End::own(
-                EndResult::Lost("no worker holds it".to_owned()),
-                clock::now(),
-            ))),
-            (None, None, _) => OfferStage::Offered,
-            (None, Some(_), Some(ReservedLease { lease, text, poll })) => {
+            (None, Some(cause), lease, _) => {
+                let why = if lease.is_some() { stopped() } else { untaken(cause, &offer) };
+                OfferStage::Ended(Box::new(End::own(EndResult::Failed(why), clock::now())))
+            }
+            (None, None, None, _) if offer.mode == CarryMode::Reattach => OfferStage::Ended(Box::new(
+                End::own(EndResult::Lost("no worker holds it".to_owned()), clock::now()),
+            )),
+            (None, None, None, _) => OfferStage::Offered,
+            (None, None, Some(_), Some(ReservedLease { lease, text, poll })) => {
                 let worker = lease.worker.clone();
                 let come = ReservedOffer { id: id.clone(), lease: text };
                 // A poll that has gone received nothing: the table offers the attempt to other workers.
@@ -220,11 +222,11 @@ impl LeaseTable {
                     OfferStage::Offered
                 }
             }
-            (None, Some(lease), None) if is_missed => OfferStage::Ended(Box::new(End::own(
+            (None, None, Some(lease), None) if is_missed => OfferStage::Ended(Box::new(End::own(
                 EndResult::Lost(held_no_longer(&lease.worker)),
                 clock::now(),
             ))),
-            (None, Some(lease), None) => {
+            (None, None, Some(lease), None) => {
                 open.holdings.give(id.clone(), &lease.worker);
                 match &offer.held {
                     Some(_) => observer.started(),
@@ -269,7 +271,7 @@ impl LeaseTable {
             let mut open = self.open();
             let Some(attempt) = open.entered.get(&id).cloned() else {
                 // Where it comes yet, it ends at once; where it does not, its run records an end without it.
-                open.cancelled.put(id, ());
+                open.cancelled.put(id, cause);
                 return;
             };
             attempt
@@ -278,19 +280,14 @@ impl LeaseTable {
         match &mut *stage {
             OfferStage::Offered => {
                 self.queues().withdraw(&attempt.offer.function, attempt.offer.nth, id.run);
-                let failure = match (cause, attempt.offer.timeout) {
-                    (AttemptStop::TimeLimit, Some(limit)) => {
-                        Failure::no_worker(limit, &attempt.offer.function)
-                    }
-                    _of_another_cause => cancelled(),
-                };
-                *stage = OfferStage::Ended(Box::new(End::own(EndResult::Failed(failure), clock::now())));
+                let why = untaken(cause, &attempt.offer);
+                *stage = OfferStage::Ended(Box::new(End::own(EndResult::Failed(why), clock::now())));
             }
             OfferStage::Held(held) => {
                 let why = match (cause, attempt.offer.timeout) {
                     (AttemptStop::TimeLimit, Some(limit)) => Failure::time_limit(limit),
                     (AttemptStop::Interrupt, _) => Failure::new(FailureKind::Cancelled, "interrupted"),
-                    (AttemptStop::Cancel | AttemptStop::TimeLimit, _) => cancelled(),
+                    (AttemptStop::Cancel | AttemptStop::TimeLimit, _) => stopped(),
                 };
                 held.stop(why, cause, grace);
                 attempt.stopping.cancel();
@@ -341,12 +338,16 @@ pub(super) fn held_no_longer(worker: &WorkerName) -> String {
     format!("{worker} says that it does not hold it: it was started again, or never received it")
 }
 
-fn cancelled() -> Failure {
+fn stopped() -> Failure {
     Failure::new(FailureKind::Cancelled, "cancelled")
 }
 
-fn cancelled_now() -> End {
-    End::own(EndResult::Failed(cancelled()), clock::now())
+/// Why an attempt ended that no worker took.
+fn untaken(cause: AttemptStop, offer: &WorkOffer) -> Failure {
+    match (cause, offer.timeout) {
+        (AttemptStop::TimeLimit, Some(limit)) => Failure::no_worker(limit, &offer.function),
+        _of_another_cause => stopped(),
+    }
 }
 
 /// Does what waits for the disk on a thread of its own.

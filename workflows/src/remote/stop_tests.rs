@@ -55,6 +55,10 @@ async fn work_that_no_worker_took_within_its_time_limit_says_so() {
     assert!(untaken.is_no_worker(), "{untaken:?}");
     assert_eq!(untaken.message, "the time limit of 300ms passed, and no worker took it");
     assert_eq!(fixture.table.function("deploy", "").waiting, 0);
+    // Behind a kill of the engine: its stop is recorded, and comes before the attempt is entered.
+    fixture.table.cancel(effect(1, 1), AttemptStop::TimeLimit, LONG).await;
+    let untaken = failure(fixture.carry_within(effect(1, 1), Some(SHORT)).await.unwrap());
+    assert!(untaken.is_no_worker(), "{untaken:?}");
 }
 
 /// Whoever waits for a stop is woken by it, by a time limit, and by the end of the attempt.
