@@ -3,6 +3,7 @@
 use super::counter::Counter;
 use super::event::{CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, OwnLimitSet, SpendCharged};
 use super::period;
+use super::room::BudgetUse;
 use crate::event::{BudgetTerms, Measure, Spent};
 use everfold_base::id::{EffectId, RunId, Version};
 use everfold_base::time::Timestamp;
@@ -88,6 +89,16 @@ pub fn decide(
         }
     };
     (draft.events, found)
+}
+
+/// Whether an attempt that may not start waits for nothing but the end of work that runs, and so for what is reserved for
+/// that.
+#[must_use]
+pub fn waits_for_running(counter: &Counter, terms: &BudgetTerms, now: Timestamp) -> bool {
+    let mut draft = BudgetDraft { counter: counter.clone(), events: Vec::new() };
+    draft.begin_period(terms, now);
+    let used = BudgetUse { reserved_micros: 0, ..draft.counter.used() };
+    draft.counter.room(terms, &used).is_ok()
 }
 
 struct BudgetDraft {

@@ -19,13 +19,13 @@ mod period;
 mod room;
 
 pub use counter::{Counter, Reserved};
-pub use decide::{Charge, CounterInput, FundsRequest, Raise, decide};
+pub use decide::{Charge, CounterInput, FundsRequest, Raise, decide, waits_for_running};
 pub use event::{
     CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, OwnLimit, OwnLimitSet, SpendCharged,
 };
 pub use own_limit::{CounterName, REASON_BYTES_MAX};
 pub use period::{period, zone_name};
-pub use room::{BudgetUse, limit, passed, room, shown};
+pub use room::{BudgetUse, has_room_behind, limit, passed, room, shown};
 
 use crate::event::BudgetTerms;
 use everfold_base::envelope::StreamId;

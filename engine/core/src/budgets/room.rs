@@ -34,6 +34,12 @@ pub fn room(terms: &BudgetTerms, used: &BudgetUse) -> Result<(), Measure> {
     Ok(())
 }
 
+/// Whether there is room once the work that runs has ended, should that use up nothing.
+#[must_use]
+pub fn has_room_behind(terms: &BudgetTerms, used: &BudgetUse) -> bool {
+    room(terms, &BudgetUse { reserved_micros: 0, ..*used }).is_ok()
+}
+
 /// What is passed beyond its limit, if anything is; used up exactly is not.
 #[must_use]
 pub fn passed(terms: &BudgetTerms, used: &BudgetUse) -> Option<Measure> {

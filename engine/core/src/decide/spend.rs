@@ -236,7 +236,12 @@ fn grant(draft: &mut Draft<'_>) {
         let Some((id, stage)) = held else { return };
         match own_full(draft) {
             Some((place, measure)) => {
-                if draft.state.facts.spend.budgets[place].over.is_none() {
+                let spend = &draft.state.facts.spend;
+                let budget = &spend.budgets[place];
+                // What is kept free for work that runs does not end that work, or the run.
+                let waits = budget.terms.on_over != OnOver::Pause
+                    && budget.has_room_behind(&spend.clock, draft.now());
+                if budget.over.is_none() && !waits {
                     exceed(draft, place, measure, Some(id));
                 }
                 return give_back(draft);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::budgets::{BudgetUse, OwnLimit, limit, passed, room, shown};
+use crate::budgets::{BudgetUse, OwnLimit, has_room_behind, limit, passed, room, shown};
 use crate::event::{BUDGETS, BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
@@ -176,6 +176,11 @@ impl BudgetState {
 
     pub(crate) fn room(&self, clock: &RunClock, now: Timestamp) -> Result<(), Measure> {
         room(&self.terms, &self.used(clock, now))
+    }
+
+    /// Whether what has no room waits for nothing but the end of work that runs.
+    pub(crate) fn has_room_behind(&self, clock: &RunClock, now: Timestamp) -> bool {
+        has_room_behind(&self.terms, &self.used(clock, now))
     }
 
     pub(crate) fn reading(&self, clock: &RunClock, now: Timestamp) -> BudgetReading {

@@ -214,6 +214,33 @@ fn l31_behind_a_limit_that_running_work_passed_the_first_that_waits_is_named() {
     world.check_fold();
 }
 
+/// It ended the paid work whose end would have made room, or the run.
+#[test]
+fn l31_what_is_reserved_for_work_that_runs_ends_nothing_where_a_budget_stops_or_fails() {
+    for (on_over, used, then) in [
+        ("stop", 300_000, RunStatus::Running),
+        ("fail", 300_000, RunStatus::Running),
+        ("stop", 700_000, RunStatus::Paused),
+        ("fail", 700_000, RunStatus::Failed),
+    ] {
+        let hard = json!([{"id": "hard", "cost": "1 USD", "reserve": "0.60 USD", "on_over": on_over}]);
+        let mut world = world(hard, json!([agent("a", &[]), agent("b", &[])]));
+        world.want_funds("a/1/1");
+        assert_eq!(
+            names(&world.want_funds("b/1/1")),
+            ["FundsRequested"],
+            "{on_over}: it waits for the first"
+        );
+        assert_eq!(world.state.status(), RunStatus::Running);
+        world.use_up(&id("a/1/1"), used);
+        let ended = names(&world.succeed("a/1/1", json!(1)));
+        assert_eq!(world.state.status(), then, "{on_over} {used}: {ended:?}");
+        assert_eq!(ended.contains(&"FundsGranted"), used == 300_000, "{on_over} {used}: {ended:?}");
+        assert_eq!(ended.contains(&"BudgetExceeded"), used == 700_000, "{on_over} {used}: {ended:?}");
+        world.check_fold();
+    }
+}
+
 #[test]
 fn l31_fail_fails_the_run() {
     let chain = json!([agent("a", &[]), agent("b", &["a"])]);

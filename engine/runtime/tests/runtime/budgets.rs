@@ -280,6 +280,37 @@ async fn l31_what_runs_is_stopped_and_its_run_fails_when_another_run_passes_the_
     }
 }
 
+/// Its run was stopped, or failed, though the end of the other would have made room.
+#[tokio::test(start_paused = true)]
+async fn l31_what_is_reserved_for_another_run_ends_nothing_where_a_budget_stops_or_fails() {
+    for (on_over, cents, then) in [
+        ("stop", 5, RunStatus::Succeeded),
+        ("fail", 5, RunStatus::Succeeded),
+        ("stop", 20, RunStatus::Paused),
+        ("fail", 20, RunStatus::Failed),
+    ] {
+        let rig = Rig::new();
+        let team = json!({"id": "team", "scope": "team", "cost": "0.60 USD", "reserve": "0.50 USD", "on_over": on_over});
+        let first = rig.start(&paid(team.clone(), 600_000, cents)).await;
+        rig.until(first, |event| matches!(event, RunEvent::FundsGranted(_))).await;
+        let second = rig.start(&paid(team, 50, 5)).await;
+        rig.until(second, |event| matches!(event, RunEvent::FundsRequested(_))).await;
+        assert_eq!(rig.status(second).await, RunStatus::Running, "{on_over} {cents}");
+        assert_eq!(rig.end(first).await, RunStatus::Succeeded);
+        if then == RunStatus::Paused {
+            rig.until(second, |event| matches!(event, RunEvent::BudgetExceeded(_))).await;
+            assert_eq!(rig.status(second).await, then);
+        } else {
+            assert_eq!(rig.end(second).await, then, "{on_over} {cents}");
+        }
+        let names = rig.names(second).await;
+        let is_used_up = then != RunStatus::Succeeded;
+        assert_eq!(names.contains(&"BudgetExceeded"), is_used_up, "{on_over} {cents}: {names:?}");
+        rig.assert_replays(first).await;
+        rig.assert_replays(second).await;
+    }
+}
+
 /// A run that ends, and an owner that ends before the counter hears of it.
 async fn ended_unheard(rig: &mut Rig, definition: &Arc<Definition>) -> RunId {
     let run = rig.start(definition).await;

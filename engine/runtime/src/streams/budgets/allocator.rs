@@ -16,7 +16,10 @@ use crate::streams::budgets::mailbox::BudgetRequest;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{EffectId, InputId, RunId, Version};
-use everfold_core::budgets::{Charge, Counter, CounterInput, FundsRequest, Raise, decide, stream};
+use everfold_base::time::Timestamp;
+use everfold_core::budgets::{
+    Charge, Counter, CounterInput, FundsRequest, Raise, decide, stream, waits_for_running,
+};
 use everfold_core::event::{
     BudgetReading, BudgetRefusal, BudgetTerms, FundsAnswered, Measure, SpendReported, Spent,
 };
@@ -66,6 +69,17 @@ pub(crate) struct RetriedRequest {
 struct WaitingAttempt {
     attempt: EffectId,
     terms: Vec<BudgetTerms>,
+    /// Its run knows that there is no room.
+    is_told: bool,
+}
+
+/// What comes of asking for an attempt.
+enum AskedFunds {
+    Reserved,
+    /// Only what is reserved for work that runs is in the way of it, in a budget that ends work when it is used up. Nothing
+    /// is ended by that: the run hears when there is room, or the budget is used up.
+    Awaited,
+    Refused(BudgetRefusal),
 }
 
 impl StreamActor for BudgetAllocator {
@@ -157,14 +171,8 @@ impl BudgetAllocator {
         match request {
             BudgetRequest::Funds { attempt, terms, was_refused } => {
                 self.forget(&attempt);
-                let waiting = WaitingAttempt { attempt, terms };
-                let refused = self.try_reserve(&waiting).await?;
-                // A run that left memory is loaded for the answer, and asks again when it is loaded: what it knows
-                // is not sent again.
-                if refused.is_none() || !was_refused {
-                    self.answer_funds(&waiting, refused.clone()).await?;
-                }
-                if refused.is_some() {
+                let waiting = WaitingAttempt { attempt, terms, is_told: was_refused };
+                if let Some(waiting) = self.served(waiting).await? {
                     self.waiting.push_back(waiting);
                 }
                 Ok(())
@@ -193,29 +201,49 @@ impl BudgetAllocator {
         }
     }
 
-    /// Reserves something for an attempt in every counter, or in none; gives the budget without room.
-    async fn try_reserve(&mut self, waiting: &WaitingAttempt) -> Result<Option<BudgetRefusal>, StreamError> {
+    /// Asks for an attempt and answers its run; gives it back where it waits.
+    async fn served(&mut self, mut waiting: WaitingAttempt) -> Result<Option<WaitingAttempt>, StreamError> {
+        match self.try_reserve(&waiting).await? {
+            AskedFunds::Reserved => {
+                self.answer_funds(&waiting, None).await?;
+                return Ok(None);
+            }
+            // A run that left memory is loaded for the answer, and asks again when it is loaded: what it knows is not
+            // sent again.
+            AskedFunds::Refused(refused) if !waiting.is_told => {
+                self.answer_funds(&waiting, Some(refused)).await?;
+                waiting.is_told = true;
+            }
+            AskedFunds::Refused(_) | AskedFunds::Awaited => {}
+        }
+        Ok(Some(waiting))
+    }
+
+    /// Reserves something for an attempt in every counter, or in none.
+    async fn try_reserve(&mut self, waiting: &WaitingAttempt) -> Result<AskedFunds, StreamError> {
         let now = self.shared.now();
         for terms in &waiting.terms {
             let Some(stream) = stream(terms) else { continue };
             let counter = &self.open(&stream).await?.counter;
             let request = request(&waiting.attempt, terms);
             if let (_, Err(measure)) = decide(counter, terms, &request, now) {
+                let found = without_room(counter, terms, measure, now);
                 self.release(waiting).await?;
-                return Ok(Some(BudgetRefusal { budget: terms.id.clone(), measure }));
+                return Ok(found);
             }
         }
         if self.found_over.contains(&waiting.attempt) {
-            return Ok(None); // The attempt is over, and starts nothing, whatever the answer.
+            return Ok(AskedFunds::Reserved); // The attempt is over, and starts nothing, whatever the answer.
         }
         for (stream, terms) in by_counter(&waiting.terms) {
             // No other task decides in between, but a period may end.
             if let Err(measure) = self.record(&stream, &terms, &request(&waiting.attempt, &terms)).await? {
+                let found = without_room(&self.open(&stream).await?.counter, &terms, measure, now);
                 self.release(waiting).await?;
-                return Ok(Some(BudgetRefusal { budget: terms.id.clone(), measure }));
+                return Ok(found);
             }
         }
-        Ok(None)
+        Ok(AskedFunds::Reserved)
     }
 
     /// Gives back what a former try reserved before a crash.
@@ -279,16 +307,12 @@ impl BudgetAllocator {
                 unserved.push_back(waiting);
                 continue;
             }
-            match self.try_reserve(&waiting).await {
-                Ok(None) => {
-                    if let Err(error) = self.answer_funds(&waiting, None).await {
-                        unserved.push_back(waiting);
-                        failed = Some(error);
-                    }
-                }
-                Ok(Some(_)) => unserved.push_back(waiting),
+            let asked = waiting.clone();
+            match self.served(waiting).await {
+                Ok(None) => {}
+                Ok(Some(waiting)) => unserved.push_back(waiting),
                 Err(error) => {
-                    unserved.push_back(waiting);
+                    unserved.push_back(asked);
                     failed = Some(error);
                 }
             }
@@ -316,7 +340,8 @@ impl BudgetAllocator {
             .collect();
         for (attempt, terms, measure) in found {
             let refused = BudgetRefusal { budget: terms.id.clone(), measure };
-            self.answer_funds(&WaitingAttempt { attempt, terms: vec![terms] }, Some(refused)).await?;
+            self.answer_funds(&WaitingAttempt { attempt, terms: vec![terms], is_told: false }, Some(refused))
+                .await?;
         }
         Ok(())
     }
@@ -410,6 +435,14 @@ impl BudgetAllocator {
             self.counters.remove(&oldest);
         }
     }
+}
+
+/// What an attempt hears for which a budget has no room.
+fn without_room(counter: &Counter, terms: &BudgetTerms, measure: Measure, now: Timestamp) -> AskedFunds {
+    if terms.on_over != OnOver::Pause && waits_for_running(counter, terms, now) {
+        return AskedFunds::Awaited;
+    }
+    AskedFunds::Refused(BudgetRefusal { budget: terms.id.clone(), measure })
 }
 
 fn request(attempt: &EffectId, terms: &BudgetTerms) -> CounterInput {
