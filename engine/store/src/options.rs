@@ -50,7 +50,7 @@ impl Default for SledOptions {
             boot_id: manifest::boot_id(),
             segments: SegmentSizes::default(),
             compress_from: COMPRESS_FROM,
-            cache_bytes: 32 * 1024 * 1024,
+            cache_bytes: 16 * 1024 * 1024,
             renew_manifest_after: RENEW_MANIFEST_AFTER,
             owned: Arc::new(|_| {}),
             progress: Arc::new(|_| {}),

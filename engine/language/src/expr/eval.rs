@@ -18,9 +18,10 @@ use super::allowance::Allowance;
 use super::arguments::kind;
 use super::bounds::{BOUNDED, RANGE};
 use super::functions::{self, Implementation};
-use super::parse::{Expr, HAS, Reference};
+use super::parse::{Expr, HAS};
 use super::patterns::pattern_of;
 use super::record::{FIELD, field};
+use super::reference_values::ReferenceValues;
 use super::values::{EvalError, Scope};
 use everfold_base::json::{DEPTH_MAX, STORED_DEPTH_MAX};
 
@@ -68,7 +69,7 @@ impl Expr {
     fn eval_values(&self, values: &ReferenceValues, allowance: &Allowance) -> Result<Value, EvalError> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for reference in self.references() {
-            values.bind(reference, &mut context);
+            values.bind(reference, self.chains(), &mut context);
         }
         if !self.0.functions.is_empty() {
             self.register(&mut context, allowance).map_err(|message| self.failed(message))?;
@@ -239,102 +240,9 @@ fn own<'context, 'call>(
     Ok(CowVal::Owned(from_json(&result)))
 }
 
-/// The values of an expression's references; `None` where the scope has no such name.
-pub(super) struct ReferenceValues(BTreeMap<Reference, Option<Value>>);
-
-impl ReferenceValues {
-    /// Asks the scope for everything at once, so that one answer names all that must be loaded.
-    pub(super) fn gather<'a>(
-        references: impl IntoIterator<Item = &'a Reference>,
-        expression: &str,
-        scope: &dyn Scope,
-    ) -> Result<Self, EvalError> {
-        let mut values = BTreeMap::new();
-        let mut needs = Vec::new();
-        let mut failed = None;
-        for reference in references {
-            match scope.get(&reference.path()) {
-                Ok(value) => {
-                    values.insert(reference.clone(), value);
-                }
-                Err(EvalError::Needs(more)) => needs.extend(more),
-                Err(EvalError::Failed { message, code, .. }) => {
-                    failed.get_or_insert(EvalError::Failed {
-                        expression: expression.to_owned(),
-                        message,
-                        code,
-                    });
-                }
-            }
-        }
-        if !needs.is_empty() {
-            needs.sort();
-            needs.dedup();
-            return Err(EvalError::Needs(needs));
-        }
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(Self(values)),
-        }
-    }
-
-    fn bind(&self, reference: &Reference, context: &mut Context<'_, '_>) {
-        match reference {
-            // The run stands in one map as well, whole or not.
-            Reference::Run { .. } => {
-                if context.get_variable("run").is_none() {
-                    context.add_variable_as_val("run", self.run());
-                }
-            }
-            Reference::Name(name) if name == "run" => context.add_variable_as_val("run", self.run()),
-            Reference::Name(name) => {
-                if let Some(Some(value)) = self.0.get(reference) {
-                    context.add_variable_as_val(name.as_str(), from_json(value));
-                }
-            }
-            // All steps stand in one map, which is bound with the first of them.
-            Reference::Step { .. } => {
-                if context.get_variable("steps").is_none() {
-                    context.add_variable_as_val("steps", self.steps());
-                }
-            }
-        }
-    }
-
-    fn run(&self) -> Box<dyn Val> {
-        let whole = self.0.get(&Reference::Name("run".to_owned())).and_then(Option::as_ref);
-        let mut fields = whole.and_then(Value::as_object).cloned().unwrap_or_default();
-        for (reference, value) in &self.0 {
-            if let (Reference::Run { field }, Some(value)) = (reference, value) {
-                fields.insert(field.clone(), value.clone());
-            }
-        }
-        from_json(&Value::Object(fields))
-    }
-
-    fn steps(&self) -> Box<dyn Val> {
-        let mut steps: BTreeMap<&str, HashMap<CelMapKey<'static>, Box<dyn Val>>> = BTreeMap::new();
-        for (reference, value) in &self.0 {
-            if let Reference::Step { step, field } = reference {
-                let fields = steps.entry(step).or_default();
-                if let Some(value) = value {
-                    fields.insert(CelMapKey::from(field.clone()), from_json(value));
-                }
-            }
-        }
-        let steps: HashMap<CelMapKey<'static>, Box<dyn Val>> = steps
-            .into_iter()
-            .map(|(step, fields)| {
-                (CelMapKey::from(step.to_owned()), Box::new(CelMap::from(fields)) as Box<dyn Val>)
-            })
-            .collect();
-        Box::new(CelMap::from(steps))
-    }
-}
-
 /// JSON as CEL sees it: whole numbers are `int` (CEL's own conversion would make them `uint`), larger ones than that holds
 /// are `uint`, so that no digit of them is lost.
-fn from_json(value: &Value) -> Box<dyn Val> {
+pub(super) fn from_json(value: &Value) -> Box<dyn Val> {
     match value {
         Value::Null => Box::new(CelNull),
         Value::Bool(flag) => Box::new(CelBool::from(*flag)),

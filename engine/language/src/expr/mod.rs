@@ -18,6 +18,7 @@ mod readable;
 mod record;
 #[cfg(test)]
 mod record_tests;
+mod reference_values;
 mod setting;
 mod template;
 #[cfg(test)]

@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::arguments::to_text;
 use super::error::ExprError;
-use super::eval::ReferenceValues;
 use super::parse::{Expr, Reference};
+use super::reference_values::ReferenceValues;
 use super::values::{EvalError, Scope};
 use everfold_base::json::depth;
 
