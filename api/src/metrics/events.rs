@@ -22,12 +22,12 @@ const OPEN_MAX: usize = 100_000;
 
 /// When the attempts began that have not ended, of runs that have not ended.
 #[derive(Default)]
-struct Begun {
+struct BegunAttempts {
     runs: BTreeMap<RunId, HashMap<AttemptId, Timestamp>>,
     attempts: usize,
 }
 
-impl Begun {
+impl BegunAttempts {
     fn began(&mut self, run: RunId, id: AttemptId, at: Timestamp) {
         if self.runs.entry(run).or_default().insert(id, at).is_none() {
             self.attempts += 1;
@@ -60,7 +60,7 @@ impl Begun {
 pub struct Meter {
     metrics: Arc<Metrics>,
     steps: StepMeter,
-    begun: Begun,
+    begun: BegunAttempts,
     /// The counters of event types, which are asked for with every event.
     types: HashMap<&'static str, prometheus_client::metrics::counter::Counter>,
 }
@@ -70,7 +70,7 @@ impl Meter {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let steps = StepMeter::new(Arc::clone(&metrics));
-        Self { metrics, steps, begun: Begun::default(), types: HashMap::new() }
+        Self { metrics, steps, begun: BegunAttempts::default(), types: HashMap::new() }
     }
 
     /// The run of an event that is counted by its step, where the run's pipeline is not known yet: it began before this
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_began_is_kept_until_it_ends_or_its_run_does_and_is_bounded() {
-        let mut begun = Begun::default();
+        let mut begun = BegunAttempts::default();
         let [one, other]: [AttemptId; 2] = ["a/1/1", "b/1/1"].map(|id| id.parse().unwrap());
         begun.began(run(1), one.clone(), Timestamp(7));
         begun.began(run(1), other.clone(), Timestamp(8));

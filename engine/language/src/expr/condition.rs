@@ -8,7 +8,7 @@ use cel::parser::Expression as IdedNode;
 use serde_json::Value;
 
 use super::allowance::Allowance;
-use super::parse::{Expr, FieldChain};
+use super::compiled::{Expr, FieldChain};
 use super::record::Chains;
 use super::types::{Lookup, Type};
 use super::values::{EvalError, Scope};

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::parse::{CompiledExpr, Expr};
+use super::compiled::{CompiledExpr, Expr};
 
 /// So many entries are never looked through for what is no longer in use.
 const SWEEP_FROM: usize = 1_024;

@@ -3,8 +3,8 @@
 //! Law: reading an expression does not refuse them, because definitions that were stored with them are read for ever;
 //! who takes a new expression asks for them.
 
+use super::compiled::Expr;
 use super::error::ExprError;
-use super::parse::Expr;
 use super::patterns::compile_pattern;
 
 impl Expr {

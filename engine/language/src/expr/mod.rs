@@ -6,6 +6,7 @@
 mod allowance;
 mod arguments;
 mod bounds;
+mod compiled;
 mod condition;
 mod error;
 mod eval;
@@ -29,10 +30,10 @@ mod values;
 mod walk;
 
 pub use allowance::Allowance;
+pub use compiled::{Expr, FieldChain, ITEM, Reference, SOURCE_BYTES_MAX, step_path};
 pub use condition::{Comparison, FieldCondition};
 pub use error::ExprError;
 pub use functions::usages;
-pub use parse::{Expr, FieldChain, ITEM, Reference, SOURCE_BYTES_MAX, step_path};
 pub use record::ItemChain;
 pub use template::{Hidden, MASK, Piece, Template, TextPart, parts};
 pub(crate) use token::{FieldUse, field_uses};

@@ -12,8 +12,8 @@ use cel::parser::Expression as IdedNode;
 use cel::{ExecutionError, FunctionContext};
 
 use super::bounds::{RANGE, bounded};
+use super::compiled::{CompiledExpr, Expr, FieldChain, ITEM, chain_of};
 use super::error::ExprError;
-use super::parse::{CompiledExpr, Expr, FieldChain, ITEM, chain_of};
 use super::types::{Lookup, Type, type_of};
 
 /// What `x.field` becomes: null where `x` has no such field.

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::allowance::Allowance;
+use super::compiled::Expr;
 use super::condition::{Comparison, FieldCondition};
-use super::parse::Expr;
 use super::types::Type;
 use super::values::{EvalError, Scope};
 

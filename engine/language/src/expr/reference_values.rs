@@ -9,8 +9,8 @@ use cel::common::types::{CelMap, CelMapKey};
 use cel::common::value::Val;
 use serde_json::Value;
 
+use super::compiled::{FieldChain, Reference};
 use super::eval::from_json;
-use super::parse::{FieldChain, Reference};
 use super::values::{EvalError, Scope};
 
 /// The values of an expression's references; `None` where the scope has no such name.
@@ -146,7 +146,7 @@ fn followed(value: &Value, paths: &[&[String]]) -> Box<dyn Val> {
 mod tests {
     use serde_json::json;
 
-    use super::super::parse::Expr;
+    use super::super::compiled::Expr;
     use super::*;
 
     struct Record(Value);

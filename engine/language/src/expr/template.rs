@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::arguments::to_text;
+use super::compiled::{Expr, Reference};
 use super::error::ExprError;
-use super::parse::{Expr, Reference};
 use super::reference_values::ReferenceValues;
 use super::values::{EvalError, Scope};
 use everfold_base::json::depth;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::parse::{Expr, Reference};
+use super::compiled::{Expr, Reference};
 use super::template::Template;
 use super::values::{EvalError, Scope, ValueRef};
 use crate::definition::{Setting, Span};

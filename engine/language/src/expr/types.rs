@@ -5,7 +5,7 @@
 
 use cel::common::ast::{CallExpr, Expr as Node, IdedExpr, LiteralValue, operators};
 
-use super::parse::{Expr, ITEM, TYPES, chain_of};
+use super::compiled::{Expr, ITEM, TYPES, chain_of};
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
