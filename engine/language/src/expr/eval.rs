@@ -3,12 +3,10 @@
 //! Law: pure, bounded and deterministic. The context holds only what the expression refers to; loops, copies and
 //! the own functions take what they go over from budgets; maps are gone through in the order of their keys.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use cel::common::types::{
-    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional,
-    CelString, CelTimestamp, CelType, CelUInt,
+    CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelOptional, CelString,
 };
 use cel::common::value::{CowVal, Val};
 use cel::{Context, Env, ExecutionError, FunctionContext, Value as CelValue};
@@ -19,6 +17,7 @@ use super::arguments::kind;
 use super::bounds::{BOUNDED, RANGE};
 use super::compiled::{Expr, HAS};
 use super::functions::{self, Implementation};
+use super::json_value::{from_json, key_order, to_json};
 use super::patterns::pattern_of;
 use super::record::{FIELD, field};
 use super::reference_values::ReferenceValues;
@@ -203,15 +202,6 @@ fn has<'context, 'call>(
     Ok(CowVal::owned(CelBool::from(answer)))
 }
 
-fn key_order(key: &CelMapKey<'_>) -> (u8, i128, String) {
-    match key {
-        CelMapKey::Bool(flag) => (0, i128::from(*flag.inner()), String::new()),
-        CelMapKey::Int(number) => (1, i128::from(*number.inner()), String::new()),
-        CelMapKey::UInt(number) => (1, i128::from(*number.inner()), String::new()),
-        CelMapKey::String(text) => (2, 0, text.inner().to_owned()),
-    }
-}
-
 fn own<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
     run: Implementation,
@@ -238,102 +228,6 @@ fn own<'context, 'call>(
     }
     .map_err(error)?;
     Ok(CowVal::Owned(from_json(&result)))
-}
-
-/// JSON as CEL sees it: whole numbers are `int` (CEL's own conversion would make them `uint`), larger ones than that holds
-/// are `uint`, so that no digit of them is lost.
-pub(super) fn from_json(value: &Value) -> Box<dyn Val> {
-    match value {
-        Value::Null => Box::new(CelNull),
-        Value::Bool(flag) => Box::new(CelBool::from(*flag)),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(number), ..) => Box::new(CelInt::from(number)),
-            (None, Some(number), _) => Box::new(CelUInt::from(number)),
-            (None, None, number) => Box::new(CelDouble::from(number.unwrap_or(f64::NAN))),
-        },
-        Value::String(text) => Box::new(CelString::from(text.clone())),
-        Value::Array(items) => {
-            Box::new(CelList::from(items.iter().map(from_json).collect::<Vec<Box<dyn Val>>>()))
-        }
-        Value::Object(fields) => Box::new(CelMap::from(
-            fields
-                .iter()
-                .map(|(key, value)| (CelMapKey::from(key.clone()), from_json(value)))
-                .collect::<HashMap<CelMapKey<'static>, Box<dyn Val>>>(),
-        )),
-    }
-}
-
-/// CEL's value as JSON; `depth` lists and maps are open round it.
-fn to_json(value: &dyn Val, depth: usize, depth_max: usize) -> Result<Value, String> {
-    let is_open = || value.downcast_ref::<CelList>().is_some() || value.downcast_ref::<CelMap>().is_some();
-    if depth >= depth_max && is_open() {
-        return Err(too_deep(depth_max));
-    }
-    if value.downcast_ref::<CelNull>().is_some() {
-        return Ok(Value::Null);
-    }
-    if let Some(flag) = value.downcast_ref::<CelBool>() {
-        return Ok(Value::Bool(*flag.inner()));
-    }
-    if let Some(number) = value.downcast_ref::<CelInt>() {
-        return Ok(Value::from(*number.inner()));
-    }
-    if let Some(number) = value.downcast_ref::<CelUInt>() {
-        return Ok(Value::from(*number.inner()));
-    }
-    if let Some(number) = value.downcast_ref::<CelDouble>() {
-        return serde_json::Number::from_f64(*number.inner())
-            .map(Value::Number)
-            .ok_or_else(|| format!("{} is no JSON number", number.inner()));
-    }
-    if let Some(text) = value.downcast_ref::<CelString>() {
-        return Ok(Value::String(text.inner().to_owned()));
-    }
-    if let Some(list) = value.downcast_ref::<CelList>() {
-        return list.inner().iter().map(|item| to_json(item.as_ref(), depth + 1, depth_max)).collect();
-    }
-    if let Some(map) = value.downcast_ref::<CelMap>() {
-        // In the order of the keys, so that of two errors the same one is reported each time.
-        let mut entries: Vec<_> = map.inner().iter().collect();
-        entries.sort_by_cached_key(|(key, _)| key_order(key));
-        let mut fields = BTreeMap::new();
-        for (key, value) in entries {
-            let value = to_json(value.as_ref(), depth + 1, depth_max)?;
-            if fields.insert(key_text(key), value).is_some() {
-                return Err(format!("a map has the key “{}” as a text and as another value", key_text(key)));
-            }
-        }
-        return Ok(Value::Object(fields.into_iter().collect()));
-    }
-    if let Some(optional) = value.downcast_ref::<CelOptional>() {
-        return optional.option().map_or(Ok(Value::Null), |value| to_json(value, depth, depth_max));
-    }
-    if let Some(span) = value.downcast_ref::<CelDuration>() {
-        return Ok(Value::String(format!("{}ms", span.inner().num_milliseconds())));
-    }
-    if let Some(time) = value.downcast_ref::<CelTimestamp>() {
-        return Ok(Value::String(time.inner().to_rfc3339()));
-    }
-    if let Some(name) = value.downcast_ref::<CelType>() {
-        return Ok(Value::String(name.name().to_owned()));
-    }
-    Err(format!("a value of type {} has no JSON form", value.get_type().name()))
-}
-
-pub(super) fn too_deep(depth_max: usize) -> String {
-    format!(
-        "the value is nested deeper than {depth_max} levels; keep it in a file, or as text with toJson(…)"
-    )
-}
-
-fn key_text(key: &CelMapKey<'_>) -> String {
-    match key {
-        CelMapKey::Bool(flag) => flag.inner().to_string(),
-        CelMapKey::Int(number) => number.inner().to_string(),
-        CelMapKey::UInt(number) => number.inner().to_string(),
-        CelMapKey::String(text) => text.inner().to_owned(),
-    }
 }
 
 /// CEL's error in words that help.

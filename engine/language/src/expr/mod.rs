@@ -12,6 +12,7 @@ mod error;
 mod eval;
 pub mod functions;
 mod interned;
+mod json_value;
 mod literals;
 mod parse;
 pub(crate) mod patterns;

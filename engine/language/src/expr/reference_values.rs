@@ -10,7 +10,7 @@ use cel::common::value::Val;
 use serde_json::Value;
 
 use super::compiled::{FieldChain, Reference};
-use super::eval::from_json;
+use super::json_value::from_json;
 use super::values::{EvalError, Scope};
 
 /// The values of an expression's references; `None` where the scope has no such name.

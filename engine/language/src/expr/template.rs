@@ -173,7 +173,7 @@ impl Template {
     fn bounded(&self, value: Value) -> Result<Value, EvalError> {
         let nests = matches!(self.0.node, TemplateNode::List(_) | TemplateNode::Map(_));
         if nests && depth(&value) > everfold_base::json::DEPTH_MAX {
-            let message = super::eval::too_deep(everfold_base::json::DEPTH_MAX);
+            let message = super::json_value::too_deep(everfold_base::json::DEPTH_MAX);
             return Err(EvalError::Failed { expression: self.headline(), message, code: None });
         }
         Ok(value)

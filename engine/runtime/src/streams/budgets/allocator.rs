@@ -70,7 +70,7 @@ struct WaitingAttempt {
     attempt: EffectId,
     terms: Vec<BudgetTerms>,
     /// Its run knows that there is no room.
-    is_told: bool,
+    is_informed: bool,
 }
 
 /// What comes of asking for an attempt.
@@ -171,7 +171,7 @@ impl BudgetAllocator {
         match request {
             BudgetRequest::Funds { attempt, terms, was_refused } => {
                 self.forget(&attempt);
-                let waiting = WaitingAttempt { attempt, terms, is_told: was_refused };
+                let waiting = WaitingAttempt { attempt, terms, is_informed: was_refused };
                 if let Some(waiting) = self.served(waiting).await? {
                     self.waiting.push_back(waiting);
                 }
@@ -210,9 +210,9 @@ impl BudgetAllocator {
             }
             // A run that left memory is loaded for the answer, and asks again when it is loaded: what it knows is not
             // sent again.
-            AskedFunds::Refused(refused) if !waiting.is_told => {
+            AskedFunds::Refused(refused) if !waiting.is_informed => {
                 self.answer_funds(&waiting, Some(refused)).await?;
-                waiting.is_told = true;
+                waiting.is_informed = true;
             }
             AskedFunds::Refused(_) | AskedFunds::Awaited => {}
         }
@@ -340,8 +340,11 @@ impl BudgetAllocator {
             .collect();
         for (attempt, terms, measure) in found {
             let refused = BudgetRefusal { budget: terms.id.clone(), measure };
-            self.answer_funds(&WaitingAttempt { attempt, terms: vec![terms], is_told: false }, Some(refused))
-                .await?;
+            self.answer_funds(
+                &WaitingAttempt { attempt, terms: vec![terms], is_informed: false },
+                Some(refused),
+            )
+            .await?;
         }
         Ok(())
     }
