@@ -234,6 +234,9 @@ fn l31_what_is_reserved_for_work_that_runs_ends_nothing_where_a_budget_stops_or_
         assert_eq!(world.state.status(), RunStatus::Running);
         world.use_up(&id("a/1/1"), used);
         world.succeed("a/1/1", json!(1));
+        if then == RunStatus::Failed {
+            world.finish("b/1/1", Ok(JsonText::null()));
+        }
         let all = world.names();
         assert_eq!(world.state.status(), then, "{on_over} {used}: {all:?}");
         assert_eq!(all.last() == Some(&"FundsGranted"), used == 300_000, "{on_over} {used}: {all:?}");
