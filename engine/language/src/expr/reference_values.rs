@@ -13,7 +13,7 @@ use super::compiled::{FieldChain, Reference};
 use super::json_value::from_json;
 use super::values::{EvalError, Scope};
 
-/// The values of an expression's references; `None` where the scope has no such name.
+/// The values of the references of an expression, or of all expressions of a template; `None` where the scope has no such name.
 pub(super) struct ReferenceValues(BTreeMap<Reference, Option<Value>>);
 
 impl ReferenceValues {
@@ -85,9 +85,9 @@ impl ReferenceValues {
             fields.insert(CelMapKey::from(name.clone()), from_json(value));
         }
         for (reference, value) in &self.0 {
-            if let (Reference::Run { field }, Some(value)) = (reference, value) {
-                let value = followed(value, &below(reference, chains));
-                fields.insert(CelMapKey::from(field.clone()), value);
+            let paths = below(reference, chains);
+            if let (Reference::Run { field }, Some(value), false) = (reference, value, paths.is_empty()) {
+                fields.insert(CelMapKey::from(field.clone()), followed(value, &paths));
             }
         }
         Box::new(CelMap::from(fields))
@@ -96,11 +96,11 @@ impl ReferenceValues {
     fn steps(&self, chains: &[FieldChain]) -> Box<dyn Val> {
         let mut steps: BTreeMap<&str, HashMap<CelMapKey<'static>, Box<dyn Val>>> = BTreeMap::new();
         for (reference, value) in &self.0 {
-            if let Reference::Step { step, field } = reference {
+            let paths = below(reference, chains);
+            if let (Reference::Step { step, field }, false) = (reference, paths.is_empty()) {
                 let fields = steps.entry(step).or_default();
                 if let Some(value) = value {
-                    let value = followed(value, &below(reference, chains));
-                    fields.insert(CelMapKey::from(field.clone()), value);
+                    fields.insert(CelMapKey::from(field.clone()), followed(value, &paths));
                 }
             }
         }
