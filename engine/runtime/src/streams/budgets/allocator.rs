@@ -65,7 +65,6 @@ pub(crate) struct RetriedRequest {
     nth: u64,
 }
 
-#[derive(Clone)]
 struct WaitingAttempt {
     attempt: EffectId,
     terms: Vec<BudgetTerms>,
@@ -171,8 +170,8 @@ impl BudgetAllocator {
         match request {
             BudgetRequest::Funds { attempt, terms, was_refused } => {
                 self.forget(&attempt);
-                let waiting = WaitingAttempt { attempt, terms, is_informed: was_refused };
-                if let Some(waiting) = self.served(waiting).await? {
+                let mut waiting = WaitingAttempt { attempt, terms, is_informed: was_refused };
+                if !self.serve(&mut waiting).await? {
                     self.waiting.push_back(waiting);
                 }
                 Ok(())
@@ -201,22 +200,22 @@ impl BudgetAllocator {
         }
     }
 
-    /// Asks for an attempt and answers its run; gives it back where it waits.
-    async fn served(&mut self, mut waiting: WaitingAttempt) -> Result<Option<WaitingAttempt>, StreamError> {
-        match self.try_reserve(&waiting).await? {
+    /// Reserves for an attempt and answers its run; whether it waits no longer.
+    async fn serve(&mut self, waiting: &mut WaitingAttempt) -> Result<bool, StreamError> {
+        match self.try_reserve(waiting).await? {
             AskedFunds::Reserved => {
-                self.answer_funds(&waiting, None).await?;
-                return Ok(None);
+                self.answer_funds(waiting, None).await?;
+                return Ok(true);
             }
             // A run that left memory is loaded for the answer, and asks again when it is loaded: what it knows is not
             // sent again.
             AskedFunds::Refused(refused) if !waiting.is_informed => {
-                self.answer_funds(&waiting, Some(refused)).await?;
+                self.answer_funds(waiting, Some(refused)).await?;
                 waiting.is_informed = true;
             }
             AskedFunds::Refused(_) | AskedFunds::Awaited => {}
         }
-        Ok(Some(waiting))
+        Ok(false)
     }
 
     /// Reserves something for an attempt in every counter, or in none.
@@ -302,17 +301,16 @@ impl BudgetAllocator {
         };
         let mut unserved = VecDeque::new();
         let mut failed = None;
-        while let Some(waiting) = self.waiting.pop_front() {
+        while let Some(mut waiting) = self.waiting.pop_front() {
             if failed.is_some() || !concerns(&waiting) {
                 unserved.push_back(waiting);
                 continue;
             }
-            let asked = waiting.clone();
-            match self.served(waiting).await {
-                Ok(None) => {}
-                Ok(Some(waiting)) => unserved.push_back(waiting),
+            match self.serve(&mut waiting).await {
+                Ok(true) => {}
+                Ok(false) => unserved.push_back(waiting),
                 Err(error) => {
-                    unserved.push_back(asked);
+                    unserved.push_back(waiting);
                     failed = Some(error);
                 }
             }
@@ -340,11 +338,8 @@ impl BudgetAllocator {
             .collect();
         for (attempt, terms, measure) in found {
             let refused = BudgetRefusal { budget: terms.id.clone(), measure };
-            self.answer_funds(
-                &WaitingAttempt { attempt, terms: vec![terms], is_informed: false },
-                Some(refused),
-            )
-            .await?;
+            let running = WaitingAttempt { attempt, terms: vec![terms], is_informed: true };
+            self.answer_funds(&running, Some(refused)).await?;
         }
         Ok(())
     }
