@@ -9,10 +9,10 @@ use std::time::Duration;
 use everfold_base::envelope::Envelope;
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, Round, StepId, StepPath, Version};
-use everfold_base::json::{Hash, JsonText, Payload, Value};
+use everfold_base::json::{Hash, JsonText, Payload};
 use everfold_base::time::Timestamp;
 use everfold_core::event::{self, RunEvent, ScheduledWork, SignalTaker, SkipReason, TimerKind};
-use everfold_core::policy::Verdict;
+use everfold_core::policy::{Verdict, forget_place};
 use everfold_language::definition::Vote;
 
 use crate::event_readers::{ROUNDS, passed_over};
@@ -396,13 +396,9 @@ impl RoundsOfRun {
 /// of a large one, which is a blob, that is not seen.
 fn found_hash(evidence: &Payload) -> Hash {
     let inline = evidence.text().filter(|text| text.as_str().contains(r#""recorded":{"#));
-    let Some(Value::Object(mut fields)) = inline.map(JsonText::value) else { return evidence.hash() };
-    match fields.remove("recorded") {
-        Some(place) if place["run"].is_string() && place["version"].is_u64() => {
-            JsonText::new(&Value::Object(fields)).hash()
-        }
-        _other => evidence.hash(),
-    }
+    let Some(mut found) = inline.map(JsonText::value) else { return evidence.hash() };
+    forget_place(&mut found);
+    JsonText::new(&found).hash()
 }
 
 fn is_blocked(end: &RoundEnd) -> bool {

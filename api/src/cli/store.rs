@@ -268,8 +268,18 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
                     "the store is as it was; {program} store repair --from-sled says what can be restored"
                 )),
             other => {
-                if let RepairError::OtherEnd { end, .. } = &other {
-                    let hint = format!("the store is as it was; {program} store repair --give-up-behind {end}");
+                let way = match &other {
+                    RepairError::OtherEnd { end, .. } => Some(format!("--give-up-behind {end}")),
+                    RepairError::InIndex { .. } => Some("--from-sled   # says what the index can restore".to_owned()),
+                    RepairError::Lost { first, .. } => Some(format!(
+                        "--from DIR takes what is missing from a copy that holds it; where none does, --give-up-behind {} goes on \
+                         without it, and without all that came after",
+                        first.0 - 1
+                    )),
+                    _other => None,
+                };
+                if let Some(way) = way {
+                    let hint = format!("the store is as it was; {program} store repair {way}");
                     return Fault::new(Code::Damaged, other.to_string()).hint(hint);
                 }
                 let hint = match &other {

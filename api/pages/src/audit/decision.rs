@@ -29,6 +29,10 @@ pub(crate) struct Decision {
     pub(crate) actor: String,
     pub(crate) step: Option<String>,
     pub(crate) round: Option<u32>,
+    /// The attempt whose gates were judged.
+    pub(crate) attempt: Option<u32>,
+    /// Which route sent the step back.
+    pub(crate) route: Option<String>,
     /// `gate`, `vote`, `part`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`.
     pub(crate) kind: String,
     pub(crate) gate: Option<String>,

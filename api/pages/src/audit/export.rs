@@ -88,7 +88,7 @@ impl Export {
     }
 }
 
-const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override,pipeline,title\r\n";
+const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override,pipeline,title,bypassed\r\n";
 
 fn csv_line(item: &Decision) -> String {
     let round = item.round.map(|round| round.to_string()).unwrap_or_default();
@@ -113,6 +113,7 @@ fn csv_line(item: &Decision) -> String {
         item.is_override().to_string(),
         item.pipeline.clone(),
         item.title.clone().unwrap_or_default(),
+        item.bypassed.join("\n"),
     ];
     let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
     format!("{}\r\n", cells.join(","))
@@ -144,6 +145,9 @@ fn json_line(item: &Decision) -> String {
         ("comment", &item.comment),
         ("decision", &item.decision),
         ("reason", &item.reason),
+        ("signal", &item.signal),
+        ("route", &item.route),
+        ("due", &item.due),
     ];
     for (name, text) in gate.into_iter().chain(said) {
         if let Some(text) = text {
@@ -157,13 +161,31 @@ fn json_line(item: &Decision) -> String {
             line[name] = value.clone();
         }
     }
-    for (name, number) in [("used", item.used), ("max", item.max)] {
+    for (name, value) in [("edited", &item.edited), ("output", &item.output)] {
+        if let Some(value) = value {
+            line[name] = value.clone();
+        }
+    }
+    let counts = [
+        ("attempt", item.attempt),
+        ("probe_no", item.probe_no),
+        ("evaluator", item.evaluator),
+        ("used", item.used),
+        ("max", item.max),
+    ];
+    for (name, number) in counts {
         if let Some(number) = number {
             line[name] = number.into();
         }
     }
     if !item.comments.is_empty() {
         line["comments"] = item.comments.clone().into();
+    }
+    if item.is_of_gate() {
+        line["tolerated"] = item.tolerated.into();
+    }
+    if !item.bypassed.is_empty() {
+        line["bypassed"] = item.bypassed.clone().into();
     }
     if !item.policies.is_empty() {
         line["policies"] = serde_json::json!(item.policies);
@@ -191,6 +213,21 @@ mod tests {
         assert!(csv_line(&item).contains(run));
         let line: serde_json::Value = serde_json::from_str(&json_line(&item)).expect("the line is JSON");
         assert_eq!((line["run"].as_str(), line["short_id"].as_str()), (Some(run), Some("3b2cabce")));
+    }
+
+    #[test]
+    fn an_exported_override_says_past_which_gates_and_with_what_output() {
+        let item = Decision {
+            kind: "override".to_owned(),
+            decision: Some("proceed".to_owned()),
+            bypassed: vec!["g1".to_owned(), "g2".to_owned()],
+            output: Some(serde_json::json!({ "r": 9 })),
+            ..Decision::default()
+        };
+        let line: serde_json::Value = serde_json::from_str(&json_line(&item)).expect("the line is JSON");
+        assert_eq!(line["bypassed"], serde_json::json!(["g1", "g2"]));
+        assert_eq!(line["output"], serde_json::json!({ "r": 9 }));
+        assert!(csv_line(&item).ends_with(",\"g1\ng2\"\r\n"), "{}", csv_line(&item));
     }
 
     #[test]

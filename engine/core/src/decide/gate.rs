@@ -336,7 +336,9 @@ fn seen(
 ) -> Result<Option<(u32, FailedGate)>, Interrupt> {
     let Some(newest) = newest(state, at, gate) else { return Ok(None) };
     let failure = failure_of(gate, &newest.reason);
-    let evidence = settled(newest.evidence.value(loaded))?.unwrap_or_default();
+    let mut evidence = settled(newest.evidence.value(loaded))?.unwrap_or_default();
+    // A fork with nothing changed tells the next round what its origin told it.
+    policy::forget_place(&mut evidence);
     let own = settled(newest.findings.value(loaded))?.unwrap_or_default();
     let findings =
         if own.is_null() { multi_probe::default_findings(&failure.message, &evidence) } else { own };

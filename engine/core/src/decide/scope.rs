@@ -4,6 +4,7 @@ use serde_json::json;
 
 pub(crate) use super::failure_value::failure_value;
 use super::run_names;
+use crate::policy::forget_place;
 use crate::state::{ItemEnd, Items, Key, Last, Phase, RunState, Stage, StepState, StoredValue, Unit};
 use everfold_base::failure::Failure;
 use everfold_base::id::Round;
@@ -227,7 +228,9 @@ impl<'a> RunScope<'a> {
     fn gates(&self, step: &StepState) -> Result<Value, EvalError> {
         let mut gates = serde_json::Map::new();
         for verdict in &step.gates {
-            let value = json!({"verdict": verdict.verdict, "reason": verdict.reason, "evidence": verdict.evidence.value(self.loaded)?});
+            let mut evidence = verdict.evidence.value(self.loaded)?;
+            forget_place(&mut evidence);
+            let value = json!({"verdict": verdict.verdict, "reason": verdict.reason, "evidence": evidence});
             gates.insert(verdict.gate.clone(), value);
         }
         Ok(Value::Object(gates))

@@ -231,6 +231,10 @@ fn is_spending(draft: &Draft<'_>, id: &AttemptId) -> bool {
 
 /// Paid work may start, as far as the run's own budgets have room: in the order in which it asked.
 fn grant(draft: &mut Draft<'_>) {
+    // Other runs need what a paused one would keep.
+    if draft.state.facts.paused && draft.state.facts.spend.is_shared() {
+        return give_back(draft);
+    }
     while !draft.is_full() && !draft.state.is_ending() {
         let held = first_held(draft.state, |stage| matches!(stage, FundStage::Held | FundStage::Waiting));
         let Some((id, stage)) = held else { return };

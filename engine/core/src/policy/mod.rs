@@ -16,6 +16,7 @@ mod frontmatter;
 mod glob;
 mod judgement;
 mod mergeable;
+mod taken_over;
 mod tests_report;
 mod value;
 
@@ -24,4 +25,5 @@ pub use combine::{Combination, combine};
 pub use default_policy::{EVALUATOR, is_stale, judge_default, judge_fresh};
 pub use glob::Glob;
 pub use judgement::{Judgement, Verdict};
+pub use taken_over::forget_place;
 pub use value::judge_value;

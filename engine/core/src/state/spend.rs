@@ -38,6 +38,14 @@ impl Spend {
     pub(crate) fn is_shared(&self) -> bool {
         self.budgets.iter().any(BudgetState::is_shared)
     }
+
+    /// Adds to what a counter said last what work at hand used up since it began: the counter hears of that at its end.
+    pub(crate) fn count_unreported(&mut self) {
+        let unreported = self.used.values().fold(Spent::default(), |sum, used| sum.plus(*used));
+        for budget in self.budgets.iter_mut().filter(|budget| budget.is_shared()) {
+            budget.unreported = unreported;
+        }
+    }
 }
 
 /// One budget.
@@ -49,6 +57,8 @@ pub(crate) struct BudgetState {
     pub(crate) reserved_micros: u64,
     pub(crate) raised: Spent,
     pub(crate) period: Option<(Timestamp, Timestamp)>,
+    /// Of a shared one: what attempts of the run used up that have not ended, and of which its counter does not know yet.
+    pub(crate) unreported: Spent,
     /// What was used up after the end of the period, until it is recorded that the next one began.
     pub(crate) carried: Spent,
     /// The run's clock when the period began.
@@ -148,6 +158,7 @@ impl BudgetState {
             reserved_micros: 0,
             raised: Spent::default(),
             period: None,
+            unreported: Spent::default(),
             carried: Spent::default(),
             clock_base_ms: 0,
             over: None,
@@ -167,7 +178,7 @@ impl BudgetState {
 
     /// How far it is used up; the time of a run's own one is the run's clock.
     pub(crate) fn used(&self, clock: &RunClock, now: Timestamp) -> BudgetUse {
-        let mut spent = self.spent;
+        let mut spent = self.spent.plus(self.unreported);
         if !self.is_shared() {
             spent.wall_ms = clock.at(now).saturating_sub(self.clock_base_ms);
         }

@@ -2,7 +2,9 @@
 
 use everfold_base::time::Timestamp;
 use everfold_core::effect::Effect;
-use everfold_core::event::{BudgetReading, BudgetRefusal, FundsAnswered, Measure, SpendReported, Spent};
+use everfold_core::event::{
+    BudgetReading, BudgetRefusal, FundsAnswered, Measure, RunPaused, RunResumed, SpendReported, Spent,
+};
 use everfold_core::input::InputKind;
 use everfold_core::state::{Awaited, RunStatus};
 use serde_json::{Value, json};
@@ -82,6 +84,46 @@ fn l31_what_a_counter_said_of_a_period_that_is_over_stops_nothing() {
     assert_eq!(fire(&mut world), ["TimerFired"]);
     assert!(asks_counters(&world, "b/1/1"));
     assert_eq!(has_room(&mut world, "b/1/1"), ["FundsAnswered", "FundsGranted"]);
+    world.check_fold();
+}
+
+/// The counter hears of it at the end of the work: until then nothing stopped what had passed the limit by itself.
+#[test]
+fn l31_what_work_uses_up_while_it_runs_counts_at_once_in_a_budget_that_its_run_shares() {
+    for (used, is_passed) in [(3_900_000, false), (5_000_000, true)] {
+        let team =
+            json!([{"id": "team", "scope": "team", "cost": "4 USD", "reserve": "1 USD", "on_over": "stop"}]);
+        let mut world = world(team, json!([agent("a", &[])]));
+        world.want_funds("a/1/1");
+        assert_eq!(has_room(&mut world, "a/1/1"), ["FundsAnswered", "FundsGranted"]);
+        world.use_up(&id("a/1/1"), used);
+        let all = world.names();
+        assert_eq!(all.contains(&"BudgetExceeded") && all.contains(&"StopRequested"), is_passed, "{all:?}");
+        let view = world.state.budgets(world.now).next().unwrap();
+        assert_eq!(view.used.spent.cost_micros, used, "readers see it, too");
+        if is_passed {
+            world.fail("a/1/1", "stopped");
+            let failure = world.state.failure().map(|(failure, _)| failure.message.clone()).unwrap();
+            assert!(failure.contains("5.00 USD of 4.00 USD"), "{failure}");
+        }
+        world.check_fold();
+    }
+}
+
+/// A run that a person paused was given the money, and kept it from others for as long as the pause lasted.
+#[test]
+fn l31_a_paused_run_gives_back_what_a_counter_reserves_for_it_and_asks_again_when_it_goes_on() {
+    let team = json!([{"id": "team", "scope": "team", "cost": "10 USD", "reserve": "6 USD"}]);
+    let mut world = world(team, json!([agent("a", &[])]));
+    world.want_funds("a/1/1");
+    world.by("ada", InputKind::Pause(RunPaused { reason: None, interrupt: false })).unwrap();
+    assert_eq!(has_room(&mut world, "a/1/1"), ["FundsAnswered", "FundsRequested"]);
+    assert!(!asks_counters(&world, "a/1/1"));
+    counted(&mut world);
+    assert!(!asks_counters(&world, "a/1/1"), "it asks for nothing while it is paused");
+    world.by("ada", InputKind::Resume(RunResumed { reason: None, prompt: None })).unwrap();
+    assert!(asks_counters(&world, "a/1/1"));
+    assert_eq!(has_room(&mut world, "a/1/1"), ["FundsAnswered", "FundsGranted"]);
     world.check_fold();
 }
 

@@ -80,14 +80,17 @@ impl ReferenceValues {
 
     fn run(&self, chains: &[FieldChain]) -> Box<dyn Val> {
         let mut fields = HashMap::new();
-        let whole = self.0.get(&Reference::Name("run".to_owned())).and_then(Option::as_ref);
-        for (name, value) in whole.and_then(Value::as_object).into_iter().flatten() {
-            fields.insert(CelMapKey::from(name.clone()), from_json(value));
+        let run = Reference::Name("run".to_owned());
+        let is_whole = below(&run, chains).iter().any(|path| path.is_empty());
+        if let Some(Some(Value::Object(whole))) = self.0.get(&run).filter(|_| is_whole) {
+            let named = whole.iter().map(|(name, value)| (CelMapKey::from(name.clone()), from_json(value)));
+            fields.extend(named);
         }
         for (reference, value) in &self.0 {
             let paths = below(reference, chains);
             if let (Reference::Run { field }, Some(value), false) = (reference, value, paths.is_empty()) {
-                fields.insert(CelMapKey::from(field.clone()), followed(value, &paths));
+                let value = if is_whole { from_json(value) } else { followed(value, &paths) };
+                fields.insert(CelMapKey::from(field.clone()), value);
             }
         }
         Box::new(CelMap::from(fields))
@@ -161,8 +164,9 @@ mod tests {
     fn an_expression_answers_from_what_its_chains_lead_to_as_from_the_whole() {
         let part = json!({ "a": { "b": { "c": 1, "d": "text" }, "list": [{ "x": 1 }, { "x": 2 }], "none": null }, "e": 5 });
         let steps = json!({ "one": { "output": part, "status": "succeeded" } });
-        let scope =
-            Record(json!({ "input": part, "steps": steps, "run": { "title": "t", "labels": { "k": "v" } } }));
+        let scope = Record(
+            json!({ "input": part, "steps": steps, "run": { "title": "t", "labels": { "k": "v", "other": "w" } } }),
+        );
         for (whole, expressions) in
             [("input", "input"), ("steps.one.output", "steps.one.output")].map(|(whole, root)| {
                 let of = |text: &str| text.replace("$", root);
@@ -179,8 +183,13 @@ mod tests {
                 assert_eq!(answer(&expression), from_all, "{expression}");
             }
         }
-        let run = Expr::parse("run.labels.k + run.title + run.labels.?none.orValue('')").unwrap();
-        assert_eq!(run.eval(&scope), Ok(json!("vt")));
+        let run = |text: &str| Expr::parse(text).unwrap().eval(&scope);
+        assert_eq!(run("run.labels.k + run.title + run.labels.?none.orValue('')"), Ok(json!("vt")));
+        // The whole run has its own copy of what stands beside it.
+        let labels = json!({ "k": "v", "other": "w" });
+        assert_eq!(run("[run.labels.k, run][1].labels"), Ok(labels.clone()));
+        assert_eq!(run("[run, run.labels.?none][0].labels"), Ok(labels));
+        assert_eq!(run("run[['labels'][0]].other + run.labels.k"), Ok(json!("wv")));
     }
 
     const EXPRESSIONS: [&str; 26] = [

@@ -128,6 +128,7 @@ fn rewrite(
         None => drawn_anew(folder, files).map_err(failed)?,
     };
     let mut last = Position(u64::MAX - 1);
+    let is_cut = matches!(step, RepairStep::CutJournal { .. });
     if let RepairStep::CutJournal { given_up: (first, _), .. } = step {
         last = Position(first.0 - 1);
         // Positions that were known outside will be those of other events.
@@ -142,7 +143,10 @@ fn rewrite(
         manifest.index = IndexState::Building;
         // Of the two journals, whichever is there: the place of the end is another one in each.
         manifest.journal = JournalEnd { position: end, ..JournalEnd::EMPTY };
-        manifest::write(files, folder, &manifest).map_err(failed)?;
+        // What is given up stands in the old one until the old journal is away: it says what another copy is to restore.
+        if !is_cut {
+            manifest::write(files, folder, &manifest).map_err(failed)?;
+        }
         put_in_place(files, &beside, &journal_folder(folder), kept_as).map_err(failed)
     });
     if let Err(error) = put {

@@ -100,6 +100,12 @@ pub(super) fn look(
         (asked, _) => {
             plan.lost = joined(missing.into_iter().chain(broken));
             if let RestoreFrom::GivenUpBehind(position) = asked {
+                if let Some(&(first, last)) = plan.lost.first()
+                    && readable.is_some()
+                    && look(folder, options, &RestoreFrom::Index)?.plan.lost.is_empty()
+                {
+                    return Err(RepairError::InIndex { first, last });
+                }
                 give_up(&mut plan, *position, &whole, end, journal.exists().then(|| unused(folder)))?;
             }
             return Ok(Findings { plan, manifest, restored: BTreeMap::new(), index: None });

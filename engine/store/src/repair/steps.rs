@@ -134,7 +134,7 @@ pub enum RepairError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Neither the journal nor what was asked for them holds these positions.
-    #[error("the journal lacks positions {first} to {last}, and {} does not hold them", named(.from))]
+    #[error("the journal lacks positions {first} to {last}, and {}", not_held(.from))]
     Lost {
         /// What was asked.
         from: RestoreFrom,
@@ -146,6 +146,14 @@ pub enum RepairError {
     /// The journal does not hold these positions, and the index was not asked.
     #[error("positions {first} to {last} are not in the journal; the index may hold them")]
     NotInJournal {
+        /// The first one.
+        first: Position,
+        /// The last one.
+        last: Position,
+    },
+    /// What is to be given up is in the index.
+    #[error("positions {first} to {last} are not lost: the index holds what the journal lacks")]
+    InIndex {
         /// The first one.
         first: Position,
         /// The last one.
@@ -221,10 +229,12 @@ fn and_keep(kept_as: Option<&Path>) -> String {
     kept_as.map_or_else(String::new, |path| format!(", and keep the old one as {}", path.display()))
 }
 
-fn named(from: &RestoreFrom) -> String {
+fn not_held(from: &RestoreFrom) -> String {
     match from {
-        RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_) => "nothing else".to_owned(),
-        from => from.to_string(),
+        RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_) => {
+            "there is no index to take them from".to_owned()
+        }
+        RestoreFrom::Index | RestoreFrom::Copy(_) => format!("{from} does not hold them"),
     }
 }
 

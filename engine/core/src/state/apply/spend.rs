@@ -62,6 +62,7 @@ impl RunState {
         if spend.is_shared() {
             let used = spend.used.entry(event.id.clone()).or_default();
             *used = with(*used);
+            spend.count_unreported();
         }
     }
 
@@ -234,6 +235,7 @@ impl RunState {
                 budget.period = reading.until.map(|until| (from, until));
             }
         }
+        self.facts.spend.count_unreported();
     }
 
     /// The next period of a shared budget begins: those it has refused ask again.

@@ -5,7 +5,7 @@ use crate::event::{
     GateEvaluated, ReworkRequested, ScheduledWork, StepBlocked, StepFailed, StepScheduled, StepSkipped,
     StepSucceeded, StopReason, TimerId, TimerKind, UnblockDecision,
 };
-use crate::policy::Verdict;
+use crate::policy::{Verdict, forget_place};
 use crate::state::agenda::Agenda;
 use crate::state::control::{FailedOn, StepOrder};
 use crate::state::step::{Phase, Rework, Stage, StepState, Unit};
@@ -370,6 +370,7 @@ impl RunState {
             Payload::Blob(blob) => blob.hash,
             Payload::Inline(text) => {
                 let mut found = text.value();
+                forget_place(&mut found);
                 forget_sources(&mut found);
                 Hash::of(canonical(&found).as_bytes())
             }

@@ -216,7 +216,10 @@ fn what_can_be_read_behind_a_loss_is_counted_and_given_up_with_it() {
     let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
     bytes[groups[4] + 80] ^= 1;
     fs::write(&segment, &bytes).unwrap();
-    // The index has what is lost, and is not asked for it.
+    let asked = RestoreFrom::GivenUpBehind(Position(8));
+    let refused = repair::plan(&folder, &SledOptions::default(), &asked);
+    assert!(matches!(refused, Err(RepairError::InIndex { .. })), "the index has what is lost: {refused:?}");
+    fs::remove_dir_all(folder.join("sled")).unwrap();
     let (cut, log) = given_up_behind(&folder, Position(8));
     assert!(matches!(
         cut,
