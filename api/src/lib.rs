@@ -21,6 +21,7 @@ pub mod graph;
 pub mod http;
 mod label_filter;
 mod log;
+mod lost_past;
 mod memory_blobs;
 pub mod metrics;
 mod named_file;

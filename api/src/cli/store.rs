@@ -118,6 +118,12 @@ async fn adopt(context: &CommandContext) -> Result<u8, Fault> {
     if context.json {
         context.out.json(&answer)?;
     } else {
+        if let (Some(count), Some(folder)) = (answer["put_aside"].as_u64(), answer["put_aside_in"].as_str()) {
+            context.out.line(format!(
+                "put aside in {folder}: {count} folders of attempts that were begun behind the end of this history; what they \
+                 did outside is unknown to it"
+            ));
+        }
         context.out.line("this folder acts from now on");
     }
     Ok(0)

@@ -101,6 +101,12 @@ pub(crate) async fn info(State(app): State<App>) -> Result<Json<StoreView>, Faul
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(crate) struct AdoptedAnswer {
     adopted: bool,
+    /// How many folders and archives of attempts were put aside: the history of this copy has not come to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    put_aside: Option<usize>,
+    /// Where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    put_aside_in: Option<String>,
 }
 
 /// `POST /store/adopt`: this copy of the store is the one that acts.
@@ -111,8 +117,12 @@ pub(crate) struct AdoptedAnswer {
     responses((status = 200, description = "It acts from now on.", body = AdoptedAnswer))
 )]
 pub(crate) async fn adopt(State(app): State<App>) -> Result<Json<AdoptedAnswer>, Fault> {
-    app.adopt().await?;
-    Ok(Json(AdoptedAnswer { adopted: true }))
+    let lost = app.adopt().await?;
+    Ok(Json(AdoptedAnswer {
+        adopted: true,
+        put_aside: lost.as_ref().map(|lost| lost.count),
+        put_aside_in: lost.map(|lost| lost.folder.display().to_string()),
+    }))
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

@@ -24,6 +24,7 @@ use super::record;
 use crate::access::AccessControl;
 use crate::caller_turns::{CallerTurns, TurnBounds};
 use crate::fault::{Code, Fault};
+use crate::lost_past::{self, LostPast};
 use crate::metrics::{self, Metrics};
 use crate::traces::Traces;
 use crate::work_sources::WorkSources;
@@ -302,15 +303,22 @@ impl Node {
         }))
     }
 
-    /// Lets a copied or moved store act.
+    /// Lets a copied or moved store act; gives the attempts that were put aside, because its history has not come to them.
     ///
     /// # Errors
-    /// The adoption cannot be recorded.
-    pub async fn adopt(&self) -> Result<(), Fault> {
-        match &self.sled {
-            Some(sled) => Ok(sled.adopt().await?),
-            None => Ok(()),
-        }
+    /// The adoption cannot be recorded, or attempts cannot be put aside.
+    pub async fn adopt(&self) -> Result<Option<LostPast>, Fault> {
+        let Some(sled) = &self.sled else { return Ok(None) };
+        let asked = Arc::clone(sled);
+        let info = tokio::task::spawn_blocking(move || asked.info()).await;
+        let info = info.map_err(|error| Fault::new(Code::Internal, error.to_string()))?;
+        let lost = if info.adopted {
+            None
+        } else {
+            lost_past::put_aside(&self.layout, &*self.store, self.engine()).await?
+        };
+        sled.adopt().await?;
+        Ok(lost)
     }
 
     /// The quarantined runs, each with the reason.

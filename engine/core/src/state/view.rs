@@ -313,6 +313,16 @@ impl RunState {
         !self.facts.stops.is_empty() || !self.facts.outbox.is_empty() || self.needs_counters()
     }
 
+    /// Whether the history has come to an attempt: its round and number are those of now, or former ones.
+    #[must_use]
+    pub fn has_come_to(&self, id: &AttemptId) -> bool {
+        let unit = self.key(&id.path).and_then(|key| Some((key, self.unit_at(key)?)));
+        unit.is_some_and(|(key, unit)| {
+            let round = self.facts.steps[key.step].round;
+            id.round < round || (id.round == round && id.attempt <= unit.attempt)
+        })
+    }
+
     /// What a task's id names, while its round and attempt are the current ones.
     #[must_use]
     pub fn asking_unit(&self, id: &AttemptId) -> Option<&super::Unit> {

@@ -390,3 +390,33 @@ fn a_copied_or_moved_folder_does_nothing_in_a_worktree_of_another_place() {
     assert_eq!(done.code, 0, "{done:?}");
     assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "succeeded");
 }
+
+const TWO_PASTS: &str = "\
+name: two-pasts
+steps:
+  - { id: asked, wait: { signal: go } }
+  - { id: paint, command: \"echo ${steps.asked.output.colour} >> painted\" }
+";
+
+/// The documented order of a copy: first `store.json`, then the journal, the rest as it is when its turn comes. What was done
+/// meanwhile lay there as the end of an attempt, and answered for another decision.
+#[test]
+fn attempts_that_a_copys_history_has_not_come_to_are_put_aside_when_it_is_adopted() {
+    let scratch = Scratch::new();
+    scratch.write("two-pasts.yaml", TWO_PASTS);
+    scratch.run(&["run", "./two-pasts.yaml", "--no-wait"]);
+    let copy = scratch.path("copy");
+    fs::create_dir(&copy).unwrap();
+    fs::copy(scratch.data().join("store.json"), copy.join("store.json")).unwrap();
+    cp(&scratch.data().join("journal"), &copy.join("journal"));
+    assert_eq!(scratch.run(&["signal", "@", "go", r#"{"colour":"blue"}"#]).code, 0);
+    assert_eq!(scratch.run(&["resume", "@"]).code, 0);
+    cp(&scratch.data().join("attempts"), &copy.join("attempts"));
+    let adopted = scratch.run(&["--dir", "copy", "store", "adopt"]);
+    assert!(adopted.code == 0 && adopted.out.contains("attempts.lost-1"), "{adopted:?}");
+    let kept = fs::read_dir(copy.join("attempts.lost-1")).unwrap().count();
+    assert_eq!(kept, 1, "{adopted:?}");
+    assert_eq!(scratch.run(&["--dir", "copy", "signal", "@", "go", r#"{"colour":"red"}"#]).code, 0);
+    assert_eq!(scratch.run(&["--dir", "copy", "resume", "@"]).code, 0);
+    assert_eq!(lines(&scratch.path("painted")), ["blue", "red"]);
+}
