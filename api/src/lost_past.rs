@@ -4,7 +4,7 @@
 //! made by what is not in the history: of a folder in use that was copied with its journal first, or of positions that were
 //! given up. Its end says nothing of what is decided here, and is put aside before the folder acts.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,20 +47,34 @@ pub(crate) async fn put_aside(
     };
     let mut lost = Vec::new();
     for run in runs_with_attempts(&all).map_err(unmoved)? {
-        lost.extend(lost_of(layout, store, engine, run).await?);
+        match lost_of(layout, store, engine, run).await {
+            Ok(of_run) => lost.extend(of_run),
+            // Nothing of it goes on, so no end of its attempts is asked for: it keeps no other run from acting.
+            Err(error) => {
+                tracing::warn!(%run, %error, "a run cannot be read, and its attempts stay where they are")
+            }
+        }
     }
     if lost.is_empty() {
         return Ok(None);
     }
     let folder = unused(&all);
-    for path in &lost {
-        let target = folder.join(path.strip_prefix(&all).unwrap_or(path));
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).map_err(unmoved)?;
-        }
-        fs::rename(path, target).map_err(unmoved)?;
-    }
+    move_all(&lost, &all, &folder).map_err(unmoved)?;
     Ok(Some(LostPast { count: lost.len(), folder }))
+}
+
+/// Moves what lies below one folder to the same places below another; durable, since the adoption that follows is.
+fn move_all(paths: &[PathBuf], from: &Path, to: &Path) -> io::Result<()> {
+    let mut left = BTreeSet::new();
+    for path in paths {
+        let target = to.join(path.strip_prefix(from).unwrap_or(path));
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::rename(path, target)?;
+        left.extend(path.parent());
+    }
+    left.into_iter().try_for_each(|folder| fs::File::open(folder)?.sync_all())
 }
 
 /// What lies there of a run and is of no attempt that it came to.

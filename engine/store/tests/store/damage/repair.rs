@@ -29,18 +29,27 @@ async fn large(folder: &Path) -> SledStore {
     store
 }
 
+/// Changes the first segment, whose groups begin at these places; gives what is in it then.
+fn change_groups(folder: &Path, change: impl FnOnce(&mut [u8], &[usize])) -> Vec<u8> {
+    let segment = folder.join("journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
+    change(&mut bytes, &groups);
+    fs::write(&segment, &bytes).unwrap();
+    bytes
+}
+
 #[test]
 fn s5_what_the_journal_lost_is_restored_from_the_index_as_far_as_the_chain_proves_it() {
     let kept = TempDir::new().unwrap();
     let folder = kept.path().join("store");
     let expected = sample::make(&folder);
     let segment = folder.join("journal/0000000001.segment");
-    let mut bytes = fs::read(&segment).unwrap();
-    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
     // One in the middle, and the last two.
-    bytes[groups[4] + 80] ^= 1;
-    bytes[groups[groups.len() - 2]..].fill(0);
-    fs::write(&segment, &bytes).unwrap();
+    let bytes = change_groups(&folder, |bytes, groups| {
+        bytes[groups[4] + 80] ^= 1;
+        bytes[groups[groups.len() - 2]..].fill(0);
+    });
     assert!(matches!(SledStore::open(&folder, SledOptions::default()), Err(OpenError::Damaged(_))));
     let options = SledOptions::default();
     let without = repair::plan(&folder, &options, &RestoreFrom::Nothing).unwrap();
@@ -190,11 +199,7 @@ fn a_journal_that_is_older_than_the_stores_mark_goes_on_where_it_ends_once_the_r
     let kept = TempDir::new().unwrap();
     let folder = kept.path().join("store");
     let expected = sample::make(&folder);
-    let segment = folder.join("journal/0000000001.segment");
-    let mut bytes = fs::read(&segment).unwrap();
-    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
-    bytes[groups[4]..].fill(0);
-    fs::write(&segment, &bytes).unwrap();
+    change_groups(&folder, |bytes, groups| bytes[groups[4]..].fill(0));
     fs::remove_dir_all(folder.join("sled")).unwrap();
     let options = SledOptions::default();
     assert!(matches!(SledStore::open(&folder, options.clone()), Err(OpenError::Missing { .. })));
@@ -211,11 +216,7 @@ fn what_can_be_read_behind_a_loss_is_counted_and_given_up_with_it() {
     let kept = TempDir::new().unwrap();
     let folder = kept.path().join("store");
     let expected = sample::make(&folder);
-    let segment = folder.join("journal/0000000001.segment");
-    let mut bytes = fs::read(&segment).unwrap();
-    let groups: Vec<usize> = (0..bytes.len() - 4).filter(|at| bytes[*at..].starts_with(b"EVGR")).collect();
-    bytes[groups[4] + 80] ^= 1;
-    fs::write(&segment, &bytes).unwrap();
+    change_groups(&folder, |bytes, groups| bytes[groups[4] + 80] ^= 1);
     let asked = RestoreFrom::GivenUpBehind(Position(8));
     let refused = repair::plan(&folder, &SledOptions::default(), &asked);
     assert!(matches!(refused, Err(RepairError::InIndex { .. })), "the index has what is lost: {refused:?}");
