@@ -152,9 +152,9 @@ mod tests {
     use super::super::compiled::Expr;
     use super::*;
 
-    struct Record(Value);
+    struct JsonScope(Value);
 
-    impl Scope for Record {
+    impl Scope for JsonScope {
         fn get(&self, path: &[&str]) -> Result<Option<Value>, EvalError> {
             Ok(path.iter().try_fold(&self.0, |value, name| value.get(name)).cloned())
         }
@@ -164,7 +164,7 @@ mod tests {
     fn an_expression_answers_from_what_its_chains_lead_to_as_from_the_whole() {
         let part = json!({ "a": { "b": { "c": 1, "d": "text" }, "list": [{ "x": 1 }, { "x": 2 }], "none": null }, "e": 5 });
         let steps = json!({ "one": { "output": part, "status": "succeeded" } });
-        let scope = Record(
+        let scope = JsonScope(
             json!({ "input": part, "steps": steps, "run": { "title": "t", "labels": { "k": "v", "other": "w" } } }),
         );
         for (whole, expressions) in
