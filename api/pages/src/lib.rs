@@ -4,13 +4,14 @@
 //! style stands inline. What comes from users is escaped by the templates, which escape everything.
 //!
 //! To begin with: `router` lists all pages; `frame` is what stands around each; `words.rs` says how a status, a
-//! time, a duration and a cost are written; `templates/components.html` draws them. One folder or file a page.
+//! time, a duration and a cost are written; `components.rs` draws them. One folder or file a page.
 #![allow(clippy::result_large_err, reason = "a problem is rare, and becomes an answer at once")]
 
 mod actions;
 mod assets;
 mod audit;
 mod board;
+mod components;
 mod debugger;
 mod errors;
 mod find;

@@ -22,9 +22,15 @@ pub(super) struct ActionPage {
 /// The same inside the dialog of a page.
 #[derive(Template)]
 #[template(path = "actions/part.html")]
-pub(super) struct ActionPart {
-    pub(super) frame: Frame,
-    pub(super) asking: Asking,
+pub(super) struct ActionPart<'a> {
+    pub(super) frame: &'a Frame,
+    pub(super) asking: &'a Asking,
+}
+
+impl ActionPage {
+    fn part(&self) -> ActionPart<'_> {
+        ActionPart { frame: &self.frame, asking: &self.asking }
+    }
 }
 
 /// What stands on the page of an action.
@@ -77,11 +83,9 @@ pub(super) fn shown(act: Act, problem: Option<Problem>, mut confirmation: Confir
         confirmation,
         problem,
     };
-    let mut response = if act.visit.is_partial {
-        Html(ActionPart { frame, asking }).into_response()
-    } else {
-        Html(ActionPage { frame, asking }).into_response()
-    };
+    let page = ActionPage { frame, asking };
+    let mut response =
+        if act.visit.is_partial { Html(page.part()).into_response() } else { Html(page).into_response() };
     *response.status_mut() = status;
     response
 }

@@ -82,7 +82,7 @@ fn asking(refused: Option<String>) -> Asking {
 #[test]
 fn texts_of_users_are_texts_in_the_form() {
     for refused in [None, Some(HOSTILE.to_owned())] {
-        let text = ActionPart { frame: frame(), asking: asking(refused) }.render().unwrap();
+        let text = ActionPart { frame: &frame(), asking: &asking(refused) }.render().unwrap();
         for tag in ["<script", "<img", "onerror=alert(1)>"] {
             assert!(!text.contains(tag), "{tag} in {text}");
         }
@@ -94,7 +94,7 @@ fn texts_of_users_are_texts_in_the_form() {
 #[test]
 fn a_refused_action_has_no_button() {
     let text =
-        ActionPart { frame: frame(), asking: asking(Some("it has ended".to_owned())) }.render().unwrap();
+        ActionPart { frame: &frame(), asking: &asking(Some("it has ended".to_owned())) }.render().unwrap();
     assert!(!text.contains("<form") && !text.contains("data-submit") && text.contains("it has ended"));
 }
 

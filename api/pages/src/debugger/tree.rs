@@ -3,6 +3,7 @@
 //! What is equal on both sides is folded: a reader sees the change first and the rest on demand. The tree is a list of
 //! lines with where folds open and close, so that a template draws it without recursion.
 
+use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -57,6 +58,17 @@ impl TreeMark {
             Self::Equal => "equal",
         }
     }
+}
+
+/// The lines of a tree, as a page has them.
+#[derive(Template)]
+#[template(path = "debugger/tree_lines.html")]
+pub(crate) struct TreeDrawing<'a> {
+    lines: &'a [TreeLine],
+}
+
+pub(crate) fn drawn(lines: &[TreeLine]) -> TreeDrawing<'_> {
+    TreeDrawing { lines }
 }
 
 /// A line of the tree, or the end of a fold.

@@ -1,5 +1,7 @@
 //! The frame of one page: its title, its place in the navigation, its caller, and the shown moment.
 
+use askama::Template;
+
 use super::address::{is_position, with_query};
 use super::caller::{CallerRole, Who};
 
@@ -47,7 +49,19 @@ pub struct Frame {
     pub live: bool,
 }
 
+/// What stands above the content of each page: the places, the search, the shown moment, who is there.
+#[derive(Template)]
+#[template(path = "frame_top.html")]
+pub(crate) struct FrameTop<'a> {
+    frame: &'a Frame,
+}
+
 impl Frame {
+    /// The top of the page.
+    pub(crate) fn top(&self) -> FrameTop<'_> {
+        FrameTop { frame: self }
+    }
+
     /// The hash in the addresses of assets.
     #[must_use]
     pub fn assets(&self) -> &'static str {

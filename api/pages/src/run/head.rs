@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use askama::Template;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -140,7 +141,20 @@ pub(crate) struct RunHead {
     below: BelowRun,
 }
 
+/// The headline of a run, and the tabs of its pages.
+#[derive(Template)]
+#[template(path = "run/headline.html")]
+pub(crate) struct RunHeadline<'a> {
+    frame: &'a Frame,
+    head: &'a RunHead,
+}
+
 impl RunHead {
+    /// What stands above the panel on each page of the run.
+    pub(crate) fn headline<'a>(&'a self, frame: &'a Frame) -> RunHeadline<'a> {
+        RunHeadline { frame, head: self }
+    }
+
     /// Reads a run by any of its names, at the moment that the page shows.
     pub(crate) async fn load(visit: &Visit, run: &str, tab: RunTab) -> Result<Self, Problem> {
         let run = words::encoded(run);

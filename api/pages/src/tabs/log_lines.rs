@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use askama::Template;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, header};
 use axum::response::Response;
@@ -55,6 +56,17 @@ impl LogLine {
             _stdout => ("", ""),
         }
     }
+
+    pub(crate) fn drawn(&self) -> LineDrawing<'_> {
+        LineDrawing { line: self }
+    }
+}
+
+/// A line of a log as a page has it.
+#[derive(Template)]
+#[template(path = "tabs/log_line.html")]
+pub(crate) struct LineDrawing<'a> {
+    line: &'a LogLine,
 }
 
 /// Some lines of a log that follow each other.

@@ -33,13 +33,6 @@ impl StreamQuery {
     }
 }
 
-/// One line of a log.
-#[derive(Template)]
-#[template(path = "tabs/log_line.html")]
-struct LineTemplate<'a> {
-    line: &'a LogLine,
-}
-
 /// `GET /runs/{run}/log/stream`: an event `line` for each, as HTML, and `over` at the end. `Last-Event-ID` is a line.
 pub(crate) async fn stream(
     visit: Visit,
@@ -82,7 +75,7 @@ impl Passing {
         while let Some(line) = self.lines.next() {
             if let Some(record) = read(&line) {
                 let line = LogLine::new(record, &mut self.terminal);
-                let html = LineTemplate { line: &line }.render().ok()?;
+                let html = line.drawn().render().ok()?;
                 text.push_str(&format!(
                     "data: {}\n",
                     json!({ "line": line.record.line, "html": html.trim() })
