@@ -10,7 +10,7 @@ use crate::body::filter::UndecidedRows;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{FoundEvent, NamedRun, RunBisect, RunsBisect, UnknownName};
-use crate::text::{count, cut, instant};
+use crate::text::{count, cut, instant, plain};
 
 /// Runs that are looked at without another limit.
 const RUNS_MAX: u64 = 100_000;
@@ -18,30 +18,46 @@ const RUNS_MAX: u64 = 100_000;
 const EVENTS_MAX: u64 = 1_000_000;
 
 pub(crate) async fn run(context: &CommandContext, args: BisectArgs) -> Result<u8, Fault> {
-    let is_of_runs = args.runs.is_some() || args.pipeline.is_some();
-    match (is_of_runs, &args.expression) {
-        (false, Some(_)) => of_run(context, args).await,
-        (true, None) => of_runs(context, args).await,
-        (false, None) => Err(Fault::new(Code::Usage, "an expression is missing")
-            .hint("write bisect RUN 'steps.build.round > 1', or bisect --runs FILTER EXPR")),
-        (true, Some(_)) => Err(Fault::new(Code::Usage, "with --runs no run is named")
-            .hint("write bisect --runs \"pipeline == 'release'\" EXPR")),
+    let of_many = match (&args.runs, &args.pipeline) {
+        (Some(_), _) => Some(("--runs", "everfold bisect --runs \"pipeline == 'release'\" EXPR")),
+        (None, Some(_)) => Some(("--pipeline", "everfold bisect --pipeline release EXPR")),
+        (None, None) => None,
+    };
+    let refused = |what: String, form: &str| Err(Fault::new(Code::Usage, what).hint(form));
+    match (of_many, &args.first, &args.expression) {
+        (None, Some(run), Some(expression)) => of_run(context, run, expression, &args).await,
+        (Some(_), Some(expression), None) => of_runs(context, expression, &args).await,
+        (Some((_, form)), None, _) => refused("an expression is missing".to_owned(), form),
+        (Some((flag, form)), Some(run), Some(_)) => {
+            let run = cut(&plain(run), 60);
+            refused(format!("{flag} asks each of many runs, so none is named beside it: “{run}”"), form)
+        }
+        (None, run, _) => {
+            let what = if run.is_some() { "an expression is" } else { "a run and an expression are" };
+            let form = "everfold bisect RUN 'steps.build.round > 1', or everfold bisect --runs FILTER EXPR";
+            refused(format!("{what} missing"), form)
+        }
     }
 }
 
 /// Asks for one part after the other until the event is found, none is left, or as many were looked at as may be.
-async fn of_run(context: &CommandContext, args: BisectArgs) -> Result<u8, Fault> {
+async fn of_run(
+    context: &CommandContext,
+    run: &str,
+    expression: &str,
+    args: &BisectArgs,
+) -> Result<u8, Fault> {
     let mut left = args.limit.map_or(EVENTS_MAX, NonZeroU64::get);
     let is_begun_later = args.from.is_some();
-    let mut from = args.from;
+    let mut from = args.from.clone();
     let mut whole: Option<RunBisect> = None;
     loop {
         let params = query([
-            ("expression", args.expression.clone()),
+            ("expression", Some(expression.to_owned())),
             ("from", from.take()),
             ("limit", Some(left.to_string())),
         ]);
-        let path = format!("/api/v1/runs/{}/bisect{params}", encode(&args.first));
+        let path = format!("/api/v1/runs/{}/bisect{params}", encode(run));
         let mut part: RunBisect = context.client.get(&path).await?;
         left = left.saturating_sub(part.looked_at);
         if let Some(before) = whole.take() {
@@ -134,14 +150,14 @@ fn event_text(found: &FoundEvent) -> String {
 }
 
 /// Asks for one part after the other until the run is found, none is left, or as many were looked at as may be.
-async fn of_runs(context: &CommandContext, args: BisectArgs) -> Result<u8, Fault> {
+async fn of_runs(context: &CommandContext, expression: &str, args: &BisectArgs) -> Result<u8, Fault> {
     let mut left = args.limit.map_or(RUNS_MAX, NonZeroU64::get);
     let is_begun_later = args.from.is_some();
-    let mut cursor = args.from;
+    let mut cursor = args.from.clone();
     let mut whole: Option<RunsBisect> = None;
     loop {
         let params = query([
-            ("expression", Some(args.first.clone())),
+            ("expression", Some(expression.to_owned())),
             ("filter", args.runs.clone()),
             ("pipeline", args.pipeline.clone()),
             ("cursor", cursor.take()),

@@ -15,6 +15,9 @@ use crate::fault::{Code, Fault};
 /// The variable by which a shell's script asks for what fits; its value is the shell.
 const VARIABLE: &str = "EVERFOLD_COMPLETE";
 
+/// The script of bash: that of the library takes each piece between colons for a word.
+const BASH: &str = include_str!("completions.bash");
+
 /// Answers a shell's question for what fits; `None`: the program is called to do something.
 pub(super) fn answered(args: &[OsString]) -> Option<ExitCode> {
     std::env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
@@ -31,7 +34,10 @@ pub(super) fn answered(args: &[OsString]) -> Option<ExitCode> {
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<u8, Fault> {
     let name = match args.shell {
-        Shell::Bash => "bash",
+        Shell::Bash => {
+            Out::new().bytes(BASH.as_bytes());
+            return Ok(0);
+        }
         Shell::Elvish => "elvish",
         Shell::Fish => "fish",
         Shell::Zsh => "zsh",
@@ -57,6 +63,49 @@ mod tests {
         let at = words.len() - 1;
         let found = complete(&mut described(), words, at, None).unwrap();
         found.into_iter().map(|it| it.get_value().to_string_lossy().into_owned()).collect()
+    }
+
+    /// What bash is given for a line, and with which words it asks the program. The line is in the pieces into which bash
+    /// parts it; the last one is that at the cursor.
+    fn completed_by_bash(pieces: &[&str], current: &str) -> (String, String) {
+        let line: String = pieces.concat();
+        let words: Vec<String> = pieces.iter().filter(|it| **it != " ").map(|it| format!("'{it}'")).collect();
+        let script = format!(
+            "{BASH}\neverfold() {{ printf '%s ' \"${{@:2}}\" >&2; printf '5b80:ok:1\\0135b80:other:2'; }}\n\
+             COMP_LINE='{line}' COMP_CWORD={at} COMP_WORDS=({words})\n\
+             _everfold everfold '{current}'; printf '%s ' \"${{COMPREPLY[@]}}\"",
+            at = words.len() - 1,
+            words = words.join(" "),
+        );
+        let done = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        (text(&done.stdout), text(&done.stderr))
+    }
+
+    /// Behind the colon of an id nothing was offered.
+    #[test]
+    fn bash_completes_names_that_have_colons() {
+        assert!(BASH.contains(&format!("{VARIABLE}=bash")));
+        for (pieces, current, offered, asked) in [
+            (&["everfold", " ", "approve", " ", "5b"][..], "5b", "5b80:ok:1 5b80:other:2", "approve 5b"),
+            (&["everfold", " ", "approve", " ", "5b80", ":"], "", "ok:1 other:2", "approve 5b80:"),
+            (&["everfold", " ", "approve", " ", "5b80", ":", "o"], "o", "ok:1 other:2", "approve 5b80:o"),
+            (
+                &["everfold", " ", "approve", " ", "5b80", ":", "ok", ":"],
+                "",
+                "1 5b80:other:2",
+                "approve 5b80:ok:",
+            ),
+            (
+                &["everfold", " ", "show", " ", "a", ":", "b", " ", "5"],
+                "5",
+                "5b80:ok:1 5b80:other:2",
+                "show a:b 5",
+            ),
+        ] {
+            let asked = (offered.to_owned(), format!("everfold {asked}"));
+            assert_eq!(completed_by_bash(pieces, current), asked, "{pieces:?}");
+        }
     }
 
     #[test]

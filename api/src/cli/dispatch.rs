@@ -64,9 +64,11 @@ async fn ask(cli: Cli) -> Result<u8, Fault> {
         Err(_) => Leave::Waiting,
     };
     background_owner::leave(&context, leave).await;
-    outcome.map(|(code, _)| code).map_err(|fault| match context.client.place() {
-        Some(place) => data_folder::hinted(fault, place.layout.root()),
-        None => fault,
+    outcome.map(|(code, _)| code).map_err(|fault| {
+        context.placed(match context.client.place() {
+            Some(place) => data_folder::hinted(fault, place.layout.root()),
+            None => fault,
+        })
     })
 }
 

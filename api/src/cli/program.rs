@@ -130,7 +130,8 @@ fn usage_fault(error: &clap::Error) -> Fault {
     let fault = Fault::new(Code::Usage, message);
     let rest: Vec<&str> = lines.collect();
     let tip = rest.iter().find_map(|line| line.strip_prefix("tip: "));
-    let usage =
-        rest.iter().find_map(|line| line.strip_prefix("Usage: ")).map(|usage| format!("usage: {usage}"));
+    let usage = rest.iter().skip_while(|line| !line.starts_with("Usage: "));
+    let forms: Vec<&str> = usage.take_while(|line| !line.is_empty()).copied().collect();
+    let usage = forms.join(", or ").strip_prefix("Usage: ").map(|forms| format!("usage: {forms}"));
     fault.hinted(tip.map(str::to_owned).or(usage))
 }

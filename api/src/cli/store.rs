@@ -3,7 +3,7 @@
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::id::Position;
-use everfold_engine::store::repair::{self, RepairError, RepairPlan, RestoreFrom};
+use everfold_engine::store::repair::{self, LaterHistory, RepairError, RepairPlan, RestoreFrom};
 use everfold_engine::store::{Progress, SledOptions};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -315,9 +315,12 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
         let lost: Vec<_> =
             plan.lost.iter().map(|(first, last)| json!({ "first": first, "last": last })).collect();
         let damage: Vec<String> = plan.damage.iter().map(ToString::to_string).collect();
-        context.out.json(
-            &json!({ "steps": steps, "damage": damage, "notes": plan.notes, "lost": lost, "done": yes }),
-        )?;
+        let later = plan
+            .later
+            .map(|later| json!({ "first": later.first, "last": later.last, "readable": later.readable }));
+        context.out.json(&json!({
+            "steps": steps, "damage": damage, "notes": plan.notes, "lost": lost, "later": later, "done": yes,
+        }))?;
     } else {
         context.out.raw(&planned(&plan, yes, &from, &context.program));
     }
@@ -360,8 +363,19 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
     for (first, last) in &plan.lost {
         text.push_str(&format!("lost    positions {first} to {last}\n"));
     }
+    let later = match from {
+        RestoreFrom::Copy(copy) => plan.later.map(|later| (later, copy.display().to_string())),
+        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(_) => None,
+    };
+    if let Some((LaterHistory { first, last, readable }, copy)) = &later {
+        let events = count(*readable, "event");
+        text.push_str(&format!(
+            "note    {copy} goes on behind the end of this journal: {events} at positions {first} to {last}\n"
+        ));
+    }
     if plan.steps.is_empty() && plan.damage.is_empty() && plan.lost.is_empty() {
-        return text + "nothing need be repaired\n";
+        return text
+            + &later.map_or_else(|| "nothing need be repaired\n".to_owned(), |(_, copy)| going_on_in(&copy));
     }
     if !plan.lost.is_empty() {
         if *from == RestoreFrom::Nothing && plan.has_index {
@@ -393,6 +407,16 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
         }
     }
     text
+}
+
+/// How one goes on with the history of a copy that has more than a journal that lacks nothing.
+fn going_on_in(copy: &str) -> String {
+    let copy = quoted(copy);
+    format!(
+        "nothing need be repaired: the journal lacks nothing up to its end, and a repair takes nothing that comes behind\n\n\
+         next\n  everfold --dir {copy} store verify\n  \
+         everfold --dir {copy} store adopt   # to go on there, with all of that history, and here no more\n"
+    )
 }
 
 /// The data folder, which has to be there: of one that is gone nothing is as it was written.

@@ -3,10 +3,11 @@
 //! Law: what is typed goes before the environment, and both before the context in use; a command never
 //! works somewhere else than was named because that cannot be had.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Cli, StoreVerb, Verb};
+use super::args::{self, Cli, StoreVerb, Verb};
 use super::contexts::{self, Contexts, LOCAL, Named};
 use super::data_folder::data_folder;
 use crate::client::{RemoteServer, ServerAddress, ServerTokenSource};
@@ -189,6 +190,15 @@ fn server(named: &Named, ca: Option<&PathBuf>) -> Result<RemoteServer, Fault> {
 fn patience(text: &str) -> Result<Duration, Fault> {
     everfold_engine::duration::parse(text).map_err(|error| {
         Fault::new(Code::Usage, format!("--patience: {error}")).hint("write it as 30s, 5m or 1h")
+    })
+}
+
+/// Whether the command that begins with these words works on the files of a folder, so that no server can be asked for it.
+pub(super) fn is_of_folder(words: &[&str]) -> bool {
+    // A verb, or a verb below another one; none of them needs an argument.
+    (1..=words.len().min(2)).any(|count| {
+        let typed = std::iter::once("everfold").chain(words[..count].iter().copied());
+        args::read(typed.map(OsString::from)).is_ok_and(|cli| on_folder(&cli.verb).is_some())
     })
 }
 

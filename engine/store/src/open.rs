@@ -171,9 +171,18 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
 
 /// Refuses a folder that holds other things and no store.
 fn refuse_foreign(folder: &Path) -> Result<(), OpenError> {
+    holds_store(folder).map(|_| ())
+}
+
+/// Whether a folder holds a store, or what is left of one.
+///
+/// # Errors
+/// [`OpenError::Foreign`]: it holds other things. The folder cannot be read.
+pub(crate) fn holds_store(folder: &Path) -> Result<bool, OpenError> {
     match contents(folder)? {
+        FolderContents::Store => Ok(true),
+        FolderContents::Nothing => Ok(false),
         FolderContents::Other(found) => Err(OpenError::Foreign { folder: folder.to_owned(), found }),
-        FolderContents::Store | FolderContents::Nothing => Ok(()),
     }
 }
 

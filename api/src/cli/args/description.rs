@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::command_line::Cli;
@@ -33,9 +34,29 @@ pub(crate) fn command() -> clap::Command {
 /// # Errors
 /// They are not understood, or ask for help or the version.
 pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(args)?;
+    let (mut command, args): (_, Vec<OsString>) = (command(), args.into_iter().collect());
+    let matches = match command.try_get_matches_from_mut(&args) {
+        Ok(matches) => matches,
+        Err(error) => return Err(superfluous(error, &command, &args)),
+    };
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Names a word too many as that. Where there are verbs below the verb, clap takes it for one of them, which cannot stand behind
+/// an argument.
+fn superfluous(error: clap::Error, command: &clap::Command, args: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let verb = args.iter().skip(1).find_map(|arg| command.find_subcommand(arg));
+    let is_verb = verb.is_some_and(|verb| verb.find_subcommand(word).is_some());
+    if error.kind() != ErrorKind::ArgumentConflict || is_verb {
+        return error;
+    }
+    let mut named = clap::Error::new(ErrorKind::UnknownArgument).with_cmd(command);
+    named.insert(ContextKind::InvalidArg, ContextValue::String(word.clone()));
+    if let Some(usage) = error.get(ContextKind::Usage) {
+        named.insert(ContextKind::Usage, usage.clone());
+    }
+    named
 }
 
 fn heading(text: &str) -> String {
@@ -77,6 +98,17 @@ const WIDE: usize = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// “The subcommand 'x' cannot be used with '[RUN]'”: there is no such verb.
+    #[test]
+    fn a_word_too_many_is_no_verb_below() {
+        let refused = |line: &str| read(line.split(' ').map(OsString::from)).err().unwrap().to_string();
+        for line in ["everfold budget @ x 3", "everfold --dir d budget @ --add 2 x"] {
+            assert!(refused(line).contains("unexpected argument 'x' found"), "{line}: {}", refused(line));
+        }
+        let conflict = refused("everfold notices --filter x retry y");
+        assert!(conflict.contains("the subcommand 'retry' cannot be used with '--filter"), "{conflict}");
+    }
 
     fn visible() -> Vec<String> {
         let command = command();

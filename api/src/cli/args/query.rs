@@ -220,10 +220,13 @@ pub(crate) struct LineageArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "everfold bisect [OPTIONS] RUN EXPR\n       everfold bisect [OPTIONS] --runs FILTER EXPR\n       everfold bisect [OPTIONS] --pipeline NAME EXPR"
+)]
 pub(crate) struct BisectArgs {
-    /// The run; with --runs the expression
+    /// The run; with --runs and --pipeline the expression
     #[arg(value_name = "RUN", value_parser = name())]
-    pub(crate) first: String,
+    pub(crate) first: Option<String>,
     /// What is asked of the run after each event: steps.build.round > 1, cost > 2.0, status == 'blocked'
     #[arg(value_name = "EXPR")]
     pub(crate) expression: Option<String>,

@@ -167,8 +167,14 @@ pub(crate) enum NoticesVerb {
     /// The subscriptions, and the notices that did not arrive
     List,
     /// Send notices again that did not arrive
+    #[command(
+        override_usage = "everfold notices retry [OPTIONS] ID...\n       everfold notices retry [OPTIONS] --all"
+    )]
     Retry(NoticeSelection),
     /// Let notices be that did not arrive
+    #[command(
+        override_usage = "everfold notices drop [OPTIONS] ID...\n       everfold notices drop [OPTIONS] --all"
+    )]
     Drop(NoticeSelection),
     /// Send one notice of a subscription that says that it is a test
     Test {
@@ -189,7 +195,10 @@ pub(crate) struct NoticeSelection {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    override_usage = "everfold budget [RUN]\n       everfold budget [OPTIONS] RUN --add AMOUNT|--tokens N|--wall DURATION\n       everfold budget [OPTIONS] --filter EXPR --add AMOUNT|--tokens N|--wall DURATION\n       everfold budget list|set|unset"
+)]
 pub(crate) struct BudgetArgs {
     #[command(subcommand)]
     pub(crate) verb: Option<BudgetVerb>,

@@ -293,10 +293,13 @@ pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -
         false if ends_run => {
             "raise the limit in the pipeline's `budget`, then `everfold retry RUN` goes on as a new run that keeps what succeeded; `on_over: pause` waits for a person instead"
         }
+        // Its work was stopped. The run takes a raise as long as it is blocked; whether it is, or fails, its step decides.
         true => {
-            "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period"
+            "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period; then `everfold unblock RUN STEP --decision retry` where the run is blocked, `everfold retry RUN` where it has failed"
         }
-        false => "raise it with `everfold budget RUN --add 2.00 -m WHY`, or wait for its next period",
+        false => {
+            "where the run is blocked, raise it with `everfold budget RUN --add 2.00 -m WHY`, then `everfold unblock RUN STEP --decision retry`; where it has failed, `everfold retry RUN` goes on as a new run NEW that keeps what succeeded, and `everfold budget NEW --add 2.00 -m WHY` gives that one more"
+        }
     };
     Failure::new(FailureKind::Budget, message).with_hint(hint)
 }

@@ -5,6 +5,7 @@ use everfold_base::id::{AttemptId, StepId};
 use everfold_base::json::JsonText;
 use everfold_base::time::Timestamp;
 use everfold_core::artefact::Usage;
+use everfold_core::decide::Refusal;
 use everfold_core::effect::Effect;
 use everfold_core::event::{
     CancelRequested, FundsAnswered, Measure, OriginKind, RunAbandoned, RunEvent, RunPaused, RunResumed,
@@ -188,6 +189,15 @@ fn l31_stop_ends_paid_work_that_runs_when_a_limit_is_passed() {
     let failure = world.history.iter().find_map(|(_, event)| failed(event)).expect("the step failed");
     assert_eq!(failure.kind, FailureKind::Budget);
     assert_eq!(failure.message, "budget “hard” is used up: 1.50 USD of 1.00 USD");
+    // A run that has ended takes no raise, and was said to.
+    ["a/1/1", "c/1/1"].iter().for_each(|id| drop(world.fail(id, "stopped")));
+    assert_eq!(world.state.status(), RunStatus::Failed);
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    let (blocked, failed) = hint.split_once("; where it has failed").expect("both are told");
+    assert!(blocked.contains("everfold budget RUN --add") && blocked.contains("everfold unblock RUN STEP"));
+    assert!(failed.contains("everfold retry RUN") && !failed.contains("budget RUN"), "{hint}");
+    let raised = InputKind::RaiseBudget { budget: None, add: money(1.0), reason: Some("go".into()) };
+    assert!(matches!(world.by("ada", raised), Err(Refusal::Ended(_))));
     world.check_fold();
 }
 

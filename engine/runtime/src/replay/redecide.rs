@@ -174,7 +174,7 @@ fn is_former_end_of_poll(recorded: &RunEvent, decided: &RunEvent) -> bool {
     is_named && serde_json::to_string(recorded).is_ok_and(|recorded| recorded == text)
 }
 
-/// Whether both say the same of a budget that ended its run: former versions hinted at raising it.
+/// Whether both say the same of a budget that ended its run or stopped its work: former versions hinted at raising it alone.
 fn is_former_hint_of_budget(recorded: &RunEvent, decided: &RunEvent) -> bool {
     let without_hint = |event: &RunEvent| {
         let mut event = serde_json::to_value(event).ok()?;
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use everfold_base::failure::{Failure, FailureKind};
     use everfold_base::id::{Attempt, AttemptId, Round, StepPath};
-    use everfold_core::event::{AskedBy, FailedResult, QuestionTerms, RunFailed};
+    use everfold_core::event::{AskedBy, FailedResult, QuestionTerms, RunFailed, StepFailed};
 
     fn asked(title: &str) -> RunEvent {
         let id =
@@ -239,5 +239,11 @@ mod tests {
         assert!(differ(budget("used up", "add"), budget("all gone", "add")));
         let error = |hint| failed(FailureKind::Error, "no", hint);
         assert!(differ(error("add"), error("retry")));
+        let stopped = |hint: &str| {
+            let failure = Failure::new(FailureKind::Budget, "used up").with_hint(hint);
+            let (path, round) = (StepPath::step(&"a".into()), Round::FIRST);
+            RunEvent::from(StepFailed { path, round, failure, tolerated: false, finish: None, output: None })
+        };
+        assert!(!differ(stopped("add"), stopped("unblock")));
     }
 }

@@ -18,6 +18,7 @@ use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
 use crate::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
+use crate::open::{check_folder, holds_store};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder, remove_folder};
 use crate::record;
@@ -28,9 +29,10 @@ use everfold_base::id::Position;
 /// Says what a repair would do, and what fills the journal's losses.
 ///
 /// # Errors
-/// [`RepairError::Open`] where the folder is in use, newer or not readable.
+/// [`RepairError::Open`] where the folder is in use, newer, not readable or no data folder.
 pub fn plan(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result<RepairPlan, RepairError> {
     let _lock = FolderLock::look(folder)?;
+    check_folder(folder)?;
     lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
     Ok(looked_through(folder, options, from)?.plan)
 }
@@ -62,15 +64,21 @@ fn looked_through(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> R
 /// # Errors
 /// [`RepairError`]; but for [`RepairError::Step`] and [`RepairError::Unfinished`] the store is as it was.
 pub fn apply(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result<RepairPlan, RepairError> {
+    // Where no store is nothing is repaired, and no lock is left; a plan says why.
+    if !matches!(holds_store(folder), Ok(true)) {
+        return plan(folder, options, from);
+    }
     let files = options.files.as_ref();
-    let lock = FolderLock::take(folder, || Ok(()))?;
+    let lock = FolderLock::take(folder, || check_folder(folder))?;
     lock::refuse_written(files, folder, FileAccess::Read)?;
     let lock = Arc::new(lock);
     let looked = looked_through(folder, options, from)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
-        return Err(match *from == RestoreFrom::Nothing && looked.plan.has_index {
-            true => RepairError::NotInJournal { first, last },
-            false => RepairError::Lost { from: from.clone(), first, last },
+        return Err(match (from, looked.plan.has_index) {
+            (RestoreFrom::Nothing, true) => RepairError::NotInJournal { first, last },
+            // What is not there was asked in vain.
+            (RestoreFrom::Index, false) => RepairError::Lost { from: RestoreFrom::Nothing, first, last },
+            (asked, _) => RepairError::Lost { from: asked.clone(), first, last },
         });
     }
     // The one that was exchanged, once it was.

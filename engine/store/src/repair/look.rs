@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::other_copy;
-use super::other_copy::{BatchDigests, CopiedBatch, CopiedBatches};
+use super::other_copy::{BatchDigests, CopiedBatch, CopiedBatches, OwnJournal};
 use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
 use super::stream_chains::{Differing, Range, StreamChains, differing, is_within};
 use crate::error::{Damage, OpenError};
@@ -94,8 +94,10 @@ pub(super) fn look(
         (RestoreFrom::Copy(copy), _) => {
             let broken = broken.last().map(|(first, _)| *first);
             let files = options.files.as_ref();
-            let held = digests.unwrap_or_default();
-            FoundBatches::in_copy(other_copy::compare(files, copy, expected, &held, &missing, broken)?)
+            let ours = OwnJournal { digests: digests.unwrap_or_default(), missing: &missing, broken, end };
+            let copied = other_copy::compare(files, copy, expected, &ours)?;
+            plan.later = copied.later;
+            FoundBatches::in_copy(copied)
         }
         (asked, _) => {
             plan.lost = joined(missing.into_iter().chain(broken));
@@ -118,10 +120,8 @@ pub(super) fn look(
     batches.retain(|position, _| is_within(*position, &gaps));
     plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
     if plan.lost.is_empty() && !gaps.is_empty() {
-        plan.steps.clear();
         let kept_as = journal.exists().then(|| unused(folder));
-        plan.steps.push(RepairStep::RewriteJournal { kept_as, restored: gaps, from: from.clone() });
-        plan.steps.push(RepairStep::RebuildIndex);
+        exchange(&mut plan, RepairStep::RewriteJournal { kept_as, restored: gaps, from: from.clone() });
     }
     Ok(Findings { plan, manifest, restored: batches, index })
 }
@@ -141,9 +141,17 @@ fn give_up(
     let behind = whole.iter().filter(|(_, to)| *to >= first);
     let readable = behind.map(|(from, to)| to.0 - from.0.max(first.0) + 1).sum();
     plan.lost.clear();
-    plan.steps =
-        vec![RepairStep::CutJournal { kept_as, given_up: (first, last), readable }, RepairStep::RebuildIndex];
+    exchange(plan, RepairStep::CutJournal { kept_as, given_up: (first, last), readable });
     Ok(())
+}
+
+/// Makes a step that puts another journal in the place of the old one all that is done: the index, where there is one, is that
+/// of the old journal.
+fn exchange(plan: &mut RepairPlan, step: RepairStep) {
+    plan.steps = vec![step];
+    if plan.has_index {
+        plan.steps.push(RepairStep::RebuildIndex);
+    }
 }
 
 /// What the walk through a journal shows.

@@ -16,4 +16,4 @@ mod stream_chains;
 mod tests;
 
 pub use apply::{apply, plan};
-pub use steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
+pub use steps::{LaterHistory, RepairError, RepairPlan, RepairStep, RestoreFrom};

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::steps::RepairError;
+use super::steps::{LaterHistory, RepairError};
 use super::stream_chains::{Range, is_within};
 use crate::error::ReadError;
 use crate::files::Files;
@@ -87,10 +87,22 @@ pub(super) struct CopiedBatch {
 pub(super) struct CopiedBatches {
     pub(super) missing: BTreeMap<Position, CopiedBatch>,
     pub(super) differing: BTreeMap<Position, CopiedBatch>,
+    /// What it has behind the end of the journal.
+    pub(super) later: Option<LaterHistory>,
 }
 
-/// Compares the journal of a copy with that whose digests these are, which lacks the positions `missing`, and whose last batch
-/// that breaks its chain is at `broken`.
+/// The journal with which a copy is compared.
+pub(super) struct OwnJournal<'a> {
+    pub(super) digests: BatchDigests,
+    /// The positions that it lacks.
+    pub(super) missing: &'a [Range],
+    /// Where its last batch stands that breaks its chain.
+    pub(super) broken: Option<Position>,
+    /// The last position that it had.
+    pub(super) end: Position,
+}
+
+/// Compares the journal of a copy with this one.
 ///
 /// # Errors
 /// [`RepairError`]: the copy is in use, cannot be read, is of another store, or has another history.
@@ -98,9 +110,7 @@ pub(super) fn compare(
     files: &dyn Files,
     copy: &Path,
     expected: ExpectedJournal,
-    held: &BatchDigests,
-    missing: &[Range],
-    broken: Option<Position>,
+    ours: &OwnJournal<'_>,
 ) -> Result<CopiedBatches, RepairError> {
     let _lock = FolderLock::look(copy)?;
     let known = manifest::read_known(copy)?.and_then(Result::ok);
@@ -114,11 +124,15 @@ pub(super) fn compare(
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         for batch in batches(&group, &place) {
             let position = batch.range.0;
-            let is_missing = is_within(position, missing);
-            if !is_missing && held.of(position).is_none_or(|known| known == digest(batch.bytes)) {
+            if position > ours.end {
+                copied.later = Some(LaterHistory::with(copied.later.take(), batch.range));
                 continue;
             }
-            if !is_missing && broken.is_none_or(|broken| position > broken) {
+            let is_missing = is_within(position, ours.missing);
+            if !is_missing && ours.digests.of(position).is_none_or(|known| known == digest(batch.bytes)) {
+                continue;
+            }
+            if !is_missing && ours.broken.is_none_or(|broken| position > broken) {
                 refused.get_or_insert(RepairError::OtherHistory { copy: copy.to_owned(), position });
                 // Nothing of it counts.
                 return Err(ReadError::Closed);

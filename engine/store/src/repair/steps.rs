@@ -124,6 +124,27 @@ pub struct RepairPlan {
     /// Positions that the journal does not hold, nor, where it was asked, the index or the other copy. While there are any, nothing can be
     /// done here: a backup may have them.
     pub lost: Vec<(Position, Position)>,
+    /// What the other copy, where it was asked, has behind the end of the journal.
+    pub later: Option<LaterHistory>,
+}
+
+/// What another copy has behind the end of the journal, which it goes on. No repair takes it: the copy has the whole history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaterHistory {
+    /// The first position.
+    pub first: Position,
+    /// The last one.
+    pub last: Position,
+    /// How many events of it the copy's journal holds.
+    pub readable: u64,
+}
+
+impl LaterHistory {
+    /// What was found so far, with the positions of one more batch.
+    pub(super) fn with(known: Option<Self>, (first, last): (Position, Position)) -> Self {
+        let known = known.unwrap_or(Self { first, last, readable: 0 });
+        Self { last, readable: known.readable + last.0 - first.0 + 1, ..known }
+    }
 }
 
 /// Why a repair was not done.

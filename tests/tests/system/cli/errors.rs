@@ -88,6 +88,12 @@ fn a_folder_that_holds_something_else_is_left_alone() {
     assert_eq!(done.code, 7, "{done:?}");
     assert!(done.err.contains("EF0404") && done.err.contains("cat.jpg"), "{}", done.err);
     assert_eq!(std::fs::read_dir(scratch.path("photos")).unwrap().count(), 1);
+    // Nor is anything repaired there.
+    for verb in [&["store", "repair"][..], &["store", "repair", "--yes"]] {
+        let done = scratch.run(&[&["--dir", "photos"], verb].concat());
+        assert!(done.code == 7 && done.err.contains("EF0404"), "{done:?}");
+        assert_eq!(std::fs::read_dir(scratch.path("photos")).unwrap().count(), 1);
+    }
 }
 
 /// The hint was to name another folder, and the one that was meant lay in it.
@@ -137,6 +143,43 @@ fn every_code_that_is_shown_is_explained() {
     assert!(all.lines().count() > 60);
 }
 
+/// They said what was not wanted, and not what was.
+#[test]
+fn a_command_that_lacks_something_or_has_too_much_says_what_and_how_it_is_typed() {
+    let scratch = Scratch::new();
+    for (args, message, form) in [
+        (&["bisect"][..], "a run and an expression are missing", "everfold bisect RUN '"),
+        (&["bisect", "@"], "an expression is missing", "everfold bisect RUN '"),
+        (&["bisect", "--runs", "cost > 1"], "an expression is missing", "everfold bisect --runs \""),
+        (
+            &["bisect", "--pipeline", "p"],
+            "an expression is missing",
+            "everfold bisect --pipeline release EXPR",
+        ),
+        (
+            &["bisect", "--pipeline", "p", "@", "cost > 1"],
+            "--pipeline asks each of many runs",
+            "--pipeline release EXPR",
+        ),
+        (&["notices", "retry"], "<ID>", "everfold notices retry [OPTIONS] --all"),
+        (
+            &["notices", "drop", "a", "--all"],
+            "cannot be used with '--all'",
+            "everfold notices drop [OPTIONS] ID...",
+        ),
+        (
+            &["budget", "@", "x", "3"],
+            "unexpected argument 'x' found",
+            "everfold budget [OPTIONS] RUN --add AMOUNT|",
+        ),
+    ] {
+        let done = scratch.run(args);
+        assert!(done.code == 2 && done.err.contains("error[EF0501]"), "{args:?}: {done:?}");
+        assert!(done.err.contains(message) && done.err.contains(form), "{args:?}: {}", done.err);
+    }
+    assert!(!scratch.data().exists());
+}
+
 #[test]
 fn arguments_that_are_not_understood_are_a_problem_document_where_json_is_wanted() {
     let scratch = Scratch::new();
@@ -151,6 +194,7 @@ fn arguments_that_are_not_understood_are_a_problem_document_where_json_is_wanted
         (&["--json", "run"], "<PIPELINE>", "usage: everfold"),
         (&["--json"], "a verb is missing", "usage: everfold"),
         (&["--json", "token"], "a verb is missing", "usage: everfold token"),
+        (&["--json", "notices", "retry"], "<ID>", "ID..., or everfold notices retry [OPTIONS] --all"),
     ] {
         let (code, problem) = problem(args);
         assert_eq!((code, &problem["code"]), (2, &"EF0501".into()), "{problem}");

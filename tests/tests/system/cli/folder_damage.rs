@@ -129,6 +129,27 @@ fn a_folder_that_was_moved_under_its_owner_is_verified_where_it_lies() {
     assert_eq!(server.end().code, 7);
 }
 
+/// Typed as they stood, the commands of these hints looked at another folder.
+#[test]
+fn what_the_hint_of_a_damaged_folder_names_is_typed_for_that_folder() {
+    let scratch = Scratch::new();
+    scratch.write("quick.yaml", "name: quick\nsteps:\n  - id: one\n    command: echo one\n");
+    assert_eq!(scratch.run(&["--dir", "other", "run", "./quick.yaml"]).code, 0);
+    let segment = scratch.path("other/journal/0000000001.segment");
+    let mut bytes = fs::read(&segment).unwrap();
+    let last = (0..bytes.len() - 4).rfind(|at| bytes[*at..].starts_with(b"EVGR")).unwrap();
+    bytes[last..].fill(0);
+    fs::write(&segment, bytes).unwrap();
+    for (verb, code, named) in [
+        (&["runs"][..], "EF0403", "`everfold --dir other store verify`"),
+        (&["store", "verify"], "EF0504", "`everfold --dir other store repair`"),
+    ] {
+        let done = scratch.run(&[&["--dir", "other"], verb].concat());
+        assert_eq!(done.code, 7, "{done:?}");
+        assert!(done.err.contains(code) && done.err.contains(named), "{done:?}");
+    }
+}
+
 /// Removes a folder whose owner may make a file in it meanwhile.
 fn remove(folder: &Path) {
     while folder.exists() {

@@ -196,7 +196,9 @@ fn a_folder_that_was_copied_reads_and_does_not_act_until_it_is_adopted() {
     assert_eq!(scratch.run(&["--dir", "copy", "show", "@"]).code, 0);
     let refused = scratch.run(&["--dir", "copy", "approve", "@"]);
     assert_eq!(refused.code, 7, "{refused:?}");
-    assert!(refused.err.contains("EF0408"), "{}", refused.err);
+    // What it names is to be typed for this folder.
+    let named = "everfold --dir copy store adopt";
+    assert!(refused.err.contains("EF0408") && refused.err.contains(named), "{}", refused.err);
     assert_eq!(scratch.run(&["--dir", "copy", "store", "adopt"]).code, 0);
     assert_eq!(scratch.run(&["--dir", "copy", "approve", "@"]).code, 0);
     scratch.await_status("@", "waiting");

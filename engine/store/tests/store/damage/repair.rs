@@ -5,13 +5,13 @@ use std::path::Path;
 
 use everfold_base::envelope::Envelope;
 use everfold_base::id::{Position, Version};
-use everfold_store::repair::{self, RepairError, RepairStep, RestoreFrom};
+use everfold_store::repair::{self, LaterHistory, RepairError, RepairStep, RestoreFrom};
 use everfold_store::verify::{NoMeaning, verify_folder};
 use everfold_store::{AppendError, EventStore, OpenError, ReadError, SledOptions, SledStore};
 use tempfile::TempDir;
 
 use super::sample;
-use crate::fixtures::run;
+use crate::fixtures::{copy_folder, run};
 use crate::writer::Writer;
 
 /// Two sealed segments and a living one; the payloads' first bytes count.
@@ -172,8 +172,8 @@ fn given_up_behind(folder: &Path, position: Position) -> (RepairStep, Vec<Envelo
         Err(RepairError::OtherEnd { end, .. }) if end == position
     ));
     let plan = repair::plan(folder, &options, &asked).unwrap();
-    let [cut @ RepairStep::CutJournal { kept_as, .. }, RepairStep::RebuildIndex] = plan.steps.as_slice()
-    else {
+    // There is no index to be thrown away.
+    let [cut @ RepairStep::CutJournal { kept_as, .. }] = plan.steps.as_slice() else {
         panic!("{:?}", plan.steps)
     };
     assert_eq!(repair::apply(folder, &options, &asked).unwrap(), plan);
@@ -228,4 +228,43 @@ fn what_can_be_read_behind_a_loss_is_counted_and_given_up_with_it() {
     ));
     assert!(log[..8] == expected.log[..8]);
     assert_eq!(log.len(), 9);
+}
+
+/// Nothing need be repaired, it was said, without a word of what the copy holds.
+#[test]
+fn a_copy_that_holds_what_was_given_up_is_named_and_nothing_is_taken_from_it() {
+    let kept = TempDir::new().unwrap();
+    let (folder, backup) = (kept.path().join("store"), kept.path().join("backup"));
+    sample::make(&folder);
+    copy_folder(&folder, &backup);
+    change_groups(&folder, |bytes, groups| bytes[groups[4]..].fill(0));
+    fs::remove_dir_all(folder.join("sled")).unwrap();
+    let (options, from) = (SledOptions::default(), RestoreFrom::Copy(backup));
+    // Before, a repair takes it.
+    let before = repair::plan(&folder, &options, &from).unwrap();
+    assert_eq!((before.steps.len(), before.later), (1, None));
+    repair::apply(&folder, &options, &RestoreFrom::GivenUpBehind(Position(8))).unwrap();
+    let later = LaterHistory { first: Position(9), last: Position(31), readable: 23 };
+    for repair in [repair::plan(&folder, &options, &from), repair::apply(&folder, &options, &from)] {
+        let plan = repair.unwrap();
+        assert_eq!((plan.steps, plan.lost, plan.later), (vec![], vec![], Some(later)));
+    }
+}
+
+/// A file `lock` was left there.
+#[test]
+fn a_repair_writes_nothing_to_a_folder_without_a_store() {
+    let (foreign, empty) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(foreign.path().join("thesis.tex"), "chapter one").unwrap();
+    let options = SledOptions::default();
+    for from in [RestoreFrom::Nothing, RestoreFrom::Index, RestoreFrom::GivenUpBehind(Position(1))] {
+        for repair in
+            [repair::plan(foreign.path(), &options, &from), repair::apply(foreign.path(), &options, &from)]
+        {
+            assert!(matches!(repair, Err(RepairError::Open(OpenError::Foreign { .. }))), "{repair:?}");
+        }
+        assert_eq!(repair::apply(empty.path(), &options, &from).unwrap().steps, []);
+    }
+    assert_eq!(fs::read_dir(foreign.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0);
 }
