@@ -2,7 +2,8 @@
 //!
 //! Law: an attempt is scheduled by an event before its folder is made. So a folder of one that the history has not come to was
 //! made by what is not in the history: of a folder in use that was copied with its journal first, or of positions that were
-//! given up. Its end says nothing of what is decided here, and is put aside before the folder acts.
+//! given up. Its end says nothing of what is decided here, and is put aside before the folder acts; what is still at work in
+//! there is ended before that, since no run would name it any more.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -30,9 +31,11 @@ pub struct LostPast {
     pub count: usize,
     /// The folder that they were moved to, beside that of all attempts.
     pub folder: PathBuf,
+    /// Those in which something was still at work, and was ended: `RUN/FOLDER`.
+    pub ended: Vec<PathBuf>,
 }
 
-/// Puts the attempts aside that the history has not come to; `None`: there are none.
+/// Ends the work of attempts that the history has not come to, and puts them aside; `None`: there are none.
 ///
 /// # Errors
 /// A run cannot be read, or a folder cannot be moved.
@@ -58,9 +61,11 @@ pub(crate) async fn put_aside(
     if lost.is_empty() {
         return Ok(None);
     }
+    // It is ended where it names its folder, so before that is moved.
+    let ended = engine.end_lost_work(&lost).await;
     let folder = unused(&all);
     move_all(&lost, &all, &folder).map_err(unmoved)?;
-    Ok(Some(LostPast { count: lost.len(), folder }))
+    Ok(Some(LostPast { count: lost.len(), folder, ended }))
 }
 
 /// Moves what lies below one folder to the same places below another; durable, since the adoption that follows is.

@@ -69,8 +69,8 @@ impl<K: Ord, V> SmallMap<K, V> {
         }
     }
 
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &K> {
-        self.0.iter().map(|(key, _)| key)
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(K, V)> {
+        self.0.iter()
     }
 
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
@@ -120,13 +120,13 @@ mod tests {
             }
             assert!(!few.remove_if(&key, |_| false));
             assert_eq!(few.get(&key), map.get(&key));
-            assert!(few.keys().eq(map.keys()) && few.len() == map.len());
+            assert!(few.iter().map(|(key, _)| key).eq(map.keys()) && few.len() == map.len());
             let bytes = row_codec::encode(&few).unwrap();
             assert_eq!(bytes, row_codec::encode(&map).unwrap());
             assert_eq!(row_codec::read::<SmallMap<u32, u32>>(&mut bytes.as_slice()).unwrap(), few);
         }
         few.retain(|key| key % 2 == 0);
         map.retain(|key, _| key % 2 == 0);
-        assert!(few.keys().eq(map.keys()));
+        assert!(few.iter().map(|(key, _)| key).eq(map.keys()));
     }
 }

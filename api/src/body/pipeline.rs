@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use everfold_engine::definition;
+use everfold_engine::definition::{Definition, DefinitionSummary};
+use everfold_engine::json::Hash;
 use everfold_engine::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::schema;
-use crate::view::kind_of;
 
 /// A pipeline as answers show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -52,25 +52,28 @@ pub struct PipelineStep {
 impl PipelineView {
     /// The view of a checked pipeline.
     #[must_use]
-    pub fn of(definition: &definition::Definition, origin: &str, text: Option<String>) -> Self {
+    pub fn of(definition: &Definition, origin: &str, text: Option<String>) -> Self {
+        let summary = DefinitionSummary::of(definition);
+        Self { text, ..Self::of_summary(summary, definition.hash(), origin) }
+    }
+
+    /// The view in lists.
+    #[must_use]
+    pub fn of_summary(summary: DefinitionSummary, hash: Hash, origin: &str) -> Self {
+        let steps = summary.steps.into_iter().map(|step| PipelineStep {
+            id: step.id.to_string(),
+            kind: step.kind,
+            needs: step.needs.iter().map(ToString::to_string).collect(),
+            gates: step.gates,
+        });
         Self {
-            name: definition.name.clone(),
-            description: definition.description.clone(),
+            name: summary.name,
+            description: summary.description,
             origin: origin.to_owned(),
-            hash: definition.hash().to_string(),
-            input: definition.input.clone(),
-            steps: definition
-                .steps
-                .iter()
-                .chain(&definition.on_finish)
-                .map(|step| PipelineStep {
-                    id: step.id.to_string(),
-                    kind: kind_of(step),
-                    needs: step.needs.iter().map(ToString::to_string).collect(),
-                    gates: step.gates.iter().map(|gate| gate.id.clone()).collect(),
-                })
-                .collect(),
-            text,
+            hash: hash.to_string(),
+            input: summary.input,
+            steps: steps.collect(),
+            text: None,
             version: None,
             document: None,
         }

@@ -8,6 +8,7 @@ use everfold_engine::clock;
 use everfold_engine::driver::Waiting;
 use everfold_engine::event::{RunEvent, ScheduledWork};
 use everfold_engine::state::StepStatus;
+use everfold_engine::time::Timestamp;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 
@@ -33,7 +34,7 @@ pub(crate) enum RunProgress {
 /// What plain lines have said so far.
 #[derive(Default)]
 pub(crate) struct PlainLines {
-    began_at: Option<i64>,
+    began_at: Option<Timestamp>,
     reported: BTreeSet<String>,
     begins: Begins,
     items: ItemLines,
@@ -42,6 +43,15 @@ pub(crate) struct PlainLines {
 }
 
 impl PlainLines {
+    /// The time of the run at which an event was recorded. What a copy takes over was the origin's: its own time begins with
+    /// it.
+    fn passed(&mut self, event: Option<&RunEvent>, at: Timestamp) -> Duration {
+        if matches!(event, Some(RunEvent::RunForked(_))) {
+            self.began_at = Some(at);
+        }
+        at.since(*self.began_at.get_or_insert(at))
+    }
+
     /// Says once who waits for what. What goes on at once is not worth a line.
     fn tell_who_waits(&mut self) {
         let now = clock::now();
@@ -80,7 +90,7 @@ impl RunProgress {
                 seen,
             })),
             false => Self::Plain(Box::new(PlainLines {
-                began_at: seen.as_ref().map(|seen| seen.started_at.0),
+                began_at: seen.as_ref().map(|seen| seen.started_at),
                 items: ItemLines::of(seen.as_ref()),
                 begins: Begins {
                     has_budgets: seen.is_some_and(|seen| !seen.budget.is_empty()),
@@ -113,10 +123,10 @@ impl RunProgress {
     pub(crate) fn event(&mut self, event: &Value) {
         let Self::Plain(lines) = self else { return };
         let shown = ShownEvent(event);
-        let Ok(at) = shown.at().parse::<everfold_engine::time::Timestamp>() else { return };
-        let began = *lines.began_at.get_or_insert(at.0);
-        let passed = Duration::from_millis(u64::try_from(at.0 - began).unwrap_or(0));
-        let Some(event) = shown.event() else { return };
+        let Ok(at) = shown.at().parse::<Timestamp>() else { return };
+        let event = shown.event();
+        let passed = lines.passed(event.as_ref(), at);
+        let Some(event) = event else { return };
         let place = shown.place();
         let own = word(&event).map(|word| (place.clone(), word, event_detail(&event)));
         let print = |place: &str, word: &str, detail: &str| print_line(passed, place, word, detail);

@@ -124,6 +124,11 @@ async fn adopt(context: &CommandContext) -> Result<u8, Fault> {
                  did outside is unknown to it"
             ));
         }
+        for attempt in answer["ended"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            context.out.line(format!(
+                "ended {attempt}: it was still at work there, and no run of this history has it"
+            ));
+        }
         context.out.line("this folder acts from now on");
     }
     Ok(0)

@@ -107,6 +107,9 @@ pub(crate) struct AdoptedAnswer {
     /// Where they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     put_aside_in: Option<String>,
+    /// The attempts among them in which something was still at work, and was ended: `RUN/FOLDER`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<String>,
 }
 
 /// `POST /store/adopt`: this copy of the store is the one that acts.
@@ -118,10 +121,12 @@ pub(crate) struct AdoptedAnswer {
 )]
 pub(crate) async fn adopt(State(app): State<App>) -> Result<Json<AdoptedAnswer>, Fault> {
     let lost = app.adopt().await?;
+    let ended = lost.iter().flat_map(|lost| &lost.ended);
     Ok(Json(AdoptedAnswer {
         adopted: true,
         put_aside: lost.as_ref().map(|lost| lost.count),
-        put_aside_in: lost.map(|lost| lost.folder.display().to_string()),
+        put_aside_in: lost.as_ref().map(|lost| lost.folder.display().to_string()),
+        ended: ended.map(|folder| folder.display().to_string()).collect(),
     }))
 }
 

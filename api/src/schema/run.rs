@@ -161,7 +161,7 @@ pub(crate) struct RunRowSchema {
     status: RunStatusSchema,
     /// Since when it has been doing that at these steps.
     moved_at: TimeSchema,
-    /// The steps that something goes on in, or that wait for people.
+    /// The steps that have begun and not ended.
     active_steps: Vec<String>,
     /// How many of its steps are how far; null where the log does not have its definition.
     step_counts: Option<StepCountsSchema>,

@@ -27,8 +27,6 @@ pub use notice::OutstandingNotice;
 pub use pause::PauseView;
 pub use run::{CancelView, ParentView, RunView};
 pub use seen::{KeptVoteView, SeenPartView, SeenView};
-pub use step::{
-    GateView, ItemsView, ProgressItemView, ProgressView, StepPhase, StepView, is_in_workspace, kind_of,
-};
+pub use step::{GateView, ItemsView, ProgressItemView, ProgressView, StepPhase, StepView, is_in_workspace};
 pub(crate) use step::{agent_in_flight, model_of};
 pub use stored_value::{small, whole};

@@ -172,7 +172,7 @@ pub(super) fn step_view(
     StepView {
         id: step.id.to_string(),
         stage: step.stage.clone(),
-        kind: kind_of(step),
+        kind: step.kind().to_owned(),
         status,
         standby: step.standby,
         round: facts.round.get(),
@@ -260,18 +260,6 @@ fn progress_view(progress: &WorkProgress) -> ProgressView {
         share: progress.share(),
         items: progress.items.iter().map(item).collect(),
         note: progress.note.clone(),
-    }
-}
-
-/// What a step does, in one word.
-#[must_use]
-pub fn kind_of(step: &Step) -> String {
-    match &step.work {
-        Some(Work::Task(task)) => task.kind.clone(),
-        Some(Work::Approval(_)) => "approval".to_owned(),
-        Some(Work::Question(_)) => "question".to_owned(),
-        Some(Work::Wait(_)) => "wait".to_owned(),
-        None => "gates".to_owned(),
     }
 }
 

@@ -15,13 +15,13 @@ use everfold_base::id::Version;
 use everfold_base::json::{Hash, JsonText};
 use everfold_core::event::DefinitionSaved;
 use everfold_core::pipeline_versions::{PipelineEvent, definition_stream, saved_definition};
-use everfold_language::definition::Definition;
+use everfold_language::definition::{Definition, DefinitionSummary, compiled_bytes};
 use everfold_store::{Append, AppendError, EventStore, StreamNote};
 use everfold_system::clock::Clock;
 
-/// Definitions that are kept, and the bytes of their documents: a compiled definition takes some times as much.
+/// Definitions that are kept, and the bytes that they are estimated to take compiled. One that is larger is kept alone.
 const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-const CACHED_BYTES: usize = 16 * 1024 * 1024;
+const CACHED_BYTES: usize = 64 * 1024 * 1024;
 
 /// The definitions in use.
 pub(crate) struct Definitions {
@@ -31,7 +31,7 @@ pub(crate) struct Definitions {
 }
 
 struct DefinitionCache {
-    /// By hash: definitions that are known to be saved, with the bytes of their documents.
+    /// By hash: definitions that are known to be saved, with the bytes that each is estimated to take.
     saved: LruCache<Hash, (Arc<Definition>, usize)>,
     bytes: usize,
     /// By address: starts bring the same definition again and again, and to hash it costs more than the start. While there
@@ -83,8 +83,9 @@ impl Definitions {
             ),
         };
         self.append(saved).await?;
+        let bytes = compiled_bytes(&document);
         let mut cache = self.cache();
-        cache.put(hash, definition, document.len());
+        cache.put(hash, definition, bytes);
         cache.hashes.put(address, (Arc::downgrade(definition), hash));
         Ok(hash)
     }
@@ -123,23 +124,42 @@ impl Definitions {
         if let Some((definition, _bytes)) = self.cache().saved.get(&hash) {
             return Ok(Arc::clone(definition));
         }
+        let document = self.document(hash).await?;
+        let definition = serde_json::from_str(document.as_str());
+        let definition = Arc::new(definition.map_err(|error| unreadable(hash, error))?);
+        let bytes = compiled_bytes(document.as_str());
+        self.cache().put(hash, &definition, bytes);
+        Ok(definition)
+    }
+
+    /// What lists show of a definition. It takes no place from those that are in use, and is not compiled: a list goes through
+    /// all saved pipelines.
+    pub(crate) async fn summary(&self, hash: Hash) -> Result<DefinitionSummary, DefinitionError> {
+        if let Some((definition, _bytes)) = self.cache().saved.peek(&hash) {
+            return Ok(DefinitionSummary::of(definition));
+        }
+        let document = self.document(hash).await?;
+        serde_json::from_str(document.as_str()).map_err(|error| unreadable(hash, error))
+    }
+
+    /// The document of a hash, as it was saved.
+    async fn document(&self, hash: Hash) -> Result<JsonText, DefinitionError> {
         let events = self.store.read(&definition_stream(&hash), Version::FIRST, 1).await?;
         let event = events.first().ok_or(DefinitionError::NotFound(hash))?;
-        let unreadable = |what: String| DefinitionError::Unreadable { hash, what };
-        let saved = saved_definition(&event.into()).map_err(unreadable)?;
+        let saved = saved_definition(&event.into()).map_err(|what| unreadable(hash, what))?;
         if Hash::of(saved.document.as_str().as_bytes()) != hash {
-            return Err(unreadable("its document has another hash".into()));
+            return Err(unreadable(hash, "its document has another hash"));
         }
-        let definition: Arc<Definition> = Arc::new(
-            serde_json::from_str(saved.document.as_str()).map_err(|error| unreadable(error.to_string()))?,
-        );
-        self.cache().put(hash, &definition, saved.document.as_str().len());
-        Ok(definition)
+        Ok(saved.document)
     }
 
     fn cache(&self) -> MutexGuard<'_, DefinitionCache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unreadable(hash: Hash, what: impl ToString) -> DefinitionError {
+    DefinitionError::Unreadable { hash, what: what.to_string() }
 }
 
 #[cfg(test)]
@@ -149,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_that_are_kept_are_bounded_by_the_bytes_of_their_documents() {
+    fn definitions_that_are_kept_are_bounded_by_the_bytes_that_they_take() {
         let text = "name: one\nsteps: [{ id: a, wait: { for: 0s } }]\n";
         let definition = Arc::new(parse(text, "one.yaml", &NoFiles).unwrap().definition);
         let mut cache =

@@ -13,7 +13,7 @@ use everfold_base::id::{Position, Version};
 use everfold_core::pipeline_versions::{
     PipelineEvent, PipelineSaved, SavedPipeline, SavedVersion, VersionSelector, saved_pipeline,
 };
-use everfold_language::definition::{Definition, PipelineRef};
+use everfold_language::definition::{Definition, DefinitionSummary, PipelineRef};
 use everfold_store::{Append, AppendError, StreamNote};
 
 /// Events that are read at once.
@@ -64,6 +64,26 @@ impl Runtime {
             }
         }
         Ok(found)
+    }
+
+    /// The newest saved version of a name: each event of its stream is one version, so its last event says it.
+    pub(crate) async fn newest_saved(&self, name: &str) -> Result<Option<SavedVersion>, PipelineError> {
+        let stream = SavedPipeline::stream(name);
+        let Some(head) = self.store.head(&stream).await? else { return Ok(None) };
+        let events = self.store.read(&stream, head.version, 1).await?;
+        let Some(envelope) = events.first() else { return Ok(None) };
+        let event = saved_pipeline(envelope)
+            .map_err(|what| PipelineError::Unreadable { name: name.to_owned(), what })?;
+        Ok(Some(SavedVersion { n: event.n, hash: event.hash }))
+    }
+
+    /// The newest saved version of a name, and what lists show of it.
+    pub(crate) async fn pipeline_summary(
+        &self,
+        name: &str,
+    ) -> Result<Option<(SavedVersion, DefinitionSummary)>, PipelineError> {
+        let Some(newest) = self.newest_saved(name).await? else { return Ok(None) };
+        Ok(Some((newest, self.definitions.summary(newest.hash).await?)))
     }
 
     /// A pipeline as it is now.

@@ -47,8 +47,6 @@ pub(super) struct Activity {
     stops: Stops,
     asking: BTreeMap<StepPath, PeopleRequest>,
     blocked: BTreeSet<StepPath>,
-    /// Steps, and items, that wait for a signal or a timer between what is done for them.
-    waiting: BTreeSet<StepPath>,
     queued: bool,
     /// It was paused itself, or stopped at a breakpoint.
     paused: bool,
@@ -67,19 +65,17 @@ impl Activity {
         match event {
             RunEvent::StepScheduled(event) => match event.work {
                 ScheduledWork::Task(_) => self.begin(&event.id),
-                ScheduledWork::Wait | ScheduledWork::Gates => {
-                    self.waiting.insert(event.id.path.clone());
-                }
-                ScheduledWork::Items
+                ScheduledWork::Wait
+                | ScheduledWork::Gates
+                | ScheduledWork::Items
                 | ScheduledWork::Approval
                 | ScheduledWork::Question
                 | ScheduledWork::Kept(_) => {}
             },
             RunEvent::RetryScheduled(event) => {
                 self.blocked.remove(&event.id.path);
-                match event.at <= at {
-                    true => self.begin(&event.id),
-                    false => drop(self.waiting.insert(event.id.path.clone())),
+                if event.at <= at {
+                    self.begin(&event.id);
                 }
             }
             RunEvent::TimerFired(event) => match event.timer.kind {
@@ -97,11 +93,6 @@ impl Activity {
                 TimerKind::Wait | TimerKind::Timeout | TimerKind::Reminder | TimerKind::Signal => {}
                 TimerKind::Budget => self.funding.timer_fired(&event.timer.name),
             },
-            RunEvent::TimerSet(event) => {
-                if event.timer.kind == TimerKind::Poll {
-                    self.waiting.insert(event.timer.id.path.clone());
-                }
-            }
             RunEvent::AttemptSucceeded(event) => self.end(&event.id),
             RunEvent::AttemptFailed(event) => self.end(&event.id),
             RunEvent::AttemptLost(event) => self.end(&event.id),
@@ -198,6 +189,7 @@ impl Activity {
             RunEvent::FundsAnswered(event) => self.funding.answer(&event.id, event.refused.is_some()),
             RunEvent::FundsGranted(event) => self.funding.grant(&event.id),
             RunEvent::RunStarted(_)
+            | RunEvent::TimerSet(_)
             | RunEvent::BudgetExceeded(_)
             | RunEvent::BudgetRaised(_)
             | RunEvent::BudgetPeriodBegan(_)
@@ -257,16 +249,12 @@ impl Activity {
             self.again.remove(path);
             self.asking.remove(path);
             self.blocked.remove(path);
-            self.waiting.remove(path);
             return;
         }
         let is_other = |other: &StepPath| other.step != path.step;
         self.attempts.retain(is_other);
         self.probing.retain(is_other);
         // Usually these are empty.
-        if !self.waiting.is_empty() {
-            self.waiting.retain(is_other);
-        }
         if !(self.again.is_empty() && self.asking.is_empty() && self.blocked.is_empty()) {
             self.again.retain(is_other);
             self.asking.retain(|other, _| is_other(other));
@@ -327,35 +315,12 @@ impl Activity {
         self.ended.is_none().then(|| self.steps.counts(total))
     }
 
-    /// Puts the steps that something goes on in, that wait for a signal or a timer, or that people are asked about,
-    /// in the order of names.
-    /// Says whether that is news.
-    pub(super) fn show_steps(&self, shown: &mut Vec<StepId>) -> bool {
-        let open = || self.attempts.keys().chain(self.probing.keys()).chain(self.asking.keys());
-        let open = || open().chain(&self.blocked).chain(&self.waiting).map(|path| &path.step);
-        let count = self.attempts.len()
-            + self.probing.len()
-            + self.asking.len()
-            + self.blocked.len()
-            + self.waiting.len();
-        // Most of the time there is one, or none.
-        if count < 2 {
-            let only = if count == 0 { None } else { open().next() };
-            let is_news = shown.len() != count || shown.first() != only;
-            if is_news {
-                shown.clear();
-                shown.extend(only.cloned());
-            }
-            return is_news;
+    /// Puts the steps that have begun and not ended, in the order of names. Says whether that is news.
+    pub(super) fn show_steps(&mut self, shown: &mut Vec<StepId>) -> bool {
+        match self.ended {
+            Some(_) => !std::mem::take(shown).is_empty(),
+            None => self.steps.show_open(shown),
         }
-        let mut names: Vec<&StepId> = open().collect();
-        names.sort_unstable();
-        names.dedup();
-        let is_news = shown.iter().ne(names.iter().copied());
-        if is_news {
-            *shown = names.into_iter().cloned().collect();
-        }
-        is_news
     }
 
     /// Whether it awaits an action of a person.
@@ -385,10 +350,12 @@ impl Activity {
 mod tests {
     use super::*;
     use everfold_base::id::Round;
+    use everfold_base::json::{JsonText, Payload};
     use everfold_core::event::{
-        RetryScheduled, StepCancelRequested, StepCancelled, StepScheduled, StopReason, StopRequested,
-        TimerFired, TimerId, TimerSet,
+        AttemptLost, RetryScheduled, ScheduledTask, StepCancelRequested, StepCancelled, StepScheduled,
+        StopReason, StopRequested, TimerFired, TimerId, TimerSet,
     };
+    use everfold_language::definition::OnLost;
 
     /// What is asked to end by its time limit is not asked again when its round ends before its time.
     #[test]
@@ -414,14 +381,21 @@ mod tests {
     #[test]
     fn row_56_a_step_that_waits_for_a_signal_or_a_timer_is_shown_until_it_ends() {
         let id = |text: &str| -> AttemptId { text.parse().unwrap() };
-        let scheduled = |text: &str, work| StepScheduled { id: id(text), work }.into();
+        let scheduled = |text: &str, work| -> RunEvent { StepScheduled { id: id(text), work }.into() };
+        let judged = scheduled("check/1/1", ScheduledWork::Gates);
         let poll = TimerId { id: id("check/1/1"), kind: TimerKind::Poll, name: "gate".into() };
+        let task = Payload::Inline(JsonText::null());
+        let task = ScheduledTask { kind: "function".into(), task, timeout_ms: None, grace_ms: 0 };
+        let made = scheduled("build/1/1", ScheduledWork::Task(task));
+        let lost = AttemptLost { id: id("build/1/1"), reason: "gone".into(), fallback: OnLost::Retry };
         let again = RetryScheduled { id: id("build/1/2"), at: Timestamp(60_000), task: None };
         for (step, events) in [
             ("deploy", vec![scheduled("deploy/1/1", ScheduledWork::Wait)]),
             ("review", vec![scheduled("review/1/1", ScheduledWork::Gates)]),
-            ("check", vec![TimerSet { timer: poll, at: Timestamp(60_000) }.into()]),
-            ("build", vec![again.into()]),
+            ("check", vec![judged, TimerSet { timer: poll, at: Timestamp(60_000) }.into()]),
+            // A paused run decides what follows when it goes on.
+            ("build", vec![made.clone(), lost.clone().into()]),
+            ("build", vec![made, lost.into(), again.into()]),
         ] {
             let events: Vec<RunEvent> = events;
             let (mut activity, mut shown) = (Activity::default(), Vec::new());
@@ -430,6 +404,7 @@ mod tests {
             }
             assert!(activity.show_steps(&mut shown), "{step}");
             assert_eq!(shown, [StepId::new(step)]);
+            assert!(!activity.show_steps(&mut shown), "{step}: it is no news");
             assert_eq!(activity.status(), RunStatus::Waiting, "{step}");
             let path = StepPath::step(&StepId::new(step));
             activity.apply(&StepCancelled { path, round: Round(1) }.into(), Timestamp(2));

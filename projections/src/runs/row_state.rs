@@ -29,7 +29,7 @@ pub struct RowState {
     pub usage: RowUsage,
     /// How many of its steps are how far.
     pub step_counts: StepCounts,
-    /// The steps that something goes on in, or that wait for people.
+    /// The steps that have begun and not ended.
     pub steps: Vec<StepId>,
     /// How it failed.
     pub failure: Option<RowFailure>,

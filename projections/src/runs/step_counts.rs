@@ -3,6 +3,8 @@
 //! Law: what is counted is the step, never an item of it; a step that a rework or a fork begins anew counts as never
 //! begun until it begins. Steps that a failure elsewhere kept from beginning were not cancelled for their own sake, and
 //! count as never begun, as in [`RunState::step_status`](everfold_core::state::RunState::step_status).
+//! An end counts when it is recorded: which one is certain in a paused run only the definition says, which is not read here.
+//! The steps that lists name as active are those that are counted as open, so that the two never differ.
 
 use everfold_base::id::{Round, StepId, StepPath};
 use everfold_core::event::{OriginKind, RunEvent};
@@ -49,6 +51,9 @@ pub(super) struct BegunSteps {
     cancelling: bool,
     /// The run was given up: whatever had not ended was cancelled.
     abandoned: bool,
+    /// Other steps may be open since it was asked last. It is asked whenever a row is stored, with what it showed.
+    #[serde(skip)]
+    is_moved: bool,
 }
 
 impl StepCounts {
@@ -127,7 +132,7 @@ impl BegunSteps {
             }
             RunEvent::CancelRequested(_) => self.cancelling = true,
             RunEvent::RunAbandoned(_) => {
-                self.abandoned = true;
+                (self.abandoned, self.is_moved) = (true, true);
                 let open = self.steps.values_mut().filter(|part| **part == StepPart::Open);
                 open.for_each(|part| *part = StepPart::Cancelled);
                 self.counts.cancelled += std::mem::take(&mut self.counts.open);
@@ -140,6 +145,7 @@ impl BegunSteps {
         if path.item.is_some() {
             return;
         }
+        self.is_moved = true;
         let former = self.steps.insert(path.step.clone(), part);
         if let Some(former) = former {
             *self.counts.of_part(former) -= 1;
@@ -148,9 +154,23 @@ impl BegunSteps {
     }
 
     fn forget(&mut self, step: &StepId) {
+        self.is_moved = true;
         if let Some(former) = self.steps.remove(step) {
             *self.counts.of_part(former) -= 1;
         }
+    }
+
+    /// Puts the steps that are open, in the order of names. Says whether that is news.
+    pub(super) fn show_open(&mut self, shown: &mut Vec<StepId>) -> bool {
+        if !std::mem::take(&mut self.is_moved) {
+            return false;
+        }
+        let open = || self.steps.iter().filter(|(_, part)| *part == StepPart::Open).map(|(step, _)| step);
+        if open().eq(shown.iter()) {
+            return false;
+        }
+        *shown = open().cloned().collect();
+        true
     }
 
     /// The counts, of a run whose definition has so many steps.

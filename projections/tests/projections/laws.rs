@@ -5,7 +5,7 @@ use std::sync::Arc;
 use everfold_base::actor::Actor;
 use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::failure::Failure;
-use everfold_base::id::{Attempt, AttemptId, Position};
+use everfold_base::id::{Attempt, AttemptId, Position, StepId};
 use everfold_base::time::Timestamp;
 use everfold_core::policy::Verdict;
 use everfold_core::state::{Awaited, Phase, RunState, RunStatus, StepStatus};
@@ -75,6 +75,17 @@ fn step_counts(state: &RunState) -> RowStepCounts {
         counts.total += 1;
     }
     counts
+}
+
+/// The steps that are open, as the run's own state has them; none once it has ended.
+fn open_steps(state: &RunState) -> Vec<StepId> {
+    let is_open = |phase: &Phase| {
+        matches!(phase, Phase::Working | Phase::Judging | Phase::Settling(_) | Phase::Blocked(_))
+    };
+    let open = state.steps().filter(|(_, known)| !state.is_ended() && is_open(&known.phase));
+    let mut open: Vec<StepId> = open.map(|(step, _)| step.id.clone()).collect();
+    open.sort_unstable();
+    open
 }
 
 pub(crate) fn filters() -> Vec<RunFilter> {
@@ -325,6 +336,7 @@ proptest! {
             prop_assert_eq!(&*row.shown.search, drawn.state.search(), "after {:?}", trace);
             prop_assert_eq!(row.version, drawn.state.version());
             prop_assert_eq!(row.step_counts, Some(step_counts(&drawn.state)), "after {:?}", trace);
+            prop_assert_eq!(&row.shown.steps, &open_steps(&drawn.state), "after {:?}", trace);
             let (usage, total) = (row.shown.usage, drawn.state.usage());
             let spent = (usage.input_tokens, usage.output_tokens, usage.cost_micros);
             prop_assert_eq!(spent, (total.input_tokens, total.output_tokens, total.cost_micros), "after {:?}", trace);

@@ -37,7 +37,7 @@ pub(super) const RUNS: TableText = TableText {
         column("elapsed_ms", Integer, "from its start to its end, or to `now()`").at("elapsed"),
         column("moved_at", Time, "when its status or active steps changed last"),
         column("updated_at", Time, "when its last event was recorded"),
-        column("active_steps", Json, "the steps something goes on at, or that wait: a list"),
+        column("active_steps", Json, "the steps that have begun and not ended: a list"),
         column("awaits", Json, "what people are asked for: a list of `{step, kind, roles}`"),
         column("cost", Real, "US dollars"),
         column("input_tokens", Integer, "tokens read").at("usage.input_tokens"),

@@ -6,8 +6,8 @@ use crate::pipelines::Saved;
 use crate::recovery::unknown_work::{Unknown, unknown_work};
 use crate::streams::triggers::by::By;
 use everfold_base::envelope::Envelope;
-use everfold_core::pipeline_versions::PipelineSaved;
-use everfold_language::definition::{Definition, PipelineRef};
+use everfold_core::pipeline_versions::{PipelineSaved, SavedVersion};
+use everfold_language::definition::{Definition, DefinitionSummary, PipelineRef};
 use std::sync::Arc;
 
 impl Engine {
@@ -22,8 +22,9 @@ impl Engine {
         text: Option<String>,
         by: impl Into<By>,
     ) -> Result<Saved, PipelineError> {
+        let under_way = self.inner.shared.triggers.saving(&definition.name);
         let saved = self.inner.shared.save_pipeline(definition, text, by.into()).await?;
-        self.inner.shared.triggers.clear();
+        drop(under_way);
         // The moments of its schedules count from here on.
         self.inner.shared.mailboxes.schedules.sync().await;
         Ok(saved)
@@ -43,6 +44,18 @@ impl Engine {
     /// The store cannot be read.
     pub async fn saved_versions(&self, name: &str) -> Result<Vec<(PipelineSaved, Envelope)>, PipelineError> {
         self.inner.shared.saved_versions(name).await
+    }
+
+    /// The newest saved version of a name, and what lists show of it; nothing is compiled for that. `None`: it was never
+    /// saved.
+    ///
+    /// # Errors
+    /// The store, or what it holds of the pipeline, cannot be read.
+    pub async fn pipeline_summary(
+        &self,
+        name: &str,
+    ) -> Result<Option<(SavedVersion, DefinitionSummary)>, PipelineError> {
+        self.inner.shared.pipeline_summary(name).await
     }
 
     /// The names that were saved, in order.

@@ -1,9 +1,12 @@
-//! Operations after a start: recover runs, sweep workspaces, abandon a run, list cut copies.
+//! Operations after a start: recover runs, sweep workspaces, abandon a run, end lost work, list cut copies.
+
+use std::path::PathBuf;
 
 use crate::engine::handle::Engine;
 use crate::error::{QueryError, RecoverError, SubmitError};
 use crate::recovery::abandon::{Abandon, abandon};
 use crate::recovery::aborted_forks::{CutCopy, all_cut_copies};
+use crate::recovery::lost_work::end_work_in;
 use crate::recovery::recover::{Recovered, Which, recover, sweep};
 use crate::start::submission::Accepted;
 use crate::streams::service_pauses::take_up_service_pauses;
@@ -39,6 +42,12 @@ impl Engine {
     /// [`SubmitError`]: there is no such run, it is not quarantined, it has ended, or the store takes nothing.
     pub async fn abandon(&self, request: Abandon) -> Result<Accepted, SubmitError> {
         abandon(&self.inner.shared, request).await
+    }
+
+    /// Ends what is still at work in folders of runs and attempts that the history does not have, as of a past that was
+    /// given up: no run will ask for it, and none names it. Gives what was ended, as `RUN/FOLDER`.
+    pub async fn end_lost_work(&self, lost: &[PathBuf]) -> Vec<PathBuf> {
+        end_work_in(&self.inner.shared, lost).await
     }
 
     /// Copies that a crash cut short; those that are being made now are among them.

@@ -4,6 +4,7 @@
 
 pub(crate) mod abandon;
 pub(crate) mod aborted_forks;
+pub(crate) mod lost_work;
 pub(crate) mod orphan_processes;
 pub(crate) mod orphan_reservations;
 pub(crate) mod orphan_resources;

@@ -392,3 +392,54 @@ async fn files_that_a_fork_changed_stay_changed_when_a_later_round_of_the_step_i
         "each works on the fork's own files"
     );
 }
+
+/// A step that a gate on what a command finds sends back to itself, by this route.
+fn sent_back(policy: &str, told: &str, route: Value) -> Arc<Definition> {
+    let probe = json!({"task": {"kind": "command", "spec": {"argv": ["exit", "1"]}}});
+    let gate = json!({"id": "tests", "probe": probe, "policy": policy, "on_fail": [route]});
+    let makes = json!({"id": "makes", "gates": [gate],
+        "work": {"task": {"kind": "function", "spec": {"name": "ok", "with": {"told": told}}}}});
+    let after = function("after", &["makes"], "ok", json!({"told": "${toJson(steps.makes.gates)}"}));
+    definition(json!({"name": "p", "steps": [makes, after]}))
+}
+
+/// The findings of a rework named the event whose evidence stood in, so the next round was given something else and its
+/// work was done again.
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_replays_effects_does_nothing_again_behind_a_rework_by_a_gate_on_what_was_found() {
+    let rig = Rig::new();
+    let told = "${rework == null ? 'first' : toJson(rework)}";
+    let route = json!({"to": {"rework": "makes"}, "max": {"times": 5}});
+    let origin = rig.start(&sent_back("step.round > 2", told, route)).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    assert_eq!(begun(&rig, origin), ["makes/1/1", "makes/2/1", "makes/3/1", "after/1/1"]);
+    let probed = probes(&rig);
+    for at in versions(&rig, origin).await {
+        let run = rig.engine.fork(replaying(origin, at)).await.unwrap().run;
+        assert_eq!(rig.end(run).await, RunStatus::Succeeded, "from version {at}");
+        assert_eq!(begun(&rig, run), Vec::<String>::new(), "from version {at}");
+        assert_eq!(probes(&rig), probed, "from version {at}");
+        rig.assert_replays(run).await;
+    }
+}
+
+/// What was found again was compared with evidence that named another event, so it never was the same.
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_replays_effects_is_blocked_where_the_same_was_found_again() {
+    let rig = Rig::new();
+    let route = json!({"to": {"rework": "makes"}, "if_unchanged": "block", "max": {"times": 5}});
+    let origin = rig.start(&sent_back("false", "the same", route)).await;
+    let is_blocked = |event: &RunEvent| matches!(event, RunEvent::StepBlocked(_));
+    rig.until(origin, is_blocked).await;
+    let rounds = ["makes/1/1", "makes/2/1"];
+    assert_eq!(begun(&rig, origin), rounds);
+    let (history, probed) = (rig.history(origin).await, probes(&rig));
+    for at in 1..=history.iter().position(is_blocked).unwrap() as u64 {
+        let run = rig.engine.fork(replaying(origin, at)).await.unwrap().run;
+        rig.until(run, is_blocked).await;
+        let is_rework = |event: &&RunEvent| matches!(event, RunEvent::ReworkRequested(_));
+        assert_eq!(rig.history(run).await.iter().filter(is_rework).count(), 1, "from version {at}");
+        assert_eq!((begun(&rig, run), probes(&rig)), (Vec::new(), probed), "from version {at}");
+        rig.assert_replays(run).await;
+    }
+}

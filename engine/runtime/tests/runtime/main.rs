@@ -30,6 +30,7 @@ mod recovery;
 mod resent_notices;
 mod run_keys;
 mod run_numbers;
+mod saved_pipelines;
 mod schedule_changes;
 mod schedules;
 mod scheduling;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::envelope::{Cause, EventHeader, NewEvent, StreamId};
-use everfold_engine::id::{InputId, Version};
+use everfold_engine::id::{InputId, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::store::{Append, EventStore as _, SledOptions, SledStore, StreamNote};
 use everfold_engine::time::Timestamp;
@@ -440,4 +440,89 @@ fn attempts_that_a_copys_history_has_not_come_to_are_put_aside_when_it_is_adopte
     assert_eq!(scratch.run(&["--dir", "copy", "signal", "@", "go", r#"{"colour":"red"}"#]).code, 0);
     assert_eq!(scratch.run(&["--dir", "copy", "resume", "@"]).code, 0);
     assert_eq!(lines(&scratch.path("painted")), ["blue", "red"]);
+}
+
+/// Nothing named the process: no run of the folder had it any more, and it went on beside what was done anew.
+#[test]
+fn work_of_a_past_that_was_given_up_is_ended_and_named_when_the_folder_is_adopted() {
+    let scratch = Scratch::new();
+    scratch.write("asks.yaml", ASKS);
+    scratch
+        .write("works.yaml", "name: works\nsteps: [{ id: dig, command: 'echo $$ >> began; sleep 300' }]\n");
+    assert_eq!(scratch.run(&["run", "./asks.yaml", "--no-wait"]).code, 6);
+    let (data, past) = (scratch.data(), scratch.path("past"));
+    fs::create_dir(&past).unwrap();
+    for name in ["store.json", "journal"] {
+        cp(&data.join(name), &past.join(name));
+    }
+    let mut owner = scratch.start(&["run", "./works.yaml"]);
+    let pid = await_that("it began", || lines(&scratch.path("began")).first().cloned());
+    owner.kill();
+    for name in ["journal", "sled", "projections"] {
+        remove(&data.join(name));
+    }
+    cp(&past.join("."), &data);
+    let process = Path::new("/proc").join(&pid);
+    assert!(process.exists(), "a supervisor outlives its engine");
+    let adopted = scratch.run(&["store", "adopt"]);
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+    let ended = adopted.out.lines().find(|line| line.starts_with("ended "));
+    assert!(ended.is_some_and(|line| line.contains("/dig-r1-a1: it was still at work")), "{adopted:?}");
+    assert!(adopted.err.contains("dig-r1-a1"), "the log names it: {adopted:?}");
+    assert!(!process.exists(), "it was ended");
+    assert_eq!(fs::read_dir(data.join("attempts.lost-1")).unwrap().count(), 1);
+}
+
+/// Records an event in a run that no version of the program knows.
+fn record_unknown(folder: &Path, run: RunId) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = SledStore::open(folder, SledOptions::default()).unwrap();
+        let stream = StreamId::run(run);
+        let head = store.head(&stream).await.unwrap().unwrap();
+        let header = EventHeader {
+            stream: stream.clone(),
+            version: head.version.next(),
+            recorded_at: Timestamp(1),
+            actor: Actor::Engine,
+            cause: Cause { input: InputId([1; 16]), because: head.version },
+            kind: 60_000,
+            schema: 1,
+            flags: 0,
+            payload_hash: Hash::ZERO,
+        };
+        let events = vec![NewEvent::link(header, vec![7], &head.hash)];
+        let (expected, previous, note) = (head.version, head.hash, head.note);
+        store
+            .append(Append { stream, expected, previous, events, dedup: None, fence: None, note })
+            .await
+            .unwrap();
+        store.close().await.unwrap();
+    });
+}
+
+/// A run that could not be read kept the folder from being adopted.
+#[test]
+fn a_run_that_cannot_be_read_is_named_when_a_copy_is_adopted_and_its_attempts_stay() {
+    let scratch = Scratch::new();
+    scratch.write("two-pasts.yaml", TWO_PASTS);
+    let ids = [(), ()].map(|()| {
+        scratch.run(&["run", "./two-pasts.yaml", "--no-wait"]);
+        scratch.run(&["show", "@", "--json"]).json()["id"].as_str().unwrap().to_owned()
+    });
+    let [unreadable, sound] = &ids;
+    record_unknown(&scratch.data(), unreadable.parse().unwrap());
+    let copy = scratch.path("copy");
+    cp(&scratch.data(), &copy);
+    let behind = |folder: &str, run: &str| copy.join(folder).join(run).join("paint-r1-a1");
+    ids.each_ref().map(|run| fs::create_dir_all(behind("attempts", run)).unwrap());
+    let adopted = scratch.run(&["--dir", "copy", "store", "adopt"]);
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+    assert!(adopted.err.contains(unreadable.as_str()), "the log names it: {adopted:?}");
+    assert!(behind("attempts", unreadable).exists() && !behind("attempts.lost-1", unreadable).exists());
+    assert!(behind("attempts.lost-1", sound).exists() && !behind("attempts", sound).exists());
+    // The other one acts.
+    assert_eq!(scratch.run(&["--dir", "copy", "signal", sound, "go", r#"{"colour":"red"}"#]).code, 0);
+    assert_eq!(scratch.run(&["--dir", "copy", "resume", sound]).code, 0);
+    assert_eq!(lines(&scratch.path("painted")), ["red"]);
 }

@@ -233,3 +233,22 @@ fn the_items_of_a_long_list_are_counted_on_the_way_and_what_fails_is_named() {
     assert!(of_items.iter().any(|line| line.contains(" each.7 ") && line.contains("failed")), "{}", done.err);
     assert!(of_items.len() < 30, "{}", done.err);
 }
+
+/// The lines of a retry began at the age of its origin.
+#[test]
+fn the_times_of_a_run_that_goes_on_from_another_one_are_its_own() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "mends.yaml",
+        "name: mends\nsteps: [{ id: a, command: 'test -e mended || { sleep 2; exit 1; }' }]\n",
+    );
+    assert_eq!(scratch.run(&["run", "./mends.yaml"]).code, 1);
+    let origin = scratch.short("@");
+    scratch.write("mended", "");
+    for verb in [&["retry", &origin][..], &["restart", &origin, "--from", "a"]] {
+        let again = scratch.run(verb);
+        assert_eq!(again.code, 0, "{again:?}");
+        let begins = again.err.lines().find(|line| line.contains(" begins")).unwrap();
+        assert!(begins.trim_start().starts_with("+0"), "{again:?}");
+    }
+}

@@ -132,6 +132,21 @@ pub struct Step {
 }
 
 impl Step {
+    /// What a step does that has gates only.
+    pub(crate) const GATES: &'static str = "gates";
+
+    /// What it does, in a word: the name of its executor, `approval`, `question`, `wait`, or `gates` where it has no work.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match &self.work {
+            Some(Work::Task(task)) => &task.kind,
+            Some(Work::Approval(_)) => Work::APPROVAL,
+            Some(Work::Question(_)) => Work::QUESTION,
+            Some(Work::Wait(_)) => Work::WAIT,
+            None => Self::GATES,
+        }
+    }
+
     /// Whether a gate of it compares with what it changed since its gates last passed.
     #[must_use]
     pub fn compares_with_passed(&self) -> bool {

@@ -22,6 +22,15 @@ pub enum Work {
     Wait(Wait),
 }
 
+impl Work {
+    /// The word for [`Work::Approval`].
+    pub(crate) const APPROVAL: &'static str = "approval";
+    /// The word for [`Work::Question`].
+    pub(crate) const QUESTION: &'static str = "question";
+    /// The word for [`Work::Wait`].
+    pub(crate) const WAIT: &'static str = "wait";
+}
+
 /// Work of an executor. The core renders `spec` and hands it on; what it means is the executor's.
 ///
 /// Shapes of `spec` by `kind`:

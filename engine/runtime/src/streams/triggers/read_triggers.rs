@@ -1,39 +1,43 @@
 //! Reads the triggers of the newest saved version of each pipeline.
 //!
-//! Law: triggers are cached until a pipeline is saved; what is read while one is saved is not cached.
+//! Laws:
+//! - Triggers are cached; once a pipeline was saved, it is read anew, and no other one.
+//! - What is read while one is saved is not cached.
+//! - A pipeline without triggers is not compiled to find that.
 
 use std::sync::{Arc, PoisonError};
 
 use crate::error::PipelineError;
 use crate::runtime::Runtime;
 use crate::streams::triggers::trigger_cache::{TriggerCache, Triggers};
-use everfold_core::pipeline_versions::SavedPipeline;
 use everfold_language::definition::Definition;
 
 impl TriggerCache {
-    /// A pipeline was saved.
-    pub(crate) fn clear(&self) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.triggers = None;
-        known.saved += 1;
-    }
-
     /// The triggers of the newest saved pipelines.
     pub(crate) async fn read(&self, shared: &Runtime) -> Result<Arc<Triggers>, PipelineError> {
-        let saved = {
+        let (former, stale, saved) = {
             let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(triggers) = &known.triggers {
-                return Ok(Arc::clone(triggers));
+            match &known.triggers {
+                Some(triggers) if known.stale.is_empty() => return Ok(Arc::clone(triggers)),
+                former => (former.clone(), known.stale.clone(), known.saved),
             }
-            known.saved
         };
-        let mut found = Triggers::default();
-        for name in shared.saved_names().await? {
+        let (mut found, names) = match former {
+            None => (Triggers::default(), shared.saved_names().await?),
+            Some(former) => {
+                // One that was damaged may have been mended since.
+                let names = stale.into_iter().chain(former.damaged.keys().cloned()).collect();
+                (Triggers::clone(&former), names)
+            }
+        };
+        for name in names {
+            found.read.remove(&name);
+            found.damaged.remove(&name);
             match newest(shared, &name).await {
-                Ok(Some(definition)) if !definition.triggers.is_empty() => {
-                    found.read.push((name, definition));
+                Ok(Some(definition)) => {
+                    found.read.insert(name, definition);
                 }
-                Ok(_without) => {}
+                Ok(None) => {}
                 // Left out, its triggers would be missing for as long as the others are cached.
                 Err(error) if error.is_passing() => return Err(error),
                 // A pipeline that cannot be read delays no other one.
@@ -47,17 +51,16 @@ impl TriggerCache {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.saved == saved {
             known.triggers = Some(Arc::clone(&triggers));
+            known.stale.clear();
         }
         Ok(triggers)
     }
 }
 
-/// The newest saved version of a pipeline.
+/// The newest saved version of a pipeline, where it has triggers.
 async fn newest(shared: &Runtime, name: &str) -> Result<Option<Arc<Definition>>, PipelineError> {
-    let mut pipeline = SavedPipeline::default();
-    for (event, _) in shared.saved_versions(name).await? {
-        pipeline.apply(&event);
+    match shared.pipeline_summary(name).await? {
+        Some((saved, summary)) if summary.has_triggers => Ok(Some(shared.definitions.get(saved.hash).await?)),
+        _without => Ok(None),
     }
-    let Some(newest) = pipeline.newest() else { return Ok(None) };
-    Ok(Some(shared.definitions.get(newest.hash).await?))
 }

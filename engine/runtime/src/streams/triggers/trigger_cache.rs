@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 const UNHEARD_MAX: usize = 1_000;
 
 /// Pipelines whose newest saved version has triggers, by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Triggers {
-    pub(super) read: Vec<(String, Arc<Definition>)>,
+    pub(super) read: BTreeMap<String, Arc<Definition>>,
     /// Pipelines whose newest version is damaged, and how: their triggers are not known.
     pub(super) damaged: BTreeMap<String, String>,
 }
@@ -57,7 +57,7 @@ impl Triggers {
     }
 }
 
-/// The triggers, read when they are first needed and again after a pipeline was saved.
+/// The triggers, read when they are first needed; after a pipeline was saved, those of this one are read again.
 #[derive(Default)]
 pub(crate) struct TriggerCache {
     pub(super) known: Mutex<KnownTriggers>,
@@ -65,7 +65,33 @@ pub(crate) struct TriggerCache {
     unheard: Mutex<BTreeSet<String>>,
 }
 
+/// A save that is under way. When it is over, also for a caller who went away, the triggers of the pipeline are read anew.
+pub(crate) struct SaveUnderWay<'a> {
+    triggers: &'a TriggerCache,
+    pipeline: &'a str,
+}
+
+impl Drop for SaveUnderWay<'_> {
+    fn drop(&mut self) {
+        self.triggers.pipeline_saved(self.pipeline);
+    }
+}
+
 impl TriggerCache {
+    /// A pipeline is being saved.
+    pub(crate) fn saving<'a>(&'a self, pipeline: &'a str) -> SaveUnderWay<'a> {
+        SaveUnderWay { triggers: self, pipeline }
+    }
+
+    /// A pipeline was saved, or may have been.
+    fn pipeline_saved(&self, name: &str) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.triggers.is_some() {
+            known.stale.insert(name.to_owned());
+        }
+        known.saved += 1;
+    }
+
     /// Says in the log that no trigger listens to a source; once for each.
     pub(crate) fn say_unheard(&self, source: &str) {
         let mut unheard = self.unheard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,8 +106,10 @@ impl TriggerCache {
 
 #[derive(Default)]
 pub(super) struct KnownTriggers {
-    /// `None`: they are read when they are needed next.
+    /// `None`: all are read when they are needed first.
     pub(super) triggers: Option<Arc<Triggers>>,
+    /// Pipelines that were saved since.
+    pub(super) stale: BTreeSet<String>,
     /// How often a pipeline was saved.
     pub(super) saved: u64,
 }
