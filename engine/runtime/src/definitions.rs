@@ -15,13 +15,14 @@ use everfold_base::id::Version;
 use everfold_base::json::{Hash, JsonText};
 use everfold_core::event::DefinitionSaved;
 use everfold_core::pipeline_versions::{PipelineEvent, definition_stream, saved_definition};
-use everfold_language::definition::{Definition, DefinitionSummary, compiled_bytes};
+use everfold_language::definition::{Definition, DefinitionSummary};
 use everfold_store::{Append, AppendError, EventStore, StreamNote};
 use everfold_system::clock::Clock;
 
-/// Definitions that are kept, and the bytes that they are estimated to take compiled. One that is larger is kept alone.
+/// Definitions that are kept, and the bytes of their documents: a compiled definition takes some times as much. One that is
+/// larger is kept alone.
 const CACHED: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
-const CACHED_BYTES: usize = 64 * 1024 * 1024;
+const CACHED_BYTES: usize = 4 * 1024 * 1024;
 
 /// The definitions in use.
 pub(crate) struct Definitions {
@@ -31,7 +32,7 @@ pub(crate) struct Definitions {
 }
 
 struct DefinitionCache {
-    /// By hash: definitions that are known to be saved, with the bytes that each is estimated to take.
+    /// By hash: definitions that are known to be saved, with the bytes of their documents.
     saved: LruCache<Hash, (Arc<Definition>, usize)>,
     bytes: usize,
     /// By address: starts bring the same definition again and again, and to hash it costs more than the start. While there
@@ -83,9 +84,8 @@ impl Definitions {
             ),
         };
         self.append(saved).await?;
-        let bytes = compiled_bytes(&document);
         let mut cache = self.cache();
-        cache.put(hash, definition, bytes);
+        cache.put(hash, definition, document.len());
         cache.hashes.put(address, (Arc::downgrade(definition), hash));
         Ok(hash)
     }
@@ -127,8 +127,7 @@ impl Definitions {
         let document = self.document(hash).await?;
         let definition = serde_json::from_str(document.as_str());
         let definition = Arc::new(definition.map_err(|error| unreadable(hash, error))?);
-        let bytes = compiled_bytes(document.as_str());
-        self.cache().put(hash, &definition, bytes);
+        self.cache().put(hash, &definition, document.as_str().len());
         Ok(definition)
     }
 
@@ -169,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn definitions_that_are_kept_are_bounded_by_the_bytes_that_they_take() {
+    fn definitions_that_are_kept_are_bounded_by_the_bytes_of_their_documents() {
         let text = "name: one\nsteps: [{ id: a, wait: { for: 0s } }]\n";
         let definition = Arc::new(parse(text, "one.yaml", &NoFiles).unwrap().definition);
         let mut cache =
