@@ -1,5 +1,6 @@
 //! Two documents, compared: what was added, taken away and changed, by path.
 
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// One difference.
@@ -8,12 +9,17 @@ use serde_json::Value;
 pub(crate) struct ValueDifference {
     /// Where: `steps.build.work.task.kind`.
     pub(crate) path: String,
-    /// What was there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What was there; absent: nothing was.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<Value>,
-    /// What is there now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What is there now; absent: nothing is.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<Value>,
+}
+
+/// Reads a member that is there: null is a value, which serde takes for an absent one otherwise.
+fn present<'de, D: Deserializer<'de>>(member: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(member).map(Some)
 }
 
 /// What is different, in the order of the paths. Lists of things with an `id` are compared by it.
@@ -75,5 +81,25 @@ mod tests {
         let paths: Vec<&str> = found.iter().map(|difference| difference.path.as_str()).collect();
         assert_eq!(paths, ["output", "steps.a", "steps.c", "steps.b.x"]);
         assert!(differences(&after, &after).is_empty());
+    }
+
+    #[test]
+    fn a_member_that_is_null_differs_from_one_that_is_absent_also_behind_json() {
+        for (before, after) in [
+            (json!({}), json!({"x": null})),
+            (json!({"x": null}), json!({})),
+            (json!({"x": null}), json!({"x": 1})),
+            (json!({"x": 1}), json!({"x": null})),
+        ] {
+            let found = differences(&before, &after);
+            assert_eq!(found.len(), 1, "{before} and {after}");
+            assert_eq!(
+                (&found[0].before, &found[0].after),
+                (&before.get("x").cloned(), &after.get("x").cloned())
+            );
+            let sent = serde_json::to_value(&found).expect("it is JSON");
+            let read: Vec<ValueDifference> = serde_json::from_value(sent.clone()).expect("it is read again");
+            assert_eq!(read, found, "{sent}");
+        }
     }
 }

@@ -285,7 +285,7 @@ impl<'a> AuditView<'a> {
 
 impl Projection for AuditModel {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 6;
+    const SCHEMA: u32 = 7;
 
     fn handles(event: &RunEvent) -> bool {
         is_read_by(event, PIPELINES) || is_decision(event)

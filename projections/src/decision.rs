@@ -27,7 +27,8 @@ pub struct Decision {
     pub position: Position,
     /// When.
     pub at: Timestamp,
-    /// The actor that caused it.
+    /// Who decided. A verdict, and the rework that it leads to, are the engine's: a person who has a gate judged again, by
+    /// whatever policy, is the actor of the recheck.
     pub actor: String,
     /// The step, or an item of it.
     pub step: Option<String>,
@@ -265,10 +266,15 @@ fn decides(taken: &SignalTaken) -> bool {
     taken.ends.is_some() || taken.decision.is_some()
 }
 
-/// Who decided, where it is not the actor of the event: a signal that was put off is taken with a later input.
+/// Who decided, where it is not the actor of the event: a signal that was put off is taken with a later input, and what a
+/// gate says is recorded with the input of a person where there was nothing to be probed.
 pub(crate) fn actor_of(event: &RunEvent) -> Option<&Actor> {
     match event {
         RunEvent::SignalTaken(event) => event.decision.as_ref().map(|decision| &decision.sent_by),
+        RunEvent::GateEvaluated(_) => Some(&Actor::Engine),
+        RunEvent::ReworkRequested(event) if event.source.gate.is_some() && event.source.by.is_none() => {
+            Some(&Actor::Engine)
+        }
         _others => None,
     }
 }

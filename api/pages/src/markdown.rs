@@ -47,7 +47,14 @@ pub(crate) fn blocks(text: &str) -> Vec<MarkdownBlock> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let (mut depth, mut from, mut out) = (0_usize, 0, ShownEvents::new(&text));
     let mut parts = Vec::new();
-    for (event, place) in Parser::new_ext(&text, options).into_offset_iter() {
+    let head = front_matter(&text);
+    if let Some((fields, all)) = &head {
+        out.shown.push(all.clone());
+        parts.push(block(code(&text[fields.clone()]), all.clone(), &text, &ends));
+    }
+    let behind = head.map_or(0, |(_, all)| all.end);
+    for (event, place) in Parser::new_ext(&text[behind..], options).into_offset_iter() {
+        let place = behind + place.start..behind + place.end;
         if depth == 0 {
             from = place.start;
         }
@@ -66,6 +73,34 @@ pub(crate) fn blocks(text: &str) -> Vec<MarkdownBlock> {
         }
     }
     with_hidden_lines(parts, &out.shown, &text)
+}
+
+/// The fields at the head of a text, and the head with the lines of `---` around them; Markdown would take it for a heading.
+fn front_matter(text: &str) -> Option<(Range<usize>, Range<usize>)> {
+    let is_fence = |line: &str| line.trim_end() == "---";
+    let mut lines = text.split_inclusive('\n');
+    let first = lines.next().filter(|line| is_fence(line))?.len();
+    let mut end = first;
+    for line in lines {
+        if is_fence(line) {
+            return (end > first).then(|| (first..end, 0..end + line.len()));
+        }
+        // A line across the page, and not the head of a text.
+        if end == first && line.trim().is_empty() {
+            return None;
+        }
+        end += line.len();
+    }
+    None
+}
+
+/// Lines as they stand.
+fn code(text: &str) -> Vec<Event<'_>> {
+    vec![
+        Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)),
+        Event::Text(CowStr::Borrowed(text.trim_end())),
+        Event::End(TagEnd::CodeBlock),
+    ]
 }
 
 fn block(events: Vec<Event<'_>>, place: Range<usize>, text: &str, ends: &[usize]) -> MarkdownBlock {
@@ -102,11 +137,7 @@ fn with_hidden_lines(blocks: Vec<MarkdownBlock>, shown: &[Range<usize>], text: &
         if !is_hidden {
             continue;
         }
-        let html = html(vec![
-            Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)),
-            Event::Text(CowStr::Borrowed(line.trim_end())),
-            Event::End(TagEnd::CodeBlock),
-        ]);
+        let html = html(code(line));
         match all.last_mut().filter(|block| block.last_line >= number) {
             Some(block) => block.html.push_str(&html),
             None => all.push(MarkdownBlock { first_line: number, last_line: number, html }),
@@ -335,6 +366,29 @@ mod tests {
         let lines: Vec<_> = blocks.iter().map(|block| (block.first_line, block.last_line)).collect();
         assert_eq!(lines, [(1, 1), (3, 4), (6, 7), (9, 11)]);
         assert!(blocks[0].html.starts_with("<h3>"), "{}", blocks[0].html);
+    }
+
+    #[test]
+    fn fields_at_the_head_of_a_text_are_code_and_no_heading() {
+        let blocks = blocks("---\r\nstatus: READY\r\nby: [a, b]\r\n---\r\n# Plan\r\n\r\nOne\r\n");
+        let lines: Vec<_> = blocks.iter().map(|block| (block.first_line, block.last_line)).collect();
+        assert_eq!(lines, [(1, 4), (5, 5), (7, 7)]);
+        assert!(blocks[0].html.contains("<code>status: READY\nby: [a, b]</code>"), "{}", blocks[0].html);
+        assert!(blocks[1].html.starts_with("<h3>Plan"), "{}", blocks[1].html);
+        assert_eq!(blocks.iter().filter(|block| block.html.contains("READY")).count(), 1, "said once");
+        // What would act in HTML, or end a block of code, is shown.
+        let html = rendered("---\na: <script>x</script>\nb: \"```\"\n---");
+        assert!(html.contains("&lt;script&gt;") && html.contains("```"), "{html}");
+        assert_eq!(html.matches("<pre>").count(), 1, "{html}");
+        // Lines across the page, a head that does not end, an empty one.
+        for text in [
+            "---\n\nstatus: READY\n\n---\n",
+            "---\nstatus: READY\n",
+            "---\n---\n\nx",
+            "a\n\n---\nb: c\n---\n",
+        ] {
+            assert!(!rendered(text).contains("<code>"), "{text:?}: {}", rendered(text));
+        }
     }
 
     #[test]

@@ -37,6 +37,20 @@ pub fn tone(status: &str) -> &'static str {
     }
 }
 
+/// In words, why a budget has no room: what is reserved comes back as the work ends that it is for.
+#[must_use]
+pub fn taken(is_reserved: bool) -> &'static str {
+    if is_reserved { "reserved for work that runs" } else { "used up" }
+}
+
+/// Whether nothing of a budget was spent when a `BudgetExceeded` was recorded, and something reserved.
+#[must_use]
+pub fn is_reserved(event: &Value) -> bool {
+    let reading = &event["reading"];
+    let has_spent = reading["spent"]["cost_micros"].as_u64() != Some(0);
+    event["measure"] == "cost" && !has_spent && reading["reserved_micros"].as_u64() > Some(0)
+}
+
 /// A duration in milliseconds, in at most two units: `340 ms`, `4.2 s`, `3 m 05 s`, `2 h 14 m`, `3 d 4 h`.
 #[must_use]
 pub fn duration(ms: i64) -> String {

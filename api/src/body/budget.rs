@@ -74,9 +74,12 @@ pub struct SharedBudgetView {
     pub reserved_usd: String,
     /// By how much limits were raised, until the period ends.
     pub raised: AmountsView,
-    /// What of its own limits is used up; null while there is room.
+    /// What of its own limits is used up, or reserved; null while there is room.
     #[schema(value_type = Option<schema::MeasureSchema>)]
     pub over: Option<Measure>,
+    /// Whether what is reserved for work that runs is all that leaves no room: less of it is spent than its limit.
+    #[serde(default)]
+    pub is_reserved: bool,
     /// When its period ends; null: never.
     #[schema(value_type = Option<schema::TimeSchema>)]
     pub until: Option<Timestamp>,

@@ -1,6 +1,7 @@
 //! `budget` and `spend`: what may be used up, and what was.
 
 use everfold_engine::definition::Period;
+use everfold_engine::event::Measure;
 use serde_json::Value;
 
 use super::args::{BudgetArgs, BudgetVerb, RunBudgetArgs, SharedBudgetName, SpendArgs};
@@ -129,7 +130,7 @@ fn shared(views: &[SharedBudgetView]) -> String {
             amount(&view.limit, true),
             view.until.map_or_else(|| "-".to_owned(), instant),
             match view.over {
-                Some(measure) => format!("{} used up", measure.as_str()),
+                Some(measure) => over(measure, view.is_reserved),
                 None if view.set == AmountsView::default() => "no limit of its own".to_owned(),
                 None => "open".to_owned(),
             },
@@ -198,7 +199,7 @@ fn budgets(items: &[BudgetStatus]) -> String {
     let row = |budget: &BudgetStatus| {
         let state = match budget.over {
             None => "open".to_owned(),
-            Some(measure) => format!("{} used up", measure.as_str()),
+            Some(measure) => over(measure, budget.is_reserved),
         };
         [
             budget.id.clone(),
@@ -209,6 +210,11 @@ fn budgets(items: &[BudgetStatus]) -> String {
         ]
     };
     table(["BUDGET", "SCOPE", "USED", "UNTIL", "STATE"], items.iter().map(row))
+}
+
+/// What of a budget leaves no room: `cost used up`.
+fn over(measure: Measure, is_reserved: bool) -> String {
+    format!("{} {}", measure.as_str(), if is_reserved { "reserved" } else { "used up" })
 }
 
 /// What was used up, in groups.
@@ -277,5 +283,8 @@ mod tests {
         };
         assert!(shared(&[view("0.30")]).contains("0.90 USD + 0.30 reserved"), "{}", shared(&[view("0.30")]));
         assert!(!shared(&[view("0.00")]).contains("reserved"));
+        let over = |is_reserved| SharedBudgetView { over: Some(Measure::Cost), is_reserved, ..view("0.30") };
+        assert!(shared(&[over(true)]).contains("cost reserved"), "{}", shared(&[over(true)]));
+        assert!(shared(&[over(false)]).contains("cost used up"));
     }
 }

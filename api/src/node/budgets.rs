@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use everfold_engine::budgets::{
-    Counter, CounterName, OwnLimit, OwnLimitSet, limit, stream as stream_of, zone_name,
+    BudgetUse, Counter, CounterName, OwnLimit, OwnLimitSet, limit, stream as stream_of, zone_name,
 };
 use everfold_engine::definition::{BadAmount, Money, Period, Rates};
 use everfold_engine::driver::By;
@@ -101,6 +101,8 @@ fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetVie
     let set =
         AmountsView { cost_usd: limits.cost_micros.map(usd), tokens: limits.tokens, wall_ms: limits.wall_ms };
     let limit = |measure| limit(&limits, measure, used.raised);
+    let over = counter.room(&terms, &used).err();
+    let behind = BudgetUse { reserved_micros: 0, ..used };
     SharedBudgetView {
         scope: own.map_or(name.scope, |own| own.scope.clone()),
         per: name.per,
@@ -115,7 +117,8 @@ fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetVie
         spent: AmountsView::of(used.spent),
         reserved_usd: usd(used.reserved_micros),
         raised: AmountsView::of(used.raised),
-        over: counter.room(&terms, &used).err(),
+        over,
+        is_reserved: over.is_some() && counter.room(&terms, &behind).is_ok(),
         until: period.map(|(_, until)| until),
         running: counter.reserved().count(),
         reason: own.and_then(|own| own.reason.clone()),
@@ -254,9 +257,34 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
+    use everfold_engine::budgets::{CounterEvent, FundsReserved, SpendCharged};
+    use everfold_engine::event::Spent;
+    use everfold_engine::id::{EffectId, Version};
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_shared_budget_that_is_only_reserved_is_told_from_one_that_is_used_up() {
+        let name = CounterName { scope: "team".into(), per: Period::Total, zone: None };
+        let limit = OwnLimit { cost_micros: Some(100), ..OwnLimit::default() };
+        let (scope, per, zone) = (name.scope.clone(), name.per, None);
+        let run = "00000000-0000-0000-0000-000000000001".parse().unwrap();
+        let attempt = EffectId { run, attempt: "a/1/1".parse().unwrap() };
+        let mut counter = Counter::default();
+        let mut seen = |event| {
+            counter.apply(&event);
+            let view = view(name.clone(), &counter, Timestamp(0));
+            (view.over, view.is_reserved)
+        };
+        let set = OwnLimitSet { scope, per, zone, limit, written: None, reason: None };
+        assert_eq!(seen(CounterEvent::OwnLimitSet(set)), (None, false));
+        let reserved = FundsReserved { attempt: attempt.clone(), cost_micros: 100, terms: None };
+        assert_eq!(seen(CounterEvent::FundsReserved(reserved)), (Some(Measure::Cost), true));
+        let spent = Spent { cost_micros: 100, ..Spent::default() };
+        let charged = SpendCharged { attempt, version: Version(3), spent, at: Timestamp(0) };
+        assert_eq!(seen(CounterEvent::SpendCharged(charged)), (Some(Measure::Cost), false));
+    }
 
     #[test]
     fn an_amount_of_another_currency_is_taken_by_its_rate_and_without_one_refused() {

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use everfold_engine::clock;
 use everfold_engine::driver::{LineView, Reason};
+use everfold_engine::event::taken;
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
 use everfold_engine::store::Writability;
@@ -118,12 +119,13 @@ impl Node {
         self.preflights().all().iter().filter_map(held).collect()
     }
 
-    /// Shared budgets whose own limits are used up.
+    /// Shared budgets whose own limits leave no room.
     async fn of_budgets(&self) -> Result<Vec<CauseNode>, Fault> {
         let budgets = self.shared_budgets(None).await?;
         let over = budgets.into_iter().filter_map(|budget| Some((budget.over?, budget)));
         let cause = |(over, budget): (everfold_engine::event::Measure, crate::http::SharedBudgetView)| {
-            let sentence = format!("the shared budget {} is used up ({})", budget.scope, over.as_str());
+            let taken = taken(budget.is_reserved);
+            let sentence = format!("the shared budget {} is {taken} ({})", budget.scope, over.as_str());
             CauseNode::new(CauseKind::Budget, CauseSubject::name(&budget.scope), sentence).until(budget.until)
         };
         Ok(over.map(cause).collect())

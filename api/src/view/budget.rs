@@ -35,9 +35,12 @@ pub struct BudgetStatus {
     pub reserved_usd: String,
     /// By how much it was raised.
     pub raised: AmountsView,
-    /// What of it is used up: `cost`, `tokens` or `wall`; null while there is room.
+    /// What of it is used up, or reserved: `cost`, `tokens` or `wall`; null while there is room.
     #[schema(value_type = Option<schema::MeasureSchema>)]
     pub over: Option<Measure>,
+    /// Whether what is reserved for work that runs is all that leaves no room: less of it is spent than its limit.
+    #[serde(default)]
+    pub is_reserved: bool,
     /// When its period ends; null: never.
     #[schema(value_type = Option<schema::TimeSchema>)]
     pub until: Option<Timestamp>,
@@ -107,6 +110,7 @@ pub(crate) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> Budg
         reserved_usd: usd(used.reserved_micros),
         raised: AmountsView::of(used.raised),
         over: view.over,
+        is_reserved: view.is_reserved(),
         until: view.period.map(|(_, until)| until),
         summary: view.summary(),
     }

@@ -225,8 +225,10 @@ fn words_of(event: &RunEvent) -> String {
             event.budgets.iter().map(|budget| budget.id.as_str()).collect::<Vec<_>>().join(", ")
         }
         RunEvent::BudgetExceeded(event) => {
-            let until = event.reading.until.map(|at| format!(" until {}", word(&at))).unwrap_or_default();
-            format!("the {} of {} is used up{until}", word(&event.measure), named(&event.reading.budget))
+            let until = event.reading.until.filter(|_| !event.is_reserved());
+            let until = until.map(|at| format!(" until {}", word(&at))).unwrap_or_default();
+            let (measure, budget) = (word(&event.measure), named(&event.reading.budget));
+            format!("the {measure} of {budget} is {}{until}", event.taken())
         }
         RunEvent::BudgetRaised(event) => {
             let Spent { cost_micros, tokens, wall_ms } = event.add;

@@ -60,6 +60,43 @@ async fn the_first_event_is_that_of_asking_each_version_by_itself() {
     }
 }
 
+/// A step whose output has a member that is null in its second round, and none in the others.
+const NULL_MEMBER: &str = "\
+name: null-member
+steps:
+  - id: a
+    function: everfold.echo
+    with: { v: \"${step.round == 2 ? {'x': null} : {}}\" }
+    gates: [{ id: thrice, expression: step.round > 2, on_fail: { rework: a, max: 2 } }]
+";
+
+#[tokio::test]
+async fn a_member_that_is_null_is_told_from_one_that_is_absent() {
+    let api = Api::new();
+    let run = api.started(json!({ "definition": NULL_MEMBER }), "succeeded").await;
+    for source in [
+        "'x' in steps.a.output.v",
+        "has(steps.a.output.v.x)",
+        "size(steps.a.output.v) == 1",
+        "steps.a.output.v == {'x': null}",
+        "steps.a.output == {'v': {'x': null}}",
+    ] {
+        let (code, found) =
+            api.get(&format!("/api/v1/runs/{run}/bisect?expression={}", encoded(source))).await;
+        assert_eq!(code, 200, "{source}: {found}");
+        assert_eq!(found["first"]["type"], "AttemptSucceeded", "{source}: {found}");
+        assert_eq!(found["changed"]["steps"][0]["step"], "a", "{source}: {found}");
+        assert_eq!(found["false_again"]["step"], "a", "{source}: {found}");
+    }
+    let (_, absent) =
+        api.get(&format!("/api/v1/runs/{run}/bisect?expression={}", encoded("steps.a.output.v == {}"))).await;
+    let version = |found: &Value| found["version"].as_u64().unwrap();
+    let (_, null) = api
+        .get(&format!("/api/v1/runs/{run}/bisect?expression={}", encoded("'x' in steps.a.output.v")))
+        .await;
+    assert!(version(&absent["first"]) < version(&null["first"]), "{absent} {null}");
+}
+
 #[tokio::test]
 async fn the_event_is_told_with_its_input_and_what_it_changed() {
     let api = Api::new();

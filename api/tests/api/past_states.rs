@@ -425,11 +425,17 @@ async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they
     assert_eq!(kinds("kind=vote,approval").await, ["approval", "vote"]);
     assert_eq!(kinds("gate=never&verdict=fail").await.len(), 3);
     assert_eq!(kinds("kind=gate&pipeline=strict").await, ["gate", "gate", "gate"]);
-    // A verdict that a recheck brings at once has its actor.
-    assert_eq!(
-        kinds("actor=user:ada&pipeline=strict").await,
-        ["override", "gate", "recheck", "gate", "recheck"]
-    );
+    // A verdict is the engine's also where a person asked for it: who did is said by the recheck, whatever was probed.
+    assert_eq!(kinds("actor=user:ada&pipeline=strict").await, ["override", "recheck", "recheck"]);
+    assert_eq!(kinds("actor=engine&pipeline=strict").await, ["gate", "gate", "gate"]);
+    for (kind, actor) in [("gate", "engine"), ("recheck", "user:ada"), ("override", "user:ada")] {
+        for decision in api.decided(&format!("kind={kind}&pipeline=strict")).await {
+            let known = if decision["kind"] == kind { actor } else { "user:ada" };
+            assert_eq!(decision["actor"], known, "{decision}");
+        }
+    }
+    let asked = json!({ "sql": "select distinct actor from gates where pipeline = 'strict'" });
+    assert_eq!(api.post("/api/v1/query", asked).await.1["rows"], json!([["engine"]]));
     assert_eq!(kinds(&format!("run={strict}")).await, kinds("pipeline=strict").await);
     assert_eq!(kinds(&format!("at={before}")).await, kinds("pipeline=strict").await);
     assert!(kinds("since=2999-01-01T00:00:00Z").await.is_empty());

@@ -1,7 +1,7 @@
 //! An expression over the state of a run, at any version of it.
 //!
 //! Law: it is read and checked before a state is; its names are those of rows of runs, and those that expressions of
-//! pipelines have.
+//! pipelines have. Values of pipelines are as pipelines see them: a member that is null is there.
 
 use everfold_base::failure::FailureKind;
 use everfold_core::asked_state::AskedState;
@@ -145,7 +145,7 @@ impl StateQuestion {
     #[must_use]
     pub fn ask(&self, state: &RunState, loaded: &Loaded, allowance: &Allowance) -> StateAnswer {
         let asked = AskedState::new(state, loaded);
-        match self.expr.eval_bool_within(&WithoutNulls(&asked), allowance) {
+        match self.expr.eval_bool_within(&QuestionScope(&asked), allowance) {
             Ok(true) => StateAnswer::True,
             Ok(false) => StateAnswer::False,
             Err(EvalError::Needs(values)) => StateAnswer::Needs(values),
@@ -154,12 +154,14 @@ impl StateQuestion {
     }
 }
 
-/// A field that is null is not there, as in rows.
-struct WithoutNulls<'a>(&'a AskedState<'a>);
+/// The names of rows as rows have them, where a field that is null is not there, and those of pipelines as these see them.
+struct QuestionScope<'a>(&'a AskedState<'a>);
 
-impl Scope for WithoutNulls<'_> {
+impl Scope for QuestionScope<'_> {
     fn get(&self, path: &[&str]) -> Result<Option<everfold_base::json::Value>, EvalError> {
-        Ok(self.0.get(path)?.map(without_nulls))
+        let value = self.0.get(path)?;
+        let is_of_pipelines = path.first().is_some_and(|root| OF_PIPELINES.contains(root));
+        Ok(if is_of_pipelines { value } else { value.map(without_nulls) })
     }
 }
 

@@ -148,10 +148,10 @@ impl InboxModel {
                 self.tasks.ask(fact, &id, kind, batch)
             }
             // Of all that waits for a budget, the first is listed.
-            RunEvent::BudgetExceeded(BudgetExceeded { reading, measure, id }) => {
-                let Some(id) = id else { return Ok(()) };
-                let budget = reading.budget.clone();
-                let message = format!("the {} of {} is used up", measure.as_str(), named(&budget));
+            RunEvent::BudgetExceeded(event) => {
+                let BudgetExceeded { reading, measure, id: Some(id) } = event else { return Ok(()) };
+                let (budget, taken) = (reading.budget.clone(), event.taken());
+                let message = format!("the {} of {} is {taken}", measure.as_str(), named(&budget));
                 let kind = TaskKind::Budget { budget, message, until: reading.until };
                 self.tasks.ask(fact, id, kind, batch)
             }

@@ -160,7 +160,7 @@ impl RowRecord {
             | RunEvent::CancelRequested(_)
             | RunEvent::RunAbandoned(_) => {}
             RunEvent::BudgetExceeded(event) => {
-                shown.paused = Some(format!("{} is used up", named(&event.reading.budget)));
+                shown.paused = Some(format!("{} is {}", named(&event.reading.budget), event.taken()));
             }
             RunEvent::FundsGranted(_) => shown.paused = None,
             RunEvent::StepSucceeded(event) => {

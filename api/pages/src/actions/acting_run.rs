@@ -117,6 +117,7 @@ pub(super) struct BudgetNow {
     pub(super) limit: AmountsNow,
     pub(super) spent: AmountsNow,
     pub(super) over: Option<String>,
+    pub(super) is_reserved: bool,
     pub(super) summary: String,
 }
 

@@ -125,7 +125,7 @@ fn meter(budget: &BudgetNow) -> Meter {
         label: budget.id.clone(),
         says: budget.summary.clone(),
         percent: percent.map(|percent| percent.clamp(0.0, 100.0) as u64),
-        is_over: budget.over.is_some(),
+        taken: budget.over.is_some().then(|| crate::words::taken(budget.is_reserved)),
     }
 }
 

@@ -140,7 +140,8 @@ pub(super) struct Meter {
     pub(super) says: String,
     /// From 0 to 100; none: without a limit.
     pub(super) percent: Option<u64>,
-    pub(super) is_over: bool,
+    /// Why it has no room, in words; none: it has.
+    pub(super) taken: Option<&'static str>,
 }
 
 impl Confirmation {

@@ -65,7 +65,12 @@ fn asking(refused: Option<String>) -> Asking {
                 Asked::Select(select.clone()),
                 Asked::Radios(select),
                 Asked::Boxes(boxes),
-                Asked::Meter(Meter { label: text(), says: text(), percent: Some(40), is_over: true }),
+                Asked::Meter(Meter {
+                    label: text(),
+                    says: text(),
+                    percent: Some(40),
+                    taken: Some("used up"),
+                }),
                 Asked::Open { label: text(), is_open: true },
                 Asked::Input(Box::new(form)),
                 Asked::Close,

@@ -12,6 +12,7 @@ use crate::board::pipelines;
 use crate::frame::{Frame, NavPlace, Visit};
 use crate::html::Html;
 use crate::problem::Problem;
+use crate::words;
 
 /// What the route answers.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -21,6 +22,24 @@ struct InsightsFacts {
     runs: u64,
     ended: u64,
     items: Vec<InsightTable>,
+}
+
+impl InsightsFacts {
+    /// Of how many runs the insights are.
+    fn of_runs(&self) -> String {
+        let [runs, ended] = [self.runs, self.ended].map(words::count);
+        match (self.runs, self.ended) {
+            (0, _) => "No run fits.".to_owned(),
+            (1, 0) => "What the one run that fits shows; it has not ended.".to_owned(),
+            (1, _) => "What the one run that fits shows; it has ended.".to_owned(),
+            (_, 0) => format!("What {runs} runs show, the newest that fit; none of them has ended."),
+            (_, 1) => format!("What {runs} runs show, the newest that fit; one of them has ended."),
+            (all, gone) if all == gone => {
+                format!("What {runs} runs show, the newest that fit; all of them have ended.")
+            }
+            _some => format!("What {runs} runs show, the newest that fit; {ended} of them have ended."),
+        }
+    }
 }
 
 #[derive(Template)]

@@ -308,19 +308,32 @@ pub(crate) fn standing_steps(rows: &[PipelineRun]) -> Vec<StandingStep> {
     steps
 }
 
-/// A verdict, as `GET /audit/gates` lists it.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct GateRow {
-    #[serde(default)]
+/// A verdict or a rework, as `GET /audit/decisions` lists it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct CountedDecision {
+    pub(crate) kind: String,
+    /// The step that was judged, or that a rework leads to.
     pub(crate) step: String,
-    #[serde(default)]
-    pub(crate) gate: String,
-    #[serde(default)]
-    pub(crate) verdict: String,
-    #[serde(default)]
-    pub(crate) round: u32,
-    #[serde(default)]
+    /// The gate; none: something else led to the rework.
+    pub(crate) gate: Option<String>,
+    pub(crate) verdict: Option<String>,
+    pub(crate) round: Option<u32>,
     pub(crate) reason: Option<String>,
+    /// Of a rework, as `STEP/PLACE/INDEX`: the step whose gate failed stands first.
+    pub(crate) route: Option<String>,
+}
+
+impl CountedDecision {
+    fn is_rework(&self) -> bool {
+        self.kind == "rework"
+    }
+
+    /// The step whose gate it is of.
+    fn judged_step(&self) -> &str {
+        let route = self.route.as_deref().filter(|_| self.is_rework());
+        route.and_then(|route| route.split('/').next()).unwrap_or(&self.step)
+    }
 }
 
 /// What a gate decided.
@@ -330,33 +343,39 @@ pub(crate) struct GateFigures {
     pub(crate) step: String,
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// The verdicts in a second round or a later one: the step had been sent back.
-    pub(crate) again: usize,
+    /// How often its failure sent a step back.
+    pub(crate) reworks: usize,
     pub(crate) most_rounds: u32,
     pub(crate) last_reason: String,
 }
 
-/// The gates of which verdicts are given, those that failed most first. Verdicts come newest first.
-pub(crate) fn gates(rows: &[GateRow]) -> Vec<GateFigures> {
+/// The gates of which verdicts are given, those that failed most first. Decisions come newest first.
+pub(crate) fn gates(rows: &[CountedDecision]) -> Vec<GateFigures> {
     let mut gates: Vec<GateFigures> = Vec::new();
-    for row in rows.iter().filter(|row| !row.gate.is_empty()) {
-        let known = gates.iter().position(|known| known.gate == row.gate && known.step == row.step);
+    for row in rows {
+        let Some(gate) = row.gate.as_deref().filter(|gate| !gate.is_empty()) else { continue };
+        let step = row.judged_step();
+        let known = gates.iter().position(|known| known.gate == gate && known.step == step);
         let at = known.unwrap_or_else(|| {
             gates.push(GateFigures {
-                gate: row.gate.clone(),
-                step: row.step.clone(),
+                gate: gate.to_owned(),
+                step: step.to_owned(),
                 passed: 0,
                 failed: 0,
-                again: 0,
+                reworks: 0,
                 most_rounds: 0,
                 last_reason: String::new(),
             });
             gates.len() - 1
         });
         let Some(gate) = gates.get_mut(at) else { continue };
-        match row.verdict.as_str() {
-            "pass" => gate.passed += 1,
-            "fail" => {
+        if row.is_rework() {
+            gate.reworks += 1;
+            continue;
+        }
+        match row.verdict.as_deref() {
+            Some("pass") => gate.passed += 1,
+            Some("fail") => {
                 gate.failed += 1;
                 if gate.last_reason.is_empty() {
                     gate.last_reason = row.reason.clone().unwrap_or_default();
@@ -365,8 +384,7 @@ pub(crate) fn gates(rows: &[GateRow]) -> Vec<GateFigures> {
             // Asked again, or left out: no verdict on the step.
             _undecided => continue,
         }
-        gate.again += usize::from(row.round > 1);
-        gate.most_rounds = gate.most_rounds.max(row.round);
+        gate.most_rounds = gate.most_rounds.max(row.round.unwrap_or(1));
     }
     gates.sort_by_key(|gate| std::cmp::Reverse(gate.failed));
     gates

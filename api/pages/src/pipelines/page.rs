@@ -10,8 +10,8 @@ use crate::frame::{Frame, NavPlace, Visit, with_query};
 use crate::html::Html;
 use crate::line_diff::{LineDifference, ROWS_MAX};
 use crate::pipelines::figures::{
-    self, FailingStep, Figures, GateFigures, GateRow, PipelineRun, RUNS_MAX, StandingStep, failing_steps,
-    standing_steps,
+    self, CountedDecision, FailingStep, Figures, GateFigures, PipelineRun, RUNS_MAX, StandingStep,
+    failing_steps, standing_steps,
 };
 use crate::pipelines::graph::PlanGraph;
 use crate::pipelines::plan::{self, PlanRow};
@@ -28,8 +28,8 @@ const NO_PIPELINE: &str = "EF0205";
 const RUNS_SHOWN: usize = 8;
 /// As many of the newest versions are listed.
 const VERSIONS_MAX: usize = 200;
-/// As many verdicts of gates are counted.
-const VERDICTS_MAX: usize = 500;
+/// As many verdicts of gates, and reworks, are counted.
+const DECISIONS_MAX: usize = 500;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -68,7 +68,7 @@ struct PipelinePage {
     failing: Vec<FailingStep>,
     standing: Vec<StandingStep>,
     gates: Vec<GateFigures>,
-    has_older_verdicts: bool,
+    has_older_decisions: bool,
     /// How the steps did in the newest ended runs, or why that cannot be read.
     steps: Result<StepStats, Problem>,
     costs: Vec<SpentByStep>,
@@ -147,14 +147,14 @@ async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {
     let plain = &pipeline.name;
     let runs = visit.at_moment(&with_query(&format!("/runs?limit={RUNS_MAX}"), "pipeline", plain));
     let spend = visit.at_moment(&with_query("/spend?by=step", "pipeline", plain));
-    let verdicts =
-        visit.at_moment(&with_query(&format!("/audit/gates?limit={VERDICTS_MAX}"), "pipeline", plain));
+    let decisions = format!("/audit/decisions?kind=gate,rework&limit={DECISIONS_MAX}");
+    let decisions = visit.at_moment(&with_query(&decisions, "pipeline", plain));
     let versions = format!("/pipelines/{}/versions", segment(plain));
-    let (versions, runs, spend, verdicts, schedules, steps, drawn) = futures::join!(
+    let (versions, runs, spend, decisions, schedules, steps, drawn) = futures::join!(
         visit.rest.get::<RestList<VersionView>>(&versions),
         visit.rest.get::<RestList<PipelineRun>>(&runs),
         visit.rest.get::<StepSpend>(&spend),
-        visit.rest.get::<RestList<GateRow>>(&verdicts),
+        visit.rest.get::<RestList<CountedDecision>>(&decisions),
         visit.rest.get::<RestList<ScheduleView>>("/schedules"),
         StepStats::load(visit, plain),
         PlanGraph::load(visit, name),
@@ -163,7 +163,7 @@ async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {
     let saved = versions.iter().find(|version| Some(version.n) == pipeline.version).cloned();
     let all_versions = versions.len();
     versions.truncate(VERSIONS_MAX);
-    let (spend, verdicts) = (spend.unwrap_or_default(), verdicts.unwrap_or_default());
+    let (spend, decisions) = (spend.unwrap_or_default(), decisions.unwrap_or_default());
     let mut schedules = schedules.unwrap_or_default().items;
     schedules.retain(|schedule| schedule.pipeline == *plain);
     let newest = versions.first().map(|version| version.n);
@@ -181,8 +181,8 @@ async fn shown(visit: &Visit, name: &str) -> Result<Response, Problem> {
         failing: failing_steps(&runs.items),
         standing: standing_steps(&runs.items),
         has_older_runs: runs.next_cursor.is_some(),
-        gates: figures::gates(&verdicts.items),
-        has_older_verdicts: verdicts.next_cursor.is_some(),
+        gates: figures::gates(&decisions.items),
+        has_older_decisions: decisions.next_cursor.is_some(),
         steps,
         costs: spend.items,
         hooks: hooks(&pipeline.document),

@@ -247,7 +247,10 @@ fn said_of(event: &Event, is_item: bool) -> Option<Line> {
             )
         }
         "NoteAdded" => quoting("done", "noted", event.text("text")),
-        "BudgetExceeded" => plain("blocked", "a budget is used up; paid work waits for it"),
+        "BudgetExceeded" => {
+            let taken = words::taken(words::is_reserved(&event.event));
+            plain("blocked", &format!("a budget is {taken}; paid work waits for it"))
+        }
         "BudgetRaised" => {
             quoting("done", &format!("raised the budget {}", event.text("budget")), event.text("reason"))
         }

@@ -29,12 +29,16 @@ pub(crate) struct SharedBudget {
     pub(crate) spent: BudgetAmounts,
     pub(crate) reserved_usd: String,
     pub(crate) over: Option<String>,
+    pub(crate) is_reserved: bool,
     pub(crate) until: Option<String>,
     pub(crate) running: u64,
     pub(crate) reason: Option<String>,
     /// The runs that it holds, as far as they were read.
     #[serde(skip)]
     pub(crate) held: Vec<HeldRun>,
+    /// Whether one of these runs has used its limit up, and not only reserved it.
+    #[serde(skip)]
+    pub(super) has_used_up_run: bool,
     /// The limits that the pipelines of these runs name, where it has none of its own: the smallest.
     #[serde(skip)]
     pub(crate) of_runs: BudgetAmounts,
@@ -76,6 +80,7 @@ impl SharedBudget {
         if !self.held.contains(run) {
             self.held.push(run.clone());
         }
+        self.has_used_up_run |= !budget.is_reserved;
         let (known, limit) = (&mut self.of_runs, &budget.limit);
         let costs = known.cost_usd.iter().chain(&limit.cost_usd);
         known.cost_usd = costs.min_by_key(|cost| micros(cost)).cloned();
@@ -125,6 +130,16 @@ impl SharedBudget {
 
     pub(crate) fn is_over(&self) -> bool {
         self.over.is_some() || !self.held.is_empty()
+    }
+
+    /// Whether what is reserved for work that runs is all that leaves no room.
+    pub(crate) fn is_reserved_only(&self) -> bool {
+        if self.over.is_some() { self.is_reserved } else { !self.has_used_up_run }
+    }
+
+    /// In words, why it has no room.
+    pub(crate) fn taken(&self) -> &'static str {
+        crate::words::taken(self.is_reserved_only())
     }
 
     /// Whether nothing but the pipelines of its runs limits it.
@@ -410,6 +425,23 @@ mod tests {
         let parts: Vec<_> = budget.fills().iter().map(|fill| (fill.name, fill.spent_part)).collect();
         assert_eq!(parts, [("money", 100)]);
         assert!(budget.is_over() && budget.is_of_runs() && budget.held == [run]);
+        assert_eq!(budget.taken(), "used up");
+    }
+
+    #[test]
+    fn a_budget_that_is_only_reserved_is_not_said_to_be_used_up() {
+        let over =
+            |is_reserved| SharedBudget { over: Some("cost".into()), is_reserved, ..SharedBudget::default() };
+        assert_eq!(over(true).taken(), "reserved for work that runs");
+        assert_eq!(over(false).taken(), "used up");
+        // Of the limits of pipelines the runs that are held say it.
+        let run = HeldRun { short_id: "1a2b3c4d".into(), name: "work".into() };
+        let of_run = |is_reserved| BudgetOfRun { is_reserved, ..BudgetOfRun::default() };
+        let mut budget = SharedBudget::default();
+        budget.hold(&of_run(true), &run);
+        assert_eq!((budget.is_over(), budget.taken()), (true, "reserved for work that runs"));
+        budget.hold(&of_run(false), &run);
+        assert_eq!(budget.taken(), "used up");
     }
 
     #[test]

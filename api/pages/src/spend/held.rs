@@ -37,6 +37,7 @@ pub(super) struct BudgetOfRun {
     pub(super) zone: Option<String>,
     pub(super) limit: BudgetAmounts,
     pub(super) over: Option<String>,
+    pub(super) is_reserved: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -41,12 +41,19 @@ struct OwnBudget {
     spent: BudgetAmounts,
     reserved_usd: String,
     over: Option<String>,
+    is_reserved: bool,
 }
 
 impl LimitedRun {
     /// Its title, or its pipeline.
     pub(crate) fn name(&self) -> &str {
         self.title.as_deref().filter(|title| !title.trim().is_empty()).unwrap_or(&self.pipeline)
+    }
+
+    /// In words, why one of its budgets has no room.
+    pub(crate) fn taken(&self) -> &'static str {
+        let mut over = self.budgets.iter().filter(|budget| budget.over.is_some());
+        crate::words::taken(over.all(|budget| budget.is_reserved))
     }
 
     /// Its budgets as those that runs share are drawn, each by its name.
@@ -62,8 +69,17 @@ impl LimitedRun {
 
 impl OwnBudget {
     fn drawn(self) -> SharedBudget {
-        let Self { id, per, limit, spent, reserved_usd, over } = self;
-        SharedBudget { scope: id, per, limit, spent, reserved_usd, over, ..SharedBudget::default() }
+        let Self { id, per, limit, spent, reserved_usd, over, is_reserved } = self;
+        SharedBudget {
+            scope: id,
+            per,
+            limit,
+            spent,
+            reserved_usd,
+            over,
+            is_reserved,
+            ..SharedBudget::default()
+        }
     }
 }
 
@@ -94,5 +110,21 @@ mod tests {
         assert_eq!(budgets.len(), 1, "one without a limit fills nothing");
         assert_eq!((budgets[0].scope.as_str(), budgets[0].is_over()), ("task", true));
         assert_eq!(budgets[0].fills()[0].spent_part, 100);
+        assert_eq!(run.taken(), "used up");
+    }
+
+    #[test]
+    fn a_budget_that_is_only_reserved_is_not_said_to_be_used_up() {
+        let run = |budgets: serde_json::Value| -> LimitedRun {
+            serde_json::from_value(json!({ "held": true, "budgets": budgets })).expect("a run")
+        };
+        let reserved =
+            json!({ "id": "a", "over": "cost", "is_reserved": true, "limit": { "cost_usd": "1" } });
+        let used_up =
+            json!({ "id": "b", "over": "cost", "is_reserved": false, "limit": { "cost_usd": "1" } });
+        let open = json!({ "id": "c", "over": null, "is_reserved": false });
+        assert_eq!(run(json!([reserved, open])).taken(), "reserved for work that runs");
+        assert_eq!(run(json!([reserved, used_up])).taken(), "used up");
+        assert_eq!(run(json!([reserved])).budgets()[0].taken(), "reserved for work that runs");
     }
 }

@@ -330,9 +330,7 @@ fn shown(artefact: &ArtefactFact, bytes: &[u8], as_lines: bool) -> (ShownArtefac
     let is_markdown = is_of(&[".md", ".markdown"]) && text.len() <= markdown::MARKDOWN_BYTES_MAX;
     let json: Option<Value> = is_of(&[".json"]).then(|| serde_json::from_str(text).ok()).flatten();
     match json {
-        _ if is_markdown && !as_lines => {
-            (ShownArtefact::Markdown(markdown::rendered(&with_front_matter(text))), true)
-        }
+        _ if is_markdown && !as_lines => (ShownArtefact::Markdown(markdown::rendered(text)), true),
         Some(json) if !as_lines => (as_text(&words::json(&json)), true),
         json => (as_text(text), is_markdown || json.is_some()),
     }
@@ -340,15 +338,6 @@ fn shown(artefact: &ArtefactFact, bytes: &[u8], as_lines: bool) -> (ShownArtefac
 
 fn as_text(text: &str) -> ShownArtefact {
     ShownArtefact::Text(lines(text), left_out(text))
-}
-
-/// A text that begins with fields between lines of `---`, with these as code: as Markdown they would be a heading.
-fn with_front_matter(text: &str) -> String {
-    let fields = text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n"));
-    match fields {
-        Some((fields, rest)) if !fields.contains("```") => format!("```\n{fields}\n```\n{rest}"),
-        _none => text.to_owned(),
-    }
 }
 
 fn text_of(bytes: &[u8]) -> Result<&str, String> {

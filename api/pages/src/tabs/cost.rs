@@ -70,6 +70,7 @@ struct RunBudget {
     spent: CostAmounts,
     reserved_usd: String,
     over: Option<String>,
+    is_reserved: bool,
     until: Option<String>,
     summary: String,
     on_over: Option<String>,

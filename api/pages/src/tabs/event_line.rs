@@ -195,11 +195,8 @@ fn of_run(kind: &str, event: &Value) -> Option<String> {
             budgets.filter_map(|budget| budget["id"].as_str()).collect::<Vec<_>>().join(", ")
         }
         "BudgetExceeded" => {
-            format!(
-                "the {} of budget {} is used up",
-                word(&event["measure"]),
-                word(&event["reading"]["budget"])
-            )
+            let (measure, budget) = (word(&event["measure"]), word(&event["reading"]["budget"]));
+            format!("the {measure} of budget {budget} is {}", words::taken(words::is_reserved(event)))
         }
         "BudgetRaised" => commented(&word(&event["budget"]), text(event, "reason")),
         "FundsAnswered" => match text(&event["refused"], "budget") {

@@ -53,6 +53,24 @@ async fn each_insight_is_a_table_with_its_query_and_says_what_no_rows_mean() {
 }
 
 #[tokio::test]
+async fn the_head_says_of_no_run_of_one_and_of_many_how_many_have_ended() {
+    for (runs, ended, said) in [
+        (0, 0, "No run fits."),
+        (1, 0, "What the one run that fits shows; it has not ended."),
+        (1, 1, "What the one run that fits shows; it has ended."),
+        (2, 0, "What 2 runs show, the newest that fit; none of them has ended."),
+        (2, 1, "What 2 runs show, the newest that fit; one of them has ended."),
+        (2, 2, "What 2 runs show, the newest that fit; all of them have ended."),
+        (40, 39, "What 40 runs show, the newest that fit; 39 of them have ended."),
+    ] {
+        let mut answer = answer();
+        (answer["runs"], answer["ended"]) = (json!(runs), json!(ended));
+        let page = routes((200, answer)).get("/insights").await;
+        assert!(page.contains(said), "{said}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn fields_and_the_moment_of_the_page_are_those_of_the_route() {
     let routes = routes((200, answer()));
     let page = routes.get("/insights?pipeline=release&since=2026-11-20&runs=50&at_least=0&at=39").await;

@@ -52,13 +52,21 @@ pub(crate) async fn run(context: &CommandContext, args: InsightsArgs) -> Result<
 }
 
 fn text(answer: &InsightsAnswer, with_queries: bool, within: Option<usize>) -> String {
-    let of = match answer.runs {
-        1 => "Of the one run that fits".to_owned(),
-        runs => format!("Of the newest {runs} runs"),
-    };
-    let head = format!("{of}, {} of which ended.", answer.ended);
     let parts = answer.items.iter().map(|item| insight(item, with_queries, within));
-    std::iter::once(head).chain(parts).collect::<Vec<_>>().join("\n\n")
+    std::iter::once(of_runs(answer.runs, answer.ended)).chain(parts).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Of how many runs the insights are.
+fn of_runs(runs: u64, ended: u64) -> String {
+    match (runs, ended) {
+        (0, _) => "No run fits.".to_owned(),
+        (1, 0) => "Of the one run that fits, which has not ended.".to_owned(),
+        (1, _) => "Of the one run that fits, which has ended.".to_owned(),
+        (runs, 0) => format!("Of the newest {runs} runs, none of which has ended."),
+        (runs, 1) => format!("Of the newest {runs} runs, one of which has ended."),
+        (runs, ended) if ended == runs => format!("Of the newest {runs} runs, all of which have ended."),
+        (runs, ended) => format!("Of the newest {runs} runs, {ended} of which have ended."),
+    }
 }
 
 fn insight(item: &InsightAnswer, with_queries: bool, within: Option<usize>) -> String {
@@ -108,6 +116,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_head_says_of_no_run_of_one_and_of_many_how_many_have_ended() {
+        for (runs, ended, said) in [
+            (0, 0, "No run fits."),
+            (1, 0, "Of the one run that fits, which has not ended."),
+            (1, 1, "Of the one run that fits, which has ended."),
+            (2, 0, "Of the newest 2 runs, none of which has ended."),
+            (2, 1, "Of the newest 2 runs, one of which has ended."),
+            (2, 2, "Of the newest 2 runs, all of which have ended."),
+            (40, 39, "Of the newest 40 runs, 39 of which have ended."),
+        ] {
+            assert_eq!(of_runs(runs, ended), said);
+        }
+    }
+
+    #[test]
     fn an_insight_is_a_table_or_a_sentence_and_has_its_query_on_demand() {
         let column = |name: &str| json!({ "name": name, "type": null });
         let answer: InsightsAnswer = serde_json::from_value(json!({
@@ -126,7 +149,7 @@ mod tests {
         }))
         .unwrap();
         insta::assert_snapshot!(text(&answer, true, None), @r"
-        Of the newest 4 runs, 3 of which ended.
+        Of the newest 4 runs, 3 of which have ended.
 
         Where time goes (time)
         PIPELINE  QUEUE  PERCENT

@@ -27,8 +27,8 @@ pub(in crate::http) struct Insight {
     pub(super) title: &'static str,
     /// What its rows are.
     pub(super) about: &'static str,
-    /// What it means that there are none.
-    pub(super) none: &'static str,
+    /// What it means that there are none, also where nothing was judged: [`InsightScope::none_of`] says from how many cases on.
+    none: &'static str,
     query: &'static str,
 }
 
@@ -39,14 +39,14 @@ pub(in crate::http) const INSIGHTS: [Insight; 5] = [
         title: "Gates that never failed",
         about: "Gates that passed each time they were judged. They cost time and hold nothing back, or what they look for is \
                 prevented before.",
-        none: "Every gate that was judged often enough has failed once at least.",
+        none: "No gate that was judged AT_LEAST or more passed each time.",
         query: GATES,
     },
     Insight {
         name: "reworks",
         title: "Reworks that never helped",
         about: "Routes that sent a step back, after which what had sent it back never passed when it was judged next.",
-        none: "Every route that was taken often enough has helped once at least.",
+        none: "No route that sent a step back AT_LEAST or more did so in vain each time.",
         query: REWORKS,
     },
     Insight {
@@ -174,6 +174,15 @@ impl InsightScope {
         self.query(insight.query)
     }
 
+    /// What it means that an insight has no rows.
+    pub(super) fn none_of(&self, insight: &Insight) -> String {
+        let cases = match self.at_least {
+            1 => "once".to_owned(),
+            cases => format!("{cases} times"),
+        };
+        insight.none.replace("AT_LEAST", &cases)
+    }
+
     fn query(&self, query: &str) -> String {
         let pipeline = self.pipeline.as_ref().map(|name| format!("pipeline = {}", quoted(name)));
         let since = self.since.map(|since| format!("started_at >= {}", quoted(&since.to_string())));
@@ -214,6 +223,21 @@ mod tests {
         );
         for insight in &INSIGHTS {
             assert!(!scope.query_of(insight).contains("AT_LEAST"), "{}", insight.name);
+            assert!(!scope.none_of(insight).contains("AT_LEAST"), "{}", insight.name);
         }
+    }
+
+    #[test]
+    fn what_no_rows_mean_names_from_how_many_cases_on_there_would_be_some() {
+        let none = |at_least| {
+            let scope = InsightScope { pipeline: None, since: None, runs: 50, at_least };
+            [&INSIGHTS[0], &INSIGHTS[1]].map(|insight| scope.none_of(insight))
+        };
+        let said = [
+            "No gate that was judged once or more passed each time.",
+            "No route that sent a step back once or more did so in vain each time.",
+        ];
+        assert_eq!(none(1), said);
+        assert_eq!(none(3), said.map(|said| said.replace("once", "3 times")));
     }
 }

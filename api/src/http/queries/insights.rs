@@ -87,7 +87,7 @@ pub(crate) async fn insights(
             name: insight.name.to_owned(),
             title: insight.title.to_owned(),
             about: insight.about.to_owned(),
-            none: answer.rows.is_empty().then(|| insight.none.to_owned()),
+            none: answer.rows.is_empty().then(|| scope.none_of(insight)),
             sql,
             columns: answer.columns,
             rows: answer.rows,

@@ -243,7 +243,8 @@ pub(super) const DECISIONS: TableText = TableText {
         column("position", Integer, "the event's place in the log; decisions come by it, the newest first")
             .named(),
         column("at", Time, "when"),
-        column("actor", Text, "who caused it").found_by(Index),
+        column("actor", Text, "who decided: of a verdict, and of the rework that it leads to, `engine`")
+            .found_by(Index),
         column("step", Text, "the step, or an item of it"),
         column("round", Integer, "the round"),
         column("attempt", Integer, "of a gate: the attempt that was judged"),
@@ -284,7 +285,12 @@ pub(super) const GATES: TableText = TableText {
         column("position", Integer, "the event's place in the log; decisions come by it, the newest first")
             .named(),
         column("at", Time, "when"),
-        column("actor", Text, "who caused it").found_by(Index),
+        column(
+            "actor",
+            Text,
+            "`engine`; who had it judged again is the actor of the `recheck` in `decisions`",
+        )
+        .found_by(Index),
         column("step", Text, "the step, or an item of it"),
         column("round", Integer, "the round"),
         column("attempt", Integer, "the attempt that was judged"),

@@ -6,6 +6,7 @@
 //! Values that may be large are [`Payload`](everfold_base::json::Payload)s; JSON is canonical text. The time, the actor and the
 //! cause of an event stand in its envelope.
 
+mod budget_words;
 mod codec;
 mod declare;
 mod definition;
@@ -19,6 +20,7 @@ mod run_event;
 mod schema_choice;
 mod upcast;
 
+pub use budget_words::taken;
 pub use codec::{decode, encode};
 pub use definition::DefinitionSaved;
 pub use everfold_language::words::UnblockDecision;

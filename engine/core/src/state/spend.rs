@@ -228,6 +228,13 @@ impl BudgetView<'_> {
         limit(&self.own.within(self.terms), measure, self.used.raised)
     }
 
+    /// Whether nothing but what is reserved for work that runs leaves no room: should that use up nothing, there is room.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        let terms = self.own.within(self.terms);
+        self.over.is_some() && room(&terms, &self.used).is_err() && has_room_behind(&terms, &self.used)
+    }
+
     /// `4.80 USD of 5.00 USD`: of what is used up, else of its first limit.
     #[must_use]
     pub fn summary(&self) -> String {

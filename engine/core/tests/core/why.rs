@@ -3,10 +3,10 @@
 
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_core::event::{
-    AttemptStarted, BreakpointsSet, HaltScope, RunHalted, RunPaused, TimerKind, UnblockDecision,
+    AttemptStarted, BreakpointsSet, HaltScope, RunEvent, RunHalted, RunPaused, TimerKind, UnblockDecision,
 };
 use everfold_core::input::InputKind;
-use everfold_core::why::{CauseNode, of_run, of_step};
+use everfold_core::why::{CauseKind, CauseNode, of_run, of_step};
 use everfold_language::definition::OnLost;
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use crate::fixtures::scenario::{
     approval, cancel, function, lose, pause, resume, rework, run, send_signal, timer, unblock, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
+use crate::run_budgets::{agent, world as budgeted};
 
 fn told(causes: &[CauseNode]) -> Vec<String> {
     fn lines(causes: &[CauseNode], depth: usize, found: &mut Vec<String>) {
@@ -69,6 +70,31 @@ fn a_retry_says_which_of_how_many_and_how_the_attempt_before_failed() {
         ]
     );
     assert!(of_run(&world.state, &world.trail)[0].until.is_some(), "when it follows is known");
+}
+
+#[test]
+fn a_budget_that_is_only_reserved_is_not_said_to_be_used_up() {
+    let side_by_side = json!([agent("a", &[]), agent("b", &[]), agent("c", &[])]);
+    let mut world = budgeted(json!([{"id": "budget", "cost": "1 USD", "reserve": "0.40 USD"}]), side_by_side);
+    for attempt in ["a/1/1", "b/1/1", "c/1/1"] {
+        world.want_funds(attempt);
+    }
+    let of_budget = |world: &World| -> Vec<String> {
+        let causes = of_run(&world.state, &world.trail);
+        let causes = causes.into_iter().filter(|cause| cause.kind == CauseKind::Budget);
+        causes.map(|cause| cause.sentence).collect()
+    };
+    let how = "0.00 USD of 1.00 USD, 0.80 USD reserved, 0.40 USD wanted for the next";
+    assert_eq!(of_budget(&world), [format!("the budget is reserved for work that runs: {how}")]);
+    let said = world.history.iter().find_map(|(_, event)| match event {
+        RunEvent::BudgetExceeded(event) => Some(event.taken()),
+        _other => None,
+    });
+    assert_eq!(said, Some("reserved for work that runs"));
+    // The next would not fit either if b gave back what is reserved for it: 0.40 beside 0.70 of 1.00.
+    world.use_up(&"a/1/1".parse().expect("an id"), 700_000);
+    world.succeed("a/1/1", json!(1));
+    assert_eq!(of_budget(&world), ["the budget is used up: 0.70 USD of 1.00 USD"]);
 }
 
 #[test]

@@ -11,6 +11,10 @@ use cel::parser::Expression as IdedNode;
 pub(super) const RANGE: &str = "@range";
 /// Wraps a value that is copied or gone over: charges what it holds.
 pub(super) const BOUNDED: &str = "@bounded";
+/// Wraps what `in` looks in: a list is gone over, and charged as by [`BOUNDED`]; of a map one key is looked up.
+pub(super) const LOOKED_IN: &str = "@looked_in";
+/// The functions that charge a value.
+pub(super) const CHARGES: [&str; 2] = [BOUNDED, LOOKED_IN];
 
 /// Calls that look at no more than one part of their operands.
 const CHEAP: [&str; 11] = [
@@ -82,14 +86,18 @@ fn call_parts(call: &mut CallExpr, collected: &[String], has_charges: &mut bool)
     // The own functions, which start with `@`, charge what they are given.
     let is_charged = CHEAP.contains(&name) || name.starts_with('@') && name != operators::IN;
     let goes_over = !collected.is_empty() && !is_charged;
+    // `@in(KEY, MAP)`
+    let looks_up = name == operators::IN && call.target.is_none();
     let parts = call.target.as_deref_mut().into_iter().chain(&mut call.args);
     parts
-        .map(|part| {
+        .enumerate()
+        .map(|(at, part)| {
             let is_collected = matches!(&part.expr, Node::Ident(name) if collected.contains(name));
             let is_list = copies && matches!(part.expr, Node::List(_));
             // `optional.of`: the name of the function, not a value.
             let is_qualifier = matches!(&part.expr, Node::Ident(name) if name == "optional");
             match (copies || goes_over) && !is_collected && !is_list && !is_qualifier {
+                true if looks_up && at == 1 => charge_by(LOOKED_IN, part, collected, has_charges),
                 true => charge(part, collected, has_charges),
                 false => instrument(part, collected, has_charges),
             }
@@ -97,8 +105,13 @@ fn call_parts(call: &mut CallExpr, collected: &[String], has_charges: &mut bool)
         .sum()
 }
 
-/// Charges a value as a whole; a literal is as long as the expression allows.
+/// Charges a value as a whole.
 fn charge(node: &mut IdedNode, collected: &[String], has_charges: &mut bool) -> usize {
+    charge_by(BOUNDED, node, collected, has_charges)
+}
+
+/// Lets a function charge a value; a literal is as long as the expression allows.
+fn charge_by(function: &str, node: &mut IdedNode, collected: &[String], has_charges: &mut bool) -> usize {
     let nodes = instrument(node, collected, has_charges);
     if matches!(node.expr, Node::Literal(_)) {
         return nodes;
@@ -106,6 +119,67 @@ fn charge(node: &mut IdedNode, collected: &[String], has_charges: &mut bool) -> 
     *has_charges = true;
     let id = node.id;
     let whole = std::mem::replace(node, IdedNode { id, expr: Node::Unspecified });
-    node.expr = Node::Call(CallExpr { func_name: BOUNDED.to_owned(), target: None, args: vec![whole] });
+    node.expr = Node::Call(CallExpr { func_name: function.to_owned(), target: None, args: vec![whole] });
     nodes + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::allowance::Allowance;
+    use super::super::compiled::Expr;
+    use super::super::types::Type;
+    use super::super::values::{EvalError, Scope};
+
+    /// An input with a map of as many keys as its list has numbers.
+    struct MapInput(Value);
+
+    impl MapInput {
+        fn of(size: u32) -> Self {
+            let numbers: Vec<u32> = (0..size).collect();
+            let map: serde_json::Map<String, Value> =
+                numbers.iter().map(|n| (n.to_string(), json!({"n": n, "none": null}))).collect();
+            Self(json!({"n": numbers, "map": map, "rows": [{"map": map}, {"map": {}}]}))
+        }
+    }
+
+    impl Scope for MapInput {
+        fn get(&self, path: &[&str]) -> Result<Option<Value>, EvalError> {
+            Ok((path == ["input"]).then(|| self.0.clone()))
+        }
+    }
+
+    #[test]
+    fn a_key_that_a_loop_looks_up_is_charged_as_one_look_and_not_as_the_whole_map() {
+        let scope = MapInput::of(2_000);
+        let run = |source: &str| Expr::parse(source).unwrap().eval(&scope).map_err(|error| error.to_string());
+        for (source, expected) in [
+            ("input.n.all(x, string(x) in input.map)", json!(true)),
+            ("input.n.exists(x, !(string(x) in input.map))", json!(false)),
+            ("input.n.filter(x, string(x + 1000) in input.map).size()", json!(1_000)),
+            ("input.n.map(x, string(x) in input['map']).size()", json!(2_000)),
+            ("input.map.all(key, key in input.map && 'n' in input.map[key])", json!(true)),
+            ("input.rows.map(row, input.n.filter(x, string(x) in row.map).size())", json!([2_000, 0])),
+            ("input.n.exists(x, x in input.map)", json!(false)),
+        ] {
+            assert_eq!(run(source), Ok(expected), "{source}");
+        }
+        // What each turn makes, and a list, is gone over.
+        for source in [
+            "input.n.exists(x, string(x) in {'a': input.map})",
+            "input.n.all(x, x in input.n)",
+            "input.n.all(x, string(x) in json(toJson(input.map)))",
+        ] {
+            assert!(run(source).unwrap_err().contains("too many values"), "{source}");
+        }
+        assert!(run("input.n.all(x, [x] in input.map)").is_err(), "a list is no key");
+        assert!(run("input.n.all(x, x in 5)").is_err());
+    }
+
+    #[test]
+    fn a_key_that_a_loop_looks_up_in_a_record_is_charged_as_one_look_too() {
+        let expr = Expr::over_record("input.n.all(x, string(x) in input.map)", &|_| Type::Any).unwrap();
+        assert_eq!(expr.eval_bool_within(&MapInput::of(2_000), &Allowance::of_rows()), Ok(true));
+    }
 }

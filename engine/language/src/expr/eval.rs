@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::allowance::Allowance;
 use super::arguments::kind;
-use super::bounds::{BOUNDED, RANGE};
+use super::bounds::{BOUNDED, LOOKED_IN, RANGE};
 use super::compiled::{Expr, HAS};
 use super::functions::{self, Implementation};
 use super::json_value::{from_json, key_order, to_json};
@@ -89,6 +89,8 @@ impl Expr {
                 Box::new(move |call| range(call, &allowance))
             } else if *name == BOUNDED {
                 Box::new(move |call| held(call, &allowance))
+            } else if *name == LOOKED_IN {
+                Box::new(move |call| looked_in(call, &allowance))
             } else if *name == HAS {
                 Box::new(has)
             } else if *name == FIELD {
@@ -148,6 +150,28 @@ fn held<'context, 'call>(
     let Some(value) = call.args.pop() else {
         return Err(ExecutionError::missing_argument_or_target());
     };
+    charged(value, allowance)
+}
+
+/// Hands on what `in` looks in. One key of a map that stands in the scope is looked up, however large the map is; a map
+/// that was made for this look is charged as any other value.
+fn looked_in<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+    allowance: &Allowance,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let Some(value) = call.args.pop() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    if value.is_borrowed() && value.downcast_ref::<CelMap>().is_some() {
+        return Ok(value);
+    }
+    charged(value, allowance)
+}
+
+fn charged<'context, 'call>(
+    value: CowVal<'context, 'call>,
+    allowance: &Allowance,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
     allowance.copy(weight(value.as_ref(), 0)?.saturating_sub(1))?;
     Ok(value)
 }

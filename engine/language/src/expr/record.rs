@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr as Node, LiteralValue, operators};
 use cel::common::types::{CelMap, CelMapKey, CelNull, CelOptional, CelString};
-use cel::common::value::CowVal;
+use cel::common::value::{CowVal, Val};
 use cel::parser::Expression as IdedNode;
 use cel::{ExecutionError, FunctionContext};
 
-use super::bounds::{RANGE, bounded};
+use super::bounds::{CHARGES, RANGE, bounded};
 use super::compiled::{CompiledExpr, Expr, FieldChain, ITEM, chain_of};
 use super::error::ExprError;
 use super::types::{Lookup, Type, type_of};
@@ -36,7 +36,8 @@ impl Expr {
         rewrite(&mut evaluated, &mut Vec::new(), types);
         let (evaluated, _has_charges) = bounded(&evaluated);
         let mut functions = of.functions.clone();
-        functions.extend([FIELD, super::bounds::BOUNDED]);
+        functions.extend(CHARGES);
+        functions.insert(FIELD);
         Self(Arc::new(CompiledExpr {
             source: of.source.clone(),
             tree: tree.clone(),
@@ -246,30 +247,40 @@ fn called(function: &str, args: Vec<IdedNode>) -> Node {
     Node::Call(CallExpr { func_name: function.to_owned(), target: None, args })
 }
 
-/// `[value, name of a field]`: the field; null where it is not there, or the value is null.
+/// `[value, name of a field]`: the field; null where it is not there, or the value is null. A field of a value that stands in
+/// the record is not copied, however large it is.
 pub(super) fn field<'context, 'call>(
     call: &mut FunctionContext<'context, 'call>,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
-    let [operand, field] = call.args.as_slice() else {
+    let (Some(name), Some(operand)) = (call.args.pop(), call.args.pop()) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
-    let null = || Ok(CowVal::owned(CelNull));
-    let mut operand = operand.as_ref();
-    if let Some(optional) = operand.downcast_ref::<CelOptional>() {
-        match optional.option() {
-            Some(value) => operand = value,
-            None => return null(),
+    let name = name.downcast_ref::<CelString>().map(|name| name.inner().to_owned()).unwrap_or_default();
+    let null = || CowVal::owned(CelNull);
+    Ok(match operand {
+        CowVal::Borrowed(value) => field_of(value, name)?.map_or_else(null, CowVal::Borrowed),
+        CowVal::Owned(value) => {
+            field_of(value.as_ref(), name)?.map_or_else(null, |field| CowVal::Owned(field.clone_as_boxed()))
         }
-    }
-    let field = field.downcast_ref::<CelString>().map(|field| field.inner().to_owned()).unwrap_or_default();
-    match operand.downcast_ref::<CelMap>() {
-        Some(map) => match map.inner().get(&CelMapKey::from(field)) {
-            Some(value) => Ok(CowVal::Owned(value.clone_as_boxed())),
-            None => null(),
+    })
+}
+
+fn field_of<'value, 'call>(
+    value: &'value (dyn Val + 'call),
+    name: String,
+) -> Result<Option<&'value (dyn Val + 'call)>, ExecutionError> {
+    let value = match value.downcast_ref::<CelOptional>() {
+        Some(optional) => match optional.option() {
+            Some(value) => value,
+            None => return Ok(None),
         },
-        None if operand.downcast_ref::<CelNull>().is_some() => null(),
+        None => value,
+    };
+    match value.downcast_ref::<CelMap>() {
+        Some(map) => Ok(map.inner().get(&CelMapKey::from(name)).map(AsRef::as_ref)),
+        None if value.downcast_ref::<CelNull>().is_some() => Ok(None),
         None => {
-            let message = format!("a value of type {} has no fields", operand.get_type().name());
+            let message = format!("a value of type {} has no fields", value.get_type().name());
             Err(ExecutionError::function_error("field", message))
         }
     }

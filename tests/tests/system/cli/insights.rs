@@ -122,7 +122,7 @@ fn an_empty_folder_has_a_sentence_and_a_query_is_printed_on_demand() {
     assert_eq!(scratch.run(&["run", "./a.yaml"]).code, 0);
     let shown = scratch.run(&["insights"]).out;
     for line in [
-        "Of the one run that fits, 1 of which ended.",
+        "Of the one run that fits, which has ended.",
         "Where time goes (time)",
         "No ended run has cost anything.",
     ] {

@@ -73,23 +73,56 @@ fn the_most_failing_step_comes_first_with_its_newest_message() {
     assert!(standing_steps(&rows).is_empty());
 }
 
-#[test]
-fn a_gate_that_sent_back_is_counted_by_rounds() {
-    let verdict = |verdict: &str, round| GateRow {
+fn verdict(gate: &str, verdict: &str, round: u32) -> CountedDecision {
+    CountedDecision {
+        kind: "gate".to_owned(),
         step: "develop".to_owned(),
-        gate: "tests".to_owned(),
-        verdict: verdict.to_owned(),
-        round,
+        gate: Some(gate.to_owned()),
+        verdict: Some(verdict.to_owned()),
+        round: Some(round),
         reason: Some(format!("round {round}")),
-    };
+        route: None,
+    }
+}
+
+fn rework(gate: Option<&str>, route: &str) -> CountedDecision {
+    CountedDecision {
+        kind: "rework".to_owned(),
+        step: "design".to_owned(),
+        gate: gate.map(str::to_owned),
+        route: Some(route.to_owned()),
+        ..CountedDecision::default()
+    }
+}
+
+#[test]
+fn a_gate_is_counted_by_its_verdicts_and_by_what_it_sent_back() {
     let gates = gates(&[
-        verdict("pass", 3),
-        verdict("pending", 3),
-        verdict("skipped", 1),
-        verdict("fail", 2),
-        verdict("fail", 1),
+        verdict("tests", "pass", 3),
+        verdict("tests", "pending", 3),
+        verdict("tests", "skipped", 1),
+        rework(Some("tests"), "develop/on_fail/0"),
+        verdict("tests", "fail", 2),
+        rework(Some("tests"), "develop/gate:tests/0"),
+        verdict("tests", "fail", 1),
     ]);
-    let gate = gates.first().expect("there is one gate");
-    assert_eq!((gate.passed, gate.failed, gate.again, gate.most_rounds), (1, 2, 2, 3));
-    assert_eq!(gate.last_reason, "round 2");
+    let [gate] = gates.as_slice() else { panic!("there is one gate: {gates:?}") };
+    assert_eq!((gate.passed, gate.failed, gate.reworks, gate.most_rounds), (1, 2, 2, 3));
+    assert_eq!((gate.step.as_str(), gate.last_reason.as_str()), ("develop", "round 2"));
+}
+
+#[test]
+fn a_later_round_that_something_else_began_is_no_rework_of_the_gate() {
+    // A person rejected what came behind, and another gate of the step failed: this one passed in each round.
+    let gates = gates(&[
+        verdict("lint", "pass", 3),
+        rework(None, "accept/on_reject/0"),
+        verdict("lint", "pass", 2),
+        rework(Some("tests"), "develop/gate:tests/0"),
+        verdict("tests", "fail", 1),
+        verdict("lint", "pass", 1),
+    ]);
+    let of =
+        |name: &str| gates.iter().find(|gate| gate.gate == name).map(|gate| (gate.reworks, gate.most_rounds));
+    assert_eq!((of("lint"), of("tests")), (Some((0, 3)), Some((1, 1))));
 }
