@@ -81,8 +81,9 @@ fn a_budget_that_is_only_reserved_is_not_said_to_be_used_up() {
     }
     let of_budget = |world: &World| -> Vec<String> {
         let causes = of_run(&world.state, &world.trail);
-        let causes = causes.into_iter().filter(|cause| cause.kind == CauseKind::Budget);
-        causes.map(|cause| cause.sentence).collect()
+        let causes = causes.into_iter().flat_map(|cause| cause.because);
+        let of_budget = causes.filter(|cause| cause.kind == CauseKind::Budget);
+        of_budget.map(|cause| cause.sentence).collect()
     };
     let how = "0.00 USD of 1.00 USD, 0.80 USD reserved, 0.40 USD wanted for the next";
     assert_eq!(of_budget(&world), [format!("the budget is reserved for work that runs: {how}")]);

@@ -151,8 +151,8 @@ mod tests {
         let all = "
 name: all
 description: one of each
-input: { type: object, properties: { n: { type: integer } } }
-triggers: [{ on: { hook: plane }, start: { input: {} } }]
+input: { type: object, properties: { n: { type: integer } }, required: [n] }
+triggers: [{ hook: plane, start: { input: { n: 1 } } }]
 steps:
   - { id: shell, command: 'echo ${input.n}', gates: [{ id: good, expression: 'true' }] }
   - { id: asks, needs: [shell], approval: { title: Go? } }
