@@ -251,6 +251,8 @@ fn followed() -> (Lab, super::fixtures::Engine, i32) {
     ));
     let engine = lab.start(&["run", "./p.yaml"]);
     let pid = lab.await_file("pid").trim().parse().unwrap();
+    // It listens to signals once it follows the run. Before, they are what its starter has made of them, which may be nothing.
+    await_that("it follows the run", || engine.said("begins").then_some(()));
     (lab, engine, pid)
 }
 
