@@ -31,7 +31,7 @@ const RUNS_MAX: usize = 20;
 /// How far a chain of runs is followed.
 const DEPTH_MAX: usize = 6;
 /// Holders of one slot that are named.
-const HOLDERS_MAX: usize = 3;
+pub(super) const HOLDERS_MAX: usize = 3;
 /// Attempts in line that are looked at.
 const IN_LINE_MAX: usize = 100;
 /// Conditions of one answer whose values are looked up in the state of then.
@@ -121,8 +121,8 @@ impl Node {
 }
 
 /// An answer that follows causes from run to run.
-struct Chain<'a> {
-    node: &'a Node,
+pub(super) struct Chain<'a> {
+    pub(super) node: &'a Node,
     /// The moment of the past that is asked about.
     at: Option<Position>,
     seen: BTreeSet<RunId>,
@@ -219,6 +219,10 @@ impl Chain<'_> {
                     }
                 }
                 CauseKind::Condition => self.condition(run, cause).await?,
+                // What waits for money, and not the budget that it waits for.
+                CauseKind::Budget if cause.subject.step.is_some() && self.at.is_none() => {
+                    self.reservations(run, state, cause, depth).await?;
+                }
                 _known => {}
             }
             Ok(())
@@ -227,7 +231,7 @@ impl Chain<'_> {
     }
 
     /// Why another run waits.
-    async fn below(&mut self, run: RunId, depth: usize) -> Result<Vec<CauseNode>, Fault> {
+    pub(super) async fn below(&mut self, run: RunId, depth: usize) -> Result<Vec<CauseNode>, Fault> {
         if !self.seen.insert(run) {
             let sentence = format!("the run {} is explained above", run.short());
             return Ok(vec![CauseNode::new(CauseKind::More, CauseSubject::run(run), sentence)]);
@@ -291,7 +295,7 @@ impl Chain<'_> {
     }
 
     /// The pipeline of a run and its title, for a sentence.
-    async fn name_of(&self, run: RunId) -> Result<String, Fault> {
+    pub(super) async fn name_of(&self, run: RunId) -> Result<String, Fault> {
         let row = self.node.runs(None, move |runs| runs.get(run, None)).await?;
         let Some(row) = row else { return Ok(String::new()) };
         let title = row.title.map(|title| format!(", {}", crate::text::cut(&title, 80))).unwrap_or_default();

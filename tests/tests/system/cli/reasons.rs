@@ -1,6 +1,6 @@
 //! `everfold why` and `everfold diff`: what people read, of real programs; ids, times and numbers of events are left out.
 
-use super::fixtures::{Scratch, fixed};
+use super::fixtures::{Scratch, await_that, fixed};
 
 /// Puts a word for every instant and for the numbers of events, and leaves spans out: where no time passed there is none.
 fn timeless(text: &str) -> String {
@@ -157,4 +157,34 @@ steps:
     assert_eq!(json["first"]["step"], "build", "{json}");
     assert!(json["differences"].as_array().is_some_and(|differences| !differences.is_empty()), "{json}");
     scratch.run(&["cancel", &bad]);
+}
+
+/// It said that the attempt waits for money, and no more: what is in its way is other runs' work, and in no event of its run.
+#[test]
+fn why_names_the_runs_for_whose_work_a_shared_budget_keeps_the_money() {
+    let scratch = Scratch::new();
+    let budget = "{ id: team, scope: team, cost: 1 USD, reserve: 0.80 USD, on_over: stop }";
+    let work = "{ id: a, agent: { profile: script, prompt: Do, args: [sh, work.sh] } }";
+    scratch.write("paid.yaml", &format!("name: paid\nbudget: {budget}\nsteps: [{work}]\n"));
+    scratch.write("work.sh", "until [ -e go ]; do sleep 0.02; done\n");
+    let start = || {
+        scratch.run(&["run", "./paid.yaml", "--detach"]);
+        scratch.short("@")
+    };
+    let first = start();
+    let reserved = || scratch.run(&["budget", "list"]).out.contains("0.80");
+    await_that("something is reserved", || reserved().then_some(()));
+    let second = start();
+    let told = await_that("it waits for money", || {
+        let told = scratch.run(&["why", &second]).out;
+        told.contains("waits for money").then_some(told)
+    });
+    let kept = format!("0.80 USD is reserved for work of the run {first} (paid)");
+    for part in ["the budget team, shared as team, is reserved for work that runs", &kept, "is at work"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    scratch.write("go", "");
+    for run in [first, second] {
+        scratch.await_status(&run, "succeeded");
+    }
 }

@@ -1,0 +1,81 @@
+//! Why paid work waits for money: what a budget that runs share has reserved, and for whose work. No state of a run knows that.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use everfold_engine::budgets::{named, shown, stream};
+use everfold_engine::event::{BudgetTerms, Measure, taken};
+use everfold_engine::id::RunId;
+use everfold_engine::state::RunState;
+use everfold_engine::why::{CauseKind, CauseNode, CauseSubject};
+
+use super::why::{Chain, HOLDERS_MAX};
+use crate::fault::Fault;
+
+impl Chain<'_> {
+    /// Names the runs for whose work shared budgets keep what an attempt waits for.
+    pub(super) async fn reservations(
+        &mut self,
+        run: RunId,
+        state: &RunState,
+        cause: &mut CauseNode,
+        depth: usize,
+    ) -> Result<(), Fault> {
+        for terms in state.shared_budgets() {
+            let Some(budget) = self.node.engine.shared_budget(terms).await? else { continue };
+            if budget.over != Some(Measure::Cost) || budget.used.reserved_micros == 0 {
+                continue;
+            }
+            let holders = self.holders_of(run, terms, depth).await?;
+            let known = |below: &&mut CauseNode| below.subject.name.as_deref() == Some(terms.id.as_str());
+            if let Some(known) = cause.because.iter_mut().find(known) {
+                known.because.extend(holders);
+                continue;
+            }
+            let (scope, taken) = (terms.scope.as_deref().unwrap_or_default(), taken(budget.is_reserved()));
+            let sentence =
+                format!("{}, shared as {scope}, is {taken}: {}", named(&terms.id), budget.summary());
+            let subject = CauseSubject::name(&terms.id);
+            cause.because.push(CauseNode::new(CauseKind::Budget, subject, sentence).because(holders));
+        }
+        Ok(())
+    }
+
+    /// The runs for whose work a counter keeps most, and why each goes on.
+    async fn holders_of(
+        &mut self,
+        run: RunId,
+        terms: &BudgetTerms,
+        depth: usize,
+    ) -> Result<Vec<CauseNode>, Fault> {
+        let Some(stream) = stream(terms) else { return Ok(Vec::new()) };
+        let counter = self.node.engine.budget_counter(&stream).await?;
+        let mut kept: BTreeMap<RunId, u64> = BTreeMap::new();
+        for (attempt, reserved) in counter.reserved().filter(|(_, reserved)| reserved.cost_micros > 0) {
+            *kept.entry(attempt.run).or_default() += reserved.cost_micros;
+        }
+        let mut holders: Vec<(RunId, u64)> = kept.into_iter().collect();
+        holders.sort_by_key(|(_, micros)| Reverse(*micros));
+        let more = holders.len().saturating_sub(HOLDERS_MAX);
+        let mut causes = Vec::new();
+        for (holder, micros) in holders.into_iter().take(HOLDERS_MAX) {
+            let amount = shown(Measure::Cost, micros);
+            let (sentence, why) = match holder == run {
+                true => (format!("{amount} is reserved for other work of this run"), Vec::new()),
+                false => {
+                    let what = self.name_of(holder).await?;
+                    let sentence =
+                        format!("{amount} is reserved for work of the run {}{what}", holder.short());
+                    (sentence, self.below(holder, depth).await?)
+                }
+            };
+            let subject = CauseSubject::run(holder).named(&terms.id);
+            causes.push(CauseNode::new(CauseKind::Budget, subject, sentence).because(why));
+        }
+        if more > 0 {
+            let sentence = format!("the rest is reserved for work of {more} further runs");
+            causes.push(CauseNode::new(CauseKind::More, CauseSubject::name(&terms.id), sentence));
+        }
+        Ok(causes)
+    }
+}
