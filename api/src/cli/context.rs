@@ -80,7 +80,8 @@ fn placed(hint: &str, program: &str, is_server: bool) -> String {
     let has_place = |words: &[&str]| {
         let verb = words.first().copied().unwrap_or_default();
         let is_verb = verbs.find_subcommand(verb).is_some() && !PLACELESS.contains(&verb);
-        is_verb && !(is_server && is_of_folder(words))
+        // Who lacks a token for a server makes one where its folder is.
+        is_verb && !(is_server && (verb == "token" || is_of_folder(words)))
     };
     let mut parts = hint.split(PROGRAM);
     let mut text = parts.next().unwrap_or_default().to_owned();
@@ -153,5 +154,7 @@ mod tests {
             "`everfold store verify` or `everfold doctor`; `everfold store info` and `everfold runs` ask";
         let is_placed = "`everfold store verify` or `everfold doctor`; `everfold -s store info` and `everfold -s runs` ask";
         assert_eq!(placed(hint, "everfold -s", true), is_placed);
+        let hint = "everfold token create NAME --role ROLE, where the server's folder is, makes another";
+        assert_eq!(placed(hint, "everfold -s", true), hint);
     }
 }

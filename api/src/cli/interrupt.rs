@@ -12,6 +12,8 @@ pub(crate) struct Interrupts {
     terminate: Signal,
     /// Resolves when the process that started this one is gone.
     starter: Option<oneshot::Receiver<()>>,
+    /// Ctrl-C came while an answer was awaited, and is still to be acted on.
+    is_put_off: bool,
 }
 
 /// Which of them came.
@@ -30,6 +32,7 @@ impl Interrupts {
             interrupt: signal(SignalKind::interrupt()).map_err(failed)?,
             terminate: signal(SignalKind::terminate()).map_err(failed)?,
             starter: None,
+            is_put_off: false,
         })
     }
 
@@ -51,8 +54,32 @@ impl Interrupts {
         Ok(())
     }
 
+    /// The answer to a request that begins something. One Ctrl-C is put off until it is there, since it says what began; `None`:
+    /// it came twice, or a request to end.
+    pub(crate) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
+        let mut request = std::pin::pin!(request);
+        loop {
+            tokio::select! {
+                answer = &mut request => return Some(answer),
+                interrupted = self.received() => {
+                    if self.is_put_off || interrupted == Interrupted::BySystem {
+                        return None;
+                    }
+                    self.is_put_off = true;
+                }
+            }
+        }
+    }
+
     /// Resolves with the next signal.
     pub(crate) async fn next(&mut self) -> Interrupted {
+        if std::mem::take(&mut self.is_put_off) {
+            return Interrupted::ByPerson;
+        }
+        self.received().await
+    }
+
+    async fn received(&mut self) -> Interrupted {
         tokio::select! {
             _ = self.interrupt.recv() => Interrupted::ByPerson,
             _ = self.terminate.recv() => Interrupted::BySystem,
@@ -69,5 +96,31 @@ async fn starter_gone(starter: &mut Option<oneshot::Receiver<()>>) {
             *starter = None;
         }
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use signal_hook::consts::SIGINT;
+    use signal_hook::low_level::raise;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_ctrl_c_waits_for_the_answer_and_a_second_one_does_not() {
+        let mut interrupts = Interrupts::listen().unwrap();
+        let begun = async {
+            raise(SIGINT).unwrap();
+            "began"
+        };
+        assert_eq!(interrupts.answer(begun).await, Some("began"));
+        assert_eq!(interrupts.next().await, Interrupted::ByPerson, "it is acted on then");
+        let never = async {
+            loop {
+                raise(SIGINT).unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        };
+        assert_eq!(interrupts.answer::<()>(never).await, None);
     }
 }

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 
 use super::args::{CredentialArgs, ForkArgs, RerunChanges, RestartArgs, RetryArgs, WaitArgs};
 use super::context::CommandContext;
+use super::interrupt::Interrupts;
 use super::key_values::pairs;
 use super::moments::{TypedMoment, run_moment};
-use super::run_start::follow;
+use super::run_start::{follow, unanswered};
 use super::{background_owner, bulk, credentials, files, pipeline_source};
 use crate::body::bulk::BulkOrder;
 use crate::body::start::{ForkBody, RestartBody, RetryBody};
@@ -211,8 +212,11 @@ async fn again(
     let path = format!("/api/v1/runs/{}", encode(run));
     // One that is set aside cannot be shown; the verb's own answer says so.
     let before: Option<RunView> = context.client.get(&path).await.ok();
-    let view: RunView =
-        context.client.post_bringing(&format!("{path}/{verb}"), body, &brought, false).await?;
+    let mut interrupts = Interrupts::listen()?;
+    let verb = format!("{path}/{verb}");
+    let begun = context.client.post_bringing(&verb, body, &brought, false);
+    let Some(begun) = interrupts.answer(begun).await else { return Ok(unanswered(context)) };
+    let view: RunView = begun?;
     let seen = match &view.origin {
         Some(origin) if before.as_ref().is_none_or(|before| before.id != view.id) => {
             let copied = format!(
@@ -229,5 +233,5 @@ async fn again(
         Some(origin) if view.short_id != run => format!("goes on from {}", origin.run.short()),
         _same => "goes on".to_owned(),
     };
-    follow(context, view, wait, &word, seen).await
+    follow(context, interrupts, view, wait, &word, seen).await
 }

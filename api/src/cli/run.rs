@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use super::args::{ResumeArgs, RunArgs};
 use super::context::CommandContext;
 use super::data_folder::absolute;
+use super::interrupt::Interrupts;
 use super::key_values::pairs;
 use super::output::note;
 use super::run_input::input_of;
-use super::run_start::{follow, resume_others};
+use super::run_start::{follow, resume_others, unanswered};
 use super::wait::{after_notices, code_of};
 use super::{background_owner, bulk, credentials, dry_run, engine_pause, input_names, pipeline_source};
 use crate::body::bulk::BulkOrder;
@@ -86,10 +87,13 @@ pub(crate) async fn run(context: &CommandContext, args: RunArgs) -> Result<u8, F
         background_owner::reach(context).await?;
     }
     let is_keyed = args.idempotency_key.is_some();
-    let view: RunView = context.client.post_bringing("/api/v1/runs", &body, &brought, is_keyed).await?;
+    let mut interrupts = Interrupts::listen()?;
+    let started = context.client.post_bringing("/api/v1/runs", &body, &brought, is_keyed);
+    let Some(started) = interrupts.answer(started).await else { return Ok(unanswered(context)) };
+    let view: RunView = started?;
     let word = if view.held { "has this key already" } else { "started" };
     let seen = view.held.then(|| view.clone());
-    follow(context, view, &args.wait, word, seen).await
+    follow(context, interrupts, view, &args.wait, word, seen).await
 }
 
 pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result<u8, Fault> {
@@ -145,5 +149,5 @@ pub(crate) async fn resume(context: &CommandContext, args: ResumeArgs) -> Result
     }
     let body = DriveBody { detach: args.wait.detach };
     view = context.client.post(&format!("{path}/drive"), &body).await.unwrap_or(view);
-    follow(context, view, &args.wait, "goes on", Some(seen)).await
+    follow(context, Interrupts::listen()?, view, &args.wait, "goes on", Some(seen)).await
 }

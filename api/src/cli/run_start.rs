@@ -4,17 +4,25 @@ use serde_json::Value;
 
 use super::args::WaitArgs;
 use super::context::CommandContext;
+use super::interrupt::Interrupts;
 use super::output::note;
-use super::wait::wait;
+use super::wait::{INTERRUPTED, wait};
 use crate::body::steering::DriveBody;
 use crate::client::encode;
 use crate::fault::Fault;
 use crate::view::RunView;
 
+/// What a command ends with that was interrupted before it was answered.
+pub(crate) fn unanswered(context: &CommandContext) -> u8 {
+    note(format!("interrupted before the answer came; whether a run began: {} runs", context.program));
+    INTERRUPTED
+}
+
 /// Follows a run that was started or gone on with, as the arguments want; gives the exit code. Of a run that was there
 /// before, what is new since the state that was `seen` is printed.
 pub(crate) async fn follow(
     context: &CommandContext,
+    interrupts: Interrupts,
     view: RunView,
     args: &WaitArgs,
     word: &str,
@@ -35,7 +43,7 @@ pub(crate) async fn follow(
     if !context.json {
         note(format!("run {} {word}: {}", view.short_id, view.pipeline));
     }
-    wait(context, &view, args.no_wait, seen).await
+    wait(context, interrupts, &view, args.no_wait, seen).await
 }
 
 /// Has the owner go on with every other unfinished run.

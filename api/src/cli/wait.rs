@@ -6,7 +6,7 @@ use std::time::Duration;
 use everfold_engine::clock::Stopwatch;
 use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::context::CommandContext;
 use super::interrupt::{Interrupted, Interrupts};
@@ -14,7 +14,7 @@ use super::output::{columns, note};
 use super::progress::RunProgress;
 use super::wait_state::{resting, rests};
 use crate::client::{Follow, FollowMessage, Followed};
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 use crate::view::{AwaitView, RunView, next_lines, next_steps};
 
 /// How long a second Ctrl-C is awaited after the first.
@@ -45,17 +45,19 @@ pub(crate) fn code_of(status: RunStatus) -> u8 {
 /// the state that was `seen` is not printed again.
 pub(crate) async fn wait(
     context: &CommandContext,
+    mut interrupts: Interrupts,
     run: &RunView,
     no_wait: bool,
     seen: Option<RunView>,
 ) -> Result<u8, Fault> {
-    let mut interrupts = Interrupts::listen()?;
     let from = seen.as_ref().map_or(1, |seen| seen.version.get() + 1);
     let mut progress = RunProgress::new(context.json, seen);
     let follow = Follow { run: run.id.to_string(), from, live: true, drive: true };
     let mut followed = Followed::new(&context.client, follow);
     let mut asked = BTreeSet::new();
     let mut cancelled = false;
+    // Behind the first Ctrl-C: when this command ends.
+    let mut leaves_at: Option<Instant> = None;
     let mut at_rest: Option<Box<RunView>> = None;
     let mut looks = tokio::time::interval(LOOK_BELOW);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,20 +68,18 @@ pub(crate) async fn wait(
                 if cancelled || interrupted == Interrupted::BySystem {
                     return Ok(interrupted_now(context, run, &mut progress));
                 }
-                let once_more = format!("interrupted: {}   (Ctrl-C again cancels it)", left(context, run));
-                progress.interrupt();
-                note(once_more);
-                let again = tokio::time::timeout(SECOND_INTERRUPT, interrupts.next()).await;
-                if again != Ok(Interrupted::ByPerson) {
-                    return Ok(INTERRUPTED);
+                if leaves_at.take().is_none() {
+                    let once_more = format!("interrupted: {}   (Ctrl-C again cancels it)", left(context, run));
+                    progress.interrupt();
+                    note(once_more);
+                    leaves_at = Some(Instant::now() + SECOND_INTERRUPT);
+                    continue;
                 }
-                let body = json!({ "reason": "interrupted twice" });
-                let path = format!("/api/v1/runs/{}/cancel", run.id);
-                let _view: Value = context.client.post(&path, &body).await?;
-                note("cancelling; Ctrl-C again leaves the rest to a later resume");
                 cancelled = true;
+                cancel(context, run).await?;
                 continue;
             }
+            () = moment(leaves_at) => return Ok(INTERRUPTED),
             () = tick(&progress) => {
                 progress.tick();
                 continue;
@@ -110,6 +110,26 @@ pub(crate) async fn wait(
                 return finish(context, &view, code_of(view.status));
             }
         }
+    }
+}
+
+/// Cancels a run that was interrupted twice. One that has ended meanwhile is told of as that.
+async fn cancel(context: &CommandContext, run: &RunView) -> Result<(), Fault> {
+    let body = json!({ "reason": "interrupted twice" });
+    let cancelled = context.client.post::<Value>(&format!("/api/v1/runs/{}/cancel", run.id), &body).await;
+    match cancelled {
+        Ok(_view) => note("cancelling; Ctrl-C again leaves the rest to a later resume"),
+        Err(fault) if fault.code == Code::Ended => {}
+        Err(fault) => return Err(fault),
+    }
+    Ok(())
+}
+
+/// Resolves at a moment; without one never.
+async fn moment(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

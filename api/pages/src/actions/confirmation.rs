@@ -258,7 +258,7 @@ pub(super) fn counted(number: usize, one: &str, many: &str) -> String {
 }
 
 /// A word of a shell's command line.
-pub(super) fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let is_plain =
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@=%+,".contains(c));
     if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }

@@ -32,5 +32,6 @@ mod tests;
 mod unblock;
 mod verb;
 
+pub(crate) use confirmation::shell_word;
 pub(crate) use routes::routes;
 pub(crate) use verb::done_sentence;

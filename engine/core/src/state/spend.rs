@@ -298,7 +298,7 @@ pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -
         }
         // The run has ended: nothing can be added to its own budget any more.
         false if ends_run => {
-            "raise the limit in the pipeline's `budget`, then `everfold retry RUN` goes on as a new run that keeps what succeeded; `on_over: pause` waits for a person instead"
+            "raise the limit in the pipeline's `budget`, then `everfold restart RUN --from STEP --definition FILE` goes on by it as a new run that keeps what succeeded before; `on_over: pause` waits for a person instead"
         }
         // Its work was stopped. The run takes a raise as long as it is blocked; whether it is, or fails, its step decides.
         true => {

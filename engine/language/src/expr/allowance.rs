@@ -65,9 +65,19 @@ impl Allowance {
         self.charge(&self.0.budget, weight)
     }
 
+    /// What may still be gone over.
+    pub(super) fn left_to_go_over(&self) -> usize {
+        self.0.budget.load(Ordering::Relaxed)
+    }
+
     /// Charges what is copied.
     pub(super) fn copy(&self, weight: usize) -> Result<(), ExecutionError> {
         self.charge(&self.0.copies, weight)
+    }
+
+    /// What may still be copied.
+    pub(super) fn left_to_copy(&self) -> usize {
+        self.0.copies.load(Ordering::Relaxed)
     }
 
     /// Charges the parts of an expression that a loop goes through.
@@ -82,10 +92,13 @@ impl Allowance {
         patterns.compiled(pattern, || self.copy(PATTERN))
     }
 
+    /// What is not left is taken as well: a loop goes on behind an error as long as another item may decide it, and each
+    /// turn would cost as much as the one that failed.
     fn charge(&self, counter: &AtomicUsize, weight: usize) -> Result<(), ExecutionError> {
         let taken =
             counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(weight));
         taken.map(drop).map_err(|_| {
+            counter.store(0, Ordering::Relaxed);
             self.0.spent.store(true, Ordering::Relaxed);
             let message = "the expression goes over too many values; do this work in a step";
             ExecutionError::function_error("limit", message)

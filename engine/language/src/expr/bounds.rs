@@ -13,8 +13,10 @@ pub(super) const RANGE: &str = "@range";
 pub(super) const BOUNDED: &str = "@bounded";
 /// Wraps what `in` looks in: a list is gone over, and charged as by [`BOUNDED`]; of a map one key is looked up.
 pub(super) const LOOKED_IN: &str = "@looked_in";
-/// The functions that charge a value.
-pub(super) const CHARGES: [&str; 2] = [BOUNDED, LOOKED_IN];
+/// `OPERAND.?NAME….orValue(DEFAULT)` within a loop, as `[OPERAND, NAME…, DEFAULT]`: CEL copies what `.?` gives at each turn.
+pub(super) const FIELD_OR: &str = "@field_or";
+/// The functions that evaluating a tree with its bounds needs.
+pub(super) const BOUNDS: [&str; 3] = [BOUNDED, LOOKED_IN, FIELD_OR];
 
 /// Calls that look at no more than one part of their operands.
 const CHEAP: [&str; 11] = [
@@ -58,7 +60,12 @@ fn instrument(node: &mut IdedNode, collected: &[String], has_charges: &mut bool)
             });
             1 + parts.sum::<usize>()
         }
-        Node::Call(call) => 1 + call_parts(call, collected, has_charges),
+        Node::Call(call) => {
+            if !collected.is_empty() {
+                *has_charges |= take_field_or(call);
+            }
+            1 + call_parts(call, collected, has_charges)
+        }
         Node::Comprehension(loops) => {
             let range = instrument(&mut loops.iter_range, collected, has_charges);
             let init = instrument(&mut loops.accu_init, collected, has_charges);
@@ -77,6 +84,31 @@ fn instrument(node: &mut IdedNode, collected: &[String], has_charges: &mut bool)
             1 + range + init + result
         }
     }
+}
+
+/// Makes one call of `OPERAND.?NAME….orValue(DEFAULT)`; false where the call is another one.
+fn take_field_or(call: &mut CallExpr) -> bool {
+    let (Some(target), "orValue", [default]) =
+        (call.target.as_deref(), call.func_name.as_str(), call.args.as_slice())
+    else {
+        return false;
+    };
+    let (mut operand, mut names) = (target, Vec::new());
+    while let Node::Call(select) = &operand.expr
+        && let (operators::OPT_SELECT, [of, name]) = (select.func_name.as_str(), select.args.as_slice())
+        && matches!(name.expr, Node::Literal(LiteralValue::String(_)))
+    {
+        names.push(name.clone());
+        operand = of;
+    }
+    if names.is_empty() {
+        return false;
+    }
+    names.push(operand.clone());
+    names.reverse();
+    names.push(default.clone());
+    *call = CallExpr { func_name: FIELD_OR.to_owned(), target: None, args: names };
+    true
 }
 
 /// Charges what a call copies (`+`), and within loops what it goes over.
@@ -175,6 +207,38 @@ mod tests {
         }
         assert!(run("input.n.all(x, [x] in input.map)").is_err(), "a list is no key");
         assert!(run("input.n.all(x, x in 5)").is_err());
+    }
+
+    /// CEL takes an item for undecided whose condition fails, and goes on to the next one: it took n² steps to say so.
+    #[test]
+    fn a_loop_whose_allowance_is_used_up_ends_as_fast_as_it_can_go_on() {
+        let scope = MapInput::of(20_000);
+        let run = |source: &str| Expr::parse(source).unwrap().eval(&scope).map_err(|error| error.to_string());
+        for source in [
+            "input.n.all(x, string(x) in {'q': input.map}.q)",
+            "input.n.all(x, string(x) in [input.map][0])",
+            "input.n.all(x, {'q': input.map}.q.size() > 0)",
+            "input.n.all(x, {'q': input.map}.q == input.map)",
+        ] {
+            assert!(run(source).unwrap_err().contains("too many values"), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_may_be_absent_is_not_copied_for_each_turn_of_a_loop() {
+        let scope = MapInput::of(20_000);
+        let run = |source: &str| Expr::parse(source).unwrap().eval(&scope).map_err(|error| error.to_string());
+        for (source, expected) in [
+            ("input.n.all(x, input.?map.orValue({}).size() > 0)", json!(true)),
+            ("input.n.all(x, string(x) in input.?map.orValue({}))", json!(true)),
+            ("input.n.filter(x, input.?absent.orValue(7) == 7).size()", json!(20_000)),
+            ("input.rows.map(row, row.?map.?absent.orValue('none'))", json!(["none", "none"])),
+            ("[1].map(x, input.?map.?none.?n.orValue(0))", json!([0])),
+            ("[1].map(x, input.map['5'].?none.orValue(0))", json!([null])),
+            ("[1].map(x, {'a': x}.?a.orValue(0))", json!([1])),
+        ] {
+            assert_eq!(run(source), Ok(expected), "{source}");
+        }
     }
 
     #[test]

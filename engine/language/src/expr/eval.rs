@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::allowance::Allowance;
 use super::arguments::kind;
-use super::bounds::{BOUNDED, LOOKED_IN, RANGE};
+use super::bounds::{BOUNDED, FIELD_OR, LOOKED_IN, RANGE};
 use super::compiled::{Expr, HAS};
 use super::functions::{self, Implementation};
 use super::json_value::{from_json, key_order, to_json};
@@ -91,6 +91,8 @@ impl Expr {
                 Box::new(move |call| held(call, &allowance))
             } else if *name == LOOKED_IN {
                 Box::new(move |call| looked_in(call, &allowance))
+            } else if *name == FIELD_OR {
+                Box::new(field_or)
             } else if *name == HAS {
                 Box::new(has)
             } else if *name == FIELD {
@@ -119,8 +121,9 @@ mod cel_function {
     >;
 }
 
-/// What a value costs to go over: its parts, and its text. Stored values may be deeper than new ones.
-fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
+/// What a value costs to go over: its parts, and its text; of one that weighs more than `most`, something above that, so that it
+/// is not gone over for a charge that it cannot have. Stored values may be deeper than new ones.
+fn weight(value: &dyn Val, depth: usize, most: usize) -> Result<usize, ExecutionError> {
     if depth > STORED_DEPTH_MAX {
         return Err(ExecutionError::function_error("limit", "a value is nested too deeply"));
     }
@@ -131,15 +134,32 @@ fn weight(value: &dyn Val, depth: usize) -> Result<usize, ExecutionError> {
         return Ok(1 + bytes.inner().len() / 64);
     }
     if let Some(optional) = value.downcast_ref::<CelOptional>() {
-        return optional.option().map_or(Ok(1), |value| Ok(1 + weight(value, depth + 1)?));
+        return optional.option().map_or(Ok(1), |value| Ok(1 + weight(value, depth + 1, most)?));
     }
     if let Some(list) = value.downcast_ref::<CelList>() {
-        return list.inner().iter().try_fold(1, |sum, item| Ok(sum + weight(item.as_ref(), depth + 1)?));
+        return weight_of_all(list.inner().iter().map(AsRef::as_ref), 0, depth, most);
     }
     if let Some(map) = value.downcast_ref::<CelMap>() {
-        return map.inner().values().try_fold(1, |sum, item| Ok(sum + 1 + weight(item.as_ref(), depth + 1)?));
+        return weight_of_all(map.inner().values().map(AsRef::as_ref), 1, depth, most);
     }
     Ok(1)
+}
+
+/// The weight of what holds these values, `each` more for each.
+fn weight_of_all<'value>(
+    values: impl Iterator<Item = &'value (dyn Val + 'value)>,
+    each: usize,
+    depth: usize,
+    most: usize,
+) -> Result<usize, ExecutionError> {
+    let mut sum = 1;
+    for value in values {
+        if sum > most {
+            break;
+        }
+        sum += each + weight(value, depth + 1, most - sum)?;
+    }
+    Ok(sum)
 }
 
 /// Hands on a value that is about to be copied or gone over, charged by what it holds.
@@ -172,7 +192,9 @@ fn charged<'context, 'call>(
     value: CowVal<'context, 'call>,
     allowance: &Allowance,
 ) -> Result<CowVal<'context, 'call>, ExecutionError> {
-    allowance.copy(weight(value.as_ref(), 0)?.saturating_sub(1))?;
+    // The value itself is free: with its first part it weighs more than what is left.
+    let weight = weight(value.as_ref(), 0, allowance.left_to_copy().saturating_add(1))?;
+    allowance.copy(weight.saturating_sub(1))?;
     Ok(value)
 }
 
@@ -184,7 +206,7 @@ fn range<'context, 'call>(
     let (Some(body), Some(value)) = (call.args.pop(), call.args.pop()) else {
         return Err(ExecutionError::missing_argument_or_target());
     };
-    allowance.go_over(weight(value.as_ref(), 0)?)?;
+    allowance.go_over(weight(value.as_ref(), 0, allowance.left_to_go_over())?)?;
     let body = body.downcast_ref::<CelInt>().map_or(0, |body| usize::try_from(*body.inner()).unwrap_or(0));
     let items = match (value.downcast_ref::<CelList>(), value.downcast_ref::<CelMap>()) {
         (Some(list), _) => list.inner().len(),
@@ -199,6 +221,39 @@ fn range<'context, 'call>(
     keys.sort_by_key(key_order);
     let keys: Vec<Box<dyn Val + 'call>> = keys.into_iter().map(|key| key.inner().clone_as_boxed()).collect();
     Ok(CowVal::owned(CelList::from(keys)))
+}
+
+/// `[operand, names of fields, default]`: the field that the names lead to, not copied where the operand is not; the default
+/// where one is not there.
+fn field_or<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let mut parts = std::mem::take(&mut call.args).into_iter();
+    let (Some(operand), Some(default)) = (parts.next(), parts.next_back()) else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let names: Vec<CowVal<'context, 'call>> = parts.collect();
+    Ok(match operand {
+        CowVal::Borrowed(value) => optional_field(value, &names).map_or(default, CowVal::Borrowed),
+        CowVal::Owned(value) => match optional_field(value.as_ref(), &names) {
+            Some(field) => CowVal::Owned(field.clone_as_boxed()),
+            None => default,
+        },
+    })
+}
+
+fn optional_field<'value, 'call>(
+    value: &'value (dyn Val + 'call),
+    names: &[CowVal<'_, 'call>],
+) -> Option<&'value (dyn Val + 'call)> {
+    names.iter().try_fold(value, |value, name| {
+        let value = match value.downcast_ref::<CelOptional>() {
+            Some(optional) => optional.option()?,
+            None => value,
+        };
+        let name = name.downcast_ref::<CelString>()?.inner().to_owned();
+        value.downcast_ref::<CelMap>()?.inner().get(&CelMapKey::from(name)).map(AsRef::as_ref)
+    })
 }
 
 fn has<'context, 'call>(
@@ -235,7 +290,7 @@ fn own<'context, 'call>(
     let error = |message: String| ExecutionError::function_error(name, message);
     let mut arguments = Vec::with_capacity(call.args.len() + 1);
     for value in call.this.iter().chain(&call.args) {
-        allowance.go_over(weight(value.as_ref(), 0)?)?;
+        allowance.go_over(weight(value.as_ref(), 0, allowance.left_to_go_over())?)?;
         let is_no_number =
             value.as_ref().downcast_ref::<CelDouble>().is_some_and(|number| !number.inner().is_finite());
         arguments.push(match run {

@@ -5,7 +5,7 @@
 use cel::parser::PrattParser;
 use serde::{Deserialize, Deserializer};
 
-use super::bounds::{CHARGES, bounded};
+use super::bounds::{BOUNDS, bounded};
 use super::compiled::{CompiledExpr, DEPTH_MAX, Expr, NODES_MAX, Reference, SOURCE_BYTES_MAX, reference};
 use super::error::ExprError;
 use super::interned;
@@ -41,7 +41,7 @@ impl Expr {
         let ExprWalk { chains, mut functions, patterns, bad_days, variables, .. } =
             ExprWalk::over(source, &mut tree)?;
         let (evaluated, has_charges) = bounded(&tree);
-        functions.extend(CHARGES.into_iter().filter(|_| has_charges));
+        functions.extend(BOUNDS.into_iter().filter(|_| has_charges));
         let mut references: Vec<Reference> = chains.iter().map(reference).collect();
         references.sort();
         references.dedup();

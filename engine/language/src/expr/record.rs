@@ -11,7 +11,7 @@ use cel::common::value::{CowVal, Val};
 use cel::parser::Expression as IdedNode;
 use cel::{ExecutionError, FunctionContext};
 
-use super::bounds::{CHARGES, RANGE, bounded};
+use super::bounds::{BOUNDS, RANGE, bounded};
 use super::compiled::{CompiledExpr, Expr, FieldChain, ITEM, chain_of};
 use super::error::ExprError;
 use super::types::{Lookup, Type, type_of};
@@ -36,7 +36,7 @@ impl Expr {
         rewrite(&mut evaluated, &mut Vec::new(), types);
         let (evaluated, _has_charges) = bounded(&evaluated);
         let mut functions = of.functions.clone();
-        functions.extend(CHARGES);
+        functions.extend(BOUNDS);
         functions.insert(FIELD);
         Self(Arc::new(CompiledExpr {
             source: of.source.clone(),
