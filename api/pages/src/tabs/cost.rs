@@ -217,10 +217,11 @@ async fn budgets(visit: &Visit, head: &RunHead) -> (Vec<RunBudget>, Option<Probl
 /// The steps with what each used up; `until` is the shown moment of the past.
 fn steps(view: &Value, attempts: &[AttemptFact], until: Option<&str>) -> Vec<StepCostRow> {
     let mut worked: HashMap<&str, (usize, i64)> = HashMap::new();
-    for attempt in attempts.iter().filter(|attempt| attempt.started_at.is_some()) {
+    for attempt in attempts.iter().filter(|attempt| attempt.has_worked()) {
         let step = attempt.step.split_once('.').map_or(attempt.step.as_str(), |(step, _)| step);
         let entry = worked.entry(step).or_default();
-        *entry = (entry.0 + 1, entry.1 + between(attempt.started_at.as_deref(), attempt.ends_at()));
+        let from = attempt.started_at.as_ref().unwrap_or(&attempt.scheduled_at);
+        *entry = (entry.0 + 1, entry.1 + between(Some(from), attempt.ends_at()));
     }
     let mut steps: Vec<StepCostRow> = view["steps"]
         .as_array()
@@ -281,11 +282,17 @@ mod tests {
             json!({"step": step, "round": 1, "attempt": 1, "scheduled_at": "2026-11-22T10:00:00Z",
             "started_at": "2026-11-22T10:00:00Z", "end": {"at": "2026-11-22T10:00:02Z"}})
         };
-        let attempts: Vec<AttemptFact> =
-            serde_json::from_value(json!([row("build.0"), row("build.1")])).unwrap_or_default();
+        // Of work that was done at once only the end is recorded; what was cancelled before it began did nothing.
+        let (mut at_once, mut unbegun) = (row("build.2"), row("build.3"));
+        for attempt in [&mut at_once, &mut unbegun] {
+            attempt["started_at"] = json!(null);
+        }
+        unbegun["end"]["failure"] = json!({"kind": "cancelled"});
+        let attempts = json!([row("build.0"), row("build.1"), at_once, unbegun]);
+        let attempts: Vec<AttemptFact> = serde_json::from_value(attempts).unwrap_or_default();
         let steps = steps(&view, &attempts, None);
-        assert_eq!((steps[0].attempts, steps[0].machine_ms, steps[1].people_ms), (2, 4_000, 8_000));
-        assert_eq!((steps[0].cost_bar, steps[0].time_bar, steps[1].people_bar), (100.0, 50.0, 100.0));
+        assert_eq!((steps[0].attempts, steps[0].machine_ms, steps[1].people_ms), (3, 6_000, 8_000));
+        assert_eq!((steps[0].cost_bar, steps[0].time_bar, steps[1].people_bar), (100.0, 75.0, 100.0));
         assert_eq!(steps[0].usage.tokens(), 7);
     }
 

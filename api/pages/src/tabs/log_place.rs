@@ -50,6 +50,12 @@ pub(crate) struct LogSealFact {
 }
 
 impl AttemptFact {
+    /// Whether something was done for it: it began, or ended otherwise than by being cancelled before.
+    pub(super) fn has_worked(&self) -> bool {
+        let is_done = |end: &AttemptEndFact| end.failure.as_ref().is_none_or(|it| it.kind != "cancelled");
+        self.started_at.is_some() || self.end.as_ref().is_some_and(is_done)
+    }
+
     /// Where it stands.
     pub(crate) fn status(&self) -> &'static str {
         match (&self.end, &self.started_at) {
