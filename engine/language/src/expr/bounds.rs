@@ -15,8 +15,12 @@ pub(super) const BOUNDED: &str = "@bounded";
 pub(super) const LOOKED_IN: &str = "@looked_in";
 /// `OPERAND.?NAME….orValue(DEFAULT)` within a loop, as `[OPERAND, NAME…, DEFAULT]`: CEL copies what `.?` gives at each turn.
 pub(super) const FIELD_OR: &str = "@field_or";
+/// `OPERAND.?NAME….hasValue()` within a loop, as `[OPERAND, NAME…]`.
+pub(super) const FIELD_HAS: &str = "@field_has";
+/// `[OPERAND, KEY]`: hands on the operand of another `.?` or `[?…]` within a loop; charges what that copies.
+pub(super) const TAKEN: &str = "@taken";
 /// The functions that evaluating a tree with its bounds needs.
-pub(super) const BOUNDS: [&str; 3] = [BOUNDED, LOOKED_IN, FIELD_OR];
+pub(super) const BOUNDS: [&str; 5] = [BOUNDED, LOOKED_IN, FIELD_OR, FIELD_HAS, TAKEN];
 
 /// Calls that look at no more than one part of their operands.
 const CHEAP: [&str; 11] = [
@@ -62,7 +66,7 @@ fn instrument(node: &mut IdedNode, collected: &[String], has_charges: &mut bool)
         }
         Node::Call(call) => {
             if !collected.is_empty() {
-                *has_charges |= take_field_or(call);
+                *has_charges |= take_optional_field(call) || charge_taken(call);
             }
             1 + call_parts(call, collected, has_charges)
         }
@@ -86,12 +90,13 @@ fn instrument(node: &mut IdedNode, collected: &[String], has_charges: &mut bool)
     }
 }
 
-/// Makes one call of `OPERAND.?NAME….orValue(DEFAULT)`; false where the call is another one.
-fn take_field_or(call: &mut CallExpr) -> bool {
-    let (Some(target), "orValue", [default]) =
-        (call.target.as_deref(), call.func_name.as_str(), call.args.as_slice())
-    else {
-        return false;
+/// Makes one call of `OPERAND.?NAME….orValue(DEFAULT)` and `….hasValue()`; false where the call is another one.
+fn take_optional_field(call: &mut CallExpr) -> bool {
+    let Some(target) = call.target.as_deref() else { return false };
+    let function = match (call.func_name.as_str(), call.args.len()) {
+        ("orValue", 1) => FIELD_OR,
+        ("hasValue", 0) => FIELD_HAS,
+        _other => return false,
     };
     let (mut operand, mut names) = (target, Vec::new());
     while let Node::Call(select) = &operand.expr
@@ -106,8 +111,25 @@ fn take_field_or(call: &mut CallExpr) -> bool {
     }
     names.push(operand.clone());
     names.reverse();
-    names.push(default.clone());
-    *call = CallExpr { func_name: FIELD_OR.to_owned(), target: None, args: names };
+    names.append(&mut call.args);
+    *call = CallExpr { func_name: function.to_owned(), target: None, args: names };
+    true
+}
+
+/// Charges what a `.?` or `[?…]` copies, where its key is a literal or a name: to evaluate it twice costs nothing.
+fn charge_taken(call: &mut CallExpr) -> bool {
+    let (operators::OPT_SELECT | operators::OPT_INDEX, [operand, key]) =
+        (call.func_name.as_str(), call.args.as_mut_slice())
+    else {
+        return false;
+    };
+    if !matches!(key.expr, Node::Literal(_) | Node::Ident(_)) {
+        return false;
+    }
+    let id = operand.id;
+    let whole = std::mem::replace(operand, IdedNode { id, expr: Node::Unspecified });
+    let args = vec![whole, key.clone()];
+    operand.expr = Node::Call(CallExpr { func_name: TAKEN.to_owned(), target: None, args });
     true
 }
 
@@ -219,6 +241,7 @@ mod tests {
             "input.n.all(x, string(x) in [input.map][0])",
             "input.n.all(x, {'q': input.map}.q.size() > 0)",
             "input.n.all(x, {'q': input.map}.q == input.map)",
+            "input.n.all(x, input[?'map'].orValue({}).size() > 0)",
         ] {
             assert!(run(source).unwrap_err().contains("too many values"), "{source}");
         }
@@ -236,6 +259,11 @@ mod tests {
             ("[1].map(x, input.?map.?none.?n.orValue(0))", json!([0])),
             ("[1].map(x, input.map['5'].?none.orValue(0))", json!([null])),
             ("[1].map(x, {'a': x}.?a.orValue(0))", json!([1])),
+            ("input.n.all(x, input.?map.hasValue())", json!(true)),
+            ("input.n.exists(x, input.?map.?absent.hasValue())", json!(false)),
+            ("[1].map(x, input.rows[?0].?map.hasValue())", json!([true])),
+            ("[1].map(x, input.n[?x].orValue(0))", json!([1])),
+            ("[1].map(x, input[?'n'].orValue([]).size())", json!([20_000])),
         ] {
             assert_eq!(run(source), Ok(expected), "{source}");
         }

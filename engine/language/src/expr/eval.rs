@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::allowance::Allowance;
 use super::arguments::kind;
-use super::bounds::{BOUNDED, FIELD_OR, LOOKED_IN, RANGE};
+use super::bounds::{BOUNDED, FIELD_HAS, FIELD_OR, LOOKED_IN, RANGE, TAKEN};
 use super::compiled::{Expr, HAS};
 use super::functions::{self, Implementation};
 use super::json_value::{from_json, key_order, to_json};
@@ -93,6 +93,10 @@ impl Expr {
                 Box::new(move |call| looked_in(call, &allowance))
             } else if *name == FIELD_OR {
                 Box::new(field_or)
+            } else if *name == FIELD_HAS {
+                Box::new(field_has)
+            } else if *name == TAKEN {
+                Box::new(move |call| taken(call, &allowance))
             } else if *name == HAS {
                 Box::new(has)
             } else if *name == FIELD {
@@ -240,6 +244,38 @@ fn field_or<'context, 'call>(
             None => default,
         },
     })
+}
+
+/// `[operand, names of fields]`: whether the names lead to a field.
+fn field_has<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let Some((operand, names)) = call.args.split_first() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    Ok(CowVal::owned(CelBool::from(optional_field(operand.as_ref(), names).is_some())))
+}
+
+/// `[operand, key]`: the operand, charged by what stands under the key.
+fn taken<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+    allowance: &Allowance,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let (Some(key), Some(operand)) = (call.args.pop(), call.args.pop()) else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    // What is owned is taken apart, not copied.
+    if let CowVal::Borrowed(value) = &operand {
+        let taken = match key.as_ref().downcast_ref::<CelInt>() {
+            Some(index) => value
+                .downcast_ref::<CelList>()
+                .and_then(|list| list.inner().get(usize::try_from(*index.inner()).ok()?).map(AsRef::as_ref)),
+            None => optional_field(*value, std::slice::from_ref(&key)),
+        };
+        let weight = taken.map_or(Ok(0), |taken| weight(taken, 0, allowance.left_to_copy()))?;
+        allowance.copy(weight)?;
+    }
+    Ok(operand)
 }
 
 fn optional_field<'value, 'call>(
