@@ -515,7 +515,9 @@ fn a_run_that_cannot_be_read_is_named_when_a_copy_is_adopted_and_its_attempts_st
     let copy = scratch.path("copy");
     cp(&scratch.data(), &copy);
     let behind = |folder: &str, run: &str| copy.join(folder).join(run).join("paint-r1-a1");
-    ids.each_ref().map(|run| fs::create_dir_all(behind("attempts", run)).unwrap());
+    for run in &ids {
+        fs::create_dir_all(behind("attempts", run)).unwrap();
+    }
     let adopted = scratch.run(&["--dir", "copy", "store", "adopt"]);
     assert_eq!(adopted.code, 0, "{adopted:?}");
     assert!(adopted.err.contains(unreadable.as_str()), "the log names it: {adopted:?}");
