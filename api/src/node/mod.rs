@@ -47,7 +47,6 @@ mod steps;
 mod threads;
 mod verify;
 mod why;
-mod why_budget;
 mod why_folder;
 mod workers;
 mod write_receipt;

@@ -4,6 +4,8 @@
 //! what an attempt waits for in line, why another run waits. How many runs are followed, and how deep, is bounded; a run
 //! that is explained already is not explained again.
 
+mod budget;
+
 use std::collections::BTreeSet;
 
 use everfold_engine::driver::{Reason, Waiting};
@@ -31,7 +33,7 @@ const RUNS_MAX: usize = 20;
 /// How far a chain of runs is followed.
 const DEPTH_MAX: usize = 6;
 /// Holders of one slot that are named.
-pub(super) const HOLDERS_MAX: usize = 3;
+const HOLDERS_MAX: usize = 3;
 /// Attempts in line that are looked at.
 const IN_LINE_MAX: usize = 100;
 /// Conditions of one answer whose values are looked up in the state of then.
@@ -121,8 +123,8 @@ impl Node {
 }
 
 /// An answer that follows causes from run to run.
-pub(super) struct Chain<'a> {
-    pub(super) node: &'a Node,
+struct Chain<'a> {
+    node: &'a Node,
     /// The moment of the past that is asked about.
     at: Option<Position>,
     seen: BTreeSet<RunId>,
@@ -231,7 +233,7 @@ impl Chain<'_> {
     }
 
     /// Why another run waits.
-    pub(super) async fn below(&mut self, run: RunId, depth: usize) -> Result<Vec<CauseNode>, Fault> {
+    async fn below(&mut self, run: RunId, depth: usize) -> Result<Vec<CauseNode>, Fault> {
         if !self.seen.insert(run) {
             let sentence = format!("the run {} is explained above", run.short());
             return Ok(vec![CauseNode::new(CauseKind::More, CauseSubject::run(run), sentence)]);
@@ -295,7 +297,7 @@ impl Chain<'_> {
     }
 
     /// The pipeline of a run and its title, for a sentence.
-    pub(super) async fn name_of(&self, run: RunId) -> Result<String, Fault> {
+    async fn name_of(&self, run: RunId) -> Result<String, Fault> {
         let row = self.node.runs(None, move |runs| runs.get(run, None)).await?;
         let Some(row) = row else { return Ok(String::new()) };
         let title = row.title.map(|title| format!(", {}", crate::text::cut(&title, 80))).unwrap_or_default();

@@ -268,7 +268,10 @@ fn l31_fail_fails_the_run() {
     assert_eq!((failure.kind, path.map(ToString::to_string)), (FailureKind::Budget, Some("b".into())));
     // The run has ended, so its budget takes nothing more.
     let hint = failure.hint.as_deref().unwrap_or_default();
-    assert!(hint.contains("everfold retry RUN") && !hint.contains("--add"), "{failure:?}");
+    assert!(
+        hint.contains("everfold restart RUN --from STEP --definition FILE") && !hint.contains("--add"),
+        "{failure:?}"
+    );
     world.check_fold();
 }
 

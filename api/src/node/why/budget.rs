@@ -9,7 +9,7 @@ use everfold_engine::id::RunId;
 use everfold_engine::state::RunState;
 use everfold_engine::why::{CauseKind, CauseNode, CauseSubject};
 
-use super::why::{Chain, HOLDERS_MAX};
+use super::{Chain, HOLDERS_MAX};
 use crate::fault::Fault;
 
 impl Chain<'_> {
