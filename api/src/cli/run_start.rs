@@ -22,14 +22,22 @@ pub(crate) fn unanswered(context: &CommandContext) -> u8 {
 /// before, what is new since the state that was `seen` is printed.
 pub(crate) async fn follow(
     context: &CommandContext,
-    interrupts: Interrupts,
+    mut interrupts: Interrupts,
     view: RunView,
     args: &WaitArgs,
     word: &str,
     seen: Option<RunView>,
 ) -> Result<u8, Fault> {
     if args.resume_all {
-        resume_others(context, &view).await?;
+        // There may be thousands: a second Ctrl-C does not wait for all of them.
+        let Some(resumed) = interrupts.answer(resume_others(context, &view)).await else {
+            note(format!(
+                "interrupted; come back to the run with: {} resume {}",
+                context.program, view.short_id
+            ));
+            return Ok(INTERRUPTED);
+        };
+        resumed?;
     }
     if args.detach {
         if context.json {

@@ -414,7 +414,7 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
     text
 }
 
-/// How one goes on with the history of a copy that has more than a journal that lacks nothing.
+/// The commands by which a user goes on with a copy whose journal goes on behind the end of this one, which lacks nothing.
 fn going_on_in(copy: &str) -> String {
     let copy = quoted(copy);
     format!(

@@ -113,7 +113,8 @@ pub(crate) async fn wait(
     }
 }
 
-/// Cancels a run that was interrupted twice. One that has ended meanwhile is told of as that.
+/// Cancels a run whose command was interrupted twice. Where the run has ended meanwhile the server refuses that, and the command
+/// goes on to tell of the end.
 async fn cancel(context: &CommandContext, run: &RunView) -> Result<(), Fault> {
     let body = json!({ "reason": "interrupted twice" });
     let cancelled = context.client.post::<Value>(&format!("/api/v1/runs/{}/cancel", run.id), &body).await;

@@ -73,7 +73,7 @@ async fn an_empty_history_says_what_it_means_that_there_are_no_rows() {
         assert_eq!(item["rows"], json!([]), "{item}");
         assert!(item["none"].as_str().unwrap().ends_with('.'), "{item}");
     }
-    // It claims nothing of gates that nobody has.
+    // The sentence claims nothing of gates where there are none.
     assert_eq!(items[0]["none"], "No gate that was judged 3 times or more passed each time.");
     let once = insights(&api, "at_least=1&only=gates").await;
     assert_eq!(once["items"][0]["none"], "No gate that was judged once or more passed each time.");

@@ -90,8 +90,8 @@ impl DebugPage {
         ))
     }
 
-    fn step_part(&self) -> StepPart<'_> {
-        StepPart { frame: &self.frame, step: &self.step, policy_problem: self.policy_problem.as_ref() }
+    fn step_part(&self) -> VersionStepPart<'_> {
+        VersionStepPart { frame: &self.frame, step: &self.step, policy_problem: self.policy_problem.as_ref() }
     }
 
     fn is_drawn_whole(&self) -> bool {
@@ -101,7 +101,7 @@ impl DebugPage {
 
 #[derive(Template)]
 #[template(path = "debugger/step.html")]
-struct StepPart<'a> {
+struct VersionStepPart<'a> {
     frame: &'a Frame,
     step: &'a VersionStep,
     policy_problem: Option<&'a Problem>,
@@ -121,7 +121,7 @@ pub(crate) async fn debug(
             step.keep_until(RunHead::load(&visit, run, RunTab::Debugger).await?.facts.version);
         }
         let frame = visit.frame(String::new(), crate::frame::NavPlace::Elsewhere);
-        return Ok(Html(StepPart { frame: &frame, step: &step, policy_problem: None }).into_response());
+        return Ok(Html(VersionStepPart { frame: &frame, step: &step, policy_problem: None }).into_response());
     }
     let head = RunHead::load(&visit, run, RunTab::Debugger).await?;
     let last = head.facts.version;
