@@ -124,14 +124,15 @@ fn the_same_seed_twice_gives_the_same_log() {
 /// triggered twice in one moment, an input of the runtime's own was recorded twice, an outdated reading of the clock
 /// was recorded, runs did not learn of the end of a pause, the repetition of a trigger was taken for a second one, and
 /// a reservation outlived its work. Progress that work had reported before was recorded as the same input again, also
-/// where nothing could be appended between the two.
+/// where nothing could be appended between the two. A paused run's want that failed was sent again, and took the place
+/// of the one that the run had sent when it went on.
 #[test]
 fn seeds_that_failed_once_hold() {
     be_quiet();
     let unread = [1265, 3357, 4897, 4900, 4996, 5805, 6073, 7114, 7194, 7636, 8516];
     let late = [1105, 3060, 6995, 8742];
     let progress = [197, 240, 281, 1706];
-    let paused = [959];
+    let paused = [959, 3893];
     for seed in [1812, 2224, 2983, 3134, 5527, 4755, 3732, 5180, 5780, 12_927, 16_313]
         .into_iter()
         .chain(unread)

@@ -316,7 +316,8 @@ impl ShardCore {
             let after = origin.map(|origin| origin.run);
             let parent = state.parent().cloned();
             let is_judged = state.origin().is_none();
-            let demand = RunDemand { run, slots, priority, parent, is_paused: still, is_judged };
+            let version = loaded.version;
+            let demand = RunDemand { run, version, slots, priority, parent, is_paused: still, is_judged };
             self.shared.mailboxes.slots.put(SlotRequest::Want { demand, after });
         }
     }

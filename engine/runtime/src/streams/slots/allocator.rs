@@ -120,6 +120,7 @@ impl SlotAllocator {
             SlotRequest::PutBack(run) if self.followers.contains(&run) => Ok(()),
             SlotRequest::PutBack(run) => self.put_back(run).await,
             SlotRequest::CatchUp => self.catch_up().await,
+            SlotRequest::Want { demand, after: _ } if self.is_outdated(&demand) => Ok(()),
             SlotRequest::Want { demand, after: Some(origin) } if self.over(origin).await?.is_none() => {
                 self.follow(origin, demand).await
             }
@@ -163,9 +164,14 @@ impl SlotAllocator {
         }
     }
 
+    /// Whether the run waits as a later version of it wants.
+    fn is_outdated(&self, demand: &RunDemand) -> bool {
+        self.waiting.get(&demand.run).is_some_and(|waiting| waiting.version > demand.version)
+    }
+
     /// A run as it waits for its slots; `None`: it was never recorded, or ended while it waited for the end of another one.
     async fn waiter(&self, demand: RunDemand) -> Result<Option<SlotWaiter>, StreamError> {
-        let RunDemand { run, slots, priority, parent, is_paused, is_judged } = demand;
+        let RunDemand { run, version, slots, priority, parent, is_paused, is_judged } = demand;
         // Its place among the waiting runs; a run without one was never recorded.
         let Some(began) = self.began(run).await? else { return Ok(None) };
         if self.over(run).await?.is_some() {
@@ -177,7 +183,7 @@ impl SlotAllocator {
         let has_all =
             |reserved: &ReservedSlots| slots.iter().all(|(stream, _)| reserved.contains_key(stream));
         let at_once = is_judged && self.reserved.get(&run).is_some_and(has_all);
-        Ok(Some(SlotWaiter { slots, priority, began, ancestors, at_once, is_paused }))
+        Ok(Some(SlotWaiter { version, slots, priority, began, ancestors, at_once, is_paused }))
     }
 
     /// A run takes the place of one that has not ended: it claims its key at once, so that no other run comes in between,

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::streams::mailbox::Mailbox;
 use everfold_base::envelope::StreamId;
-use everfold_base::id::RunId;
+use everfold_base::id::{RunId, Version};
 use everfold_core::event::{Parent, WantedSlot};
 use everfold_core::slots::ReleaseReason;
 
@@ -30,6 +30,9 @@ pub(crate) struct StartingRun {
 #[derive(Debug, Clone)]
 pub(crate) struct RunDemand {
     pub(crate) run: RunId,
+    /// The run's version that wants them. A want that failed is sent again after a pause, and one of a later version may
+    /// have come meanwhile: that one counts.
+    pub(crate) version: Version,
     pub(crate) slots: Vec<WantedSlot>,
     pub(crate) priority: i32,
     pub(crate) parent: Option<Parent>,

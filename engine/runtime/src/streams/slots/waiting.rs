@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use everfold_base::envelope::StreamId;
-use everfold_base::id::{Position, RunId};
+use everfold_base::id::{Position, RunId, Version};
 use everfold_core::event::{SlotKind, WantedSlot};
 use everfold_core::slots::Demand;
 use tokio::sync::oneshot;
@@ -13,6 +13,8 @@ use crate::streams::slots::mailbox::{SlotCheck, StartingRun};
 /// A recorded run that waits for its slots.
 #[derive(Clone)]
 pub(super) struct SlotWaiter {
+    /// The run's version that wants them.
+    pub(super) version: Version,
     pub(super) slots: Vec<(StreamId, WantedSlot)>,
     pub(super) priority: i32,
     pub(super) began: Position,
