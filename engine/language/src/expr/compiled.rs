@@ -11,6 +11,7 @@ use cel::parser::Expression as IdedNode;
 use serde::{Serialize, Serializer};
 
 use super::token::locate;
+use super::value_use::ValueUses;
 
 /// The part of a path that stands for the items of a list.
 pub const ITEM: &str = "[]";
@@ -34,6 +35,7 @@ pub(super) struct CompiledExpr {
     pub(super) evaluated: IdedNode,
     pub(super) references: Vec<Reference>,
     pub(super) chains: Vec<FieldChain>,
+    pub(super) uses: ValueUses,
     /// Own functions that the expression calls, so that evaluation registers no others.
     pub(super) functions: BTreeSet<&'static str>,
     /// The patterns that stand in it as texts.

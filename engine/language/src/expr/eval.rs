@@ -68,7 +68,7 @@ impl Expr {
     fn eval_values(&self, values: &ReferenceValues, allowance: &Allowance) -> Result<Value, EvalError> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         for reference in self.references() {
-            values.bind(reference, self.chains(), &mut context);
+            values.bind(reference, &self.0, &mut context);
         }
         if !self.0.functions.is_empty() {
             self.register(&mut context, allowance).map_err(|message| self.failed(message))?;

@@ -27,6 +27,7 @@ mod template;
 mod tests;
 mod token;
 mod types;
+mod value_use;
 mod values;
 mod walk;
 

@@ -10,6 +10,7 @@ use super::compiled::{CompiledExpr, DEPTH_MAX, Expr, NODES_MAX, Reference, SOURC
 use super::error::ExprError;
 use super::interned;
 use super::token::{accept_question_dot, syntax_error};
+use super::value_use::ValueUses;
 use super::walk::ExprWalk;
 
 impl Expr {
@@ -47,6 +48,7 @@ impl Expr {
         references.dedup();
         Ok(interned::keep(CompiledExpr {
             source: source.into(),
+            uses: ValueUses::of(&tree),
             evaluated,
             tree,
             references,

@@ -15,6 +15,7 @@ use super::bounds::{BOUNDS, RANGE, bounded};
 use super::compiled::{CompiledExpr, Expr, FieldChain, ITEM, chain_of};
 use super::error::ExprError;
 use super::types::{Lookup, Type, type_of};
+use super::value_use::ValueUses;
 
 /// What `x.field` becomes: null where `x` has no such field.
 pub(super) const FIELD: &str = "@field";
@@ -44,6 +45,7 @@ impl Expr {
             evaluated,
             references: of.references.clone(),
             chains: of.chains.clone(),
+            uses: ValueUses::of(tree),
             functions,
             patterns: of.patterns.clone(),
             bad_days: of.bad_days.clone(),

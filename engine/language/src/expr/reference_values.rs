@@ -1,16 +1,15 @@
 //! The values that an expression asks its scope for, as variables of CEL.
 //!
-//! Law: an expression sees of each value what its chains lead to, and answers as if it saw all of it.
+//! Law: an expression sees of each value what it uses, and answers as if it saw all of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use cel::Context;
-use cel::common::types::{CelMap, CelMapKey};
 use cel::common::value::Val;
 use serde_json::Value;
 
-use super::compiled::{FieldChain, Reference};
-use super::json_value::from_json;
+use super::compiled::{CompiledExpr, Reference};
+use super::value_use::{ValueUses, map_of};
 use super::values::{EvalError, Scope};
 
 /// The values of the references of an expression, or of all expressions of a template; `None` where the scope has no such name.
@@ -52,101 +51,63 @@ impl ReferenceValues {
         }
     }
 
-    /// Gives the context the value of a reference, as far as chains of the expression lead into it.
-    pub(super) fn bind(&self, reference: &Reference, chains: &[FieldChain], context: &mut Context<'_, '_>) {
+    /// Gives the context what an expression uses of the value of a reference: a setting is mostly one of many in a large document.
+    pub(super) fn bind(&self, reference: &Reference, of: &CompiledExpr, context: &mut Context<'_, '_>) {
         match reference {
             // The run stands in one map as well, whole or not.
             Reference::Run { .. } => {
                 if context.get_variable("run").is_none() {
-                    context.add_variable_as_val("run", self.run(chains));
+                    context.add_variable_as_val("run", self.run(of));
                 }
             }
             Reference::Name(name) if name == "run" => {
-                context.add_variable_as_val("run", self.run(chains));
+                context.add_variable_as_val("run", self.run(of));
             }
             Reference::Name(name) => {
-                if let Some(Some(value)) = self.0.get(reference) {
-                    context.add_variable_as_val(name.as_str(), followed(value, &below(reference, chains)));
+                if let (Some(Some(value)), Some(of_it)) = (self.0.get(reference), of.uses.at(&[name])) {
+                    context.add_variable_as_val(name.as_str(), of_it.taken_from(value));
                 }
             }
             // All steps stand in one map, which is bound with the first of them.
             Reference::Step { .. } => {
                 if context.get_variable("steps").is_none() {
-                    context.add_variable_as_val("steps", self.steps(chains));
+                    context.add_variable_as_val("steps", self.steps(&of.uses));
                 }
             }
         }
     }
 
-    fn run(&self, chains: &[FieldChain]) -> Box<dyn Val> {
-        let mut fields = HashMap::new();
+    fn run(&self, of: &CompiledExpr) -> Box<dyn Val> {
+        let CompiledExpr { uses, references, .. } = of;
+        let mut fields = BTreeMap::new();
         let run = Reference::Name("run".to_owned());
-        let is_whole = below(&run, chains).iter().any(|path| path.is_empty());
+        let is_whole = uses.at(&["run"]).is_some_and(|of_run| of_run.has_all_fields());
         if let Some(Some(Value::Object(whole))) = self.0.get(&run).filter(|_| is_whole) {
-            let named = whole.iter().map(|(name, value)| (CelMapKey::from(name.clone()), from_json(value)));
-            fields.extend(named);
+            fields.extend(whole.iter().map(|(name, value)| (name.as_str(), value)));
         }
-        for (reference, value) in &self.0 {
-            let paths = below(reference, chains);
-            if let (Reference::Run { field }, Some(value), false) = (reference, value, paths.is_empty()) {
-                let value = if is_whole { from_json(value) } else { followed(value, &paths) };
-                fields.insert(CelMapKey::from(field.clone()), value);
-            }
-        }
-        Box::new(CelMap::from(fields))
+        fields.extend(references.iter().filter_map(|reference| match (reference, self.0.get(reference)) {
+            (Reference::Run { field }, Some(Some(value))) => Some((field.as_str(), value)),
+            _other => None,
+        }));
+        let used = |(name, value)| Some((name, uses.at(&["run", name])?.taken_from(value)));
+        map_of(fields.into_iter().filter_map(used))
     }
 
-    fn steps(&self, chains: &[FieldChain]) -> Box<dyn Val> {
-        let mut steps: BTreeMap<&str, HashMap<CelMapKey<'static>, Box<dyn Val>>> = BTreeMap::new();
+    fn steps(&self, uses: &ValueUses) -> Box<dyn Val> {
+        let mut steps: BTreeMap<&str, Vec<(&str, Box<dyn Val>)>> = BTreeMap::new();
         for (reference, value) in &self.0 {
-            let paths = below(reference, chains);
-            if let (Reference::Step { step, field }, false) = (reference, paths.is_empty()) {
+            if let (Reference::Step { step, field }, Some(of_it)) = (reference, uses.at(&reference.path())) {
                 let fields = steps.entry(step).or_default();
-                if let Some(value) = value {
-                    fields.insert(CelMapKey::from(field.clone()), followed(value, &paths));
-                }
+                fields.extend(value.iter().map(|value| (field.as_str(), of_it.taken_from(value))));
             }
         }
-        let steps: HashMap<CelMapKey<'static>, Box<dyn Val>> = steps
-            .into_iter()
-            .map(|(step, fields)| {
-                (CelMapKey::from(step.to_owned()), Box::new(CelMap::from(fields)) as Box<dyn Val>)
-            })
-            .collect();
-        Box::new(CelMap::from(steps))
+        map_of(steps.into_iter().map(|(step, fields)| (step, map_of(fields.into_iter()))))
     }
-}
-
-/// What chains follow from the value of a reference on.
-fn below<'a>(reference: &Reference, chains: &'a [FieldChain]) -> Vec<&'a [String]> {
-    let path = reference.path();
-    let begins = |chain: &&FieldChain| {
-        chain.path.len() >= path.len() && chain.path.iter().zip(&path).all(|(one, other)| one == other)
-    };
-    chains.iter().filter(begins).map(|chain| &chain.path[path.len()..]).collect()
-}
-
-/// A value as CEL sees it, as far as these paths lead into it: a setting is mostly one of many in a large document, and an
-/// expression asks for nothing beside its chains. Where none leads on, and where there are no fields, the whole value.
-fn followed(value: &Value, paths: &[&[String]]) -> Box<dyn Val> {
-    let Value::Object(fields) = value else { return from_json(value) };
-    let Some(names) = paths.iter().map(|path| path.first()).collect::<Option<BTreeSet<_>>>() else {
-        return from_json(value);
-    };
-    if names.is_empty() {
-        return from_json(value);
-    }
-    let below = |name: &String| -> Vec<&[String]> {
-        paths.iter().filter(|path| path.first() == Some(name)).map(|path| &path[1..]).collect()
-    };
-    let found = names
-        .into_iter()
-        .filter_map(|name| Some((CelMapKey::from(name.clone()), followed(fields.get(name)?, &below(name)))));
-    Box::new(CelMap::from(found.collect::<HashMap<CelMapKey<'static>, Box<dyn Val>>>()))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::super::compiled::Expr;
@@ -161,8 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_answers_from_what_its_chains_lead_to_as_from_the_whole() {
-        let part = json!({ "a": { "b": { "c": 1, "d": "text" }, "list": [{ "x": 1 }, { "x": 2 }], "none": null }, "e": 5 });
+    fn an_expression_answers_from_what_it_uses_as_from_the_whole() {
+        let part = json!({ "a": { "b": { "c": 1, "d": "text" }, "list": [{ "x": 1 }, { "x": 2 }], "none": null }, "e": 5,
+            "items": [{ "id": "a", "n": 1, "deep": { "x": 1, "y": 2 } }, { "id": "b", "n": 2, "deep": { "x": 3, "y": 4 } }] });
         let steps = json!({ "one": { "output": part, "status": "succeeded" } });
         let scope = JsonScope(
             json!({ "input": part, "steps": steps, "run": { "title": "t", "labels": { "k": "v", "other": "w" } } }),
@@ -192,7 +154,101 @@ mod tests {
         assert_eq!(run("run[['labels'][0]].other + run.labels.k"), Ok(json!("wv")));
     }
 
-    const EXPRESSIONS: [&str; 26] = [
+    /// Draws expressions over `input.items` that have a value as a rule, from bytes; with none left the simplest ones.
+    struct Drawn<'a> {
+        bytes: std::slice::Iter<'a, u8>,
+        /// How many loops are around what is drawn: their variables are `v0`, `v1`, ….
+        loops: usize,
+    }
+
+    impl Drawn<'_> {
+        fn next(&mut self, of: usize) -> usize {
+            self.bytes.next().map_or(0, |byte| usize::from(*byte) % of)
+        }
+
+        fn in_loop(&mut self, text: fn(&mut Self) -> String) -> String {
+            self.loops += 1;
+            let body = text(self);
+            self.loops -= 1;
+            format!("v{}, {body}", self.loops)
+        }
+
+        fn list(&mut self) -> String {
+            match self.next(9) {
+                0..3 => "input.items".to_owned(),
+                3 => format!("{}.filter({})", self.list(), self.in_loop(Self::flag)),
+                4 => format!("{}.map({})", self.list(), self.in_loop(Self::map)),
+                5 => format!("({} ? {} : {})", self.flag(), self.list(), self.list()),
+                6 => format!("({} + {})", self.list(), self.list()),
+                7 => format!("[{}]", self.map()),
+                _ => format!("[{}].map({})[0]", self.list(), self.in_loop(|it| format!("v{}", it.loops - 1))),
+            }
+        }
+
+        fn map(&mut self) -> String {
+            match self.next(8) {
+                0..3 if self.loops > 0 => format!("v{}", self.next(self.loops)),
+                0..4 => format!("{}[0]", self.list()),
+                4 => format!("{}.deep", self.map()),
+                5 => format!("{}[?{}].orValue({})", self.list(), self.next(3), self.map()),
+                6 => format!("{{'id': {}, 'n': {}, 'deep': {}}}", self.part(), self.part(), self.map()),
+                _ => format!("({} ? {} : {})", self.flag(), self.map(), self.map()),
+            }
+        }
+
+        fn part(&mut self) -> String {
+            match self.next(8) {
+                0 => "1".to_owned(),
+                1 => format!("{}.id", self.map()),
+                2 => format!("{}['n']", self.map()),
+                3 => format!("{}.?n.orValue(7)", self.map()),
+                4 => format!("{}.?deep.?x.orValue({})", self.map(), self.part()),
+                5 => format!("size({})", self.list()),
+                6 => format!("{}.map({})[?0].orValue(3)", self.list(), self.in_loop(Self::part)),
+                _ => format!("{}[['n', 'id'][{}]]", self.map(), self.next(2)),
+            }
+        }
+
+        fn flag(&mut self) -> String {
+            match self.next(9) {
+                0 => "true".to_owned(),
+                1 => format!("{} == {}", self.part(), self.part()),
+                2 => format!("{} != {}", self.map(), self.map()),
+                3 => format!("{} == []", self.list()),
+                4 => format!("{} == {}", self.list(), self.list()),
+                5 => format!("{}.exists({})", self.list(), self.in_loop(Self::flag)),
+                6 => format!("has({}.n)", self.map()),
+                7 => format!("'deep' in {}", self.map()),
+                _ => format!("{}.?deep.hasValue() && {}", self.map(), self.flag()),
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_expression_answers_from_what_it_uses_as_from_the_whole(
+            kind in 0_usize..4,
+            bytes in proptest::collection::vec(any::<u8>(), 1..40),
+        ) {
+            let item = |id: &str, n: i64| json!({ "id": id, "n": n, "deep": { "id": id, "x": n, "deep": { "n": 0 } } });
+            let scope = JsonScope(json!({ "input": { "items": [item("a", 1), item("b", 2), { "id": "c" }] } }));
+            let mut drawn = Drawn { bytes: bytes.iter(), loops: 0 };
+            let text = [Drawn::list, Drawn::map, Drawn::part, Drawn::flag][kind](&mut drawn);
+            let answer = |text: &str| Some(match Expr::parse(text).ok()?.eval(&scope) {
+                Ok(value) => Ok(value),
+                Err(EvalError::Failed { message, .. }) => Err(message),
+                Err(error) => panic!("{error}"),
+            });
+            // An expression is too long, or too deep with the list around it.
+            if let (Some(one), Some(from_all)) = (answer(&text), answer(&format!("[input, {text}][1]"))) {
+                prop_assert_eq!(one, from_all, "{}", text);
+            }
+        }
+    }
+
+    const EXPRESSIONS: [&str; 72] = [
         "$.a.b.c",
         "$.a.b.c + $.e",
         "$['a']['b'].d",
@@ -219,5 +275,52 @@ mod tests {
         "'missing' in $.a && $.a.b.c == 1",
         "size($.a.b) + $.a.b.c",
         "$.a.map(k, k)",
+        // Loops over lists of maps: each item as far as it is used.
+        "$.items.filter(s, s.id == 'b')",
+        "$.items.filter(s, s.id == 'b')[0]",
+        "$.items.filter(s, s.id == 'b')[0].n",
+        "$.items.filter(s, s.id == 'b').map(s, s.n)",
+        "$.items.filter(s, s.id == 'b').map(s, s.deep.x)[0]",
+        "$.items.filter(s, s.id == 'b') == []",
+        "$.items.filter(s, s.id == 'z') == []",
+        "$.items.filter(s, s.id != 'b') == [{ 'id': 'a', 'n': 1, 'deep': { 'x': 1, 'y': 2 } }]",
+        "$.items.filter(s, s.id == 'z')[?0].?n.orValue(-1)",
+        "$.items.filter(s, s.id == 'b')[?0].?deep.orValue({})",
+        "$.items.filter(s, s.id == 'b')[?0].or($.items[?0]).orValue({'n': 9}).n",
+        "$.items.exists(s, s.n > 1)",
+        "$.items.all(s, s.deep.x > 0)",
+        "$.items.exists_one(s, s.n == 2)",
+        "$.items.exists(s, s == $.items[0])",
+        "$.items.exists(s, has(s.none))",
+        "$.items.exists(s, has(s.deep.y))",
+        "$.items.exists(s, s.missing == 1)",
+        "$.items.map(s, s)",
+        "$.items.map(s, s.deep)",
+        "$.items.map(s, s.n > 1, s.id)",
+        "$.items.map(s, [s.id, s.n])",
+        "$.items.map(s, {'id': s.id, 'rest': s.deep})",
+        "$.items.map(s, {'id': s.id, 'rest': s.deep}).map(p, p.rest.x)",
+        "$.items.map(s, {s.id: s}).map(p, p.?b.?n.orValue(0))",
+        "$.items.map(s, s.deep).map(d, d.x + d.y)",
+        "$.items.map(s, $.items.filter(t, t.n >= s.n).map(t, t.id))",
+        "$.items.map(s, $.items.filter(s, s.n > 1).map(t, t.id))",
+        "$.items.map(s, 7)",
+        "$.items.filter(s, true)",
+        "$.items.filter(s, true).size()",
+        "size($.items.map(s, s.deep)) + $.items[1].n",
+        "($.items + [{'id': 'c', 'n': 3}]).map(s, s.n)",
+        "($.e == 5 ? $.items : []).map(s, s.id)",
+        "[$.items[0], $.items[1]].map(s, s.n)",
+        "[$.items].map(l, l[0].id + l[1].deep.y.format_as)",
+        "[$.items].map(l, l.map(s, s.n))[0]",
+        "$.items.sortBy(s, -s.n).map(s, s.id)",
+        "$.items.map(s, s['deep']['x'])",
+        "$.items.map(s, s[['id'][0]])",
+        "$.items.map(s, type(s) == map)",
+        "$.items.map(s, s.deep == {'x': 1, 'y': 2})",
+        "$.items.map(s, s.id in ['a'])",
+        "$.items.map(s, 'deep' in s)",
+        "$.a.filter(k, k == 'list').map(k, $.a[k][0].x)",
+        "{'one': $.items[0], 'two': $.items}.two.map(s, s.id)",
     ];
 }
