@@ -67,15 +67,12 @@ fn row(item: &Value) -> [String; 6] {
     let said = ["verdict", "vote", "decision"].map(text).into_iter().find(|said| !said.is_empty());
     let what = match (text("kind"), text("gate"), said) {
         ("gate", gate, Some(verdict)) => format!("gate {gate}: {verdict}"),
-        (kind, _, Some(said)) => format!("{kind}: {said}{}{}", past(&item["bypassed"]), given(item)),
+        (kind, _, Some(said)) => {
+            format!("{kind}: {said}{}{}{}", by_another_policy(item), past(&item["bypassed"]), given(item))
+        }
         ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
         ("part", ..) => "part of an answer".to_owned(),
-        ("recheck", ..) if item["policies"].is_object() => {
-            let gates: Vec<&str> =
-                item["policies"].as_object().into_iter().flatten().map(|it| it.0.as_str()).collect();
-            format!("recheck by another policy of {}", gates.join(", "))
-        }
-        (kind, ..) => kind.to_owned(),
+        (kind, ..) => format!("{kind}{}", by_another_policy(item)),
     };
     let step = match (text("step"), item["round"].as_u64()) {
         (step, Some(round)) => format!("{step}, round {round}"),
@@ -85,6 +82,13 @@ fn row(item: &Value) -> [String; 6] {
     let because = because.map_or_else(|| answer_line(&item["answer"]), str::to_owned);
     let when = serde_json::from_value(item["at"].clone()).map(instant).unwrap_or_default();
     [when, text("short_id").to_owned(), step, what, text("actor").to_owned(), cut(&because, REASON_CHARS)]
+}
+
+/// The gates that were judged by other policies than the pipeline's.
+fn by_another_policy(item: &Value) -> String {
+    let gates = item["policies"].as_object().into_iter().flatten();
+    let gates: Vec<&str> = gates.map(|(gate, _)| gate.as_str()).collect();
+    if gates.is_empty() { String::new() } else { format!(" by another policy of {}", gates.join(", ")) }
 }
 
 /// The gates that a person passed over.

@@ -427,10 +427,12 @@ fn going_on_in(copy: &str) -> String {
 /// The data folder, which has to be there: of one that is gone nothing is as it was written.
 fn existing_folder(context: &CommandContext) -> Result<&Layout, Fault> {
     let layout = &context.place()?.layout;
-    if layout.root().exists() {
-        return Ok(layout);
+    let folder = layout.root().display();
+    match layout.root().is_dir() {
+        true => Ok(layout),
+        false if layout.root().exists() => Err(Fault::new(Code::File, format!("{folder} is no folder"))),
+        false => Err(Fault::new(Code::File, format!("there is no folder {folder}"))),
     }
-    Err(Fault::new(Code::File, format!("there is no folder {}", layout.root().display())))
 }
 
 /// Works on the folder itself, off the runtime's threads.

@@ -67,6 +67,8 @@ pub(super) const DECISION_FIELDS: RowFields = RowFields {
         of("vote", Text),
         of("comment", Text),
         of("decision", Text),
+        of("policies", TextMap),
+        of("bypassed", Texts),
         of("signal", Text),
         of("due", Time),
         of("route", Text),

@@ -436,6 +436,12 @@ async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they
     }
     let asked = json!({ "sql": "select distinct actor from gates where pipeline = 'strict'" });
     assert_eq!(api.post("/api/v1/query", asked).await.1["rows"], json!([["engine"]]));
+    let overrides = "select kind, bypassed from decisions where kind = 'override' or policies is not null";
+    let asked = json!({ "sql": overrides });
+    let rows = json!([["override", "[\"never\"]"], ["recheck", null]]);
+    assert_eq!(api.post("/api/v1/query", asked).await.1["rows"], rows);
+    let filter = "filter=kind%20%3D%3D%20'override'%20%7C%7C%20policies%20!%3D%20null";
+    assert_eq!(kinds(filter).await, kinds("kind=override").await);
     assert_eq!(kinds(&format!("run={strict}")).await, kinds("pipeline=strict").await);
     assert_eq!(kinds(&format!("at={before}")).await, kinds("pipeline=strict").await);
     assert!(kinds("since=2999-01-01T00:00:00Z").await.is_empty());

@@ -259,6 +259,13 @@ pub(super) const DECISIONS: TableText = TableText {
         column("vote", Text, "of a vote: what was said"),
         column("comment", Text, "with which words"),
         column("decision", Text, "of an approval or an override: what was decided"),
+        column(
+            "policies",
+            Json,
+            "of an override or a recheck: by what instead of the pipeline's policies, by gate; a recheck with \
+             them is an override, too, to `--kind override`",
+        ),
+        column("bypassed", Json, "of an override: the gates that were passed over"),
         column("signal", Text, "of an override or a cancel: the signal that ended the run"),
         column("due", Time, "of an expiry: until when there was time"),
         column(

@@ -29,7 +29,7 @@ use everfold_engine::service_pauses::{ServicePauseEvent, ServicePauses};
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyFault, VerifyReport};
-use everfold_engine::store::{Progress, SledOptions, Snapshot};
+use everfold_engine::store::{Progress, SledOptions, Snapshot, check_folder};
 use everfold_engine::tokens::AccessRegistry;
 use everfold_engine::unique_names::{NameEvent, UniqueNames};
 use serde::{Deserialize, Serialize};
@@ -188,12 +188,13 @@ impl Node {
 /// Verifies a folder that no process holds, also against a digest that was kept.
 ///
 /// # Errors
-/// The folder is in use, or the store cannot be read.
+/// The folder is in use, or none of Everfold's, or the store cannot be read.
 pub fn verify_folder(
     folder: &Path,
     options: &SledOptions,
     kept: Option<LogDigest>,
 ) -> Result<Verified, Fault> {
+    check_folder(folder)?;
     if kept.is_none() && WRITTEN_BY_RUNS.iter().all(|name| !folder.join(name).exists()) {
         let notes = vec!["nothing was ever stored here".to_owned()];
         return Ok(Verified { sound: true, notes, ..Verified::default() });

@@ -82,6 +82,14 @@ fn a_folder_that_is_gone_is_not_as_it_was_written() {
     assert!(fresh.code == 0 && fresh.out.contains("nothing was ever stored here"), "{fresh:?}");
     let emptied = scratch.run(&["store", "verify", "--digest", &digest]);
     assert!(emptied.code == 7, "{emptied:?}");
+    // Neither is what never was a data folder.
+    scratch.write("elsewhere/notes.txt", "not ours");
+    scratch.write("file", "not ours");
+    for (place, code, says) in [("elsewhere", 7, "EF0404"), (".", 7, "EF0404"), ("file", 2, "is no folder")] {
+        let foreign = scratch.run(&["--dir", place, "store", "verify"]);
+        assert!(foreign.code == code && foreign.err.contains(says), "{place}: {foreign:?}");
+        assert_eq!(foreign.out, "", "{place}");
+    }
 }
 
 #[test]
