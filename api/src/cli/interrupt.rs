@@ -1,10 +1,16 @@
 //! Ctrl-C: once leaves a run resumable, twice cancels it. A request to end from elsewhere (SIGTERM)
 //! leaves it resumable. A server that another process started for itself ends with that process.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
+use super::output::note;
 use crate::fault::{Code, Fault};
+
+/// How long a Ctrl-C that is put off may go without a word: most answers are there by then.
+const SILENT: Duration = Duration::from_millis(300);
 
 /// The signals that end a command that waits.
 pub(crate) struct Interrupts {
@@ -58,9 +64,14 @@ impl Interrupts {
     /// it came twice, or a request to end.
     pub(crate) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = std::pin::pin!(request);
+        let mut is_told = false;
         loop {
             tokio::select! {
                 answer = &mut request => return Some(answer),
+                () = tokio::time::sleep(SILENT), if self.is_put_off && !is_told => {
+                    note("waits for the answer that says what began; Ctrl-C once more ends without it");
+                    is_told = true;
+                }
                 interrupted = self.received() => {
                     if self.is_put_off || interrupted == Interrupted::BySystem {
                         return None;
