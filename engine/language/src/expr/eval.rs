@@ -17,7 +17,7 @@ use super::arguments::kind;
 use super::bounds::{BOUNDED, FIELD_HAS, FIELD_OR, LOOKED_IN, RANGE, TAKEN};
 use super::compiled::{Expr, HAS};
 use super::functions::{self, Implementation};
-use super::json_value::{from_json, key_order, to_json};
+use super::json_value::{from_owned_json, key_order, to_json};
 use super::patterns::pattern_of;
 use super::record::{FIELD, field};
 use super::reference_values::ReferenceValues;
@@ -342,7 +342,7 @@ fn own<'context, 'call>(
         }
     }
     .map_err(error)?;
-    Ok(CowVal::Owned(from_json(&result)))
+    Ok(CowVal::Owned(from_owned_json(result)))
 }
 
 /// CEL's error in words that help.

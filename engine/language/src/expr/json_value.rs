@@ -9,30 +9,57 @@ use cel::common::types::{
     CelTimestamp, CelType, CelUInt,
 };
 use cel::common::value::Val;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
-/// JSON as CEL sees it: whole numbers are `int` (CEL's own conversion would make them `uint`), larger ones than that holds
-/// are `uint`, so that no digit of them is lost.
-pub(super) fn from_json(value: &Value) -> Box<dyn Val> {
+/// JSON as CEL sees it. Its texts and the names of its fields are borrowed: a loop copies each item, and a text that is borrowed
+/// costs nothing then.
+pub(super) fn from_json<'v>(value: &'v Value) -> Box<dyn Val + 'v> {
     match value {
         Value::Null => Box::new(CelNull),
         Value::Bool(flag) => Box::new(CelBool::from(*flag)),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(number), ..) => Box::new(CelInt::from(number)),
-            (None, Some(number), _) => Box::new(CelUInt::from(number)),
-            (None, None, number) => Box::new(CelDouble::from(number.unwrap_or(f64::NAN))),
-        },
-        Value::String(text) => Box::new(CelString::from(text.clone())),
-        Value::Array(items) => {
-            Box::new(CelList::from(items.iter().map(from_json).collect::<Vec<Box<dyn Val>>>()))
+        Value::Number(number) => from_number(number),
+        Value::String(text) => Box::new(CelString::from(text.as_str())),
+        Value::Array(items) => list_of(items.iter().map(from_json)),
+        Value::Object(fields) => {
+            map_of(fields.iter().map(|(name, value)| (CelMapKey::from(name.as_str()), from_json(value))))
         }
-        Value::Object(fields) => Box::new(CelMap::from(
-            fields
-                .iter()
-                .map(|(key, value)| (CelMapKey::from(key.clone()), from_json(value)))
-                .collect::<HashMap<CelMapKey<'static>, Box<dyn Val>>>(),
-        )),
     }
+}
+
+/// The same of JSON that nothing else has.
+pub(super) fn from_owned_json(value: Value) -> Box<dyn Val> {
+    match value {
+        Value::Null => Box::new(CelNull),
+        Value::Bool(flag) => Box::new(CelBool::from(flag)),
+        Value::Number(number) => from_number(&number),
+        Value::String(text) => Box::new(CelString::from(text)),
+        Value::Array(items) => list_of(items.into_iter().map(from_owned_json)),
+        Value::Object(fields) => {
+            map_of(fields.into_iter().map(|(name, value)| (CelMapKey::from(name), from_owned_json(value))))
+        }
+    }
+}
+
+/// Whole numbers are `int` (CEL's own conversion would make them `uint`), larger ones than that holds are `uint`, so that no
+/// digit of them is lost.
+fn from_number(number: &Number) -> Box<dyn Val> {
+    match (number.as_i64(), number.as_u64(), number.as_f64()) {
+        (Some(number), ..) => Box::new(CelInt::from(number)),
+        (None, Some(number), _) => Box::new(CelUInt::from(number)),
+        (None, None, number) => Box::new(CelDouble::from(number.unwrap_or(f64::NAN))),
+    }
+}
+
+/// A list of CEL.
+pub(super) fn list_of<'v>(items: impl Iterator<Item = Box<dyn Val + 'v>>) -> Box<dyn Val + 'v> {
+    Box::new(CelList::from(items.collect::<Vec<Box<dyn Val + 'v>>>()))
+}
+
+/// A map of CEL.
+pub(super) fn map_of<'v>(
+    fields: impl Iterator<Item = (CelMapKey<'v>, Box<dyn Val + 'v>)>,
+) -> Box<dyn Val + 'v> {
+    Box::new(CelMap::from(fields.collect::<HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>>()))
 }
 
 /// CEL's value as JSON; `depth` lists and maps are open round it.

@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 
 use cel::Context;
+use cel::common::types::CelMapKey;
 use cel::common::value::Val;
 use serde_json::Value;
 
 use super::compiled::{CompiledExpr, Reference};
-use super::value_use::{ValueUses, map_of};
+use super::json_value::map_of;
+use super::value_use::ValueUses;
 use super::values::{EvalError, Scope};
 
 /// The values of the references of an expression, or of all expressions of a template; `None` where the scope has no such name.
@@ -52,7 +54,12 @@ impl ReferenceValues {
     }
 
     /// Gives the context what an expression uses of the value of a reference: a setting is mostly one of many in a large document.
-    pub(super) fn bind(&self, reference: &Reference, of: &CompiledExpr, context: &mut Context<'_, '_>) {
+    pub(super) fn bind<'v>(
+        &'v self,
+        reference: &Reference,
+        of: &'v CompiledExpr,
+        context: &mut Context<'_, 'v>,
+    ) {
         match reference {
             // The run stands in one map as well, whole or not.
             Reference::Run { .. } => {
@@ -77,7 +84,7 @@ impl ReferenceValues {
         }
     }
 
-    fn run(&self, of: &CompiledExpr) -> Box<dyn Val> {
+    fn run<'v>(&'v self, of: &'v CompiledExpr) -> Box<dyn Val + 'v> {
         let CompiledExpr { uses, references, .. } = of;
         let mut fields = BTreeMap::new();
         let run = Reference::Name("run".to_owned());
@@ -89,19 +96,23 @@ impl ReferenceValues {
             (Reference::Run { field }, Some(Some(value))) => Some((field.as_str(), value)),
             _other => None,
         }));
-        let used = |(name, value)| Some((name, uses.at(&["run", name])?.taken_from(value)));
+        let used = |(name, value): (&'v str, &'v Value)| {
+            Some((CelMapKey::from(name), uses.at(&["run", name])?.taken_from(value)))
+        };
         map_of(fields.into_iter().filter_map(used))
     }
 
-    fn steps(&self, uses: &ValueUses) -> Box<dyn Val> {
-        let mut steps: BTreeMap<&str, Vec<(&str, Box<dyn Val>)>> = BTreeMap::new();
+    fn steps<'v>(&'v self, uses: &ValueUses) -> Box<dyn Val + 'v> {
+        let mut steps: BTreeMap<&'v str, Vec<(CelMapKey<'v>, Box<dyn Val + 'v>)>> = BTreeMap::new();
         for (reference, value) in &self.0 {
             if let (Reference::Step { step, field }, Some(of_it)) = (reference, uses.at(&reference.path())) {
                 let fields = steps.entry(step).or_default();
-                fields.extend(value.iter().map(|value| (field.as_str(), of_it.taken_from(value))));
+                fields.extend(
+                    value.iter().map(|value| (CelMapKey::from(field.as_str()), of_it.taken_from(value))),
+                );
             }
         }
-        map_of(steps.into_iter().map(|(step, fields)| (step, map_of(fields.into_iter()))))
+        map_of(steps.into_iter().map(|(step, fields)| (CelMapKey::from(step), map_of(fields.into_iter()))))
     }
 }
 

@@ -7,17 +7,17 @@
 //! its variable is the use of the items of its range, and what is wanted of the items that `filter` and `map` give is wanted of
 //! what they append. So `run.steps.filter(s, s.id == 'x').map(s, s.rounds)` uses of each step its `id` and its `rounds`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr as Node, LiteralValue, operators};
-use cel::common::types::{CelList, CelMap, CelMapKey, CelNull};
+use cel::common::types::{CelMapKey, CelNull};
 use cel::common::value::Val;
 use cel::parser::Expression as IdedNode;
 use serde_json::Value;
 
 use super::bounds::RANGE;
 use super::compiled::{HAS, TYPES};
-use super::json_value::from_json;
+use super::json_value::{from_json, list_of, map_of};
 
 /// What is used of a value. A list has its length and a text, a number, a bool or null is itself, whatever the use is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,34 +86,23 @@ impl ValueUse {
     }
 
     /// What is used of a value, as CEL sees it.
-    pub(super) fn taken_from(&self, value: &Value) -> Box<dyn Val> {
+    pub(super) fn taken_from<'v>(&self, value: &'v Value) -> Box<dyn Val + 'v> {
         let Self::Parts { fields, items } = self else { return from_json(value) };
         match value {
-            Value::Object(all) if items.is_some() => map_of(
-                all.iter()
-                    .filter_map(|(name, value)| Some((name.as_str(), self.field(name)?.taken_from(value)))),
-            ),
-            Value::Object(all) => map_of(
-                fields
-                    .iter()
-                    .filter_map(|(name, of_it)| Some((name.as_str(), of_it.taken_from(all.get(name)?)))),
-            ),
-            Value::Array(all) => {
-                let taken = all.iter().map(|item| match items {
-                    Some(of_each) => of_each.taken_from(item),
-                    None => Box::new(CelNull),
-                });
-                Box::new(CelList::from(taken.collect::<Vec<Box<dyn Val>>>()))
-            }
+            Value::Object(all) if items.is_some() => map_of(all.iter().filter_map(|(name, value)| {
+                Some((CelMapKey::from(name.as_str()), self.field(name)?.taken_from(value)))
+            })),
+            Value::Object(all) => map_of(fields.iter().filter_map(|(name, of_it)| {
+                let (name, value) = all.get_key_value(name)?;
+                Some((CelMapKey::from(name.as_str()), of_it.taken_from(value)))
+            })),
+            Value::Array(all) => list_of(all.iter().map(|item| match items {
+                Some(of_each) => of_each.taken_from(item),
+                None => Box::new(CelNull),
+            })),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => from_json(value),
         }
     }
-}
-
-/// A map of CEL.
-pub(super) fn map_of<'a>(fields: impl Iterator<Item = (&'a str, Box<dyn Val>)>) -> Box<dyn Val> {
-    let fields = fields.map(|(name, value)| (CelMapKey::from(name.to_owned()), value));
-    Box::new(CelMap::from(fields.collect::<HashMap<CelMapKey<'static>, Box<dyn Val>>>()))
 }
 
 /// What an expression uses of the values of a scope, by their root names.
