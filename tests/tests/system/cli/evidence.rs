@@ -83,6 +83,7 @@ fn a_folder_that_is_gone_is_not_as_it_was_written() {
     let emptied = scratch.run(&["store", "verify", "--digest", &digest]);
     assert!(emptied.code == 7, "{emptied:?}");
     // Neither is what never was a data folder.
+    fs::create_dir(scratch.path("elsewhere")).unwrap();
     scratch.write("elsewhere/notes.txt", "not ours");
     scratch.write("file", "not ours");
     for (place, code, says) in [("elsewhere", 7, "EF0404"), (".", 7, "EF0404"), ("file", 2, "is no folder")] {
