@@ -55,10 +55,11 @@ pub(super) fn list_of<'v>(items: impl Iterator<Item = Box<dyn Val + 'v>>) -> Box
     Box::new(CelList::from(items.collect::<Vec<Box<dyn Val + 'v>>>()))
 }
 
+/// A field of a map of CEL.
+pub(super) type MapField<'v> = (CelMapKey<'v>, Box<dyn Val + 'v>);
+
 /// A map of CEL.
-pub(super) fn map_of<'v>(
-    fields: impl Iterator<Item = (CelMapKey<'v>, Box<dyn Val + 'v>)>,
-) -> Box<dyn Val + 'v> {
+pub(super) fn map_of<'v>(fields: impl Iterator<Item = MapField<'v>>) -> Box<dyn Val + 'v> {
     Box::new(CelMap::from(fields.collect::<HashMap<CelMapKey<'v>, Box<dyn Val + 'v>>>()))
 }
 

@@ -10,7 +10,7 @@ use cel::common::value::Val;
 use serde_json::Value;
 
 use super::compiled::{CompiledExpr, Reference};
-use super::json_value::map_of;
+use super::json_value::{MapField, map_of};
 use super::value_use::ValueUses;
 use super::values::{EvalError, Scope};
 
@@ -103,7 +103,7 @@ impl ReferenceValues {
     }
 
     fn steps<'v>(&'v self, uses: &ValueUses) -> Box<dyn Val + 'v> {
-        let mut steps: BTreeMap<&'v str, Vec<(CelMapKey<'v>, Box<dyn Val + 'v>)>> = BTreeMap::new();
+        let mut steps: BTreeMap<&'v str, Vec<MapField<'v>>> = BTreeMap::new();
         for (reference, value) in &self.0 {
             if let (Reference::Step { step, field }, Some(of_it)) = (reference, uses.at(&reference.path())) {
                 let fields = steps.entry(step).or_default();
