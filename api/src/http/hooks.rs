@@ -170,10 +170,10 @@ async fn take(app: &App, source: &str, request: Request) -> Result<ReceivedDeliv
     app.receive(source, &headers, &body).await
 }
 
-/// The text of a header. One that is no visible ASCII is none, but an attribute of a CloudEvent: its reader takes UTF-8, and
-/// refuses it where other bytes came, which stand there as U+FFFD.
+/// The text of a header. One that is no UTF-8 is none, but an attribute of a CloudEvent: its reader refuses it where other bytes
+/// came, which stand there as U+FFFD.
 fn text(name: &HeaderName, value: &HeaderValue) -> Option<String> {
-    let plain = value.to_str().map(str::to_owned).ok();
+    let plain = std::str::from_utf8(value.as_bytes()).map(str::to_owned).ok();
     let is_attribute = name.as_str().starts_with("ce-");
     plain.or_else(|| is_attribute.then(|| String::from_utf8_lossy(value.as_bytes()).into_owned()))
 }

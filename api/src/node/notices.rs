@@ -78,10 +78,22 @@ impl Node {
             return Ok(Vec::new());
         }
         let notices = self.engine().notices().await?;
-        let mut views: Vec<NoticeView> =
-            lost.into_iter().filter_map(|lost| unsettled(&notices, lost)).collect();
-        for view in &mut views {
-            view.event = self.type_of(view.run, view.version).await?;
+        let resends = self.engine().resends();
+        let mut views = Vec::new();
+        for lost in lost {
+            let delivery = delivery(lost, String::new());
+            if notices.is_settled(&delivery.id) {
+                continue;
+            }
+            // One that is sent again, or was in vain, is lost until it arrives.
+            let mut view = match notices.find(&delivery.id) {
+                Some(again) => NoticeView::of(again).resent(resends.get(&again.id)),
+                None => NoticeView::of(&delivery),
+            };
+            if view.event.is_none() {
+                view.event = self.type_of(view.run, view.version).await?;
+            }
+            views.push(view);
         }
         Ok(views)
     }

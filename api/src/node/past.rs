@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::event::WantedSlot;
 use everfold_engine::id::{Position, RunId, Version};
-use everfold_engine::slots::{SlotEvent, SlotState, stream};
+use everfold_engine::slots::{SlotEvent, SlotGranted, SlotShared, SlotState, stream};
 use everfold_engine::time::Timestamp;
 
 use super::handle::Node;
@@ -69,8 +69,11 @@ impl Node {
                 let header = &event.header;
                 let fact = SlotEvent::decode(header.kind, header.schema, &event.payload)
                     .map_err(|error| Fault::new(Code::Internal, format!("the key {}: {error}", slot.key)))?;
-                if let SlotEvent::SlotGranted(granted) = &fact {
-                    held_since.insert(granted.run, header.recorded_at);
+                // A sharer has the slot when its host has left it.
+                if let SlotEvent::SlotGranted(SlotGranted { run, .. })
+                | SlotEvent::SlotShared(SlotShared { run, .. }) = &fact
+                {
+                    held_since.insert(*run, header.recorded_at);
                 }
                 state.apply(&fact);
             }

@@ -54,8 +54,20 @@ async fn row_76_an_ended_run_shows_its_notices_with_their_tries_and_why_they_wer
     assert_eq!((&wrong["event"], &wrong["status"]), (&json!("RunSucceeded"), &json!("dead")), "{view}");
     let (_, state) = api.get(&format!("/api/v1/runs/{id}/state")).await;
     assert_eq!(state["notices_given_up"], view["notices_given_up"]);
-    // Dropped, it is no more what the run still has to tell.
+    // Sent again in vain, it is lost as before.
     let letter = wrong["id"].as_str().unwrap();
+    let (status, retried) = api.post(&format!("/api/v1/notices/{letter}/retry"), json!({})).await;
+    assert_eq!(status, 200, "{retried}");
+    loop {
+        let (_, view) = api.get(&format!("/api/v1/runs/{id}")).await;
+        let lost = &view["notices_given_up"][0];
+        assert_eq!((&lost["id"], &lost["event"]), (&wrong["id"], &json!("RunSucceeded")), "{view}");
+        if (&lost["tries"], &lost["status"]) == (&json!(2), &json!("dead")) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    // Dropped, it is no more what the run still has to tell.
     let (status, _) = api.post(&format!("/api/v1/notices/{letter}/drop"), json!({})).await;
     assert_eq!(status, 200);
     let (_, view) = api.get(&format!("/api/v1/runs/{id}")).await;

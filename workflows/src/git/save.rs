@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use everfold_base::failure::{Failure, FailureKind};
@@ -21,6 +22,7 @@ use super::locks;
 use super::nested;
 use super::save_error::SaveError;
 use super::standing::{NO_HOOKS, head_of, unmerged};
+use super::turn::FolderLocks;
 use crate::provider::{ProviderSettings, Remote, token_for};
 
 /// Saving gets this much time where the step has less: what was worked for is to be kept.
@@ -30,6 +32,9 @@ const MERGES_MAX: u32 = 3;
 /// How often a push is tried again whose remote is away; the pauses before it double, and are 31 s in all.
 const AWAY_TRIES: u32 = 5;
 const AWAY_PAUSE: Duration = Duration::from_secs(1);
+
+/// One save of a worktree at a time.
+static TURNS: LazyLock<FolderLocks> = LazyLock::new(FolderLocks::default);
 
 /// What to commit, and with which author.
 pub(crate) struct SaveRequest<'a> {
@@ -66,6 +71,8 @@ async fn saved(request: SaveRequest<'_>) -> Result<String, SaveError> {
         git = git.with_env(&format!("GIT_{who}_NAME"), name).with_env(&format!("GIT_{who}_EMAIL"), email);
     }
     let branch = request.workdir.git.as_ref().and_then(|git| git.branch.as_deref());
+    // Attempts that work in one worktree at once would take each other's files between `add` and `commit`.
+    let turn = TURNS.lock(&request.workdir.path).lock_owned().await;
     settled(&git, request.run).await?;
     let mut tries = 0;
     loop {
@@ -80,6 +87,7 @@ async fn saved(request: SaveRequest<'_>) -> Result<String, SaveError> {
         }
     }
     on_branch(&git, branch, request.run).await?;
+    drop(turn);
     if let Some(providers) = request.push {
         push(&git, request.run, providers).await?;
     }
@@ -364,6 +372,26 @@ mod tests {
             assert!(!place.exists(), "{name}");
         }
         assert_eq!(super::head(&workdir).await.unwrap(), head);
+    }
+
+    #[tokio::test]
+    async fn attempts_that_end_in_one_worktree_at_once_are_saved_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = Git::at(folder.path());
+        git.text(&["init", "--quiet", "--initial-branch=delivery/1"]).await.unwrap();
+        let workdir = workdir(folder.path());
+        for round in 0..4 {
+            let ended = |item: usize| {
+                std::fs::write(folder.path().join(format!("{round}.{item}")), "done").unwrap();
+                save(request(&workdir, None))
+            };
+            let (one, two, three, four) = tokio::join!(ended(1), ended(2), ended(3), ended(4));
+            assert!(
+                [&one, &two, &three, &four].iter().all(|saved| saved.is_ok()),
+                "{one:?} {two:?} {three:?} {four:?}"
+            );
+        }
+        assert_eq!(git.text(&["ls-files"]).await.unwrap().lines().count(), 16);
     }
 
     #[tokio::test]

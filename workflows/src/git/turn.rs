@@ -16,16 +16,28 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::error::TIME_LIMIT;
 
-/// Repositories whose locks are remembered before unused ones are forgotten.
+/// Folders whose locks are remembered before unused ones are forgotten.
 const LOCKS_MAX: usize = 64;
 /// The pause before another engine's lock is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// The locks of folders in this process.
+#[derive(Clone, Default)]
+pub(super) struct FolderLocks(Arc<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>>);
+
+impl FolderLocks {
+    pub(super) fn lock(&self, folder: &Path) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() >= LOCKS_MAX {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        locks.entry(folder.to_owned()).or_default().clone()
+    }
+}
+
 /// The locks of repositories, by their git folders.
 #[derive(Clone, Default)]
-pub(super) struct RepositoryTurns {
-    locks: Arc<Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>>,
-}
+pub(super) struct RepositoryTurns(FolderLocks);
 
 /// The repository's worktrees may be changed for as long as this lives.
 pub(super) struct RepositoryTurn {
@@ -40,7 +52,7 @@ impl RepositoryTurns {
     /// # Errors
     /// The folder cannot be opened, or another engine has held the lock for longer than any call of git takes.
     pub(super) async fn take(&self, common_dir: &Path) -> std::io::Result<RepositoryTurn> {
-        let of_this_process = self.lock(common_dir).lock_owned().await;
+        let of_this_process = self.0.lock(common_dir).lock_owned().await;
         let file = File::open(common_dir)?;
         let began = Instant::now();
         let of_this_machine = loop {
@@ -59,13 +71,5 @@ impl RepositoryTurns {
             }
         };
         Ok(RepositoryTurn { _of_this_process: of_this_process, _of_this_machine: of_this_machine })
-    }
-
-    fn lock(&self, common_dir: &Path) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        if locks.len() >= LOCKS_MAX {
-            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        }
-        locks.entry(common_dir.to_owned()).or_default().clone()
     }
 }

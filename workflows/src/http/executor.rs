@@ -264,7 +264,7 @@ fn unanswered(what: &str, error: &HttpError) -> Failure {
 
 /// The last of what an unexpected answer said.
 fn tail(answer: &HttpAnswer) -> String {
-    let text = answer.text();
+    let text = answer.shown();
     let text = text.trim();
     match text.char_indices().rev().nth(TAIL_CHARS_MAX) {
         Some((at, _)) => format!("…{}", &text[at..]),

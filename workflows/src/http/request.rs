@@ -95,6 +95,13 @@ impl HttpAnswer {
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
+
+    /// The body as text, with a mark where the rest of it was cut.
+    pub(crate) fn shown(&self) -> String {
+        let mut text = self.text();
+        text.extend(self.truncated.then_some('…'));
+        text
+    }
 }
 
 /// There is no answer.

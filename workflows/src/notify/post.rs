@@ -45,7 +45,7 @@ pub(super) fn taken(answer: &HttpAnswer, call: &Call, who: &str, refusals: &[u16
         _answered => String::new(),
     };
     let message = format!("{who} answered {}{sent_on}", answer.status);
-    Err(Failure::new(kind, message).with_detail(answer.text()))
+    Err(Failure::new(kind, message).with_detail(answer.shown()))
 }
 
 /// The failure of a request that got no answer.

@@ -36,6 +36,8 @@ const NAMED_VALUE_BYTES_MIN: usize = 8;
 const LINE_BYTES_MIN: usize = 16;
 /// The shortest run of base64 digits that stands for a value.
 const BASE64_BYTES_MIN: usize = 5;
+/// What stands in a text for what was cut off at its start or at its end.
+const CUT: char = '…';
 /// What stands for a value of JSON that is no text.
 const QUOTED_MASK: &[u8] = b"\"***\"";
 
@@ -94,6 +96,20 @@ impl Form {
             Self::Encoded(bytes) => bytes.len(),
             Self::Spelled { length, .. } => *length,
         }
+    }
+
+    /// How much of a text is the end of it, whose beginning was cut off; `None`: less than [`VALUE_BYTES_MIN`].
+    fn left_before(&self, text: &str) -> Option<usize> {
+        let whole = match self {
+            Self::Spelled { characters, .. } => characters.iter().collect::<String>().into_bytes(),
+            Self::Encoded(bytes) => bytes.clone(),
+        };
+        let ends = (1..whole.len()).map(|from| &whole[from..]);
+        let found = ends.take_while(|end| end.len() >= VALUE_BYTES_MIN);
+        found
+            .map(|end| (end.len(), text.as_bytes().starts_with(end)))
+            .find(|(_, is_it)| *is_it)
+            .map(|it| it.0)
     }
 
     fn at(&self, text: &[u8], from: usize, is_last: bool) -> Spelled {
@@ -271,6 +287,27 @@ impl Mask {
     pub(crate) fn text(&self, text: &mut String) {
         if let Some(masked) = self.bytes(text.as_bytes()) {
             *text = String::from_utf8_lossy(&masked).into_owned();
+        }
+        if self.has_values() {
+            self.cut_ends(text);
+        }
+    }
+
+    /// Masks what is left of a value where a text was cut, which [`CUT`] says: the end of one at its start, and the start of
+    /// one at its end.
+    fn cut_ends(&self, text: &mut String) {
+        if let Some(rest) = text.strip_prefix(CUT) {
+            let left = self.values.forms.iter().filter_map(|form| form.left_before(rest)).max();
+            if let Some(length) = left {
+                *text = format!("{CUT}{MASK}{}", &rest[length..]);
+            }
+        }
+        if let Some(rest) = text.strip_suffix(CUT) {
+            let begins = |from: &usize| self.at(rest.as_bytes(), *from, false) == Spelled::Perhaps;
+            let left = (0..(rest.len() + 1).saturating_sub(VALUE_BYTES_MIN)).find(begins);
+            if let Some(from) = left.filter(|from| rest.is_char_boundary(*from)) {
+                *text = format!("{}{MASK}{CUT}", &rest[..from]);
+            }
         }
     }
 
@@ -479,6 +516,28 @@ mod tests {
             masked(&format!("x{}", String::from_utf8(hex(VALUE.as_bytes(), "0123456789abcdef")).unwrap())),
             "x***"
         );
+    }
+
+    #[test]
+    fn l34_what_is_left_of_a_value_where_a_text_was_cut_is_masked() {
+        let value = "notifysecret-zz99yy88";
+        let mask = Mask::new([value]);
+        let masked = |text: String| {
+            let mut text = text;
+            mask.text(&mut text);
+            text
+        };
+        for cut in VALUE_BYTES_MIN..value.len() {
+            let end = &value[value.len() - cut..];
+            assert_eq!(masked(format!("…{end} and {value}.")), "…*** and ***.");
+            assert_eq!(masked(format!("x{}…", &value[..cut])), "x***…");
+            let encoded = STANDARD_NO_PAD.encode(value);
+            assert_eq!(masked(format!("x{}…", &encoded[..cut])), "x***…");
+        }
+        // Nothing was cut, or it is of no value.
+        for text in [&value[4..], &value[..9], "…else", "none…", "…", "", "…yy8", "…é", "é…"] {
+            assert_eq!(masked(text.to_owned()), *text);
+        }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use everfold_engine::budgets::{named, shown, stream};
-use everfold_engine::event::{BudgetTerms, Measure, taken};
+use everfold_engine::budgets::{shown, stream};
+use everfold_engine::event::{BudgetTerms, Measure};
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunState;
-use everfold_engine::why::{CauseKind, CauseNode, CauseSubject};
+use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, budget_sentence};
 
 use super::{Chain, HOLDERS_MAX};
 use crate::fault::Fault;
@@ -23,18 +23,21 @@ impl Chain<'_> {
     ) -> Result<(), Fault> {
         for terms in state.shared_budgets() {
             let Some(budget) = self.node.engine.shared_budget(terms).await? else { continue };
+            let Some(sentence) = budget_sentence(&budget) else { continue };
+            let is_it = |below: &&mut CauseNode| below.subject.name.as_deref() == Some(terms.id.as_str());
+            if let Some(known) = cause.because.iter_mut().find(is_it) {
+                // The run heard of it when it asked, and hears of no change that gives it nothing.
+                known.sentence.clone_from(&sentence);
+                known.until = budget.period.map(|(_, until)| until);
+            }
             if budget.over != Some(Measure::Cost) || budget.used.reserved_micros == 0 {
                 continue;
             }
             let holders = self.holders_of(run, terms, depth).await?;
-            let known = |below: &&mut CauseNode| below.subject.name.as_deref() == Some(terms.id.as_str());
-            if let Some(known) = cause.because.iter_mut().find(known) {
+            if let Some(known) = cause.because.iter_mut().find(is_it) {
                 known.because.extend(holders);
                 continue;
             }
-            let (scope, taken) = (terms.scope.as_deref().unwrap_or_default(), taken(budget.is_reserved()));
-            let sentence =
-                format!("{}, shared as {scope}, is {taken}: {}", named(&terms.id), budget.summary());
             let subject = CauseSubject::name(&terms.id);
             cause.because.push(CauseNode::new(CauseKind::Budget, subject, sentence).because(holders));
         }

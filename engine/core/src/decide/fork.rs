@@ -58,7 +58,7 @@ pub(super) fn fork(draft: &mut Draft<'_>, fork: &Fork) -> Result<Result<(), Inte
         .in_folder(state.cwd())
         .with_config(config)
         .with_labels(state.labels());
-    let mut slots: Vec<WantedSlot> = beginning.slots()?;
+    let mut slots: Vec<WantedSlot> = beginning.slots_of(fork)?;
     // A fork beside its origin has no identity; a fork that replaces its origin takes over its identity.
     if fork.origin.how != OriginKind::Fork
         && let Some(mut identity) = beginning.identity()?

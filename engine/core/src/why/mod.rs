@@ -22,6 +22,7 @@ mod trail;
 mod work;
 
 pub use block::block_message;
+pub use budget::budget_sentence;
 pub use cause::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 pub use condition::{looked_at, of_condition};
 pub use run::of_run;

@@ -11,6 +11,9 @@ use cel::parser::Expression as IdedNode;
 pub(super) const RANGE: &str = "@range";
 /// Wraps a value that is copied or gone over: charges what it holds.
 pub(super) const BOUNDED: &str = "@bounded";
+/// Wraps the right side of a `+`: charged as by [`BOUNDED`]. CEL adds the keys of a map to a list, in the order in which they lie
+/// in memory; they are sorted.
+pub(super) const ADDED: &str = "@added";
 /// Wraps what `in` looks in: a list is gone over, and charged as by [`BOUNDED`]; of a map one key is looked up.
 pub(super) const LOOKED_IN: &str = "@looked_in";
 /// `OPERAND.?NAME….orValue(DEFAULT)` within a loop, as `[OPERAND, NAME…, DEFAULT]`: CEL copies what `.?` gives at each turn.
@@ -20,7 +23,7 @@ pub(super) const FIELD_HAS: &str = "@field_has";
 /// `[OPERAND, KEY]`: hands on the operand of another `.?` or `[?…]` within a loop; charges what that copies.
 pub(super) const TAKEN: &str = "@taken";
 /// The functions that evaluating a tree with its bounds needs.
-pub(super) const BOUNDS: [&str; 5] = [BOUNDED, LOOKED_IN, FIELD_OR, FIELD_HAS, TAKEN];
+pub(super) const BOUNDS: [&str; 6] = [BOUNDED, ADDED, LOOKED_IN, FIELD_OR, FIELD_HAS, TAKEN];
 
 /// Calls that look at no more than one part of their operands.
 const CHEAP: [&str; 11] = [
@@ -151,6 +154,7 @@ fn call_parts(call: &mut CallExpr, collected: &[String], has_charges: &mut bool)
             // `optional.of`: the name of the function, not a value.
             let is_qualifier = matches!(&part.expr, Node::Ident(name) if name == "optional");
             match (copies || goes_over) && !is_collected && !is_list && !is_qualifier {
+                true if copies && at == 1 => charge_by(ADDED, part, collected, has_charges),
                 true if looks_up && at == 1 => charge_by(LOOKED_IN, part, collected, has_charges),
                 true => charge(part, collected, has_charges),
                 false => instrument(part, collected, has_charges),

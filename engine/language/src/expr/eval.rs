@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::allowance::Allowance;
 use super::arguments::kind;
-use super::bounds::{BOUNDED, FIELD_HAS, FIELD_OR, LOOKED_IN, RANGE, TAKEN};
+use super::bounds::{ADDED, BOUNDED, FIELD_HAS, FIELD_OR, LOOKED_IN, RANGE, TAKEN};
 use super::compiled::{Expr, HAS};
 use super::functions::{self, Implementation};
 use super::json_value::{from_owned_json, key_order, to_json};
@@ -89,6 +89,8 @@ impl Expr {
                 Box::new(move |call| range(call, &allowance))
             } else if *name == BOUNDED {
                 Box::new(move |call| held(call, &allowance))
+            } else if *name == ADDED {
+                Box::new(move |call| added(call, &allowance))
             } else if *name == LOOKED_IN {
                 Box::new(move |call| looked_in(call, &allowance))
             } else if *name == FIELD_OR {
@@ -177,6 +179,23 @@ fn held<'context, 'call>(
     charged(value, allowance)
 }
 
+/// Hands on what is added to another value: of a map its keys, sorted.
+fn added<'context, 'call>(
+    call: &mut FunctionContext<'context, 'call>,
+    allowance: &Allowance,
+) -> Result<CowVal<'context, 'call>, ExecutionError> {
+    let value = held(call, allowance)?;
+    Ok(value.downcast_ref::<CelMap>().map(sorted_keys).map_or(value, CowVal::owned))
+}
+
+/// The keys of a map, always in the same order.
+fn sorted_keys<'call>(map: &CelMap<'call>) -> CelList<'call> {
+    let mut keys: Vec<CelMapKey<'call>> = map.inner().keys().cloned().collect();
+    keys.sort_by_key(key_order);
+    let keys: Vec<Box<dyn Val + 'call>> = keys.into_iter().map(|key| key.inner().clone_as_boxed()).collect();
+    CelList::from(keys)
+}
+
 /// Hands on what `in` looks in. One key of a map that stands in the scope is looked up, however large the map is; a map
 /// that was made for this look is charged as any other value.
 fn looked_in<'context, 'call>(
@@ -218,13 +237,7 @@ fn range<'context, 'call>(
         (None, None) => 0,
     };
     allowance.go_through(items.saturating_mul(body))?;
-    let Some(map) = value.downcast_ref::<CelMap>() else {
-        return Ok(value);
-    };
-    let mut keys: Vec<CelMapKey<'call>> = map.inner().keys().cloned().collect();
-    keys.sort_by_key(key_order);
-    let keys: Vec<Box<dyn Val + 'call>> = keys.into_iter().map(|key| key.inner().clone_as_boxed()).collect();
-    Ok(CowVal::owned(CelList::from(keys)))
+    Ok(value.downcast_ref::<CelMap>().map(sorted_keys).map_or(value, CowVal::owned))
 }
 
 /// `[operand, names of fields, default]`: the field that the names lead to, not copied where the operand is not; the default

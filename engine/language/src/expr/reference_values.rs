@@ -88,8 +88,9 @@ impl ReferenceValues {
         let CompiledExpr { uses, references, .. } = of;
         let mut fields = BTreeMap::new();
         let run = Reference::Name("run".to_owned());
-        let is_whole = uses.at(&["run"]).is_some_and(|of_run| of_run.has_all_fields());
-        if let Some(Some(Value::Object(whole))) = self.0.get(&run).filter(|_| is_whole) {
+        // Named as a value, the run may be used by whatever name it has then.
+        let is_named = references.contains(&run);
+        if let Some(Some(Value::Object(whole))) = self.0.get(&run).filter(|_| is_named) {
             fields.extend(whole.iter().map(|(name, value)| (name.as_str(), value)));
         }
         fields.extend(references.iter().filter_map(|reference| match (reference, self.0.get(reference)) {
@@ -163,6 +164,19 @@ mod tests {
         assert_eq!(run("[run.labels.k, run][1].labels"), Ok(labels.clone()));
         assert_eq!(run("[run, run.labels.?none][0].labels"), Ok(labels));
         assert_eq!(run("run[['labels'][0]].other + run.labels.k"), Ok(json!("wv")));
+        // Named as a value, it has its fields under every name.
+        for text in [
+            "[run].map(r, r.title)[0]",
+            "[run].map(r, r.?title.orValue('none'))[0]",
+            "[run][0]['title']",
+            "{'r': run}.r.title",
+            "has({'r': run}.r.title) ? 't' : ''",
+            "(true ? run : input).title",
+            "run.filter(k, k == 'title').map(k, run[k])[0]",
+            "'title' in run && run.labels.k == 'v' ? 't' : ''",
+        ] {
+            assert_eq!(run(text), Ok(json!("t")), "{text}");
+        }
     }
 
     /// Draws expressions over `input.items` that have a value as a rule, from bytes; with none left the simplest ones.
@@ -185,8 +199,10 @@ mod tests {
         }
 
         fn list(&mut self) -> String {
-            match self.next(9) {
-                0..3 => "input.items".to_owned(),
+            match self.next(10) {
+                0..2 => "input.items".to_owned(),
+                2 => "run.items".to_owned(),
+                9 => "[run].map(r, r.items)[0]".to_owned(),
                 3 => format!("{}.filter({})", self.list(), self.in_loop(Self::flag)),
                 4 => format!("{}.map({})", self.list(), self.in_loop(Self::map)),
                 5 => format!("({} ? {} : {})", self.flag(), self.list(), self.list()),
@@ -199,7 +215,8 @@ mod tests {
         fn map(&mut self) -> String {
             match self.next(8) {
                 0..3 if self.loops > 0 => format!("v{}", self.next(self.loops)),
-                0..4 => format!("{}[0]", self.list()),
+                0..3 => format!("{}[0]", self.list()),
+                3 => "run".to_owned(),
                 4 => format!("{}.deep", self.map()),
                 5 => format!("{}[?{}].orValue({})", self.list(), self.next(3), self.map()),
                 6 => format!("{{'id': {}, 'n': {}, 'deep': {}}}", self.part(), self.part(), self.map()),
@@ -244,7 +261,10 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 1..40),
         ) {
             let item = |id: &str, n: i64| json!({ "id": id, "n": n, "deep": { "id": id, "x": n, "deep": { "n": 0 } } });
-            let scope = JsonScope(json!({ "input": { "items": [item("a", 1), item("b", 2), { "id": "c" }] } }));
+            let scope = JsonScope(json!({
+                "input": { "items": [item("a", 1), item("b", 2), { "id": "c" }] },
+                "run": { "id": "r", "n": 3, "deep": item("d", 4), "items": [item("e", 5)] },
+            }));
             let mut drawn = Drawn { bytes: bytes.iter(), loops: 0 };
             let text = [Drawn::list, Drawn::map, Drawn::part, Drawn::flag][kind](&mut drawn);
             let answer = |text: &str| Some(match Expr::parse(text).ok()?.eval(&scope) {
@@ -253,7 +273,7 @@ mod tests {
                 Err(error) => panic!("{error}"),
             });
             // An expression is too long, or too deep with the list around it.
-            if let (Some(one), Some(from_all)) = (answer(&text), answer(&format!("[input, {text}][1]"))) {
+            if let (Some(one), Some(from_all)) = (answer(&text), answer(&format!("[input, run, {text}][2]"))) {
                 prop_assert_eq!(one, from_all, "{}", text);
             }
         }

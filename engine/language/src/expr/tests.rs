@@ -337,6 +337,7 @@ fn maps_are_gone_through_in_the_order_of_their_keys() {
     let first = eval("input.map.map(k, k + '!').join()").unwrap();
     for _ in 0..50 {
         assert_eq!(eval("input.map.map(k, k + '!').join()").unwrap(), first);
+        assert_eq!(eval("([] + input.map).map(k, k + '!').join()").unwrap(), first);
     }
 }
 

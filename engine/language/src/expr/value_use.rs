@@ -80,11 +80,6 @@ impl ValueUse {
         }
     }
 
-    /// Whether all fields of a map are used, each at least for its name.
-    pub(super) fn has_all_fields(&self) -> bool {
-        !matches!(self, Self::Parts { items: None, .. })
-    }
-
     /// What is used of a value, as CEL sees it.
     pub(super) fn taken_from<'v>(&self, value: &'v Value) -> Box<dyn Val + 'v> {
         let Self::Parts { fields, items } = self else { return from_json(value) };

@@ -13,9 +13,10 @@ use crate::runtime::Runtime;
 use everfold_base::id::{RunId, Version};
 use everfold_base::json::{JsonText, Payload, Value};
 use everfold_base::text::one_line;
-use everfold_core::event::{ApprovalRequested, Hearing, QuestionAsked, RunEvent};
+use everfold_core::event::{ApprovalRequested, Hearing, QuestionAsked, RunEvent, SlotKind};
 use everfold_core::replay_input::input_of;
 use everfold_core::state::RunState;
+use everfold_language::definition::OnLimit;
 use everfold_language::expr::Loaded;
 
 /// Replays a whole run.
@@ -114,7 +115,8 @@ fn compare(
 
 /// A recorded event as it is recorded now: former versions kept titles as they were rendered, and recorded no output of
 /// a run that failed, no reason why a signal led to nothing, no decision of one that ended its run, no gates that were
-/// passed over, no states of a question's items, and other words of a poll or budget that was over.
+/// passed over, no states of a question's items, and other words of a poll or budget that was over; forks that hold back what acts
+/// outside of them wanted slots of running work.
 pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
     if is_former_end_of_poll(recorded, decided) || is_former_hint_of_budget(recorded, decided) {
         return decided.clone();
@@ -124,6 +126,17 @@ pub(crate) fn as_now(recorded: &RunEvent, decided: &RunEvent) -> RunEvent {
         && former.result.is_none()
     {
         former.result.clone_from(&now.result);
+    }
+    if let (RunEvent::RunQueued(former), RunEvent::RunQueued(now)) = (&mut event, decided) {
+        for (former, now) in former.slots.iter_mut().zip(&now.slots) {
+            if let (
+                SlotKind::Concurrency { on_limit: former @ OnLimit::CancelOldest, .. },
+                SlotKind::Concurrency { on_limit: OnLimit::Queue, .. },
+            ) = (&mut former.kind, &now.kind)
+            {
+                *former = OnLimit::Queue;
+            }
+        }
     }
     if let (RunEvent::SignalTaken(former), RunEvent::SignalTaken(now)) = (&mut event, decided)
         && former.reason.is_none()

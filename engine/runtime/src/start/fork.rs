@@ -359,7 +359,7 @@ impl Runtime {
         if let Some(refusal) = self.refusal(run, &beginning, &evidence).await {
             return Err(refusal.into());
         }
-        let (mut slots, identity) = (beginning.slots()?, beginning.identity()?);
+        let (mut slots, identity) = (beginning.slots_of(fork)?, beginning.identity()?);
         let key = identity.as_ref().map(|identity| identity.key.clone()).unwrap_or_default();
         // A fork stays beside its origin: it has no key, and shares none of its slots.
         let claim = match how {

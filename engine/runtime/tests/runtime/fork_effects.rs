@@ -12,6 +12,7 @@ use everfold_runtime::ForkRequest;
 use serde_json::{Value, json};
 
 use crate::fixtures::fork_requests::again;
+use crate::fixtures::slot_setup::{slot, with};
 use crate::fixtures::test_engine::{Rig, command, definition, function, request};
 
 /// The pieces of work that were begun in a run, in their order.
@@ -94,6 +95,27 @@ async fn a_fork_that_replays_effects_comes_to_the_same_end_from_every_version_an
         assert_eq!(begun(&rig, run), Vec::<String>::new(), "from version {at}");
         assert_eq!(probes(&rig), probed, "from version {at}");
         rig.assert_replays(run).await;
+    }
+}
+
+/// It ended the live run of its origin's pipeline, and did nothing itself.
+#[tokio::test(start_paused = true)]
+async fn a_fork_takes_the_place_of_a_live_run_only_where_it_acts_itself() {
+    let rig = Rig::new();
+    let definition = with(1_000, slot(1, "cancel_oldest"));
+    let origin = rig.start(&definition).await;
+    assert_eq!(rig.end(origin).await, RunStatus::Succeeded);
+    for (fork, ends) in [
+        (replaying(origin, 3), RunStatus::Succeeded),
+        (held(origin, 3), RunStatus::Succeeded),
+        (ForkRequest { live: true, ..held(origin, 3) }, RunStatus::Cancelled),
+    ] {
+        let live = rig.start(&definition).await;
+        rig.until(live, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+        let fork = rig.engine.fork(fork).await.unwrap().run;
+        assert_eq!(rig.end(live).await, ends);
+        assert_eq!(rig.end(fork).await, RunStatus::Succeeded);
+        rig.assert_replays(fork).await;
     }
 }
 

@@ -3,8 +3,9 @@
 use super::super::refusal::Refusal;
 use super::beginning::{Beginning, failed};
 use crate::budgets::zone_name;
-use crate::event::{BudgetTerms, SlotKind, WantedSlot};
-use everfold_language::definition::{Budget, Setting};
+use crate::event::{BudgetTerms, OriginKind, SlotKind, WantedSlot};
+use crate::input::Fork;
+use everfold_language::definition::{Budget, OnLimit, Setting};
 use everfold_language::expr::Loaded;
 use everfold_language::expr::functions::to_text;
 use everfold_language::expr::{EvalError, Scope};
@@ -56,6 +57,25 @@ impl Beginning {
             return Err(Refusal::TooLarge { what: "the key of `number`", max: KEY_BYTES_MAX });
         }
         Ok(Some(key))
+    }
+
+    /// The slots of a run that goes on from another one. A fork that holds back what acts outside of it ends no other run, either:
+    /// it waits where it would have taken the place of one.
+    ///
+    /// # Errors
+    /// As [`Beginning::slots`].
+    pub fn slots_of(&self, fork: &Fork) -> Result<Vec<WantedSlot>, Refusal> {
+        let mut slots = self.slots()?;
+        if fork.origin.how == OriginKind::Fork && fork.effects.is_some() {
+            for slot in &mut slots {
+                if let SlotKind::Concurrency { on_limit: on_limit @ OnLimit::CancelOldest, .. } =
+                    &mut slot.kind
+                {
+                    *on_limit = OnLimit::Queue;
+                }
+            }
+        }
+        Ok(slots)
     }
 
     /// The slots that the run holds from its admission to its end, in the order of the file. Two on one
