@@ -438,7 +438,7 @@ async fn decisions_of_all_runs_are_listed_with_their_runs_and_found_by_what_they
     assert_eq!(api.post("/api/v1/query", asked).await.1["rows"], json!([["engine"]]));
     let overrides = "select kind, bypassed from decisions where kind = 'override' or policies is not null";
     let asked = json!({ "sql": overrides });
-    let rows = json!([["override", "[\"never\"]"], ["recheck", null]]);
+    let rows = json!([["override", ["never"]], ["recheck", null]]);
     assert_eq!(api.post("/api/v1/query", asked).await.1["rows"], rows);
     let filter = "filter=kind%20%3D%3D%20'override'%20%7C%7C%20policies%20!%3D%20null";
     assert_eq!(kinds(filter).await, kinds("kind=override").await);
