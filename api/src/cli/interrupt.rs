@@ -64,13 +64,13 @@ impl Interrupts {
     /// it came twice, or a request to end.
     pub(crate) async fn answer<T>(&mut self, request: impl Future<Output = T>) -> Option<T> {
         let mut request = std::pin::pin!(request);
-        let mut is_told = false;
+        let mut has_noted = false;
         loop {
             tokio::select! {
                 answer = &mut request => return Some(answer),
-                () = tokio::time::sleep(SILENT), if self.is_put_off && !is_told => {
+                () = tokio::time::sleep(SILENT), if self.is_put_off && !has_noted => {
                     note("waits for the answer that says what began; Ctrl-C once more ends without it");
-                    is_told = true;
+                    has_noted = true;
                 }
                 interrupted = self.received() => {
                     if self.is_put_off || interrupted == Interrupted::BySystem {

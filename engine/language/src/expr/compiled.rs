@@ -10,6 +10,7 @@ use cel::common::ast::{Expr as Node, LiteralValue, operators};
 use cel::parser::Expression as IdedNode;
 use serde::{Serialize, Serializer};
 
+use super::names::{HAS, TYPES};
 use super::token::locate;
 use super::value_use::ValueUses;
 
@@ -20,9 +21,6 @@ pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
 pub(super) const NODES_MAX: usize = 2_000;
 /// Evaluation recurses; this depth fits a thread's stack of 2 MiB many times over.
 pub(super) const DEPTH_MAX: usize = 32;
-
-/// What `has(x.field)` becomes: a test that a null `x` has no fields.
-pub(super) const HAS: &str = "@has";
 
 /// A compiled CEL expression. Cheap to clone; equal when the sources are equal.
 #[derive(Clone)]
@@ -147,23 +145,6 @@ pub(super) fn reference(chain: &FieldChain) -> Reference {
         path => Reference::Name(path[0].clone()),
     }
 }
-
-/// Names of types, which CEL lets stand as values: `type(x) == string`.
-pub(super) const TYPES: [&str; 13] = [
-    "bool",
-    "bytes",
-    "double",
-    "duration",
-    "dyn",
-    "int",
-    "list",
-    "map",
-    "null_type",
-    "string",
-    "timestamp",
-    "type",
-    "uint",
-];
 
 /// The static chain that ends in this node, if its root is a name of the scope and not bound by a loop.
 pub(super) fn chain_of(node: &IdedNode, bound: &[String]) -> Option<FieldChain> {

@@ -14,6 +14,7 @@ pub mod functions;
 mod interned;
 mod json_value;
 mod literals;
+mod names;
 mod parse;
 pub(crate) mod patterns;
 mod readable;

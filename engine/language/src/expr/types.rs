@@ -5,7 +5,8 @@
 
 use cel::common::ast::{CallExpr, Expr as Node, IdedExpr, LiteralValue, operators};
 
-use super::compiled::{Expr, ITEM, TYPES, chain_of};
+use super::compiled::{Expr, ITEM, chain_of};
+use super::names::TYPES;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

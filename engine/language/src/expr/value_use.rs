@@ -16,8 +16,8 @@ use cel::parser::Expression as IdedNode;
 use serde_json::Value;
 
 use super::bounds::RANGE;
-use super::compiled::{HAS, TYPES};
 use super::json_value::{from_json, list_of, map_of};
+use super::names::{HAS, TYPES};
 
 /// What is used of a value. A list has its length and a text, a number, a bool or null is itself, whatever the use is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,9 +12,10 @@ use cel::parser::Expression as IdedNode;
 use everfold_base::json::DEPTH_MAX as VALUE_DEPTH_MAX;
 
 use super::bounds::RANGE;
-use super::compiled::{DEPTH_MAX, FieldChain, HAS, NODES_MAX, chain_of, step_path};
+use super::compiled::{DEPTH_MAX, FieldChain, NODES_MAX, chain_of, step_path};
 use super::error::ExprError;
 use super::functions;
+use super::names::HAS;
 use super::token::{locate, locate_call};
 
 /// The function that sorts, and the name under which its loop collects.
