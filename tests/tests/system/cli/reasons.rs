@@ -172,8 +172,8 @@ fn why_names_the_runs_for_whose_work_a_shared_budget_keeps_the_money() {
         scratch.short("@")
     };
     let first = start();
-    let reserved = || scratch.run(&["budget", "list"]).out.contains("0.80");
-    await_that("something is reserved", || reserved().then_some(()));
+    let works = || scratch.run(&["why", &first]).out.contains("is at work");
+    await_that("its work has begun, with what is reserved for it", || works().then_some(()));
     let second = start();
     let told = await_that("it waits for money", || {
         let told = scratch.run(&["why", &second]).out;
