@@ -414,7 +414,8 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
     text
 }
 
-/// The commands by which a user goes on with a copy whose journal goes on behind the end of this one, which lacks nothing.
+/// The commands with which a user takes a copy in the place of this folder: the copy has events behind the end of this
+/// folder's journal, which lacks none before it.
 fn going_on_in(copy: &str) -> String {
     let copy = quoted(copy);
     format!(

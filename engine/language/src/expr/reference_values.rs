@@ -180,13 +180,13 @@ mod tests {
     }
 
     /// Draws expressions over `input.items` that have a value as a rule, from bytes; with none left the simplest ones.
-    struct Drawn<'a> {
+    struct DrawnExpression<'a> {
         bytes: std::slice::Iter<'a, u8>,
         /// How many loops are around what is drawn: their variables are `v0`, `v1`, ….
         loops: usize,
     }
 
-    impl Drawn<'_> {
+    impl DrawnExpression<'_> {
         fn next(&mut self, of: usize) -> usize {
             self.bytes.next().map_or(0, |byte| usize::from(*byte) % of)
         }
@@ -265,8 +265,8 @@ mod tests {
                 "input": { "items": [item("a", 1), item("b", 2), { "id": "c" }] },
                 "run": { "id": "r", "n": 3, "deep": item("d", 4), "items": [item("e", 5)] },
             }));
-            let mut drawn = Drawn { bytes: bytes.iter(), loops: 0 };
-            let text = [Drawn::list, Drawn::map, Drawn::part, Drawn::flag][kind](&mut drawn);
+            let mut drawn = DrawnExpression { bytes: bytes.iter(), loops: 0 };
+            let text = [DrawnExpression::list, DrawnExpression::map, DrawnExpression::part, DrawnExpression::flag][kind](&mut drawn);
             let answer = |text: &str| Some(match Expr::parse(text).ok()?.eval(&scope) {
                 Ok(value) => Ok(value),
                 Err(EvalError::Failed { message, .. }) => Err(message),

@@ -3,9 +3,10 @@
 //! Law: evaluation answers from the parts that are used as from the whole values. Where it cannot be told beforehand what is used
 //! of a value, all of it is.
 //!
-//! The use of a node is told from outside: what is wanted of `a.b` is the use of the field `b` of `a`, what a loop's body wants of
-//! its variable is the use of the items of its range, and what is wanted of the items that `filter` and `map` give is wanted of
-//! what they append. So `run.steps.filter(s, s.id == 'x').map(s, s.rounds)` uses of each step its `id` and its `rounds`.
+//! The walk goes from the whole expression inwards and takes along what the surroundings want of a node: who wants `a.b` uses the
+//! field `b` of `a`; what a loop's body wants of its variable, the loop uses of each item of its range; and what the
+//! surroundings want of the items that `filter` and `map` give, those want of what they append. So
+//! `run.steps.filter(s, s.id == 'x').map(s, s.rounds)` uses of each step its `id` and its `rounds`.
 
 use std::collections::BTreeMap;
 
