@@ -13,8 +13,8 @@ use tokio::io::AsyncReadExt as _;
 
 use super::choice::choose;
 use super::failure::failure;
-use super::mask::VALUE_BYTES_MIN;
 use super::resolver::SecretResolver;
+use super::value_forms::VALUE_BYTES_MIN;
 use super::values::SecretValues;
 use crate::credential::UnopenedCredential;
 use crate::process::environment::{env_removed, removed_here};

@@ -8,34 +8,19 @@
 //!
 //! Values come first, then forms ([`Patterns`]).
 //!
-//! A value is found as it is (from eight bytes on also with line ends in it, as programs wrap long
-//! ones), with any of its characters escaped as in JSON, percent-encoded or as entities of HTML
-//! ([`spelling`](super::spelling)), in hexadecimal digits, and in base64, also in the middle of something
-//! else that is encoded. Of a value of several lines each long one is found by itself.
-//! What a program makes of it by other means (a part of it, another encoding, letter by letter) is not.
+//! In which forms a value is found: [`value_forms`](super::value_forms).
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use everfold_base::failure::Failure;
 use everfold_base::json::Value;
 use everfold_ports::{AttemptEnd, AttemptNotes, AttemptResult, MASK};
 
 use super::json_place::{Bare, JsonPlace, bare_at, ends_value};
-use super::spelling::{Spelled, spelled};
+use super::spelling::Spelled;
+use super::value_forms::{VALUE_BYTES_MIN, ValueForms};
 use crate::redact::{PatternStream, Patterns};
 
-/// A shorter value would be found in everything.
-pub(crate) const VALUE_BYTES_MIN: usize = 4;
-/// From this length on a value is found with line ends in it.
-const WRAPPED_BYTES_MIN: usize = 8;
-/// A shorter value may be a word of any file's name.
-const NAMED_VALUE_BYTES_MIN: usize = 8;
-/// The shortest line of a value that is found by itself.
-const LINE_BYTES_MIN: usize = 16;
-/// The shortest run of base64 digits that stands for a value.
-const BASE64_BYTES_MIN: usize = 5;
 /// What stands in a text for what was cut off at its start or at its end.
 const CUT: char = '…';
 /// What stands for a value of JSON that is no text.
@@ -44,82 +29,10 @@ const QUOTED_MASK: &[u8] = b"\"***\"";
 /// The values that are to be masked, in all the forms in which they are found, and the patterns.
 #[derive(Clone, Default)]
 pub(crate) struct Mask {
-    values: Arc<Forms>,
+    values: Arc<ValueForms>,
     patterns: Option<Arc<Patterns>>,
     /// Whether it leaves JSON alone: see [`Mask::plain`].
     is_plain: bool,
-}
-
-#[derive(Default)]
-struct Forms {
-    forms: Vec<Form>,
-    /// The bytes that some form begins with.
-    firsts: Vec<u8>,
-}
-
-impl Forms {
-    fn of(forms: Vec<Form>) -> Self {
-        let mut firsts: Vec<u8> = forms.iter().flat_map(Form::firsts).collect();
-        firsts.sort_unstable();
-        firsts.dedup();
-        Self { forms, firsts }
-    }
-}
-
-#[derive(Clone)]
-enum Form {
-    /// The value's characters, in any spelling.
-    Spelled { characters: Vec<char>, length: usize },
-    /// What encoders make of its bytes.
-    Encoded(Vec<u8>),
-}
-
-impl Form {
-    /// The bytes that it may begin with.
-    fn firsts(&self) -> Vec<u8> {
-        match self {
-            Self::Encoded(bytes) => bytes.first().copied().into_iter().collect(),
-            Self::Spelled { characters, .. } => {
-                let mut firsts = vec![b'%', b'\\', b'&'];
-                let mut buffer = [0; 4];
-                if let Some(first) = characters.first() {
-                    firsts.push(first.encode_utf8(&mut buffer).as_bytes()[0]);
-                    firsts.extend((*first == ' ').then_some(b'+'));
-                }
-                firsts
-            }
-        }
-    }
-
-    fn length(&self) -> usize {
-        match self {
-            Self::Encoded(bytes) => bytes.len(),
-            Self::Spelled { length, .. } => *length,
-        }
-    }
-
-    /// How much of a text is the end of it, whose beginning was cut off; `None`: less than [`VALUE_BYTES_MIN`].
-    fn left_before(&self, text: &str) -> Option<usize> {
-        let whole = match self {
-            Self::Spelled { characters, .. } => characters.iter().collect::<String>().into_bytes(),
-            Self::Encoded(bytes) => bytes.clone(),
-        };
-        let ends = (1..whole.len()).map(|from| &whole[from..]);
-        let found = ends.take_while(|end| end.len() >= VALUE_BYTES_MIN);
-        found
-            .map(|end| (end.len(), text.as_bytes().starts_with(end)))
-            .find(|(_, is_it)| *is_it)
-            .map(|it| it.0)
-    }
-
-    fn at(&self, text: &[u8], from: usize, is_last: bool) -> Spelled {
-        match self {
-            Self::Spelled { characters, length } => {
-                spelled(characters, *length >= WRAPPED_BYTES_MIN, text, from, is_last)
-            }
-            Self::Encoded(bytes) => encoded_at(bytes, text, from, is_last),
-        }
-    }
 }
 
 /// What masking makes of a number or a word of JSON.
@@ -134,22 +47,6 @@ enum BareMasked {
     Holds(usize),
 }
 
-fn encoded_at(bytes: &[u8], text: &[u8], from: usize, is_last: bool) -> Spelled {
-    let wraps = bytes.len() >= WRAPPED_BYTES_MIN;
-    let (mut matched, mut to) = (0, from);
-    while matched < bytes.len() {
-        match text.get(to) {
-            None if is_last => return Spelled::No,
-            None => return Spelled::Perhaps,
-            Some(byte) if *byte == bytes[matched] => matched += 1,
-            Some(b'\n' | b'\r') if wraps && matched > 0 => {}
-            Some(_other) => return Spelled::No,
-        }
-        to += 1;
-    }
-    Spelled::Until(to)
-}
-
 impl std::fmt::Debug for Mask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Mask(***)")
@@ -158,18 +55,7 @@ impl std::fmt::Debug for Mask {
 
 impl Mask {
     pub(crate) fn new<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut forms = Vec::new();
-        for value in values.into_iter().filter(|value| value.len() >= VALUE_BYTES_MIN) {
-            for part in std::iter::once(value).chain(lines(value)) {
-                let text = without_line_ends(part);
-                forms.push(Form::Spelled { characters: text.chars().collect(), length: text.len() });
-                forms.extend(encoded(part.as_bytes()).into_iter().map(Form::Encoded));
-            }
-        }
-        forms.retain(|form| form.length() > MASK.len());
-        // Longest first: of two that begin alike the longer one is meant.
-        forms.sort_by_key(|form| std::cmp::Reverse(form.length()));
-        Self { values: Arc::new(Forms::of(forms)), ..Self::default() }
+        Self { values: Arc::new(ValueForms::of(values)), ..Self::default() }
     }
 
     /// What masks by form alone.
@@ -189,9 +75,7 @@ impl Mask {
 
     /// What masks the name of a file, each value by `***`.
     pub(crate) fn of_names(&self) -> Self {
-        let is_long = |form: &&Form| form.length() >= NAMED_VALUE_BYTES_MIN;
-        let forms = self.values.forms.iter().filter(is_long).cloned().collect();
-        Self { values: Arc::new(Forms::of(forms)), patterns: self.patterns.clone(), is_plain: true }
+        Self { values: Arc::new(self.values.of_names()), patterns: self.patterns.clone(), is_plain: true }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -199,16 +83,7 @@ impl Mask {
     }
 
     fn has_values(&self) -> bool {
-        !self.values.forms.is_empty()
-    }
-
-    /// What stands at a place; at the end of everything (`is_last`) nothing more can come.
-    fn at(&self, text: &[u8], from: usize, is_last: bool) -> Spelled {
-        if self.values.firsts.binary_search(&text[from]).is_err() {
-            return Spelled::No;
-        }
-        let found = self.values.forms.iter().map(|form| form.at(text, from, is_last));
-        found.into_iter().find(|found| *found != Spelled::No).unwrap_or(Spelled::No)
+        !self.values.is_empty()
     }
 
     /// Masks as far as values can be recognised; gives where that ends, and whether something was masked.
@@ -226,7 +101,7 @@ impl Mask {
                 BareMasked::Undecided => return (at, is_changed),
                 BareMasked::Clean(end) => (end, None),
                 BareMasked::Holds(end) => (end, Some(QUOTED_MASK)),
-                BareMasked::No => match self.at(text, at, is_last) {
+                BareMasked::No => match self.values.at(text, at, is_last) {
                     Spelled::No => (at + 1, None),
                     Spelled::Perhaps => return (at, is_changed),
                     // A secret that is JSON by itself, as the key file of an account.
@@ -256,7 +131,7 @@ impl Mask {
             Bare::Until(end) => end,
         };
         for at in from..end {
-            match self.at(text, at, is_last) {
+            match self.values.at(text, at, is_last) {
                 Spelled::No => {}
                 Spelled::Perhaps => return BareMasked::Undecided,
                 Spelled::Until(to) if to <= end => return BareMasked::Holds(end),
@@ -267,7 +142,7 @@ impl Mask {
         // As it will be written once it was read.
         let read = serde_json::from_slice::<serde_json::Number>(&text[from..end]).map(|it| it.to_string());
         let read = read.unwrap_or_default();
-        let holds = (0..read.len()).any(|at| self.at(read.as_bytes(), at, true) != Spelled::No);
+        let holds = (0..read.len()).any(|at| self.values.at(read.as_bytes(), at, true) != Spelled::No);
         if holds { BareMasked::Holds(end) } else { BareMasked::Clean(end) }
     }
 
@@ -297,13 +172,12 @@ impl Mask {
     /// one at its end.
     fn cut_ends(&self, text: &mut String) {
         if let Some(rest) = text.strip_prefix(CUT) {
-            let left = self.values.forms.iter().filter_map(|form| form.left_before(rest)).max();
-            if let Some(length) = left {
+            if let Some(length) = self.values.left_before(rest) {
                 *text = format!("{CUT}{MASK}{}", &rest[length..]);
             }
         }
         if let Some(rest) = text.strip_suffix(CUT) {
-            let begins = |from: &usize| self.at(rest.as_bytes(), *from, false) == Spelled::Perhaps;
+            let begins = |from: &usize| self.values.at(rest.as_bytes(), *from, false) == Spelled::Perhaps;
             let left = (0..(rest.len() + 1).saturating_sub(VALUE_BYTES_MIN)).find(begins);
             if let Some(from) = left.filter(|from| rest.is_char_boundary(*from)) {
                 *text = format!("{}{MASK}{CUT}", &rest[..from]);
@@ -441,42 +315,6 @@ impl MaskStream {
     pub(crate) fn is_changed(&self) -> bool {
         self.is_changed || self.patterns.as_ref().is_some_and(|patterns| patterns.is_changed)
     }
-}
-
-/// The lines of a value of several that are long enough to be found by themselves.
-fn lines(value: &str) -> impl Iterator<Item = &str> {
-    let is_telling = |line: &&str| line.len() >= LINE_BYTES_MIN && !line.starts_with("-----");
-    let several = value.contains('\n');
-    value.lines().map(str::trim).filter(is_telling).filter(move |_| several)
-}
-
-fn without_line_ends(text: &str) -> String {
-    if text.len() < WRAPPED_BYTES_MIN {
-        return text.to_owned();
-    }
-    text.chars().filter(|character| !matches!(character, '\n' | '\r')).collect()
-}
-
-/// What encoders make of a value's bytes.
-fn encoded(value: &[u8]) -> Vec<Vec<u8>> {
-    let mut forms = vec![hex(value, "0123456789abcdef"), hex(value, "0123456789ABCDEF")];
-    for before in 0..3 {
-        // Encoded behind so many other bytes; only digits that stand for nothing but the value count.
-        let padded = [&[0_u8; 2][..before], value].concat();
-        let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
-        for text in [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)] {
-            let digits = text.as_bytes().get(first..last).unwrap_or_default();
-            if digits.len() >= BASE64_BYTES_MIN {
-                forms.push(digits.to_vec());
-            }
-        }
-    }
-    forms
-}
-
-fn hex(value: &[u8], digits: &str) -> Vec<u8> {
-    let digits = digits.as_bytes();
-    value.iter().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
 }
 
 #[cfg(test)]

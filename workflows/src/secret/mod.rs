@@ -13,6 +13,7 @@ mod redactor;
 mod resolver;
 pub(crate) mod source;
 mod spelling;
+mod value_forms;
 mod values;
 
 pub(crate) use guard::{GuardedExecutor, GuardedNotifier, GuardedProber, probed};
