@@ -19,7 +19,7 @@ use crate::http::{HttpAnswer, HttpClient, HttpError, HttpRequest};
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Of the body, as evidence.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// Of one header.
+/// Of one header; what is longer ends with `…`.
 const HEADER_CHARS_MAX: usize = 1_024;
 
 #[derive(Debug, Deserialize)]
@@ -112,7 +112,7 @@ fn evidence(answer: &HttpAnswer, json: bool) -> Value {
     let problem = parsed.as_ref().and_then(|parsed| parsed.as_ref().err().cloned()).filter(|_| json);
     let headers = answer.headers.iter().filter(|(name, _)| *name != "set-cookie");
     let headers: BTreeMap<&String, String> =
-        headers.map(|(name, value)| (name, value.chars().take(HEADER_CHARS_MAX).collect())).collect();
+        headers.map(|(name, value)| (name, shortened_header(value))).collect();
     let mut evidence = json!({
         "status": answer.status,
         "headers": headers,
@@ -126,4 +126,11 @@ fn evidence(answer: &HttpAnswer, json: bool) -> Value {
         evidence["problem"] = problem.into();
     }
     evidence
+}
+
+fn shortened_header(value: &str) -> String {
+    match value.char_indices().nth(HEADER_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
 }

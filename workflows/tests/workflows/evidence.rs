@@ -232,6 +232,18 @@ async fn row_27_a_page_is_no_json_and_passes_no_gate_that_asks_for_it() {
 }
 
 #[tokio::test]
+async fn a_header_that_is_cut_says_so() {
+    let home = Home::new();
+    let headers = format!("x-long: {}\r\nx-whole: {}\r\n", "a".repeat(1_025), "b".repeat(1_024));
+    let (url, _) = server(vec![answer("200 OK", &headers, "")]).await;
+    let found =
+        HttpProber::new(HttpClient::new()).probe(probe_request(&home, json!({"url": url}))).await.unwrap();
+    let headers = &found["headers"];
+    assert_eq!(headers["x-long"], format!("{}…", "a".repeat(1_024)));
+    assert_eq!(headers["x-whole"], "b".repeat(1_024));
+}
+
+#[tokio::test]
 async fn redirects_are_followed_without_telling_another_host_who_asks() {
     let (other, asked_there) = server(vec![answer("200 OK", "", "there")]).await;
     let (url, asked_here) = server(vec![
