@@ -274,6 +274,9 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
         let repair = if yes { repair::apply } else { repair::plan };
         repair(&folder, options, &asked).map_err(|error| match error {
             RepairError::Open(error) => Fault::from(error),
+            itself @ RepairError::Itself { .. } => {
+                Fault::new(Code::File, itself.to_string()).hint("name another copy of it")
+            }
             missing @ RepairError::NotInJournal { .. } => Fault::new(Code::Damaged, missing.to_string())
                 .hint(format!(
                     "the store is as it was; {program} store repair --from-sled says what can be restored"
@@ -324,7 +327,7 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
             .later
             .map(|later| json!({ "first": later.first, "last": later.last, "readable": later.readable }));
         context.out.json(&json!({
-            "steps": steps, "damage": damage, "notes": plan.notes, "lost": lost, "later": later, "done": yes,
+            "steps": steps, "missing_journal": plan.missing_journal, "damage": damage, "notes": plan.notes, "lost": lost, "later": later, "done": yes,
         }))?;
     } else {
         context.out.raw(&planned(&plan, yes, &from, &context.program));
@@ -365,6 +368,9 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
     let mut text = String::new();
     plan.damage.iter().for_each(|damage| text.push_str(&format!("damage  {damage}\n")));
     plan.notes.iter().for_each(|note| text.push_str(&format!("note    {note}\n")));
+    if let Some(journal) = plan.missing_journal.as_ref().filter(|_| !plan.lost.is_empty()) {
+        text.push_str(&format!("missing {}\n", journal.display()));
+    }
     for (first, last) in &plan.lost {
         text.push_str(&format!("lost    positions {first} to {last}\n"));
     }

@@ -28,7 +28,7 @@ impl From<OpenError> for Fault {
         let code = match &error {
             OpenError::InUse { .. } => Code::InUse,
             OpenError::Damaged(_) => Code::Damaged,
-            OpenError::Missing { .. } => Code::Missing,
+            OpenError::Missing { .. } | OpenError::Gone { .. } => Code::Missing,
             OpenError::Foreign { .. } => Code::Foreign,
             OpenError::TooNew { .. } => Code::TooNew,
             OpenError::Io { .. } => Code::StoreIo,
@@ -39,6 +39,11 @@ impl From<OpenError> for Fault {
         };
         let hint = match code {
             Code::InUse => "end that process, or wait for it; nothing is lost by that",
+            _ if matches!(error, OpenError::Gone { .. }) => {
+                "nothing was written; with `journal` from a copy of the folder the next start makes the rest (the index, \
+                 `store.json`), and `everfold store adopt` lets it act then; where none has it, move what is left out of the \
+                 folder"
+            }
             Code::Damaged | Code::Missing | Code::StoreIndex => {
                 "copy the folder first; then `everfold store verify` names every fault"
             }

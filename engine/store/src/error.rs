@@ -174,7 +174,14 @@ impl ReadError {
 }
 
 fn process(pid: u32) -> String {
-    if pid == 0 { "another process".to_owned() } else { format!("process {pid}") }
+    match pid {
+        0 => "another process".to_owned(),
+        // Processes of two containers may have one number.
+        pid if pid == std::process::id() => {
+            format!("process {pid}, which is this one or one of another container")
+        }
+        pid => format!("process {pid}"),
+    }
 }
 
 /// Why a store could not be opened. Nothing was changed.
@@ -208,6 +215,17 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
         /// A file that does not belong there.
+        found: String,
+    },
+    /// What is left of a data folder holds no event.
+    #[error(
+        "{folder} holds {found} of a data folder, and neither journal, sled (the index) nor store.json: no event is left in it",
+        folder = folder.display()
+    )]
+    Gone {
+        /// The folder.
+        folder: PathBuf,
+        /// A file or folder that is there still.
         found: String,
     },
     /// A newer Everfold wrote it.

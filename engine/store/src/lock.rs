@@ -76,10 +76,17 @@ impl FolderLock {
 
     /// Takes the locks of a folder that is only read: no file is made or written.
     pub(crate) fn look(folder: &Path) -> Result<Self, OpenError> {
+        Self::look_beside(folder, None)
+    }
+
+    /// The same beside another folder that this process has locked: of a copy by hard links the file `lock` is one with that
+    /// folder's.
+    pub(crate) fn look_beside(folder: &Path, held: Option<&Path>) -> Result<Self, OpenError> {
         let root = take_root(folder)?;
         let path = folder.join(FILE_NAME);
         let failed = |source| OpenError::from_io(path.clone(), source);
         let file = match regular::open(&path) {
+            Ok(_) if held.is_some_and(|held| is_same(&held.join(FILE_NAME), &path)) => None,
             Ok(file) => {
                 let file = LockedFile::take(file).map_err(failed)?.ok_or_else(|| in_use(folder))?;
                 let id = id_of(&file).map_err(failed)?;
@@ -154,6 +161,11 @@ impl FolderLock {
     }
 }
 
+/// Whether two names are those of one file or folder.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    FileId::of(one).is_ok_and(|one| FileId::of(other).is_ok_and(|other| one == other))
+}
+
 /// Whether a name is a file's still.
 fn names(path: &Path, id: &FileId) -> Result<(), OwnershipLost> {
     match FileId::of(path) {
@@ -208,18 +220,25 @@ pub(crate) fn refuse_written(files: &dyn Files, folder: &Path, access: FileAcces
     if file.lock().map_err(failed)? { Ok(()) } else { Err(in_use(folder)) }
 }
 
-/// Says who has the folder, as far as that is written down.
+/// Says who has the folder, as far as that is written down. What is written down outlives its process, and who only reads the
+/// folder does not write: a process that is gone is not named.
 pub(crate) fn in_use(folder: &Path) -> OpenError {
     let mut text = String::new();
     // The owner may be just writing it; the error is the same without a number.
     let _informative =
         regular::open(&folder.join(FILE_NAME)).and_then(|mut file| file.read_to_string(&mut text));
-    let pid = text.trim().parse().ok().or_else(|| {
+    let pid = text.trim().parse().ok().filter(|pid| is_alive(*pid)).or_else(|| {
         let record = regular::read(&Layout::new(folder).owner()).ok()?;
         let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
-        record["pid"].as_u64()?.try_into().ok()
+        record["pid"].as_u64()?.try_into().ok().filter(|pid| is_alive(*pid))
     });
     OpenError::InUse { pid: pid.unwrap_or(0) }
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // Another user's process may not be signalled.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
 }
 
 /// Says whose folder it is, where that is the reason.

@@ -182,16 +182,33 @@ pub(crate) fn holds_store(folder: &Path) -> Result<bool, OpenError> {
     match contents(folder)? {
         FolderContents::Store => Ok(true),
         FolderContents::Nothing => Ok(false),
+        FolderContents::Remains(found) => Err(OpenError::Gone { folder: folder.to_owned(), found }),
         FolderContents::Other(found) => Err(OpenError::Foreign { folder: folder.to_owned(), found }),
     }
 }
 
-/// Refuses a folder in which no store would be opened, because it holds other things.
+/// Refuses a folder in which no store would be opened, because it holds other things, or what is left of a store without an
+/// event.
 ///
 /// # Errors
-/// [`OpenError::Foreign`]; the folder cannot be read.
+/// [`OpenError::Foreign`], [`OpenError::Gone`]; the folder cannot be read.
 pub fn check_folder(folder: &Path) -> Result<(), OpenError> {
     if folder.exists() { refuse_foreign(folder) } else { Ok(()) }
+}
+
+/// Refuses a folder that holds what runs wrote, and no store that says what they did. A start would begin a new store there;
+/// who looks for a history is to hear that there is none.
+///
+/// # Errors
+/// [`OpenError::Gone`]; those of [`check_folder`].
+pub fn check_history(folder: &Path) -> Result<(), OpenError> {
+    if holds_store(folder)? {
+        return Ok(());
+    }
+    match ["attempts", "blobs", "scratch", "worktrees"].iter().find(|name| folder.join(name).exists()) {
+        Some(found) => Err(OpenError::Gone { folder: folder.to_owned(), found: (*found).to_owned() }),
+        None => Ok(()),
+    }
 }
 
 /// Whether opening a folder would make a new store there: there is no folder, or it holds neither a store nor anything foreign. Where a
@@ -208,6 +225,8 @@ enum FolderContents {
     Store,
     /// Neither a store nor anything foreign.
     Nothing,
+    /// No store, and a file of this name that only a store has beside its events.
+    Remains(String),
     /// No store, and a file of this name that is not Everfold's.
     Other(String),
 }
@@ -219,6 +238,7 @@ fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
     {
         return Ok(FolderContents::Store);
     }
+    let mut remains = None;
     for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
         let name = entry.map_err(OpenError::at(folder))?.file_name();
         let name = name.to_string_lossy();
@@ -229,11 +249,21 @@ fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
             || name == "lost+found"
             || Layout::NAMES.contains(&name.as_ref())
             || NEIGHBOURS.contains(&name.as_ref());
-        if !is_ours {
+        if is_of_store(&name) {
+            remains = Some(name.into_owned());
+        } else if !is_ours {
             return Ok(FolderContents::Other(name.into_owned()));
         }
     }
-    Ok(FolderContents::Nothing)
+    Ok(remains.map_or(FolderContents::Nothing, FolderContents::Remains))
+}
+
+/// Whether a name is one that a store gives to what it keeps beside its events: room for a full disk, what a repair or an
+/// adoption put aside.
+fn is_of_store(name: &str) -> bool {
+    name == disk_reserve::FILE_NAME
+        || name.starts_with("journal.damaged-")
+        || name.starts_with("attempts.lost-")
 }
 
 /// Makes the last segment's content durable, then has it read from the disk itself: what a process

@@ -25,6 +25,8 @@ use crate::text::count;
 
 /// Faults that are listed; more are counted.
 const FAULTS_MAX: usize = 1_000;
+/// Runs that are named, whose logs were removed.
+const NAMED_RUNS: usize = 5;
 
 /// The logs of attempts that were compared with what is recorded of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -47,9 +49,32 @@ pub(super) struct AttemptFindings {
     pub(super) faults: Vec<String>,
     /// The logs that these name, by the paths of their attempts' folders.
     named: BTreeSet<PathBuf>,
+    /// The first runs whose logs were removed, one more than are named.
+    removed_of: BTreeSet<RunId>,
 }
 
 impl AttemptFindings {
+    /// Which logs were removed, in words; `None`: none.
+    pub(super) fn removed(&self) -> Option<String> {
+        let logs = count(self.logs.removed, "log");
+        let (attempts, gone) = match self.logs.removed {
+            0 => return None,
+            1 => ("an ended attempt", "was removed with its folder"),
+            _more => ("ended attempts", "were removed with their folders"),
+        };
+        let mut runs: Vec<String> =
+            self.removed_of.iter().take(NAMED_RUNS).map(ToString::to_string).collect();
+        if self.removed_of.len() > NAMED_RUNS {
+            runs.push("others".to_owned());
+        }
+        let last = runs.pop()?;
+        let runs = match runs.is_empty() {
+            true => format!("run {last}"),
+            false => format!("runs {} and {last}", runs.join(", ")),
+        };
+        Some(format!("{logs} of {attempts} of {runs} {gone}"))
+    }
+
     fn fault(&mut self, fault: impl FnOnce() -> String) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(fault());
@@ -101,6 +126,9 @@ impl SealedLogs {
         let damaged = match found {
             Compared::Removed => {
                 findings.logs.removed += 1;
+                if findings.removed_of.len() <= NAMED_RUNS {
+                    findings.removed_of.insert(run);
+                }
                 return;
             }
             Compared::Same => None,

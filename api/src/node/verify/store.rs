@@ -29,7 +29,7 @@ use everfold_engine::service_pauses::{ServicePauseEvent, ServicePauses};
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyFault, VerifyReport};
-use everfold_engine::store::{Progress, SledOptions, Snapshot, check_folder};
+use everfold_engine::store::{Progress, SledOptions, Snapshot, check_folder, check_history};
 use everfold_engine::tokens::AccessRegistry;
 use everfold_engine::unique_names::{NameEvent, UniqueNames};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,6 @@ use super::log_digest::{DigestedLog, LogDigest};
 use super::logs::{AttemptFindings, SealedLogs, VerifiedLogs};
 use crate::fault::{Code, Fault};
 use crate::node::Node;
-use crate::text::count;
 
 /// States kept at once.
 const STATES_MAX: usize = 20_000;
@@ -115,16 +114,12 @@ impl From<VerifyReport> for Verified {
 impl Verified {
     /// What was found of the store, of the logs and of the digest.
     fn of(report: VerifyReport, found: &SealedLogs, digested: &DigestedLog) -> Self {
-        let (verified, AttemptFindings { logs, damaged_archives, faults, .. }) =
-            (Self::from(report), found.found());
+        let found = found.found();
+        let removed = found.removed();
+        let (verified, AttemptFindings { logs, damaged_archives, faults, .. }) = (Self::from(report), found);
         let (missing, digest) = (digested.missing(), digested.digest());
         let mut notes = verified.notes;
-        if logs.removed > 0 {
-            notes.push(format!(
-                "{} of ended attempts were removed with their folders",
-                count(logs.removed, "log")
-            ));
-        }
+        notes.extend(removed);
         Self {
             sound: verified.sound && logs.damaged + damaged_archives == 0 && missing.is_none(),
             digest: (verified.events > 0).then(|| digest.to_string()),
@@ -199,6 +194,7 @@ pub fn verify_folder(
         let notes = vec!["nothing was ever stored here".to_owned()];
         return Ok(Verified { sound: true, notes, ..Verified::default() });
     }
+    check_history(folder)?;
     let logs = SealedLogs::of(Layout::new(folder));
     let digested = DigestedLog::against(kept);
     let mut meaning = Runs::of(&logs, &digested);

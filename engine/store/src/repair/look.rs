@@ -51,7 +51,11 @@ pub(super) fn look(
     let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
     let mut seen = SeenJournal {
-        plan: RepairPlan { has_index: index_folder(folder).exists(), ..RepairPlan::default() },
+        plan: RepairPlan {
+            has_index: index_folder(folder).exists(),
+            missing_journal: (!journal.exists()).then(|| journal.clone()),
+            ..RepairPlan::default()
+        },
         whole: Vec::new(),
         chains: StreamChains::default(),
         digests: matches!(from, RestoreFrom::Copy(_)).then(BatchDigests::default),
@@ -94,7 +98,8 @@ pub(super) fn look(
         (RestoreFrom::Copy(copy), _) => {
             let broken = broken.last().map(|(first, _)| *first);
             let files = options.files.as_ref();
-            let ours = OwnJournal { digests: digests.unwrap_or_default(), missing: &missing, broken, end };
+            let digests = digests.unwrap_or_default();
+            let ours = OwnJournal { folder, digests, missing: &missing, broken, end };
             let copied = other_copy::compare(files, copy, expected, &ours)?;
             plan.later = copied.later;
             FoundBatches::in_copy(copied)

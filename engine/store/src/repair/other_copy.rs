@@ -17,6 +17,7 @@ use crate::journal::reader::GroupPlace;
 use crate::journal::salvage::SalvageItem;
 use crate::journal::tail::ExpectedJournal;
 use crate::journal::{format, salvage};
+use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
 use crate::paths::journal_folder;
@@ -93,6 +94,8 @@ pub(super) struct CopiedBatches {
 
 /// The journal with which a copy is compared.
 pub(super) struct OwnJournal<'a> {
+    /// The data folder, which the caller has locked.
+    pub(super) folder: &'a Path,
     pub(super) digests: BatchDigests,
     /// The positions that it lacks.
     pub(super) missing: &'a [Range],
@@ -105,14 +108,17 @@ pub(super) struct OwnJournal<'a> {
 /// Compares the journal of a copy with this one.
 ///
 /// # Errors
-/// [`RepairError`]: the copy is in use, cannot be read, is of another store, or has another history.
+/// [`RepairError`]: the copy is in use or is the folder itself, cannot be read, is of another store, or has another history.
 pub(super) fn compare(
     files: &dyn Files,
     copy: &Path,
     expected: ExpectedJournal,
     ours: &OwnJournal<'_>,
 ) -> Result<CopiedBatches, RepairError> {
-    let _lock = FolderLock::look(copy)?;
+    if lock::is_same(ours.folder, copy) {
+        return Err(RepairError::Itself { copy: copy.to_owned() });
+    }
+    let _lock = FolderLock::look_beside(copy, Some(ours.folder))?;
     let known = manifest::read_known(copy)?.and_then(Result::ok);
     let theirs = manifest::expected(copy, known.as_ref())?.store;
     if expected.store.is_some_and(|ours| theirs.is_some_and(|theirs| theirs != ours)) {

@@ -119,6 +119,8 @@ pub struct RepairPlan {
     pub damage: Vec<Damage>,
     /// What needs no repair, since the next start makes it anew from the journal.
     pub notes: Vec<String>,
+    /// The journal's folder, where it is missing.
+    pub missing_journal: Option<PathBuf>,
     /// There is an index that can be asked for what the journal lacks.
     pub has_index: bool,
     /// Positions that the journal does not hold, nor, where it was asked, the index or the other copy. While there are any, nothing can be
@@ -187,6 +189,12 @@ pub enum RepairError {
         end: Position,
         /// The one that was asked for.
         asked: Position,
+    },
+    /// The copy that was named is the folder itself.
+    #[error("{} is the folder that is to be repaired, and no copy of it", copy.display())]
+    Itself {
+        /// The folder.
+        copy: PathBuf,
     },
     /// The copy is of another store.
     #[error("{} is of another store", copy.display())]

@@ -14,7 +14,7 @@ use crate::index_copy::{IndexCopy, NotCopied};
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
-use crate::manifest::IndexState;
+use crate::manifest::{IndexState, Manifest};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder};
 use crate::shared_files::refuse_shared;
@@ -47,6 +47,31 @@ pub(crate) fn remakable_faults(folder: &Path, options: &SledOptions) -> Result<V
     Ok(faults)
 }
 
+/// The store's description, where it can be read.
+fn described(folder: &Path, report: &mut VerifyReport) -> Result<Option<Manifest>, OpenError> {
+    let what = match manifest::read_known(folder)? {
+        Some(Ok(manifest)) => return Ok(Some(manifest)),
+        Some(Err(what)) => what,
+        None => "it is missing".to_owned(),
+    };
+    let what = format!("{what}; the next start makes it again, and `store adopt` lets the folder act then");
+    report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
+    Ok(None)
+}
+
+/// Names a journal of which nothing is left.
+fn journal_is_there(folder: &Path, report: &mut VerifyReport) {
+    let journal = journal_folder(folder);
+    if journal.exists() {
+        return;
+    }
+    let what = match index_folder(folder).exists() {
+        true => "it is missing; `store repair --from-sled` says what the index can restore",
+        false => "it is missing; `store repair --from DIR` takes it from a copy of the folder",
+    };
+    report.fault(VerifyFault::NoJournal { folder: journal, what: what.to_owned() });
+}
+
 /// Goes through all but the blobs.
 fn walk<'a>(
     folder: &Path,
@@ -54,20 +79,7 @@ fn walk<'a>(
     meaning: &'a mut dyn Meaning,
 ) -> Result<Verification<'a>, OpenError> {
     let mut report = VerifyReport::default();
-    let found = manifest::read_known(folder)?;
-    let known = match found {
-        Some(Ok(manifest)) => Some(manifest),
-        Some(Err(what)) => {
-            let what = format!("{what}; the next start makes it again");
-            report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
-            None
-        }
-        None => {
-            let what = "it is missing; the next start makes it again".into();
-            report.fault(VerifyFault::Description { file: folder.join(manifest::FILE_NAME), what });
-            None
-        }
-    };
+    let known = described(folder, &mut report)?;
     if let Some(manifest) = &known
         && let IndexState::Closed(files) = &manifest.index
         && index_folder(folder).exists()
@@ -85,7 +97,11 @@ fn walk<'a>(
         && !index_folder(folder).exists();
     let is_missing = !is_to_come && !index_folder(folder).exists();
     if is_missing {
-        let what = "it is missing; the next start builds it again from the journal".into();
+        let what = match journal_folder(folder).exists() {
+            true => "it is missing; the next start builds it again from the journal",
+            false => "it is missing, and so is the journal from which it is built",
+        };
+        let what = what.to_owned();
         report.fault(VerifyFault::Index { what });
     }
     // On a copy: opening sled changes its files, and a damaged one most of all.
@@ -133,6 +149,9 @@ fn walk<'a>(
     }
     let end = end.next;
     let durable = known.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position);
+    if durable.max(indexed) > Position::ZERO {
+        journal_is_there(folder, &mut verification.report);
+    }
     let is_closed = known.as_ref().is_some_and(|known| matches!(known.index, IndexState::Closed(_)));
     verification.end_at(
         end,

@@ -17,6 +17,14 @@ pub enum VerifyFault {
     /// The journal is damaged.
     #[error("{0}{lost}", lost = lost(&.0.positions))]
     Journal(Damage),
+    /// The journal's folder is missing.
+    #[error("{folder}: {what}", folder = folder.display())]
+    NoJournal {
+        /// The folder.
+        folder: PathBuf,
+        /// What can be done.
+        what: String,
+    },
     /// Events that were durable are not there.
     #[error("positions {first} to {last} are missing: {what}")]
     Missing {

@@ -64,7 +64,12 @@ fn one_flipped_byte_of_a_log_is_named_and_a_removed_folder_is_no_damage() {
     );
     fs::remove_dir_all(bad.parent().unwrap()).unwrap();
     let verified = scratch.run(&["store", "verify"]);
-    assert!(verified.code == 0 && verified.out.contains("1 log of ended attempts"), "{verified:?}");
+    let named = format!("1 log of an ended attempt of run {run} was removed with its folder\n");
+    assert!(verified.code == 0 && verified.out.contains(&named), "{verified:?}");
+    fs::remove_dir_all(good.parent().unwrap()).unwrap();
+    let verified = scratch.run(&["store", "verify"]);
+    let named = format!("2 logs of ended attempts of run {run} were removed with their folders\n");
+    assert!(verified.code == 0 && verified.out.contains(&named), "{verified:?}");
 }
 
 /// It was as it was written, also where the digest of what had been there was given.
@@ -136,7 +141,7 @@ fn folders_of_attempts_over_the_limits_are_removed_and_those_of_runs_that_go_on_
     server.signal(Signal::TERM);
     assert_eq!(server.end().code, 0);
     let verified = scratch.run(&["store", "verify"]);
-    assert!(verified.code == 0 && verified.out.contains("1 log of ended attempts"), "{verified:?}");
+    assert!(verified.code == 0 && verified.out.contains("1 log of an ended attempt of run "), "{verified:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod first_day;
 mod fixtures;
 mod folder_damage;
 mod folder_owner;
+mod folder_remains;
 mod human_tasks;
 mod insights;
 mod kept_items;

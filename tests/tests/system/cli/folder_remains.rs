@@ -1,0 +1,123 @@
+//! A data folder of which a part is gone, and copies that are one with it: `store verify` and `store repair` say what is
+//! missing, and what to do.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::fixtures::Scratch;
+
+/// A scratch folder whose data folder holds a run that has ended.
+fn with_run() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write(
+        "ok.yaml",
+        "name: ok\nsteps:\n  - { id: a, command: echo a }\n  - { id: b, command: echo b }\n",
+    );
+    assert_eq!(scratch.run(&["run", "./ok.yaml"]).code, 0);
+    scratch
+}
+
+fn cp(options: &str, from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg(options).arg(from).arg(to).status().unwrap().success());
+}
+
+/// The process of a `lock` that was left behind was named as the one that has the folder.
+#[test]
+fn a_copy_that_nobody_has_is_in_use_by_nobody() {
+    let scratch = with_run();
+    for yes in [&[][..], &["--yes"]] {
+        let own = scratch.run(&[&["store", "repair", "--from", ".everfold"][..], yes].concat());
+        assert_eq!(own.code, 2, "{own:?}");
+        assert!(own.err.contains("is the folder that is to be repaired, and no copy of it"), "{own:?}");
+    }
+    // Its file `lock` is one with that of the folder, which the command has locked.
+    cp("-al", &scratch.data(), &scratch.path("linked"));
+    let linked = scratch.run(&["store", "repair", "--from", "linked"]);
+    assert!(linked.code == 0 && linked.out.contains("nothing need be repaired"), "{linked:?}");
+    // Somebody has this one, and it is not who left the file.
+    cp("-a", &scratch.data(), &scratch.path("copy"));
+    let mut gone = Command::new("true").spawn().unwrap();
+    gone.wait().unwrap();
+    fs::write(scratch.path("copy/lock"), format!("{}\n", gone.id())).unwrap();
+    let held = fs::File::open(scratch.path("copy")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    let used = scratch.run(&["store", "repair", "--from", "copy"]);
+    assert!(used.code == 7 && used.err.contains("the store is in use by another process\n"), "{used:?}");
+}
+
+#[test]
+fn what_a_folder_lacks_is_named_with_what_makes_it_again() {
+    let scratch = with_run();
+    for (lacks, verified, repaired, next) in [
+        (&["journal"][..], "/journal: it is missing; `store repair --from-sled`", "missing ", "--from-sled"),
+        (&["sled"], "the next start builds it again from the journal", "nothing need be", ""),
+        (
+            &["store.json"],
+            "store.json: it is missing; the next start makes it again, and `store adopt`",
+            "nothing need be",
+            "",
+        ),
+        (
+            &["journal", "sled"],
+            "/journal: it is missing; `store repair --from DIR`",
+            "missing ",
+            "--from DIR",
+        ),
+        (
+            &["journal", "store.json"],
+            "/journal: it is missing; `store repair --from-sled`",
+            "missing ",
+            "--from-sled",
+        ),
+    ] {
+        let folder = scratch.path("copy");
+        cp("-a", &scratch.data(), &folder);
+        remove(&folder, lacks);
+        let verify = scratch.run(&["--dir", "copy", "store", "verify"]);
+        assert!(verify.code == 7 && verify.out.contains(verified), "{lacks:?}: {verify:?}");
+        let repair = scratch.run(&["--dir", "copy", "store", "repair"]);
+        let said = format!("{}{}", repair.out, repair.err);
+        assert!(said.contains(repaired) && said.contains(next), "{lacks:?}: {repair:?}");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+/// It was no data folder (`EF0404`) where the store had begun to keep room for a full disk, and all was to be made again by
+/// the next start where it had not.
+#[test]
+fn a_folder_without_any_event_is_one_whose_history_is_gone() {
+    for left in ["reserve", "journal.damaged-1", "attempts.lost-1", "attempts"] {
+        let scratch = with_run();
+        let folder = scratch.path("copy");
+        cp("-a", &scratch.data(), &folder);
+        remove(&folder, &["journal", "sled", "store.json"]);
+        if left != "attempts" {
+            fs::write(folder.join(left), "").unwrap();
+        }
+        let before = fs::read_dir(&folder).unwrap().count();
+        for verb in [&["verify"][..], &["repair"], &["repair", "--yes"], &["repair", "--from", ".everfold"]] {
+            let done = scratch.run(&[&["--dir", "copy", "store"], verb].concat());
+            assert_eq!(done.code, 7, "{left} {verb:?}: {done:?}");
+            let said = format!(
+                "holds {left} of a data folder, and neither journal, sled (the index) nor store.json"
+            );
+            assert!(done.err.contains("EF0403") && done.err.contains(&said), "{left} {verb:?}: {done:?}");
+            assert!(done.err.contains("`everfold --dir copy store adopt`"), "{left} {verb:?}: {done:?}");
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), before, "nothing is made in it");
+        // As the hint says.
+        cp("-a", &scratch.data().join("journal"), &folder.join("journal"));
+        assert_eq!(scratch.run(&["--dir", "copy", "store", "adopt"]).code, 0, "{left}");
+        let run = scratch.run(&["--dir", "copy", "show", "@"]);
+        assert!(run.code == 0 && run.out.contains("succeeded"), "{left}: {run:?}");
+    }
+}
+
+fn remove(folder: &Path, names: &[&str]) {
+    for path in names.iter().map(|name| folder.join(name)) {
+        if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();
+    }
+}
