@@ -209,6 +209,13 @@ pub(crate) fn quoted(text: &str) -> String {
     word
 }
 
+/// An option with its value, as words of a shell. A value that begins with a dash is read as the option's only in one word
+/// with it.
+pub(crate) fn option(name: &str, value: &str) -> String {
+    let between = if value.starts_with('-') { '=' } else { ' ' };
+    format!("{name}{between}{}", quoted(value))
+}
+
 /// Whether a character moves a cursor, ends a line, or turns the direction of what is read. Each has four hexadecimal
 /// digits at most.
 fn is_unseen(c: char) -> bool {

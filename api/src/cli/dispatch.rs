@@ -10,9 +10,9 @@ use super::context::CommandContext;
 use super::target::Where;
 use super::{
     audit, background, background_owner, bench, bisect, board, completions, contexts, control, data_folder,
-    debug, demo, diff, doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch,
-    pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state,
-    stats, store, threads, token, ui, version, watch, why, workers,
+    debug, demo, diff, doctor, events, explain, hint_commands, hooks, inbox, init, limits, logs, man, mcp,
+    notices, orch, pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal,
+    spend, state, stats, store, threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};
@@ -32,8 +32,8 @@ pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
         Verb::Completions(args) => return completions::run(args),
         Verb::Man(args) => return man::run(args),
         Verb::Init(args) => {
-            Where::of(&cli)?;
-            return init::run(args, &cli);
+            let place = Where::of(&cli)?;
+            return init::run(args, &cli, &place.program);
         }
         Verb::Context(args) if !contexts::asks(args) => return contexts::run(args, &cli),
         Verb::Pipeline(args) if !pipeline::asks(args, &cli)? => return pipeline::run(args, &cli),
@@ -50,6 +50,7 @@ pub(super) fn dispatch(mut cli: Cli) -> Result<u8, Fault> {
 async fn ask(cli: Cli) -> Result<u8, Fault> {
     let context = CommandContext::new(&cli)?;
     let serves = matches!(cli.verb, Verb::Serve(_));
+    let run = cli.run.clone();
     let ends_itself = matches!(cli.verb, Verb::Serve(_) | Verb::Ui(_));
     let (outcome, is_lost) = tokio::select! {
         biased;
@@ -65,6 +66,10 @@ async fn ask(cli: Cli) -> Result<u8, Fault> {
     };
     background_owner::leave(&context, leave).await;
     outcome.map(|(code, _)| code).map_err(|fault| {
+        let fault = match &run {
+            Some(run) => hint_commands::of_run(fault, run),
+            None => fault,
+        };
         context.placed(match context.client.place() {
             Some(place) => data_folder::hinted(fault, place.layout.root()),
             None => fault,

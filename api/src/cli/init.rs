@@ -20,7 +20,8 @@ use crate::node::make_folder;
 /// The example's file name.
 const EXAMPLE_FILE: &str = "hello.yaml";
 
-pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
+/// `program` is how the next command begins.
+pub(crate) fn run(args: &InitArgs, cli: &Cli, program: &str) -> Result<u8, Fault> {
     let pipeline = args.pipeline.as_deref().map(found).transpose()?;
     // A new folder begins here, not in the nearest one upwards.
     let folder = match (&cli.dir, std::env::var_os("EVERFOLD_DIR")) {
@@ -56,26 +57,26 @@ pub(crate) fn run(args: &InitArgs, cli: &Cli) -> Result<u8, Fault> {
     }
     written.iter().for_each(|path| out.line(format!("wrote {path}")));
     kept.iter().for_each(|path| out.line(format!("kept  {path}")));
-    out.line(format!("\nnext\n  {}", next(pipeline, args).join("\n  ")));
+    out.line(format!("\nnext\n  {}", next(pipeline, args, program).join("\n  ")));
     Ok(0)
 }
 
 /// What to type next. `orch` works when a project is set up: its services, its settings, and the pipeline saved.
-fn next(pipeline: Option<&BuiltIn>, args: &InitArgs) -> Vec<String> {
+fn next(pipeline: Option<&BuiltIn>, args: &InitArgs, program: &str) -> Vec<String> {
     let Some(pipeline) = pipeline else {
         let next = if args.example {
-            format!("everfold run ./{EXAMPLE_FILE}")
+            format!("{program} run ./{EXAMPLE_FILE}")
         } else {
-            "everfold doctor".to_owned()
+            format!("{program} doctor")
         };
         return vec![next];
     };
-    let mut next = vec![format!("everfold pipeline test ./{}.yaml", pipeline.name)];
+    let mut next = vec![format!("{program} pipeline test ./{}.yaml", pipeline.name)];
     if pipeline.name == "orch" {
         next.push(
             "mkdir -p ~/.orch && cp orch/projects.yaml ~/.orch/   # its settings, to be filled in".to_owned(),
         );
-        next.push("everfold orch onboard --help   # sets up a project, and saves the pipeline".to_owned());
+        next.push(format!("{program} orch onboard --help   # sets up a project, and saves the pipeline"));
     }
     next
 }

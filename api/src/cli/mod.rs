@@ -30,6 +30,8 @@ mod engine_pause;
 mod events;
 mod explain;
 mod files;
+mod folder_verbs;
+mod hint_commands;
 mod hooks;
 mod inbox;
 mod init;

@@ -52,12 +52,23 @@ fn asks_of(pipeline: &str, cli: &Cli) -> Result<bool, Fault> {
     Ok(matches!(Where::of(cli)?.target, CommandTarget::Server(_)))
 }
 
-/// A verb that asks no route.
+/// A verb that asks no route. Few of them need to know where they work.
 pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
+    let place = Where::of(cli);
+    look(args, &place, cli).map_err(|fault| match &place {
+        Ok(place) => place.placed(fault),
+        Err(_) => fault,
+    })
+}
+
+fn look(args: &PipelineArgs, place: &Result<Where, Fault>, cli: &Cli) -> Result<u8, Fault> {
     let (out, as_json) = (Out::new(), cli.is_json());
+    let program = place.as_ref().map_or("everfold", |place| place.program.as_str());
+    let place = || place.as_ref().map_err(Clone::clone);
     match &args.verb {
         PipelineVerb::Check { pipelines } => {
-            let folder = match Where::of(cli)?.target {
+            let place = place()?;
+            let folder = match &place.target {
                 CommandTarget::Folder(folder) => Some(Layout::new(folder)),
                 // The settings are the server's.
                 CommandTarget::Server(_) => None,
@@ -67,7 +78,8 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let runtime = runtime.map_err(|error| {
                 Fault::new(Code::Internal, format!("the runtime could not be started: {error}"))
             })?;
-            runtime.block_on(check(&out, None, settings, pipelines, as_json))
+            let here = CheckPlace { context: None, settings, named: &|fault| place.placed(fault) };
+            runtime.block_on(check(&out, &here, pipelines, as_json))
         }
         PipelineVerb::Show { pipeline, text } => {
             let loaded = load(pipeline, as_json)?;
@@ -75,18 +87,19 @@ pub(crate) fn run(args: &PipelineArgs, cli: &Cli) -> Result<u8, Fault> {
             let own = own.or_else(|| builtin::find(pipeline).map(|found| found.text.to_owned()));
             let definition = &loaded.checked.definition;
             let view = PipelineView::of(definition, origin(&loaded), own);
-            show(&out, pipeline, (&view, definition), *text, as_json)
+            let shown = ShownPipeline { named: pipeline, view: &view, definition, program };
+            show(&out, &shown, *text, as_json)
         }
         PipelineVerb::Schema { cases } => schema(&out, *cases),
         PipelineVerb::Test(args) => {
-            let settings = match Where::of(cli)?.target {
+            let settings = match &place()?.target {
                 CommandTarget::Folder(folder) => {
                     Some(node::settings(&Layout::new(folder), cli.config.as_deref())?)
                 }
                 // The settings are the server's.
                 CommandTarget::Server(_) => None,
             };
-            pipeline_test::run(args, settings.as_ref(), as_json)
+            pipeline_test::run(args, settings.as_ref(), program, as_json)
         }
         PipelineVerb::Graph { pipeline, svg } => {
             graph(&out, &load(pipeline, as_json)?.checked.definition, *svg, as_json)
@@ -104,11 +117,15 @@ pub(crate) async fn ask(context: &CommandContext, args: &PipelineArgs) -> Result
         PipelineVerb::Check { pipelines } => {
             let place = context.client.place();
             let settings = place.map(|place| (&place.layout, place.config.as_deref()));
-            check(out, Some(context), settings, pipelines, as_json).await
+            let named = |fault| context.placed(fault);
+            let here = CheckPlace { context: Some(context), settings, named: &named };
+            check(out, &here, pipelines, as_json).await
         }
         PipelineVerb::Show { pipeline, text } => {
             let view = named(context, pipeline).await?;
-            show(out, pipeline, (&view, &definition_of(&view)?), *text, as_json)
+            let definition = &definition_of(&view)?;
+            let shown = ShownPipeline { named: pipeline, view: &view, definition, program: &context.program };
+            show(out, &shown, *text, as_json)
         }
         PipelineVerb::Graph { pipeline, svg } => {
             let definition = definition_of(&named(context, pipeline).await?)?;
@@ -180,15 +197,19 @@ struct Checked {
 /// The settings of a folder: its layout, and another file where one is named.
 type FolderSettings<'a> = Option<(&'a Layout, Option<&'a Path>)>;
 
+/// Where pipelines are checked.
+struct CheckPlace<'a> {
+    /// Who is asked for names; `None`: nobody is.
+    context: Option<&'a CommandContext>,
+    settings: FolderSettings<'a>,
+    /// Names the commands of a fault's hint as they are typed there.
+    named: &'a dyn Fn(Fault) -> Fault,
+}
+
 /// Checks each of them; ends with the code of the first that has errors. Of several, each fault is printed where it is
 /// found, so that the others are checked, too.
-async fn check(
-    out: &Out,
-    context: Option<&CommandContext>,
-    settings: FolderSettings<'_>,
-    pipelines: &[String],
-    as_json: bool,
-) -> Result<u8, Fault> {
+async fn check(out: &Out, place: &CheckPlace<'_>, pipelines: &[String], as_json: bool) -> Result<u8, Fault> {
+    let CheckPlace { context, settings, named } = *place;
     let (mut answers, mut code) = (Vec::new(), 0);
     for pipeline in pipelines {
         let found = match context {
@@ -214,7 +235,7 @@ async fn check(
             Err(fault) if pipelines.len() == 1 => return Err(fault),
             Err(fault) => {
                 code = if code == 0 { fault.code.exit() } else { code };
-                super::output::fault(&fault, as_json);
+                super::output::fault(&named(fault), as_json);
             }
         }
     }
@@ -450,13 +471,16 @@ async fn document(context: &CommandContext, pipeline: &str) -> Result<(String, V
     Ok((name, view.document.unwrap_or_default()))
 }
 
-fn show(
-    out: &Out,
-    named: &str,
-    (view, definition): (&PipelineView, &Definition),
-    text: bool,
-    as_json: bool,
-) -> Result<u8, Fault> {
+/// A pipeline that is shown, and how the next command begins.
+struct ShownPipeline<'a> {
+    named: &'a str,
+    view: &'a PipelineView,
+    definition: &'a Definition,
+    program: &'a str,
+}
+
+fn show(out: &Out, shown: &ShownPipeline<'_>, text: bool, as_json: bool) -> Result<u8, Fault> {
+    let ShownPipeline { named, view, definition, program } = *shown;
     if as_json {
         out.json(view)?;
         return Ok(0);
@@ -484,7 +508,7 @@ fn show(
         input_lines(schema).iter().for_each(|line| out.line(line));
     }
     let wanted = view.input.as_ref().map(wanted).unwrap_or_default();
-    out.line(format!("\nnext\n  everfold run {}{wanted}", quoted(named)));
+    out.line(format!("\nnext\n  {program} run {}{wanted}", quoted(named)));
     Ok(0)
 }
 

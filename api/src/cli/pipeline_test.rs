@@ -19,7 +19,7 @@ use crate::pipeline_test::{
     CaseDifference, CaseVerdict, PipelineCoverage, SuiteReport, first_case, read_cases, test_pipeline_with,
 };
 use crate::settings::Settings;
-use crate::text::{count, cut, plain, span};
+use crate::text::{count, cut, plain, quoted, span};
 
 /// Lines of the story of a case that failed.
 const STORY_LINES: usize = 60;
@@ -32,12 +32,17 @@ struct CaseSource {
     text: String,
 }
 
-/// The settings are those of the folder; those of a server are not known here.
-pub(crate) fn run(args: &PipelineTestArgs, settings: Option<&Settings>, as_json: bool) -> Result<u8, Fault> {
+/// The settings are those of the folder; those of a server are not known here. `program` is how the next command begins.
+pub(crate) fn run(
+    args: &PipelineTestArgs,
+    settings: Option<&Settings>,
+    program: &str,
+    as_json: bool,
+) -> Result<u8, Fault> {
     let loaded = load(&pipeline_of(&args.pipeline), as_json)?;
     let definition = &loaded.checked.definition;
     if args.init {
-        return init(args, definition, settings);
+        return init(args, definition, settings, program);
     }
     let source = source(&args.pipeline, args.cases.as_deref())?;
     let cases = checked(&source, definition, as_json)?;
@@ -119,8 +124,10 @@ fn source(pipeline: &str, cases: Option<&Path>) -> Result<CaseSource, Fault> {
         return read(&beside);
     }
     let message = format!("there are no test cases: {} is not there", beside.display());
-    let hint =
-        format!("everfold pipeline test {pipeline} --init writes a first one; --cases names another file");
+    let hint = format!(
+        "everfold pipeline test {} --init writes a first one; --cases names another file",
+        quoted(&pipeline)
+    );
     Err(Fault::new(Code::File, message).hint(hint))
 }
 
@@ -151,7 +158,12 @@ fn wanted<'c>(cases: &'c [PipelineCase], names: &[String]) -> Result<Vec<&'c Pip
 }
 
 /// Writes a first case, which is played first: what is made up need not be what an expression looks for.
-fn init(args: &PipelineTestArgs, definition: &Definition, settings: Option<&Settings>) -> Result<u8, Fault> {
+fn init(
+    args: &PipelineTestArgs,
+    definition: &Definition,
+    settings: Option<&Settings>,
+    program: &str,
+) -> Result<u8, Fault> {
     let pipeline = pipeline_of(&args.pipeline);
     let beside = match &args.cases {
         Some(path) => path.clone(),
@@ -178,7 +190,7 @@ fn init(args: &PipelineTestArgs, definition: &Definition, settings: Option<&Sett
         report.cases.iter().for_each(|case| one(&out, case, args.story));
         out.line("  it does not hold yet: fill in the outputs that the pipeline looks for, then");
     }
-    out.line(format!("  everfold pipeline test {pipeline}"));
+    out.line(format!("  {program} pipeline test {}", quoted(&pipeline)));
     Ok(0)
 }
 

@@ -15,7 +15,7 @@ use crate::client::wait_for_owner;
 use crate::fault::{Code, Fault, ProblemDocument};
 use crate::node::{self, LogDigest, Verified};
 use crate::serve;
-use crate::text::{count, quoted};
+use crate::text::{count, option};
 
 pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8, Fault> {
     match args.verb {
@@ -327,7 +327,8 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
             .later
             .map(|later| json!({ "first": later.first, "last": later.last, "readable": later.readable }));
         context.out.json(&json!({
-            "steps": steps, "missing_journal": plan.missing_journal, "damage": damage, "notes": plan.notes, "lost": lost, "later": later, "done": yes,
+            "steps": steps, "missing_journal": plan.missing_journal, "damage": damage, "notes": plan.notes,
+            "lost": lost, "later": later, "done": yes,
         }))?;
     } else {
         context.out.raw(&planned(&plan, yes, &from, &context.program));
@@ -405,7 +406,7 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
         let from = match from {
             RestoreFrom::Nothing => String::new(),
             RestoreFrom::Index => " --from-sled".to_owned(),
-            RestoreFrom::Copy(folder) => format!(" --from {}", quoted(&folder.to_string_lossy())),
+            RestoreFrom::Copy(folder) => format!(" {}", option("--from", &folder.to_string_lossy())),
             RestoreFrom::GivenUpBehind(position) => format!(" --give-up-behind {position}"),
         };
         text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
@@ -423,11 +424,11 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
 /// The commands with which a user takes a copy in the place of this folder: the copy has events behind the end of this
 /// folder's journal, which lacks none before it.
 fn going_on_in(copy: &str) -> String {
-    let copy = quoted(copy);
+    let dir = option("--dir", copy);
     format!(
         "nothing need be repaired: the journal lacks nothing up to its end, and a repair takes nothing that comes behind\n\n\
-         next\n  everfold --dir {copy} store verify\n  \
-         everfold --dir {copy} store adopt   # to go on there, with all of that history, and here no more\n"
+         next\n  everfold {dir} store verify\n  \
+         everfold {dir} store adopt   # to go on there, with all of that history, and here no more\n"
     )
 }
 

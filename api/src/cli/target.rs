@@ -3,16 +3,17 @@
 //! Law: what is typed goes before the environment, and both before the context in use; a command never
 //! works somewhere else than was named because that cannot be had.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{self, Cli, StoreVerb, Verb};
+use super::args::{Cli, Verb};
 use super::contexts::{self, Contexts, LOCAL, Named};
 use super::data_folder::data_folder;
+use super::folder_verbs::on_folder;
+use super::hint_commands::placed;
 use crate::client::{RemoteServer, ServerAddress, ServerTokenSource};
 use crate::fault::{Code, Fault};
-use crate::text::quoted;
+use crate::text::option;
 
 /// The variable with the token for a server whose context names none.
 const TOKEN: &str = "EVERFOLD_TOKEN";
@@ -43,6 +44,11 @@ enum NamedBy {
 }
 
 impl Where {
+    /// The fault, whose hint names commands as they are typed where this one works.
+    pub(crate) fn placed(&self, fault: Fault) -> Fault {
+        placed(fault, &self.program, matches!(self.target, CommandTarget::Server(_)))
+    }
+
     /// Where the arguments, the environment and the contexts say.
     ///
     /// # Errors
@@ -94,7 +100,7 @@ impl Where {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let folder = || -> Result<Self, Fault> {
             let program = match &cli.dir {
-                Some(dir) => format!("everfold --dir {}", quoted(&dir.display().to_string())),
+                Some(dir) => format!("everfold {}", option("--dir", &dir.display().to_string())),
                 None => "everfold".to_owned(),
             };
             Ok(Self {
@@ -134,10 +140,10 @@ impl Where {
         let target = target(cli, &named)?;
         let mut program = "everfold".to_owned();
         if by == NamedBy::Flag {
-            program.push_str(&format!(" --server {}", quoted(url)));
+            program.push_str(&format!(" {}", option("--server", url)));
         }
         if let Some(ca) = &cli.ca {
-            program.push_str(&format!(" --ca {}", quoted(&ca.display().to_string())));
+            program.push_str(&format!(" {}", option("--ca", &ca.display().to_string())));
         }
         Ok(Self { target, context: None, program })
     }
@@ -148,7 +154,7 @@ impl Where {
 
     fn of_context(cli: &Cli, name: &str, contexts: &Contexts, by: NamedBy) -> Result<Self, Fault> {
         let program = if by == NamedBy::Flag {
-            format!("everfold --context {}", quoted(name))
+            format!("everfold {}", option("--context", name))
         } else {
             "everfold".to_owned()
         };
@@ -190,34 +196,5 @@ fn server(named: &Named, ca: Option<&PathBuf>) -> Result<RemoteServer, Fault> {
 fn patience(text: &str) -> Result<Duration, Fault> {
     everfold_engine::duration::parse(text).map_err(|error| {
         Fault::new(Code::Usage, format!("--patience: {error}")).hint("write it as 30s, 5m or 1h")
-    })
-}
-
-/// Whether the command that begins with these words works on the files of a folder, so that no server can be asked for it.
-pub(super) fn is_of_folder(words: &[&str]) -> bool {
-    // A verb, or a verb below another one; none of them needs an argument.
-    (1..=words.len().min(2)).any(|count| {
-        let typed = std::iter::once("everfold").chain(words[..count].iter().copied());
-        args::read(typed.map(OsString::from)).is_ok_and(|cli| on_folder(&cli.verb).is_some())
-    })
-}
-
-/// What a verb is called that works on the files of a folder.
-fn on_folder(verb: &Verb) -> Option<&'static str> {
-    Some(match verb {
-        Verb::Demo(_) => "demo",
-        Verb::Serve(_) => "serve",
-        Verb::Ui(_) => "ui",
-        Verb::Doctor(_) => "doctor",
-        Verb::Init(_) => "init",
-        Verb::Bench(_) => "bench",
-        Verb::Background(_) => "background",
-        Verb::Store(args) => match args.verb {
-            StoreVerb::Verify { .. } => "store verify",
-            StoreVerb::Repair { .. } => "store repair",
-            StoreVerb::Adopt => "store adopt",
-            StoreVerb::Info => return None,
-        },
-        _asks => return None,
     })
 }

@@ -177,7 +177,7 @@ impl LocalFolder {
             false => format!("there is no data folder {}", folder.display()),
         };
         Fault::new(Code::NoFolder, message)
-            .hint("name one with --dir, or start a run first: `everfold run` makes a folder")
+            .hint("name one with --dir, or start a run first: `everfold run PIPELINE` makes a folder")
     }
 
     /// A step's process does not become the owner of the folder that its run lies in.

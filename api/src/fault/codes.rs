@@ -238,7 +238,7 @@ codes! {
          starts another run.";
     NoFolder = "EF0390", 404, 3, "there is no data folder",
         "A verb that changes something found no data folder, so there is nothing that it could change. `--dir` or EVERFOLD_DIR names one; without them it is \
-         the nearest `.everfold` upwards. A step's process is told the folder of its engine in EVERFOLD_DIR. `everfold run` makes a folder.";
+         the nearest `.everfold` upwards. A step's process is told the folder of its engine in EVERFOLD_DIR. `everfold run PIPELINE` makes a folder.";
     InUse = "EF0401", 503, 7, "the store is in use",
         "Another process owns the data folder and does not answer on its socket. A stopped process (Ctrl-Z) or one that just ends does that. \
          Bring it to the front or end it; nothing is lost by that.";

@@ -250,7 +250,9 @@ impl From<Refusal> for Fault {
             Refusal::Credential { .. } => fault.hint(
                 "choose another; where it is none, add the pattern to `except` under [redact] in everfold.toml",
             ),
-            Refusal::Ended(_) => fault.hint("an ended run never changes; `everfold run` starts another"),
+            Refusal::Ended(_) => fault.hint(
+                "an ended run never changes: `everfold show RUN` shows it, `everfold run PIPELINE` starts another",
+            ),
             Refusal::NotSetAside => fault.hint("everfold cancel RUN, without --force"),
             Refusal::NothingToRetry(_) => {
                 fault.hint("everfold restart RUN --from STEP begins a step and all after it anew")

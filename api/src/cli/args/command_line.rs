@@ -69,6 +69,9 @@ pub(crate) struct Cli {
     pub(crate) crash_after: Option<String>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+    /// The run that the verb names, as it was typed.
+    #[arg(skip)]
+    pub(crate) run: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

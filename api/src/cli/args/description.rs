@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use super::command_line::Cli;
@@ -39,7 +40,20 @@ pub(crate) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap
         Ok(matches) => matches,
         Err(error) => return Err(superfluous(error, &command, &args)),
     };
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    cli.run = run_in(&matches);
+    Ok(cli)
+}
+
+/// The run that the verb names.
+fn run_in(matches: &clap::ArgMatches) -> Option<String> {
+    let mut verb = matches;
+    while let Some((_, below)) = verb.subcommand() {
+        verb = below;
+    }
+    let run = verb.try_get_raw("run").ok().flatten()?.next()?;
+    let is_typed = verb.value_source("run") == Some(ValueSource::CommandLine);
+    is_typed.then(|| run.to_string_lossy().into_owned())
 }
 
 /// Names a word too many as that. Where there are verbs below the verb, clap takes it for one of them, which cannot stand behind

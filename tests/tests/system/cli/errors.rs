@@ -130,6 +130,37 @@ fn what_is_no_pipeline_file_is_named_as_what_it_is() {
     }
 }
 
+/// They named neither the folder nor the run, and a name with a blank without quotes.
+#[test]
+fn a_command_of_a_hint_works_where_the_one_worked_that_names_it() {
+    let scratch = Scratch::new();
+    scratch.write("my flow.yaml", "name: flow\nsteps:\n  - { id: a, command: echo a }\n");
+    for (place, dir) in
+        [(&["--dir", "else where"][..], "--dir 'else where'"), (&["--dir=-dash"], "--dir=-dash")]
+    {
+        let run = |args: &[&str]| scratch.run(&[place, args].concat());
+        let hints = |args: &[&str], hint: &str| {
+            let done = run(args);
+            assert!(done.code != 0 && done.err.contains(hint), "{args:?}: {hint}: {done:?}");
+        };
+        hints(&["cancel", "abcd"], &format!("`everfold {dir} run PIPELINE`"));
+        let begun = run(&["init"]);
+        assert!(begun.out.ends_with(&format!("next\n  everfold {dir} doctor\n")), "{begun:?}");
+        let unnamed = run(&["pipeline", "check", "nothing", "neither"]);
+        let list = format!("`everfold {dir} pipeline list`");
+        assert_eq!((unnamed.code, unnamed.err.matches(&list).count()), (3, 2), "{unnamed:?}");
+        let flow = "./my flow.yaml";
+        hints(&["pipeline", "test", flow], &format!("everfold {dir} pipeline test './my flow.yaml' --init"));
+        let shown = run(&["pipeline", "show", flow]);
+        assert!(shown.out.ends_with(&format!("everfold {dir} run './my flow.yaml'\n")), "{shown:?}");
+        assert_eq!(run(&["run", flow]).code, 0);
+        hints(&["cancel", "@"], &format!("`everfold {dir} show @` shows it"));
+        hints(&["retry", "@1"], "there is no run");
+        hints(&["retry", "@"], &format!("everfold {dir} restart @ --from STEP"));
+        assert_eq!(run(&["show", "@"]).code, 0);
+    }
+}
+
 #[test]
 fn every_code_that_is_shown_is_explained() {
     let scratch = Scratch::new();
