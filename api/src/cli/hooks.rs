@@ -15,7 +15,7 @@ use crate::body::hook::DeliverBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::node::{DeliveryView, OutcomeView, OutcomeWord};
-use crate::text::{cut, instant, span, table};
+use crate::text::{count, cut, instant, quoted, span, table};
 
 pub(crate) async fn hook(context: &CommandContext, args: HookArgs) -> Result<u8, Fault> {
     let HookVerb::Deliver { source, file, headers, id } = args.verb;
@@ -33,7 +33,7 @@ pub(crate) async fn hook(context: &CommandContext, args: HookArgs) -> Result<u8,
         true => format!("{} came before, {}; nothing was recorded", view.id, instant(view.received_at)),
         false => format!("{} is recorded", view.id),
     });
-    print_delivery(context, &view);
+    print_delivery(context, &view, in_brief);
     Ok(0)
 }
 
@@ -116,12 +116,16 @@ pub(crate) async fn one(context: &CommandContext, verb: HooksVerb) -> Result<u8,
     if let Some(by) = view.handled.last().and_then(|last| last.by.as_ref()) {
         context.out.line(format!("  by the hand of {by}"));
     }
-    print_delivery(context, &view);
+    print_delivery(context, &view, |_, last| last.iter().map(outcome_line).collect());
     Ok(0)
 }
 
-/// Says what the delivery led to the last time, and what to type next.
-fn print_delivery(context: &CommandContext, view: &DeliveryView) {
+/// Says what the delivery led to the last time, with the lines of its outcomes, and what to type next.
+fn print_delivery(
+    context: &CommandContext,
+    view: &DeliveryView,
+    lines: impl Fn(&str, &[OutcomeView]) -> Vec<String>,
+) {
     let Some(last) = view.handled.last() else {
         context.out.line("  it is not handled yet: a process that goes on with all runs takes it up");
         context.out.line(format!("  {} serve", context.program));
@@ -131,12 +135,34 @@ fn print_delivery(context: &CommandContext, view: &DeliveryView) {
         context.out.line(format!("  no saved pipeline has a trigger with hook: {}", view.source));
         context.out.line(format!("  {} pipeline save FILE", context.program));
     }
-    for outcome in &last.outcomes {
-        context.out.line(format!("  {}", outcome_line(outcome)));
+    let show = format!("{} hooks show {}", context.program, quoted(&view.id));
+    for line in lines(&show, &last.outcomes) {
+        context.out.line(format!("  {line}"));
     }
     if let Some(run) = last.outcomes.iter().flat_map(|outcome| &outcome.runs).next() {
         context.out.line(format!("  {} show {}", context.program, run.short()));
     }
+}
+
+/// A line for each trigger that did something, and one for all that ignored the delivery: a pipeline may have dozens of
+/// triggers of one source. `show` is the command that tells of each.
+fn in_brief(show: &str, outcomes: &[OutcomeView]) -> Vec<String> {
+    let (ignored, others): (Vec<_>, Vec<_>) =
+        outcomes.iter().partition(|outcome| outcome.outcome == OutcomeWord::Ignored);
+    let mut lines: Vec<String> = others.into_iter().map(outcome_line).collect();
+    match ignored.as_slice() {
+        [] => {}
+        [alone] => lines.push(outcome_line(alone)),
+        [first, rest @ ..] => {
+            let is_one = rest.iter().all(|outcome| outcome.reason == first.reason);
+            let why = match first.reason.as_ref().filter(|_| is_one) {
+                Some(reason) => format!(": {reason}"),
+                None => format!("; {show} says why"),
+            };
+            lines.push(format!("ignored by {}{why}", count(ignored.len() as u64, "trigger")));
+        }
+    }
+    lines
 }
 
 /// What a delivery led to, in a few words, with the reason where it reached no run; what was ignored is left out beside

@@ -78,15 +78,28 @@ pub(super) fn fault_in(body: &[u8]) -> Option<Fault> {
     serde_json::from_slice::<ProblemDocument>(body).ok().map(Fault::from)
 }
 
-/// When the next request is welcome.
+/// When the next request is welcome. A number that is larger than any is the largest: nobody waits so long.
 pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
-    let value = response.headers().get(axum::http::header::RETRY_AFTER)?;
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = response.headers().get(axum::http::header::RETRY_AFTER)?.to_str().ok()?.trim();
+    let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Duration::from_secs(seconds.parse().unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The next request was sent at once.
+    #[test]
+    fn a_wait_that_is_longer_than_any_number_is_the_longest() {
+        let wait = |said: &str| {
+            let answer = Response::builder().header("retry-after", said).body(Body::empty()).unwrap();
+            retry_after(&answer)
+        };
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999999999999999999"), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!((wait("soon"), wait("-1"), wait("")), (None, None, None));
+    }
 
     #[test]
     fn row_50_an_answer_is_read_that_holds_a_value_of_any_depth_that_is_stored() {

@@ -181,7 +181,8 @@ fn again_in(message: &str) -> Option<AskAgain> {
 
 fn leading_number(text: &str) -> Option<u64> {
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok()
+    // One that is larger than any is the largest.
+    (!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX))
 }
 
 /// A moment in seconds since 1970, or in milliseconds where it is too large for these.
@@ -282,6 +283,7 @@ mod tests {
             ("usage limit: try again in 1 minute and 30 seconds", seconds(90)),
             (r#"429 rate_limit_error {"retry_after": 17}"#, seconds(17)),
             ("429 Too Many Requests, retry-after: 30", seconds(30)),
+            ("429 Too Many Requests, retry-after: 99999999999999999999999", seconds(u64::MAX)),
             ("Claude AI usage limit reached|1753088400", Some(AskAgain::From(Timestamp(1_753_088_400_000)))),
             ("rate limit. Try again later.", None),
             // Only a limit or an overload passes by itself.

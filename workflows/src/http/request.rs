@@ -69,7 +69,7 @@ impl HttpAnswer {
     #[must_use]
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         let said = self.headers.get("retry-after")?.trim();
-        if let Ok(seconds) = said.parse() {
+        if let Some(seconds) = whole_number(said) {
             return Some(Duration::from_secs(seconds).min(PAUSE_MAX));
         }
         let at = jiff::fmt::rfc2822::parse(said).ok()?.timestamp().as_millisecond();
@@ -84,7 +84,7 @@ impl HttpAnswer {
         if let Some(pause) = self.retry_after(now) {
             return Some(pause);
         }
-        let number = |name: &str| self.headers.get(name)?.trim().parse::<u64>().ok();
+        let number = |name: &str| whole_number(self.headers.get(name)?.trim());
         let reset = number("x-ratelimit-reset").or_else(|| number("ratelimit-reset"))?;
         let now_s = u64::try_from(now.0 / 1_000).ok()?;
         Some(Duration::from_secs(reset.saturating_sub(now_s)).min(PAUSE_MAX))
@@ -102,6 +102,12 @@ impl HttpAnswer {
         text.extend(self.truncated.then_some('…'));
         text
     }
+}
+
+/// A number that is written in digits; one that is larger than any is the largest.
+fn whole_number(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// There is no answer.

@@ -352,8 +352,10 @@ mod tests {
         let hour = Some(Duration::from_secs(3_600));
         for (header, far) in [
             ("retry-after", "99999999999999"),
+            ("retry-after", "99999999999999999999999"),
             ("retry-after", "Wed, 21 Oct 2099 07:28:00 GMT"),
             ("x-ratelimit-reset", "99999999999999"),
+            ("x-ratelimit-reset", "99999999999999999999999"),
         ] {
             assert_eq!(after(&answer(429, &[(header, far)], "")), hour, "{header}: {far}");
         }

@@ -102,7 +102,7 @@ impl RemoteServer {
                 }
             };
             let wait = wait.max(pause);
-            if since.elapsed() + wait > self.patience {
+            if since.elapsed().saturating_add(wait) > self.patience {
                 return Err(fault);
             }
             if since.elapsed() > QUIET && !std::mem::replace(&mut is_reported, true) {
