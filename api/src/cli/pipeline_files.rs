@@ -46,7 +46,9 @@ fn text(within: &Path, file: &Path) -> Result<String, PipelineFileError> {
         return Err(PipelineFileError::Outside(folder.display().to_string()));
     }
     let bytes = regular::read_bounded(&real, FILE_BYTES_MAX)?.ok_or(PipelineFileError::TooLarge)?;
-    String::from_utf8(bytes).map_err(|_| PipelineFileError::NoText)
+    let text = String::from_utf8(bytes).map_err(|_| PipelineFileError::NoText)?;
+    // A mark of the byte order, which editors of Windows write, is no part of a prompt, and stands before no front matter.
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 
 /// A place where a file may be, and the folder that links in it do not lead out of.

@@ -208,7 +208,7 @@ fn text(value: &Value) -> Option<String> {
 /// The fields at the head of a document, or what is wrong with it.
 fn head_of(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is no UTF-8 text".to_owned())?;
-    let mut lines = text.split_inclusive('\n');
+    let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).split_inclusive('\n');
     let is_fence = |line: &str| line.trim_end_matches(['\n', '\r']).trim_end() == "---";
     if !lines.next().is_some_and(is_fence) {
         return Err("has no front matter: its first line is not ---".to_owned());
@@ -236,6 +236,8 @@ mod tests {
     fn a_head_stands_between_the_first_two_fences() {
         let head = head_of(b"---\r\nstatus: READY\r\n---\r\nverdict: FAIL\n").unwrap();
         assert_eq!(Value::Object(head), json!({"status": "READY"}));
+        let marked = head_of("\u{feff}---\nstatus: READY\n---\n".as_bytes()).unwrap();
+        assert_eq!(Value::Object(marked), json!({"status": "READY"}));
         for (text, part) in [
             ("", "no front matter"),
             ("\n---\nstatus: READY\n---\n", "no front matter"),

@@ -23,6 +23,26 @@ fn write_bytes(scratch: &Scratch, name: &str, bytes: &[u8]) {
 
 const OK: &str = "name: ok\nsteps:\n  - id: a\n    command: echo hi\n";
 
+/// The fields of the role were a part of its prompt, and the mark was one of each.
+#[test]
+fn a_mark_of_the_byte_order_is_no_part_of_roles_and_prompts() {
+    let scratch = Scratch::new();
+    for folder in ["roles", "prompts"] {
+        std::fs::create_dir(scratch.path(folder)).unwrap();
+    }
+    scratch.write("roles/dev.md", "\u{feff}---\nmodel: large\n---\nYou build.\n");
+    scratch.write("prompts/plan.md", "\u{feff}Plan it.\n");
+    scratch.write("more.yaml", "\u{feff}config: { size: 3 }\n");
+    let steps = "steps:\n  - { id: a, agent: dev }\n  - { id: b, agent: { prompt: prompts/plan.md } }\n";
+    scratch.write("marked.yaml", &format!("\u{feff}name: marked\ninclude: more.yaml\n{steps}"));
+    assert_eq!(scratch.run(&["pipeline", "save", "marked.yaml"]).code, 0);
+    let saved = scratch.run(&["pipeline", "show", "marked", "--json"]).json();
+    let document = saved["document"].to_string();
+    for part in ["\"model\":\"large\"", "\"prompt\":\"You build.", "\"prompt\":\"Plan it."] {
+        assert!(document.contains(part), "{part}: {document}");
+    }
+}
+
 #[test]
 fn files_that_are_no_pipelines_are_refused_with_the_place() {
     let scratch = Scratch::new();
