@@ -1,11 +1,14 @@
-# What fits at the cursor, as everfold says. Bash ends a word at each colon (COMP_WORDBREAKS), and ids of tasks have some: the
-# pieces are put together before the program is asked, and what stands before the last colon, which bash leaves as it is, is cut
-# from the answers.
+# What fits at the cursor, as everfold says. Bash ends a word at each colon and equals sign (COMP_WORDBREAKS), and ids of tasks
+# have the one, options the other: the pieces are put together before the program is asked, and what stands before the last
+# mark, which bash leaves as it is, is cut from the answers. The words before the cursor are given as a command would get them:
+# without quotes, with the values of variables.
 _everfold() {
     local IFS=$'\013' rest=$COMP_LINE before= piece= words=() i n=-1
+    # What would run something, or give a variable a value, is left as it is typed.
+    local runs='[]`()<>;&|![]|\$[^A-Za-z_{]|\$\{[A-Za-z_0-9]*[^A-Za-z_0-9}]'
     for ((i = 0; i <= COMP_CWORD; i++)); do
         piece=${COMP_WORDS[i]}
-        if ((n > 0)) && [[ $rest != [[:blank:]]* && ($piece == :* || ${words[n]} == *:) ]]; then
+        if ((n > 0)) && [[ $rest != [[:blank:]]* && ($piece == [:=]* || ${words[n]} == *[:=]) ]]; then
             before=${words[n]}
         else
             before=
@@ -14,9 +17,14 @@ _everfold() {
         rest=${rest#*"$piece"}
         words[n]=$before$piece
     done
-    # Of the piece at the cursor what stands before it; behind a colon that is nothing. Before version 4 bash does not tell.
+    for ((i = 1; i < n; i++)); do
+        if [[ ! ${words[i]} =~ $runs && ${words[i]} != *$'\n'* ]]; then
+            eval "words[i]=${words[i]}" 2>/dev/null
+        fi
+    done
+    # Of the piece at the cursor what stands before it; behind a mark that is nothing. Before version 4 bash does not tell.
     if ((BASH_VERSINFO[0] >= 4)); then
-        if [[ -z ${piece//:/} ]]; then
+        if [[ -z ${piece//[:=]/} ]]; then
             before=$before$piece
         fi
         words[n]=$before$2

@@ -108,6 +108,56 @@ mod tests {
         }
     }
 
+    /// They were words of their own, or were taken with their quotes, so that another folder was looked at.
+    #[test]
+    fn bash_gives_the_words_before_the_cursor_as_a_command_gets_them() {
+        let home = std::env::var("HOME").unwrap();
+        let at_home = format!("show --dir {home}/x 5");
+        for (pieces, current, offered, asked) in [
+            (&["everfold", " ", "show", " ", "--dir", "="][..], "", "5b80:ok:1 5b80:other:2", "show --dir="),
+            (
+                &["everfold", " ", "show", " ", "--dir", "=", "x/"],
+                "x/",
+                "5b80:ok:1 5b80:other:2",
+                "show --dir=x/",
+            ),
+            (
+                &["everfold", " ", "show", " ", "--dir", "=", "\"~/x\"", " ", "5"],
+                "5",
+                "5b80:ok:1 5b80:other:2",
+                "show --dir=~/x 5",
+            ),
+            (
+                &["everfold", " ", "show", " ", "--dir", " ", "~/x", " ", "5"],
+                "5",
+                "5b80:ok:1 5b80:other:2",
+                &at_home,
+            ),
+            (
+                &["everfold", " ", "show", " ", "--dir", "=", "${HOME}/x\\ y", " ", "5"],
+                "5",
+                "5b80:ok:1 5b80:other:2",
+                &format!("show --dir={home}/x y 5"),
+            ),
+            (
+                &["everfold", " ", "show", " ", "--dir", " ", "$(touch never)", " ", "5"],
+                "5",
+                "5b80:ok:1 5b80:other:2",
+                "show --dir $(touch never) 5",
+            ),
+            (
+                &["everfold", " ", "show", " ", "${never:=1}", " ", "5"],
+                "5",
+                "5b80:ok:1 5b80:other:2",
+                "show ${never:=1} 5",
+            ),
+        ] {
+            let asked = (offered.to_owned(), format!("everfold {asked}"));
+            assert_eq!(completed_by_bash(pieces, current), asked, "{pieces:?}");
+        }
+        assert!(!std::path::Path::new("never").exists(), "nothing is run");
+    }
+
     #[test]
     fn what_is_hidden_is_not_offered() {
         let verbs = offered(&[""]);

@@ -36,7 +36,7 @@ Exit codes: 0 success, 1 run failed, 2 usage, 3 no such thing, 4 refused, 5 canc
 )]
 pub(crate) struct Cli {
     /// The data folder [default: $EVERFOLD_DIR, else the nearest .everfold upwards, else ./.everfold]
-    #[arg(long, global = true, help_heading = EVERY, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERY, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) dir: Option<PathBuf>,
     /// Work at a server instead, with the token in EVERFOLD_TOKEN [default: $EVERFOLD_SERVER, else the context in use]
     #[arg(long, global = true, help_heading = EVERY, value_name = "URL", value_hint = ValueHint::Url)]
