@@ -69,7 +69,7 @@ fn l23_each_decision_on_a_blocked_step_leads_where_it_says() {
         let unblock =
             |step: &str| scratch.run(&["unblock", "@", step, "--decision", decision, "-m", "so be it"]);
         said(&unblock("wrok"), 3, &["did you mean “work”?"]);
-        said(&unblock("after"), 4, &["everfold show RUN"]);
+        said(&unblock("after"), 4, &["everfold show @"]);
         if decision == "proceed" {
             let silent = scratch.run(&["unblock", "@", "--decision", decision]);
             said(&silent, 2, &["EF0239", "to proceed past a blocked step needs a reason", "add -m WHY"]);
