@@ -11,7 +11,7 @@ use std::path::{Component, Path};
 use super::codes::{Code, Severity};
 use super::files::FileSource;
 use super::inline::{self, InlinePipeline};
-use super::model::{Definition, ExecutorTask, Step, Work};
+use super::model::{Definition, ExecutorTask, Step, Work, WorkspaceSpec};
 use super::pipeline_ref::PipelineRef;
 use super::problem::{Problem, Problems, SourceText};
 use super::yaml::YamlNode;
@@ -99,6 +99,7 @@ pub(super) fn collect(
             Ok((child, _)) => {
                 let at = source.text().find(&path).unwrap_or_default();
                 problems.extend(held_above(definition, &path, &child, source, at..at + path.len()));
+                problems.extend(shared_above(definition, &path, &child, source, at..at + path.len()));
                 let folder = folder(&place);
                 let named = child.files.into_iter();
                 definition
@@ -133,6 +134,7 @@ fn collect_inline(
     let mut found = match read(root) {
         Ok((child, mut warnings)) => {
             warnings.extend(held_above(definition, path, &child, source, span.clone()));
+            warnings.extend(shared_above(definition, path, &child, source, span.clone()));
             warnings.extend(uncounted(definition, &child, source, span.clone()));
             definition.files.extend(child.files);
             definition.files.insert(place, text);
@@ -165,6 +167,26 @@ fn held_above(
             .problem(Code::HeldResource, span, message)
             .hint(format!("take it out of `resources` of {}", holder.id)),
     )
+}
+
+/// Steps of the child that several items start at the same time, all in the one worktree of the pipeline.
+fn shared_above(
+    definition: &Definition,
+    path: &str,
+    child: &Definition,
+    source: &SourceText,
+    span: Range<usize>,
+) -> Option<Problem> {
+    let has_worktree = matches!(definition.workspace, Some(WorkspaceSpec::Git(_) | WorkspaceSpec::Parent));
+    if !has_worktree || child.workspace != Some(WorkspaceSpec::Parent) {
+        return None;
+    }
+    let mut steps = definition.steps.iter().chain(&definition.on_finish);
+    let above = steps.find(|step| child_path(step).as_deref() == Some(path) && step.has_items_at_once())?;
+    let step = child.steps.iter().chain(&child.on_finish).find(|step| step.changes_worktree())?;
+    let message = format!("“{}” of items of “{}” may run in one worktree at once", step.id, above.id);
+    let hint = "add max_in_flight: 1, or give the items a workspace of their own: `workspace: {git: …}`";
+    Some(source.problem(Code::Shared, span, message).hint(hint))
 }
 
 /// Agents within the steps of a pipeline with budgets, where no budget of these steps counts what they cost.

@@ -182,9 +182,13 @@ codes! {
          Give `foreach` a `budget` of its own: with the same `scope`, passed on through `input`, both count together.";
     NoValue = "EF0191", Warning, "an expression that gives no value in any run",
         "It asks for nothing of the run, so it fails each time it is needed as it does now: a division by 0, a text that is no number, a key that is not there.";
-    Shared = "EF0183", Warning, "steps that may run in one worktree at once",
-        "A run has one worktree. Steps that do not need one another may run at the same time and see each other's half-done changes. \
-         Order them with `needs`, or set `workspace: none` on those that do not touch files.";
+    TypeName = "EF0192", Warning, "an item that is called like a type",
+        "Expressions have names of types, as in `type(x) == string`: bool bytes double duration dyn int list map null_type string timestamp type uint. They stand for \
+         the type also where `as` gives an item that name. Call the item otherwise, or read it as `item`.";
+    Shared = "EF0183", Warning, "work that may run in one worktree at once",
+        "A run has one worktree. Steps that do not need one another, and the items of a `foreach`, may run at the same time and see, and save, each other's half-done \
+         changes. Order steps with `needs`, let items run one at a time with `max_in_flight: 1`, give each a worktree with `workspace: own`, or set `workspace: none` on \
+         what does not touch files.";
 }
 
 impl fmt::Display for Code {

@@ -37,6 +37,7 @@ pub use compiled::{Expr, FieldChain, ITEM, Reference, SOURCE_BYTES_MAX, step_pat
 pub use condition::{Comparison, FieldCondition};
 pub use error::ExprError;
 pub use functions::usages;
+pub(crate) use names::is_type;
 pub use record::ItemChain;
 pub use template::{Hidden, MASK, Piece, Template, TextPart, parts};
 pub(crate) use token::{FieldUse, field_uses};

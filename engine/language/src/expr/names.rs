@@ -19,3 +19,8 @@ pub(super) const TYPES: [&str; 13] = [
     "type",
     "uint",
 ];
+
+/// Whether a name stands for a type wherever no loop of the expression itself gives it to its items.
+pub(crate) fn is_type(name: &str) -> bool {
+    TYPES.contains(&name)
+}

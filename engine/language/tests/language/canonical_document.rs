@@ -14,7 +14,11 @@ fn good_files_are_read_and_their_documents_read_back() {
             Err(problems) => panic!("{problems}"),
         };
         let codes: Vec<Code> = checked.warnings.iter().map(|problem| problem.code).collect();
-        let expected: &[Code] = if name == "everything.yaml" { &[Code::RelativeSettings] } else { &[] };
+        let expected: &[Code] = match name.as_str() {
+            "everything.yaml" => &[Code::RelativeSettings],
+            "delivery.yaml" => &[Code::Shared],
+            _other => &[],
+        };
         assert_eq!(codes, expected, "{name}");
         let document = checked.definition.document();
         let again = Definition::from_document(&document).unwrap();

@@ -171,3 +171,38 @@ fn codes_of_a_pipeline_are_upper_case() {
         }
     }
 }
+
+/// Of two steps it was said, and of the items of one step it was not.
+#[test]
+fn items_that_may_work_in_one_worktree_at_once_are_warned_of() {
+    let says = |workspace: &str, foreach: &str, work: &str| {
+        let step = steps(&format!("  - {{id: a, foreach: {{{foreach}}}{work}}}"));
+        codes(&format!("workspace: {workspace}\n{step}"))
+    };
+    let inner = |steps: &str| format!("in: [1, 2], steps: [{steps}]");
+    for (foreach, work) in [
+        ("in: [1, 2]", ", command: x"),
+        ("in: '${input.l}', max_in_flight: 2", ", agent: {prompt: do it}"),
+        ("in: [1, 2], max_in_flight: '${input.n}'", ", command: x"),
+        ("in: [1, 2]", ", command: x, clean: true"),
+        (inner("{id: b, command: x}").as_str(), ""),
+        (inner("{id: b, function: f}, {id: c, agent: {prompt: do it}}").as_str(), ""),
+    ] {
+        assert_eq!(says("{git: .}", foreach, work), [Code::Shared], "{foreach}{work}");
+        assert_eq!(says("parent", foreach, work), [Code::Shared], "{foreach}{work}");
+    }
+    for (workspace, foreach, work) in [
+        ("{git: .}", "in: [1, 2], max_in_flight: 1", ", command: x"),
+        ("{git: .}", "in: [1]", ", command: x"),
+        ("{git: .}", "in: [1, 2]", ", command: x, workspace: own"),
+        ("{git: .}", "in: [1, 2]", ", command: x, workspace: none"),
+        ("{git: .}", "in: [1, 2]", ", function: f"),
+        ("{dir: /x}", "in: [1, 2]", ", command: x"),
+        ("{git: .}", &format!("max_in_flight: 1, {}", inner("{id: b, command: x}")), ""),
+        ("{git: .}", &format!("workspace: {{git: .}}, {}", inner("{id: b, command: x}")), ""),
+        ("{git: .}", &inner("{id: b, command: x, workspace: none}"), ""),
+        ("{git: .}", &inner("{id: b, function: f}"), ""),
+    ] {
+        assert_eq!(says(workspace, foreach, work), [], "{workspace} {foreach}{work}");
+    }
+}

@@ -262,3 +262,15 @@ fn what_is_wrong_with_the_steps_of_a_foreach_is_said_once() {
     let codes: Vec<Code> = without.iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [Code::Empty, Code::Combination], "it has no gates to speak of: {without:?}");
 }
+
+/// Every expression with that name had the name of the type, and nothing said so.
+#[test]
+fn an_item_that_is_called_like_a_type_is_warned_of_where_it_gets_the_name() {
+    let each = |name: &str| format!("foreach: {{in: [1, 2], as: {name}}}, command: 'echo ${{item}}'");
+    for name in ["string", "int", "bool", "list", "map", "type", "duration", "null_type"] {
+        let message = format!("`{name}` in an expression is the type of that name, not the item");
+        says(&each(name), Code::TypeName, &message);
+    }
+    is_fine(&each("part"));
+    is_fine(&each("strings"));
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::codes::Code;
 use super::super::read::PipelineReader;
 use super::super::similar::similar;
-use super::super::{ExecutorTask, Join, RouteTo, Routes, Setting, StepWorkspace, Work, WorkspaceSpec};
+use super::super::{ExecutorTask, Join, RouteTo, Routes, StepWorkspace, Work, WorkspaceSpec};
 use super::approved::approved;
 use super::loops::Loops;
 use super::previous;
@@ -294,24 +294,19 @@ fn worktree_keys(reader: &mut PipelineReader<'_>, draft: &StepDraft, is_worktree
         reader.report(Code::Combination, span(), message).hint =
             Some("`clean` resets the worktree before a retry; elsewhere there is none".to_owned());
     }
-    let at_once = step
-        .foreach
-        .as_ref()
-        .is_some_and(|foreach| !matches!(foreach.max_in_flight, Some(Setting::Fixed(1))));
-    if step.clean && works_there && at_once {
-        let message = format!("a retry of one item of “{}” resets the worktree of all", step.id);
-        reader.report(Code::Shared, span(), message).hint = Some("add max_in_flight: 1".to_owned());
+    if works_there && step.has_items_at_once() && (step.clean || step.changes_worktree()) {
+        let message = match step.clean {
+            true => format!("a retry of one item of “{}” resets the worktree of all", step.id),
+            false => format!("items of “{}” may run in one worktree at once", step.id),
+        };
+        reader.report(Code::Shared, span(), message).hint =
+            Some("add max_in_flight: 1, or give the step `workspace: own` or `none`".to_owned());
     }
 }
 
 /// Points out steps that may run in the run's worktree at the same time.
 fn shared_worktree(reader: &mut PipelineReader<'_>, drafts: &[StepDraft], upstream: &Upstream) {
-    let inside = |draft: &StepDraft| {
-        !draft.finish
-            && !draft.step.standby
-            && draft.step.workspace == StepWorkspace::Run
-            && matches!(&draft.step.work, Some(Work::Task(task)) if matches!(task.kind.as_str(), ExecutorTask::COMMAND | ExecutorTask::AGENT))
-    };
+    let inside = |draft: &StepDraft| !draft.finish && !draft.step.standby && draft.step.changes_worktree();
     for (at, draft) in drafts.iter().enumerate().filter(|(_, draft)| inside(draft)) {
         let beside = drafts[..at].iter().enumerate().find(|(other, step)| {
             inside(step) && !upstream.contains(at, *other) && !upstream.contains(*other, at)

@@ -10,12 +10,13 @@ use super::outputs::Outputs;
 use super::reminders::Reminders;
 use super::route::Routes;
 use super::setting::{Setting, Span};
-use super::work::Work;
+use super::work::{ExecutorTask, Work};
 use super::workspace::StepWorkspace;
 use crate::expr::{Expr, Template};
 use crate::words::OnLost;
 use everfold_base::failure::FailureKind;
 use everfold_base::id::StepId;
+use everfold_base::json::Value;
 
 /// A node of the pipeline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -160,6 +161,18 @@ impl Step {
         is_there && (shows || !self.approved.is_empty())
     }
 
+    /// Whether a process or an agent of it works in the worktree of its run, where the pipeline has one.
+    pub(crate) fn changes_worktree(&self) -> bool {
+        let is_process = |kind: &str| matches!(kind, ExecutorTask::COMMAND | ExecutorTask::AGENT);
+        self.workspace == StepWorkspace::Run
+            && matches!(&self.work, Some(Work::Task(task)) if is_process(&task.kind))
+    }
+
+    /// Whether several items of it may be in progress at the same time.
+    pub(crate) fn has_items_at_once(&self) -> bool {
+        self.foreach.as_ref().is_some_and(Foreach::is_at_once)
+    }
+
     /// Whether it works in the workspace of its run, where the pipeline has one: its first round makes it.
     pub(crate) fn is_in_workspace(&self) -> bool {
         let is_own = self.workspace == StepWorkspace::Own;
@@ -283,6 +296,14 @@ pub struct Foreach {
     /// After one failed no further item starts; running ones end.
     #[serde(default = "fails_fast", skip_serializing_if = "is_failing_fast")]
     pub fail_fast: bool,
+}
+
+impl Foreach {
+    /// Whether several items may be in progress at the same time.
+    pub(crate) fn is_at_once(&self) -> bool {
+        let is_one = matches!(self.items.source(), Value::Array(items) if items.len() < 2);
+        !is_one && !matches!(self.max_in_flight, Some(Setting::Fixed(1)))
+    }
 }
 
 fn fails_fast() -> bool {

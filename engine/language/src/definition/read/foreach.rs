@@ -100,6 +100,12 @@ impl PipelineReader<'_> {
             .hint = Some("choose another name, such as `part`".to_owned());
             return None;
         }
+        if crate::expr::is_type(&name) {
+            // What was recorded with such a name goes on as it did: its expressions had the type.
+            let message = format!("`{name}` in an expression is the type of that name, not the item");
+            self.report(Code::TypeName, node.span.clone(), message).hint =
+                Some("choose another name, such as `part`; `item` is there as well".to_owned());
+        }
         Some(name)
     }
 }
