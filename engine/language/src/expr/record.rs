@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr as Node, LiteralValue, operators};
+use cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr as Node, ListExpr, LiteralValue, operators,
+};
 use cel::common::types::{CelMap, CelMapKey, CelNull, CelOptional, CelString};
 use cel::common::value::{CowVal, Val};
 use cel::parser::Expression as IdedNode;
@@ -19,6 +21,8 @@ use super::value_use::ValueUses;
 
 /// What `x.field` becomes: null where `x` has no such field.
 pub(super) const FIELD: &str = "@field";
+/// The name of a computed key.
+const KEY: &str = "@key";
 
 impl Expr {
     /// Compiles a text over a record whose fields have these types.
@@ -190,6 +194,9 @@ fn rewrite(node: &mut IdedNode, bound: &mut Vec<String>, types: &Lookup<'_>) {
             if is_field {
                 FIELD.clone_into(&mut call.func_name);
             }
+            if !bound.is_empty() {
+                name_key(call).into_iter().for_each(|named| node.expr = named);
+            }
         }
         Node::Comprehension(loops) => {
             rewrite(&mut loops.iter_range, bound, types);
@@ -206,6 +213,32 @@ fn rewrite(node: &mut IdedNode, bound: &mut Vec<String>, types: &Lookup<'_>) {
     if let Some(convert) = convert {
         converted(node, convert);
     }
+}
+
+/// `MAP[?KEY]` with a KEY that is computed, as CEL binds a name to it: by a name it is charged as it is looked up, and computed
+/// once. Only records have it so: what is recorded of other expressions was decided without this charge.
+fn name_key(call: &mut CallExpr) -> Option<Node> {
+    let (operators::OPT_INDEX, [_, key]) = (call.func_name.as_str(), call.args.as_mut_slice()) else {
+        return None;
+    };
+    if matches!(key.expr, Node::Literal(_) | Node::Ident(_)) {
+        return None;
+    }
+    let id = key.id;
+    let name = || made(id, Node::Ident(KEY.to_owned()));
+    let computed = std::mem::replace(key, name());
+    let nothing = ListExpr { elements: Vec::new(), optional_indices: Vec::new() };
+    let result = called(&call.func_name, std::mem::take(&mut call.args));
+    Some(Node::Comprehension(Box::new(ComprehensionExpr {
+        iter_range: made(id, Node::List(nothing)),
+        iter_var: "@none".to_owned(),
+        iter_var2: None,
+        accu_var: KEY.to_owned(),
+        accu_init: computed,
+        loop_cond: made(id, Node::Literal(LiteralValue::Boolean(false.into()))),
+        loop_step: name(),
+        result: made(id, result),
+    })))
 }
 
 /// Takes a time or a duration out of its text, where that is there.

@@ -8,6 +8,7 @@ mod case_schema;
 mod checked_pipeline;
 mod credentials;
 mod documentation;
+mod expression_loops;
 mod expression_names;
 mod fixtures;
 mod include;
