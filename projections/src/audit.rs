@@ -13,11 +13,12 @@ use everfold_core::policy::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{DecisionType, actor_of, is_decision, type_of};
-use crate::event_readers::{PIPELINES, is_read_by, passed_over};
+use crate::event_readers::{PIPELINES, RECHECKS, is_read_by, passed_over};
 use crate::index::bitmap_index::{TermChanges, term};
 use crate::index::predicate::Predicate;
 use crate::open_runs::OpenRuns;
 use crate::projection::{Fact, FoldError, Projection};
+use crate::rechecks::{OpenRechecks, RecheckPlace};
 use crate::row_codec;
 use crate::snapshot::{KeyReader as _, ReadSnapshot};
 use crate::write_batch::WriteBatch;
@@ -42,6 +43,8 @@ pub struct DecisionPlace {
     pub version: Version,
     /// The event's place in the store.
     pub position: Position,
+    /// The recheck that it fails to judge, or displaces.
+    pub about: Option<RecheckPlace>,
 }
 
 /// Which verdicts of gates are wanted; all conditions must hold.
@@ -67,7 +70,8 @@ pub struct DecisionFilter {
     pub kinds: Vec<DecisionType>,
     /// By one of these actors, by any where there are none.
     pub actor: Vec<Actor>,
-    /// A verdict of the gates of one of these names, or a rework that one of them ordered; any where there are none.
+    /// A verdict of the gates of one of these names, a recheck of one that could not be judged, or a rework that one of
+    /// them ordered; any where there are none.
     pub gate: Vec<String>,
     /// A verdict of a gate, one of these; any decision where there are none.
     pub verdict: Vec<Verdict>,
@@ -95,10 +99,23 @@ pub struct DecisionPage {
 pub struct AuditModel {
     count: u32,
     is_count_changed: bool,
-    /// The pipelines of runs that go on.
-    pipelines: OpenRuns<String>,
+    /// What is known of runs that go on.
+    open: OpenRuns<AuditedRun>,
     /// What is indexed of decisions that were not yet shown.
     terms: TermChanges,
+}
+
+/// What decisions of a run need that their events do not say.
+#[derive(Serialize, Deserialize)]
+struct AuditedRun {
+    pipeline: String,
+    rechecks: OpenRechecks,
+}
+
+impl AuditedRun {
+    fn of(pipeline: &str) -> Self {
+        Self { pipeline: pipeline.to_owned(), rechecks: OpenRechecks::default() }
+    }
 }
 
 /// The read model `audit`, to be asked.
@@ -153,12 +170,24 @@ impl AuditModel {
                     self.terms.add(GATE, gate, number);
                 }
             }
+            RunEvent::ProbeFailed(event) => self.terms.add(GATE, &event.gate, number),
             RunEvent::RecheckRequested(event) if !event.policies.is_empty() => {
                 self.terms.add(KIND, DecisionType::Override.as_str(), number);
             }
             _ => {}
         }
         self.terms.add(KIND, kind.as_str(), number);
+    }
+
+    /// The recheck that an event fails to judge, or displaces.
+    fn recheck(&mut self, fact: &Fact<'_>, batch: &WriteBatch) -> Result<Option<RecheckPlace>, FoldError> {
+        let is_asked = matches!(fact.event, RunEvent::RecheckRequested(_) | RunEvent::RunUnblocked(_));
+        let is_known = self.open.get(fact.run, batch)?.is_some_and(|open| !open.rechecks.is_empty());
+        if !is_read_by(fact.event, RECHECKS) || !is_asked && !is_known {
+            return Ok(None);
+        }
+        let open = self.open.change(fact.run, batch)?;
+        Ok(open.and_then(|open| open.rechecks.take(fact.event, fact.context.version)))
     }
 }
 
@@ -285,10 +314,10 @@ impl<'a> AuditView<'a> {
 
 impl Projection for AuditModel {
     const NAME: &'static str = "audit";
-    const SCHEMA: u32 = 7;
+    const SCHEMA: u32 = 8;
 
     fn handles(event: &RunEvent) -> bool {
-        is_read_by(event, PIPELINES) || is_decision(event)
+        is_read_by(event, PIPELINES | RECHECKS) || is_decision(event)
     }
 
     fn open(batch: &WriteBatch) -> Result<Self, FoldError> {
@@ -297,28 +326,33 @@ impl Projection for AuditModel {
 
     fn apply(&mut self, fact: &Fact<'_>, batch: &mut WriteBatch) -> Result<(), FoldError> {
         match fact.event {
-            RunEvent::RunStarted(event) => self.pipelines.begin(fact.run, event.pipeline.clone()),
+            RunEvent::RunStarted(event) => self.open.begin(fact.run, AuditedRun::of(&event.pipeline)),
             RunEvent::RunForked(_) => {
                 for copied in fact.taken_over() {
                     if let RunEvent::RunStarted(event) = copied.event {
-                        self.pipelines.begin(fact.run, event.pipeline.clone());
+                        self.open.begin(fact.run, AuditedRun::of(&event.pipeline));
                     }
                 }
             }
             RunEvent::RunSucceeded(_) | RunEvent::RunFailed(_) | RunEvent::RunCancelled(_) => {
-                self.pipelines.end(fact.run, batch)?;
+                self.open.end(fact.run, batch)?;
             }
             other => passed_over(other, PIPELINES),
         }
+        let about = self.recheck(fact, batch)?;
         let Some(kind) = type_of(fact.event) else { return Ok(()) };
+        if kind == DecisionType::Unjudged && about.is_none() {
+            return Ok(());
+        }
         let number = self.count;
         self.count += 1;
         self.is_count_changed = true;
-        let place = DecisionPlace { run: fact.run, version: fact.context.version, position: fact.position };
+        let (run, version, position) = (fact.run, fact.context.version, fact.position);
+        let place = DecisionPlace { run, version, position, about };
         row_codec::write(batch.entry(&block_key(number / BLOCK))?, &place)?;
         self.index(number, kind, fact);
-        if let Some(pipeline) = self.pipelines.get(fact.run, batch)? {
-            self.terms.add(PIPELINE, pipeline, number);
+        if let Some(open) = self.open.get(fact.run, batch)? {
+            self.terms.add(PIPELINE, &open.pipeline, number);
         }
         Ok(())
     }
@@ -332,14 +366,14 @@ impl Projection for AuditModel {
     }
 
     fn settle(&mut self, batch: &mut WriteBatch) -> Result<(), FoldError> {
-        self.pipelines.settle(batch)
+        self.open.settle(batch)
     }
 
     fn unsettled(&self) -> usize {
-        self.pipelines.unsettled()
+        self.open.unsettled()
     }
 
     fn trim(&mut self) {
-        self.pipelines.trim();
+        self.open.trim();
     }
 }

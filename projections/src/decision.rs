@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event_readers::{DECISIONS, is_read_by, passed_over};
 use crate::inbox::vote_word;
+use crate::rechecks::AskedRecheck;
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -136,6 +137,24 @@ pub enum DecisionKind {
         /// By what instead of the pipeline's policies, by gate.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         policies: BTreeMap<String, String>,
+        /// The recheck in whose place it is: not all that it asked for was judged.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        displaced: Option<AskedRecheck>,
+    },
+    /// A recheck came to no verdict of a gate: there was no evidence, or none to judge by.
+    Unjudged {
+        /// The gate.
+        gate: String,
+        /// The attempt that was to be judged.
+        attempt: Attempt,
+        /// The number of the probe.
+        probe_no: u32,
+        /// What happened.
+        reason: String,
+        /// Asking again cannot help.
+        permanent: bool,
+        /// The recheck.
+        asked: AskedRecheck,
     },
     /// A step was sent back.
     Rework {
@@ -193,6 +212,8 @@ pub enum DecisionType {
     Override,
     /// [`DecisionKind::Recheck`].
     Recheck,
+    /// [`DecisionKind::Unjudged`].
+    Unjudged,
     /// [`DecisionKind::Rework`].
     Rework,
     /// [`DecisionKind::Cancel`].
@@ -201,7 +222,7 @@ pub enum DecisionType {
 
 impl DecisionType {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Gate,
         Self::Vote,
         Self::Part,
@@ -210,6 +231,7 @@ impl DecisionType {
         Self::Approval,
         Self::Override,
         Self::Recheck,
+        Self::Unjudged,
         Self::Rework,
         Self::Cancel,
     ];
@@ -226,21 +248,23 @@ impl DecisionType {
             Self::Approval => "approval",
             Self::Override => "override",
             Self::Recheck => "recheck",
+            Self::Unjudged => "unjudged",
             Self::Rework => "rework",
             Self::Cancel => "cancel",
         }
     }
 }
 
-/// The decision that an event is, if it is one; those of a copied history are another run's.
+/// The decision that an event is, if it is one; those of a copied history are another run's. `about` is the recheck that it
+/// fails to judge, or displaces.
 #[must_use]
-pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
+pub fn decision_of(envelope: &Envelope, about: Option<AskedRecheck>) -> Option<Decision> {
     let header = &envelope.header;
     if header.flags & flag::COPIED != 0 {
         return None;
     }
     let event = event::decode(header.kind, header.schema, &envelope.payload).ok()?;
-    let (step, round, kind) = decision(&event)?;
+    let (step, round, kind) = decision(&event, about)?;
     Some(Decision {
         version: header.version,
         position: envelope.position,
@@ -252,7 +276,7 @@ pub fn decision_of(envelope: &Envelope) -> Option<Decision> {
     })
 }
 
-/// Whether an event is a decision.
+/// Whether an event is a decision, or may be one.
 pub(crate) fn is_decision(event: &RunEvent) -> bool {
     match event {
         RunEvent::TimerFired(event) => event.timer.kind == TimerKind::Expiry,
@@ -271,7 +295,7 @@ fn decides(taken: &SignalTaken) -> bool {
 pub(crate) fn actor_of(event: &RunEvent) -> Option<&Actor> {
     match event {
         RunEvent::SignalTaken(event) => event.decision.as_ref().map(|decision| &decision.sent_by),
-        RunEvent::GateEvaluated(_) => Some(&Actor::Engine),
+        RunEvent::GateEvaluated(_) | RunEvent::ProbeFailed(_) => Some(&Actor::Engine),
         RunEvent::ReworkRequested(event) if event.source.gate.is_some() && event.source.by.is_none() => {
             Some(&Actor::Engine)
         }
@@ -279,7 +303,7 @@ pub(crate) fn actor_of(event: &RunEvent) -> Option<&Actor> {
     }
 }
 
-/// What kind of decision an event is, if it is one.
+/// What kind of decision an event is, if it is one; a probe that failed is one within a recheck.
 pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
     Some(match event {
         RunEvent::GateEvaluated(_) => DecisionType::Gate,
@@ -297,6 +321,7 @@ pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
             return decides(taken).then_some(kind);
         }
         RunEvent::RecheckRequested(_) => DecisionType::Recheck,
+        RunEvent::ProbeFailed(_) => DecisionType::Unjudged,
         RunEvent::ReworkRequested(_) => DecisionType::Rework,
         RunEvent::StepCancelRequested(_) | RunEvent::CancelRequested(_) | RunEvent::RunAbandoned(_) => {
             DecisionType::Cancel
@@ -308,7 +333,10 @@ pub(crate) fn type_of(event: &RunEvent) -> Option<DecisionType> {
     })
 }
 
-fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
+fn decision(
+    event: &RunEvent,
+    about: Option<AskedRecheck>,
+) -> Option<(Option<String>, Option<Round>, DecisionKind)> {
     let (step, round, kind) = match event {
         RunEvent::GateEvaluated(event) => (
             event.id.path.to_string(),
@@ -378,7 +406,23 @@ fn decision(event: &RunEvent) -> Option<(Option<String>, Option<Round>, Decision
         RunEvent::RecheckRequested(event) => (
             event.path.to_string(),
             None,
-            DecisionKind::Recheck { reason: event.reason.clone(), policies: event.policies.clone() },
+            DecisionKind::Recheck {
+                reason: event.reason.clone(),
+                policies: event.policies.clone(),
+                displaced: about,
+            },
+        ),
+        RunEvent::ProbeFailed(event) => (
+            event.id.path.to_string(),
+            Some(event.id.round),
+            DecisionKind::Unjudged {
+                gate: event.gate.clone(),
+                attempt: event.id.attempt,
+                probe_no: event.probe_no,
+                reason: event.message.clone(),
+                permanent: event.permanent,
+                asked: about?,
+            },
         ),
         RunEvent::ReworkRequested(event) => (
             event.target.to_string(),

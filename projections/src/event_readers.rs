@@ -34,6 +34,8 @@ pub(crate) const STAGES: u16 = 1 << 10;
 pub(crate) const STEP_COUNTS: u16 = 1 << 11;
 /// Begins, ends, or says something of a round of a step: the comparison of runs.
 pub(crate) const ROUNDS: u16 = 1 << 12;
+/// Begins, judges or ends a recheck, of which `audit` tells how it came to nothing.
+pub(crate) const RECHECKS: u16 = 1 << 13;
 
 /// The readers of an event, by its kind.
 fn readers(event: &RunEvent) -> u16 {
@@ -42,7 +44,9 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::RunForked(_) => {
             ROW_START | INBOX | PIPELINES | SPEND | TIMELINE | STAGES | STEP_COUNTS | ROUNDS
         }
-        RunEvent::StepScheduled(_) => SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::StepScheduled(_) => {
+            SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS | RECHECKS
+        }
         RunEvent::AttemptStarted(_) => TIMELINE | STEP_FIGURES | STAGES,
         RunEvent::AttemptLost(_) => TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::AttemptSucceeded(_) => ROW | INBOX | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
@@ -54,29 +58,31 @@ fn readers(event: &RunEvent) -> u16 {
         RunEvent::NoticeQueued(_) => STAGES,
         RunEvent::TimerSet(_) => INBOX | STAGES,
         RunEvent::AnswerSaved(_) => INBOX | DECISIONS,
-        RunEvent::StepSkipped(_) => INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::StepSkipped(_) => INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS | RECHECKS,
         RunEvent::StepFailed(_) | RunEvent::StepCancelled(_) => {
-            INBOX | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
+            INBOX | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS | RECHECKS
         }
-        RunEvent::StepBlocked(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::StepBlocked(_) => INBOX | STEP_FIGURES | STAGES | ROUNDS | RECHECKS,
         RunEvent::StopRequested(_) | RunEvent::ApprovalRequested(_) | RunEvent::QuestionAsked(_) => {
-            INBOX | STEP_FIGURES | STAGES
+            INBOX | STEP_FIGURES | STAGES | RECHECKS
         }
         RunEvent::SignalTaken(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
         RunEvent::RetryScheduled(_) => INBOX | SPEND | TASKS | TIMELINE | STEP_FIGURES | STAGES | ROUNDS,
-        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS,
+        RunEvent::StepSucceeded(_) => ROW | INBOX | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS | RECHECKS,
         RunEvent::BudgetExceeded(_) | RunEvent::FundsGranted(_) => ROW | INBOX | STAGES,
-        RunEvent::GateEvaluated(_) => DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
+        RunEvent::GateEvaluated(_) => DECISIONS | STEP_FIGURES | STAGES | ROUNDS | RECHECKS,
+        RunEvent::ProbeScheduled(_) => RECHECKS,
+        RunEvent::ProbeFailed(_) => DECISIONS | RECHECKS,
         RunEvent::StepCancelRequested(_) => DECISIONS,
         RunEvent::VoteCast(_) => INBOX | DECISIONS,
         RunEvent::ReworkRequested(_) => {
-            INBOX | DECISIONS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS
+            INBOX | DECISIONS | TIMELINE | STEP_FIGURES | STAGES | STEP_COUNTS | ROUNDS | RECHECKS
         }
         RunEvent::ApprovalDecided(_) | RunEvent::RunUnblocked(_) | RunEvent::QuestionAnswered(_) => {
-            INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS
+            INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS | RECHECKS
         }
         RunEvent::TimerFired(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | ROUNDS,
-        RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES,
+        RunEvent::RecheckRequested(_) => INBOX | DECISIONS | STEP_FIGURES | STAGES | RECHECKS,
         RunEvent::WorkSpared(_) => TIMELINE,
         RunEvent::UsageRecorded(_) => ROW | SPEND | STEP_FIGURES | ROUNDS,
         RunEvent::ProgressReported(_) | RunEvent::SearchSet(_) => ROW,
@@ -96,8 +102,6 @@ fn readers(event: &RunEvent) -> u16 {
         // Only the status of the run follows from these, if anything does: `runs::activity` reads every kind.
         RunEvent::WorkspacePrepared(_)
         | RunEvent::ItemsExpanded(_)
-        | RunEvent::ProbeScheduled(_)
-        | RunEvent::ProbeFailed(_)
         | RunEvent::Advanced(_)
         | RunEvent::NoteAdded(_)
         | RunEvent::RunQueued(_)

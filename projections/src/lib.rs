@@ -25,6 +25,7 @@ mod money;
 mod open_runs;
 mod projection;
 mod readside;
+mod rechecks;
 mod rounds;
 mod row_codec;
 mod runs;
@@ -52,6 +53,7 @@ pub use models::Models;
 pub use money::usd;
 pub use projection::{CopiedEvent, EventContext, Fact, FoldError, Projection};
 pub use readside::{AsOf, ReadSide, ReadSideError, ReadStorage, RunDirectory, StorageLocation};
+pub use rechecks::{AskedRecheck, RecheckPlace};
 pub use rounds::{RoundEnd, RoundEndKind, RoundOutput, RoundRow, RoundVerdict, RoundsOfRun};
 pub use runs::{
     AwaitedAction, AwaitedActionKind, Board, Column, FieldValue, GroupBy, GroupedRuns, GroupingError,

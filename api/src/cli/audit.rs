@@ -72,7 +72,10 @@ fn row(item: &Value) -> [String; 6] {
         }
         ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
         ("part", ..) => "part of an answer".to_owned(),
-        (kind, ..) => format!("{kind}{}", by_another_policy(item)),
+        ("unjudged", gate, None) => {
+            format!("gate {gate}: not judged{}", asked(" in the recheck", &item["asked"]))
+        }
+        (kind, ..) => format!("{kind}{}{}", by_another_policy(item), displaced(&item["displaced"])),
     };
     let step = match (text("step"), item["round"].as_u64()) {
         (step, Some(round)) => format!("{step}, round {round}"),
@@ -89,6 +92,20 @@ fn by_another_policy(item: &Value) -> String {
     let gates = item["policies"].as_object().into_iter().flatten();
     let gates: Vec<&str> = gates.map(|(gate, _)| gate.as_str()).collect();
     if gates.is_empty() { String::new() } else { format!(" by another policy of {}", gates.join(", ")) }
+}
+
+/// The recheck that another one took the place of.
+fn displaced(recheck: &Value) -> String {
+    let gate = recheck["gate"].as_str().map(|gate| format!(" while gate {gate} was judged"));
+    let asked = asked(" in the place of that", recheck);
+    if asked.is_empty() { asked } else { asked + &gate.unwrap_or_default() }
+}
+
+/// By whom a recheck was asked for, and when; empty where there is none.
+fn asked(which: &str, recheck: &Value) -> String {
+    let Some(actor) = recheck["actor"].as_str() else { return String::new() };
+    let at = serde_json::from_value(recheck["at"].clone()).map(instant).unwrap_or_default();
+    format!("{which} of {actor}, {at}")
 }
 
 /// The gates that a person passed over.
@@ -163,5 +180,31 @@ fn tell(context: &CommandContext, item: &Changed) {
         (None, problem) => {
             context.out.line(format!("  ! {}", cut(problem.as_deref().unwrap_or("no verdict"), 200)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_recheck_of_which_nothing_came_is_told_with_its_gate_and_who_asked_for_it() {
+        let asked = json!({ "version": 8, "at": "2026-11-20T10:00:00Z", "actor": "user:ada", "reason": null, "gate": "tests" });
+        let what = |item: Value| row(&item)[3].clone();
+        let when = instant("2026-11-20T10:00:00Z".parse().unwrap());
+        let failed = json!({ "kind": "unjudged", "gate": "tests", "reason": "no answer", "asked": asked });
+        assert_eq!(
+            what(failed.clone()),
+            format!("gate tests: not judged in the recheck of user:ada, {when}")
+        );
+        assert_eq!(row(&failed)[5], "no answer");
+        let second = json!({ "kind": "recheck", "policies": { "tests": "true" }, "displaced": asked });
+        let told = format!(
+            "recheck by another policy of tests in the place of that of user:ada, {when} while gate tests was judged"
+        );
+        assert_eq!(what(second), told);
+        assert_eq!(what(json!({ "kind": "recheck" })), "recheck");
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::response::Response;
 use everfold_engine::actor::{Actor, BadActor};
-use everfold_engine::envelope::StreamId;
-use everfold_engine::id::{Position, RunId};
+use everfold_engine::envelope::{Envelope, StreamId};
+use everfold_engine::id::{Position, RunId, Version};
 use everfold_engine::policy::Verdict;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{
-    Decision, DecisionFilter, DecisionPlace, DecisionType, GateFilter, RunRow, decision_of,
+    AskedRecheck, Decision, DecisionFilter, DecisionPlace, DecisionType, GateFilter, RunRow, decision_of,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -121,12 +121,12 @@ pub(crate) struct ListedDecision {
 #[into_params(parameter_in = Query)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DecisionsParams {
-    /// `gate`, `vote`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`; several by commas.
+    /// `gate`, `vote`, `answer`, `expiry`, `approval`, `override`, `recheck`, `unjudged`, `rework`, `cancel`; several by commas.
     /// `override` also finds rechecks by other policies.
     kind: Option<String>,
     /// Who decided, as items name it: `user:NAME`, `token:NAME`, `engine`.
     actor: Option<String>,
-    /// Verdicts of these gates, and rework that they ordered.
+    /// Verdicts of these gates, rechecks of them that could not be judged, and rework that they ordered.
     gate: Option<String>,
     /// Verdicts of gates: `pass`, `fail`, `pending` or `skipped`.
     verdict: Option<String>,
@@ -324,8 +324,26 @@ pub(crate) async fn of_run(
 
 /// The decision at a place of the log, read from its event, so that the two cannot differ.
 async fn decided(app: &App, place: &DecisionPlace) -> Result<Option<Decision>, Fault> {
-    let events = app.store().read(&StreamId::run(place.run), place.version, 1).await?;
-    Ok(events.first().filter(|event| event.position == place.position).and_then(decision_of))
+    let Some(event) = event_at(app, place.run, place.version).await? else { return Ok(None) };
+    if event.position != place.position {
+        return Ok(None);
+    }
+    let about = match place.about {
+        Some(about) => {
+            let gate = match about.gate {
+                Some(gate) => event_at(app, place.run, gate).await?,
+                None => None,
+            };
+            let asked = event_at(app, place.run, about.asked).await?;
+            asked.and_then(|asked| AskedRecheck::of(&asked, gate.as_ref()))
+        }
+        None => None,
+    };
+    Ok(decision_of(&event, about))
+}
+
+async fn event_at(app: &App, run: RunId, version: Version) -> Result<Option<Envelope>, Fault> {
+    Ok(app.store().read(&StreamId::run(run), version, 1).await?.into_iter().next())
 }
 
 #[cfg(test)]

@@ -74,6 +74,12 @@ pub(super) const DECISION_FIELDS: RowFields = RowFields {
         of("route", Text),
         of("used", Whole),
         of("max", Whole),
+        of("permanent", Flag),
+        of("asked.actor", Text),
+        of("asked.at", Time),
+        of("displaced.actor", Text),
+        of("displaced.at", Time),
+        of("displaced.gate", Text),
     ],
     absent: &[],
 };

@@ -183,6 +183,20 @@ pub(crate) struct DecisionSchema {
     kind: DecisionKindSchema,
 }
 
+/// A recheck that a decision is about.
+#[derive(ToSchema, Serialize)]
+#[schema(as = AskedRecheck)]
+pub(crate) struct AskedRecheckSchema {
+    /// Its place in the run.
+    version: u64,
+    at: TimeSchema,
+    /// Who asked for it.
+    actor: String,
+    reason: Option<String>,
+    /// The gate that was to be judged. Null: none was.
+    gate: Option<String>,
+}
+
 /// What was decided.
 #[derive(ToSchema, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -240,7 +254,24 @@ pub(crate) enum DecisionKindSchema {
         output: Option<Value>,
     },
     /// An operator had a step's gates judged again.
-    Recheck { reason: Option<String>, policies: Option<BTreeMap<String, String>> },
+    Recheck {
+        reason: Option<String>,
+        policies: Option<BTreeMap<String, String>>,
+        /// The recheck in whose place it is: not all that it asked for was judged.
+        displaced: Option<AskedRecheckSchema>,
+    },
+    /// A recheck came to no verdict of a gate.
+    Unjudged {
+        gate: String,
+        /// The attempt that was to be judged.
+        attempt: u32,
+        probe_no: u32,
+        /// What happened.
+        reason: String,
+        /// Asking again cannot help.
+        permanent: bool,
+        asked: AskedRecheckSchema,
+    },
     /// A step was sent back.
     Rework {
         gate: Option<String>,

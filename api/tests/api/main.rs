@@ -40,6 +40,7 @@ mod pipeline_cases;
 mod pipeline_checks;
 mod pipeline_stats;
 mod readiness;
+mod rechecks;
 mod replay_by_definition;
 mod request_forms;
 mod routes;

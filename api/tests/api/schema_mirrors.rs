@@ -25,8 +25,8 @@ use everfold_engine::time::Timestamp;
 use everfold_engine::tokens::{Role, Token};
 use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, Evidence, LookedAt};
 use everfold_projections::{
-    AttemptFailure, AttemptRow, AttemptRowEnd, AttemptSpared, AwaitedAction, AwaitedActionKind, Decision,
-    DecisionKind, GroupBy, ModelStatus, ModelStop, OverrideDecision, Remark, Task, TaskKind,
+    AskedRecheck, AttemptFailure, AttemptRow, AttemptRowEnd, AttemptSpared, AwaitedAction, AwaitedActionKind,
+    Decision, DecisionKind, GroupBy, ModelStatus, ModelStop, OverrideDecision, Remark, Task, TaskKind,
 };
 use everfold_workflows::remote::{
     AttemptName, HeartbeatReply, HeldView, Job, RemoteView, ReportedFailure, ReportedFailureKind, WorkerView,
@@ -432,7 +432,12 @@ fn seen() -> Seen {
     Seen::new(vec![part], vec![kept])
 }
 
-fn decision_kinds() -> [DecisionKind; 10] {
+fn asked() -> AskedRecheck {
+    let gate = Some("g".to_owned());
+    AskedRecheck { version: Version(1), at: AT, actor: "user:ada".to_owned(), reason: None, gate }
+}
+
+fn decision_kinds() -> [DecisionKind; 11] {
     let policies = || BTreeMap::from([("gate".to_owned(), "true".to_owned())]);
     let all = [
         DecisionKind::Gate {
@@ -466,7 +471,15 @@ fn decision_kinds() -> [DecisionKind; 10] {
             bypassed: vec!["ci".into()],
             output: Some(payload()),
         },
-        DecisionKind::Recheck { reason: None, policies: policies() },
+        DecisionKind::Recheck { reason: None, policies: policies(), displaced: Some(asked()) },
+        DecisionKind::Unjudged {
+            gate: "g".to_owned(),
+            attempt: Attempt::FIRST,
+            probe_no: 1,
+            reason: "no answer".to_owned(),
+            permanent: true,
+            asked: asked(),
+        },
         DecisionKind::Rework { gate: None, by: None, route: "a/on_fail/0".to_owned(), used: 1, max: None },
         DecisionKind::Cancel { reason: None, signal: Some("merged".into()) },
     ];
@@ -481,6 +494,7 @@ fn decision_kinds() -> [DecisionKind; 10] {
             | DecisionKind::Approval { .. }
             | DecisionKind::Override { .. }
             | DecisionKind::Recheck { .. }
+            | DecisionKind::Unjudged { .. }
             | DecisionKind::Rework { .. }
             | DecisionKind::Cancel { .. } => {}
         }

@@ -7,11 +7,12 @@ use everfold_base::envelope::{Envelope, StreamId};
 use everfold_base::failure::Failure;
 use everfold_base::id::{Attempt, AttemptId, Position, StepId};
 use everfold_base::time::Timestamp;
+use everfold_core::event::{RunEvent, UnblockDecision, decode};
 use everfold_core::policy::Verdict;
 use everfold_core::state::{Awaited, Phase, RunState, RunStatus, StepStatus};
 use everfold_projections::{
-    Decision, DecisionFilter, DecisionKind, DecisionPlace, DecisionType, GateFilter, GroupBy, Models,
-    RowStepCounts, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, StageFilter, Task, TaskKind,
+    AskedRecheck, Decision, DecisionFilter, DecisionKind, DecisionPlace, DecisionType, GateFilter, GroupBy,
+    Models, RowStepCounts, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, StageFilter, Task, TaskKind,
     decision_of,
 };
 use everfold_store::MemoryStore;
@@ -195,6 +196,7 @@ fn is_wanted(filter: &DecisionFilter, event: &Envelope, decision: &Decision) -> 
     let (gate, verdict) = match &decision.kind {
         DecisionKind::Gate { gate, verdict, .. } => (Some(gate), Some(*verdict)),
         DecisionKind::Rework { gate, .. } => (gate.as_ref(), None),
+        DecisionKind::Unjudged { gate, .. } => (Some(gate), None),
         _other => (None, None),
     };
     let stream = &event.header.stream;
@@ -206,6 +208,49 @@ fn is_wanted(filter: &DecisionFilter, event: &Envelope, decision: &Decision) -> 
         && (filter.run.is_empty() || filter.run.iter().any(|run| *stream == StreamId::run(*run)))
         && filter.since.is_none_or(|since| event.position > since)
         && filter.until.is_none_or(|until| event.position <= until)
+}
+
+/// The recheck that a failed probe, or another recheck, finds going on, where no other probe of the gate failed in it before.
+fn recheck_before(log: &[Arc<Envelope>], event: &Envelope) -> Option<AskedRecheck> {
+    let read = |envelope: &Envelope| {
+        let header = &envelope.header;
+        let is_of_run = header.stream == event.header.stream;
+        is_of_run.then(|| decode(header.kind, header.schema, &envelope.payload).ok()).flatten()
+    };
+    let (path, gate) = match read(event)? {
+        RunEvent::ProbeFailed(failed) => (failed.id.path, Some(failed.gate)),
+        RunEvent::RecheckRequested(asked) => (asked.path, None),
+        _others => return None,
+    };
+    for former in log.iter().rev() {
+        let ended = match read(former) {
+            Some(RunEvent::RecheckRequested(asked)) if asked.path == path => {
+                return AskedRecheck::of(former, None);
+            }
+            Some(RunEvent::RunUnblocked(event)) if event.unblocked.path == path => {
+                let is_recheck = event.unblocked.decision == UnblockDecision::Recheck;
+                return is_recheck.then(|| AskedRecheck::of(former, None)).flatten();
+            }
+            Some(RunEvent::ProbeFailed(failed))
+                if failed.id.path == path && Some(&failed.gate) == gate.as_ref() =>
+            {
+                return None;
+            }
+            Some(RunEvent::StepScheduled(event)) => event.id.path,
+            Some(RunEvent::ApprovalRequested(event)) => event.id.path,
+            Some(RunEvent::StepBlocked(event)) => event.path,
+            Some(RunEvent::StepSucceeded(event)) => event.path,
+            Some(RunEvent::StepFailed(event)) => event.path,
+            Some(RunEvent::StepSkipped(event)) => event.path,
+            Some(RunEvent::StepCancelled(event)) => event.path,
+            Some(RunEvent::ReworkRequested(event)) => event.source.id.path,
+            _others => continue,
+        };
+        if ended == path {
+            return None;
+        }
+    }
+    None
 }
 
 /// Every part of the list of decisions.
@@ -399,11 +444,14 @@ proptest! {
         let until = Position(until.index(log.len() + 1) as u64);
         for filter in decision_filters() {
             for filter in [filter.clone(), DecisionFilter { until: Some(until), ..filter }] {
-                let scanned = log.iter().rev().filter_map(|event| {
-                    let decision = decision_of(event)?;
-                    is_wanted(&filter, event, &decision).then_some(event.position)
+                let scanned = log.iter().enumerate().rev().filter_map(|(at, event)| {
+                    let about = recheck_before(&log[..at], event);
+                    let asked = about.as_ref().map(|about| about.version);
+                    let decision = decision_of(event, about)?;
+                    is_wanted(&filter, event, &decision).then_some((event.position, asked))
                 });
-                let found = decisions(&models, &filter).into_iter().map(|place| place.position);
+                let found = decisions(&models, &filter).into_iter();
+                let found = found.map(|place| (place.position, place.about.map(|about| about.asked)));
                 prop_assert_eq!(found.collect::<Vec<_>>(), scanned.collect::<Vec<_>>(), "{:?}", filter);
             }
         }

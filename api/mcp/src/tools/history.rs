@@ -189,7 +189,7 @@ pub(crate) async fn diff(call: ToolCall, input: DiffInput) -> Result<ToolAnswer,
 pub(crate) struct DecisionListInput {
     /// Only of this run.
     run: Option<String>,
-    /// Only these kinds, separated by commas: gate, vote, approval, answer, expiry, override, recheck, rework, cancel.
+    /// Only these kinds, separated by commas: gate, vote, approval, answer, expiry, override, recheck, unjudged, rework, cancel.
     kind: Option<String>,
     /// Only verdicts of this gate, and the rework that it ordered.
     gate: Option<String>,

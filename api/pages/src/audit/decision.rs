@@ -33,7 +33,7 @@ pub(crate) struct Decision {
     pub(crate) attempt: Option<u32>,
     /// Which route sent the step back.
     pub(crate) route: Option<String>,
-    /// `gate`, `vote`, `part`, `answer`, `expiry`, `approval`, `override`, `recheck`, `rework`, `cancel`.
+    /// `gate`, `vote`, `part`, `answer`, `expiry`, `approval`, `override`, `recheck`, `unjudged`, `rework`, `cancel`.
     pub(crate) kind: String,
     pub(crate) gate: Option<String>,
     pub(crate) verdict: Option<String>,
@@ -62,6 +62,36 @@ pub(crate) struct Decision {
     pub(crate) used: Option<u32>,
     pub(crate) max: Option<u32>,
     pub(crate) due: Option<String>,
+    /// The recheck that could not judge the gate.
+    pub(crate) asked: Option<ListedRecheck>,
+    /// The recheck in whose place it is.
+    pub(crate) displaced: Option<ListedRecheck>,
+}
+
+/// A recheck that came to nothing, or not to all that it asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListedRecheck {
+    pub(crate) at: String,
+    pub(crate) actor: String,
+    /// The gate that was to be judged.
+    pub(crate) gate: Option<String>,
+}
+
+impl ListedRecheck {
+    /// The recheck of which nothing came, in words.
+    pub(crate) fn words(asked: Option<&Self>, displaced: Option<&Self>) -> Option<String> {
+        let by = |recheck: &Self| crate::words::actor(&recheck.actor).to_owned();
+        match (asked, displaced) {
+            (Some(asked), _) => Some(format!("in the recheck that {} asked for", by(asked))),
+            (None, Some(displaced)) => {
+                let gate = displaced.gate.as_ref().map(|gate| format!(" while {gate} was judged"));
+                let by = by(displaced);
+                Some(format!("in the place of the recheck that {by} asked for{}", gate.unwrap_or_default()))
+            }
+            (None, None) => None,
+        }
+    }
 }
 
 impl Decision {
@@ -108,6 +138,11 @@ impl Decision {
         }
     }
 
+    /// The recheck that came to nothing by it.
+    pub(crate) fn recheck(&self) -> Option<&ListedRecheck> {
+        self.asked.as_ref().or(self.displaced.as_ref())
+    }
+
     /// Whether it is a vote that another decision, of an approval, counts.
     pub(super) fn is_vote_of(&self, approval: &Self) -> bool {
         approval.kind == "approval"
@@ -125,7 +160,7 @@ impl Decision {
     /// What decided: a gate by its name, else what kind of decision it is.
     pub(crate) fn subject(&self) -> &str {
         match (self.kind.as_str(), &self.gate) {
-            ("gate", Some(gate)) => gate,
+            ("gate" | "unjudged", Some(gate)) => gate,
             ("rework", _) => "rework",
             ("override", _) if self.signal.is_some() => "ended by a signal",
             ("override", _) => "unblocked",
@@ -143,6 +178,7 @@ impl Decision {
             ("vote" | "approval", Some("approve")) => "approved".to_owned(),
             ("vote" | "approval", Some("reject")) => "rejected".to_owned(),
             (_, Some(said)) => said.to_owned(),
+            ("unjudged", None) => "not judged".to_owned(),
             ("rework", None) => match (self.used, self.max) {
                 (Some(used), Some(max)) => format!("{used} of {max}"),
                 (Some(used), None) => format!("no. {used}"),
@@ -165,7 +201,8 @@ impl Decision {
                 let said = self.reason.clone().or_else(|| self.comment.clone());
                 let given = self.edited.as_ref().or(self.output.as_ref());
                 let given = given.map(|given| format!("with {}", shortened(&crate::words::json(given))));
-                said.into_iter().chain(given).collect::<Vec<_>>().join(" · ")
+                let recheck = ListedRecheck::words(self.asked.as_ref(), self.displaced.as_ref());
+                said.into_iter().chain(given).chain(recheck).collect::<Vec<_>>().join(" · ")
             }
         };
         visible(&text).into_owned()
@@ -345,6 +382,21 @@ mod tests {
         let remark = |place: &str, text: &str| (place.to_owned(), text.to_owned());
         assert_eq!(vote.remarks(), [remark("plan.md, line 3", "why?"), remark("all of it", "no")]);
         assert_eq!(vote.remarks_words(), "2 remarks");
+    }
+
+    #[test]
+    fn a_recheck_of_which_nothing_came_is_told_with_who_asked_for_it() {
+        let of = |value: Value| Decision::deserialize(value).expect("the decision is whole");
+        let asked = json!({"version": 8, "at": "2026-11-20T10:00:00Z", "actor": "token:ci", "reason": null, "gate": "tests"});
+        let failed = of(json!({"kind": "unjudged", "gate": "tests", "reason": "no answer", "asked": asked}));
+        assert_eq!((failed.subject(), failed.verdict_word().as_str()), ("tests", "not judged"));
+        assert_eq!(failed.because(), "no answer · in the recheck that token:ci asked for");
+        let second = of(json!({"kind": "recheck", "displaced": asked}));
+        assert_eq!(
+            second.because(),
+            "in the place of the recheck that token:ci asked for while tests was judged"
+        );
+        assert_eq!(of(json!({"kind": "recheck", "reason": "once more"})).because(), "once more");
     }
 
     #[test]

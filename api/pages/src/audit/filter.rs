@@ -16,7 +16,7 @@ pub(crate) const VERDICTS: [&str; 4] = ["pass", "fail", "pending", "skipped"];
 const OF_PEOPLE: &str = "vote,part,answer,approval,override,recheck,cancel,expiry";
 
 /// The choices of the field "what", with what each stands for.
-pub(crate) const KINDS: [(&str, &str); 11] = [
+pub(crate) const KINDS: [(&str, &str); 12] = [
     ("people", "of people"),
     ("override", "overrides"),
     ("gate", "verdicts of gates"),
@@ -25,6 +25,7 @@ pub(crate) const KINDS: [(&str, &str); 11] = [
     ("part", "parts of answers"),
     ("answer", "answers"),
     ("recheck", "rechecks"),
+    ("unjudged", "gates that a recheck could not judge"),
     ("rework", "rework"),
     ("cancel", "cancellations"),
     ("expiry", "time that ran out"),

@@ -10,5 +10,6 @@ mod names;
 mod routes;
 mod verify;
 
+pub(crate) use decision::ListedRecheck;
 pub(crate) use filter::{VERDICTS, since_type};
 pub(crate) use routes::routes;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::address::address;
 use super::excerpt::clamped;
+use crate::audit::ListedRecheck;
 use crate::frame::{Frame, Visit};
 use crate::html::Html;
 use crate::problem::Problem;
@@ -54,6 +55,10 @@ struct GateDecision {
     bypassed: Vec<String>,
     used: u64,
     max: Option<u64>,
+    /// The recheck that could not judge the gate.
+    asked: Option<ListedRecheck>,
+    /// The recheck in whose place it is.
+    displaced: Option<ListedRecheck>,
     /// Made ready for the page.
     #[serde(skip)]
     shown_evidence: Option<String>,
@@ -71,6 +76,7 @@ impl GateDecision {
             "vote" => &self.vote,
             "approval" | "override" => &self.decision,
             "part" => "saved",
+            "unjudged" => "not judged",
             other => other,
         }
     }
@@ -82,7 +88,7 @@ impl GateDecision {
             ("gate", "fail") => "fail",
             ("gate", "pending") => "pending",
             ("gate", _) => "skipped",
-            ("override" | "rework" | "recheck", _) => "blocked",
+            ("override" | "rework" | "recheck" | "unjudged", _) => "blocked",
             (_, "approve") => "approved",
             (_, "reject" | "changes") => "rejected",
             ("cancel", _) => "cancelled",
@@ -93,7 +99,7 @@ impl GateDecision {
     /// What decided: a gate, or what people did.
     fn name(&self) -> &str {
         match (&self.gate, self.kind.as_str()) {
-            (Some(gate), "gate") => gate,
+            (Some(gate), "gate" | "unjudged") => gate,
             (_, "part") => "part of an answer",
             (_, kind) => kind,
         }
@@ -108,7 +114,11 @@ impl GateDecision {
                 format!("{}{of}{}", self.used, by.map(|by| format!(" by {by}")).unwrap_or_default())
             }
             "answer" | "part" => words::answer(&self.answer),
-            _other => self.reason.clone().or_else(|| self.comment.clone()).unwrap_or_default(),
+            _other => {
+                let said = self.reason.clone().or_else(|| self.comment.clone());
+                let recheck = ListedRecheck::words(self.asked.as_ref(), self.displaced.as_ref());
+                said.into_iter().chain(recheck).collect::<Vec<_>>().join(" · ")
+            }
         };
         visible(&clamped(&text, 300)).into_owned()
     }
@@ -157,7 +167,7 @@ impl GatesQuery {
         is_of_gate
             && match self.verdict.as_str() {
                 "" => true,
-                "people" => !decision.is_gate() && decision.kind != "rework",
+                "people" => !decision.is_gate() && !matches!(decision.kind.as_str(), "rework" | "unjudged"),
                 "override" => decision.kind == "override" || decision.kind == "recheck" || decision.tolerated,
                 verdict => decision.is_gate() && decision.verdict == verdict,
             }

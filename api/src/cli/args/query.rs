@@ -265,7 +265,7 @@ pub(crate) struct AuditArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DecisionsArgs {
-    /// Only these: gate, vote, part, answer, expiry, approval, override, recheck, rework, cancel; several separated by commas
+    /// Only these: gate, vote, part, answer, expiry, approval, override, recheck, unjudged, rework, cancel; several separated by commas
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: Option<String>,
     /// Only by this actor: user:NAME, token:NAME, engine

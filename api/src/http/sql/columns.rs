@@ -248,8 +248,12 @@ pub(super) const DECISIONS: TableText = TableText {
         column("step", Text, "the step, or an item of it"),
         column("round", Integer, "the round"),
         column("attempt", Integer, "of a gate: the attempt that was judged"),
-        column("kind", Text, "`gate vote part answer expiry approval override recheck rework cancel`")
-            .found_by(Index),
+        column(
+            "kind",
+            Text,
+            "`gate vote part answer expiry approval override recheck unjudged rework cancel`",
+        )
+        .found_by(Index),
         column("gate", Text, "the gate").found_by(Index),
         column("verdict", Text, "`pass fail pending skipped`").found_by(Index),
         column("reason", Text, "why"),
@@ -275,6 +279,18 @@ pub(super) const DECISIONS: TableText = TableText {
         ),
         column("used", Integer, "of a rework: the uses of the route"),
         column("max", Integer, "of a rework: how many are allowed"),
+        column("permanent", Boolean, "of a gate that a recheck could not judge: asking again cannot help"),
+        column("asked_by", Text, "of a gate that a recheck could not judge: who asked for the recheck")
+            .at("asked.actor"),
+        column("asked_at", Time, "when that was").at("asked.at"),
+        column(
+            "displaced_by",
+            Text,
+            "of a recheck in the place of one that was not over: who asked for that one",
+        )
+        .at("displaced.actor"),
+        column("displaced_at", Time, "when that was").at("displaced.at"),
+        column("displaced_gate", Text, "the gate that it was to judge").at("displaced.gate"),
     ],
 };
 
