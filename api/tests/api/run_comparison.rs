@@ -161,6 +161,28 @@ async fn a_run_that_has_not_come_so_far_parts_only_where_nothing_else_is_differe
     }
 }
 
+/// It said that the run had not come so far, which it never would.
+#[tokio::test]
+async fn a_step_that_one_pipeline_alone_has_is_told_as_that_while_the_other_run_goes_on() {
+    let api = Api::new();
+    let asks = |steps: &str| {
+        json!({ "definition": format!(
+            "name: asks\nsteps:\n  - {{ id: a, function: everfold.noop }}\n{steps}  - {{ id: ok, approval: {{ title: 'Right?' }} }}\n"
+        ) })
+    };
+    let one = api.started(asks(""), "waiting").await;
+    let more = "  - { id: lint, foreach: { in: [1] }, function: everfold.noop }\n";
+    let other = api.started(asks(more), "waiting").await;
+    for (left, right, side) in [(&one, &other, "first"), (&other, &one, "second")] {
+        let first = api.compared(left, right).await["first"].clone();
+        assert_eq!(first["not_so_far"], false, "{first}");
+        assert!(first["step"].as_str().unwrap().starts_with("lint"), "{first}");
+        let cause =
+            format!("the pipeline of the {side} run has no such step; their definitions are different");
+        assert_eq!(first["cause"], cause, "{first}");
+    }
+}
+
 #[tokio::test]
 async fn between_two_versions_stand_the_rounds_that_began_were_judged_or_ended() {
     let api = Api::new();

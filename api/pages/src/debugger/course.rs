@@ -99,6 +99,15 @@ pub(super) struct StepTrack {
     pub(super) parts: Option<TrackParting>,
     /// What is different in the step's output.
     pub(super) output: Tree,
+    /// The run whose pipeline has no such step.
+    pub(super) lacking: Option<RunName>,
+}
+
+/// Which of the two runs, as the page calls them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunName {
+    A,
+    B,
 }
 
 impl StepTrack {
@@ -112,7 +121,15 @@ impl StepTrack {
 
     /// What is different between both sides, with its colour.
     pub(super) fn difference(&self) -> (&'static str, &'static str) {
-        match self.parts {
+        match (self.lacking, self.parts) {
+            (Some(RunName::A), _) => ("tone-blocked", "~ A has no such step"),
+            (Some(RunName::B), _) => ("tone-blocked", "~ B has no such step"),
+            (None, parts) => self.parted(parts),
+        }
+    }
+
+    fn parted(&self, parts: Option<TrackParting>) -> (&'static str, &'static str) {
+        match parts {
             Some(TrackParting { is_open: true, .. }) => ("tone-waiting", "~ not so far"),
             Some(TrackParting { is_output: false, .. }) => ("tone-blocked", "~ another course"),
             None if self.left.status != self.right.status => ("tone-blocked", "~ another status"),
@@ -131,6 +148,19 @@ pub(super) struct Parting {
     pub(super) left: Option<TrackCell>,
     pub(super) right: Option<TrackCell>,
     pub(super) is_output: bool,
+    /// The run whose pipeline has no such step.
+    lacking: Option<RunName>,
+}
+
+impl Parting {
+    /// Why a run has nothing there.
+    pub(super) fn nothing_of(&self, run: RunName, side: &Side) -> &'static str {
+        match self.lacking {
+            Some(lacking) if lacking == run => "its pipeline has no such step",
+            _of_both if side.goes_on() => "it has not come so far",
+            _of_both => "nothing more happens there",
+        }
+    }
 }
 
 /// What an event says of the course of its run: what is different in any two runs, such as times and hashes, is left
@@ -236,7 +266,8 @@ fn track(
     (right, others): (&Side, &[PastEvent]),
 ) -> StepTrack {
     let (rows, mut parts) = aligned(ones, others);
-    if let Some(parts) = &mut parts {
+    let lacking = lacking(step, left, right);
+    if let Some(parts) = parts.as_mut().filter(|_| lacking.is_none()) {
         parts.is_open = match parts.versions {
             (None, Some(_)) => left.goes_on(),
             (Some(_), None) => right.goes_on(),
@@ -253,6 +284,19 @@ fn track(
         rows: rows.into_iter().take(ROWS_MAX).collect(),
         left_out,
         parts,
+        lacking,
+    }
+}
+
+/// The run whose pipeline has no such step. The run itself, and its admission, are no steps.
+fn lacking(step: &str, left: &Side, right: &Side) -> Option<RunName> {
+    let has = |side: &Side| {
+        side.view["steps"].as_array().is_some_and(|steps| steps.iter().any(|known| known["id"] == step))
+    };
+    match (has(left), has(right)) {
+        (false, true) => Some(RunName::A),
+        (true, false) => Some(RunName::B),
+        _both_or_none => None,
     }
 }
 
@@ -319,6 +363,7 @@ pub(super) fn parting(left: &Side, right: &Side, tracks: &[StepTrack]) -> Option
         left: named(left, one),
         right: named(right, other),
         is_output: parts.is_output,
+        lacking: track.lacking,
     })
 }
 
@@ -438,6 +483,33 @@ mod tests {
         let run = tracks.iter().find(|track| track.step.is_empty()).expect("a track of the run");
         assert_eq!(run.difference().1, "~ not so far");
         assert!(tracks.iter().all(|track| track.step.is_empty() || track.parts.is_none()));
+    }
+
+    /// It said "not so far" of what could never come.
+    #[test]
+    fn a_step_of_one_pipeline_alone_is_told_as_that() {
+        let (mut left, right) = (side(None, Vec::new()), side(None, Vec::new()));
+        left.events = vec![event(1, of("lint", "StepScheduled", json!({})))];
+        left.view["steps"].as_array_mut().unwrap().push(json!({ "id": "lint", "status": "running" }));
+        let of_lint = |left: &Side, right: &Side| {
+            let tracks = tracks(left, right);
+            let lint = tracks.iter().find(|track| track.step == "lint").map(|track| track.difference().1);
+            (lint.unwrap(), parting(left, right, &tracks))
+        };
+        let (said, parting) = of_lint(&left, &right);
+        assert_eq!(said, "~ B has no such step");
+        let parting = parting.expect("they part there");
+        assert_eq!(parting.nothing_of(RunName::B, &right), "its pipeline has no such step");
+        assert_eq!(of_lint(&right, &left).0, "~ A has no such step");
+        // One that did not begin is none of the other pipeline either.
+        left.events.clear();
+        let (said, parting) = of_lint(&left, &right);
+        assert_eq!((said, parting.is_none()), ("~ B has no such step", true));
+        left.events = vec![event(1, of("docs", "StepScheduled", json!({})))];
+        let tracks = tracks(&left, &right);
+        assert_eq!(tracks[0].difference().1, "~ not so far");
+        let parting = super::parting(&left, &right, &tracks).expect("one is not so far");
+        assert_eq!(parting.nothing_of(RunName::B, &right), "it has not come so far");
     }
 
     #[test]

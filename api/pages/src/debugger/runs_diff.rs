@@ -4,7 +4,7 @@ use askama::Template;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
 
-use super::course::{Parting, StepTrack, parting, tracks};
+use super::course::{Parting, RunName, StepTrack, parting, tracks};
 use super::side::{Side, side};
 use super::tree::Tree;
 use crate::frame::{Frame, Visit, with_query};
@@ -32,6 +32,16 @@ impl RunsPage {
 
     fn run_path(&self, side: &Side) -> String {
         self.frame.to(format!("/runs/{}", side.facts.short_id))
+    }
+
+    /// Why the left run has no event where they part.
+    fn nothing_of_left(&self, parting: &Parting) -> &'static str {
+        parting.nothing_of(RunName::A, &self.left)
+    }
+
+    /// Why the right run has no event where they part.
+    fn nothing_of_right(&self, parting: &Parting) -> &'static str {
+        parting.nothing_of(RunName::B, &self.right)
     }
 
     /// Whether a step is the one at which the runs part.

@@ -4,7 +4,7 @@
 //! outputs make two runs part; what they were given, the evidence and policies of gates are named as causes, and how long
 //! they took and what they cost is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::SkipReason;
@@ -13,19 +13,18 @@ use everfold_engine::why::{of_condition, skip_message};
 use everfold_projections::{RoundEnd, RoundEndKind, RoundRow, RoundsOfRun};
 use serde_json::Value;
 
-use super::handle::Node;
-use super::runs_diff::{ComparedGate, ComparedRound, ComparedRun, Divergence, RoundPair, RunsDiff};
+use super::gates_apart::{gates_cause, shortened};
 use crate::compare::differences;
 use crate::fault::{Code, Fault};
-use crate::text::{cut, plain};
+use crate::node::handle::Node;
+use crate::node::runs_diff::{ComparedGate, ComparedRound, ComparedRun, Divergence, RoundPair, RunsDiff};
+use crate::text::plain;
 use crate::view::{RunView, usd};
 
 /// Events of a run that are read at once.
 const CHUNK: usize = 1_000;
 /// Rounds that one answer lists.
 const ROUNDS_MAX: usize = 1_000;
-/// Columns of a message in a cause.
-const MESSAGE_COLUMNS: usize = 120;
 /// Fields that are different in any two runs, or of every moment.
 const OWN: [&str; 12] = [
     "id",
@@ -62,6 +61,7 @@ impl Node {
             same_input: from.input == to.input,
             same_definition: from.definition == to.definition,
             is_over: (from.status.is_ended(), to.status.is_ended()),
+            steps: (names_of_steps(&from), names_of_steps(&to)),
         };
         let aligned = aligned(&from_rounds, &to_rounds);
         let mut first = divergence(&aligned, &common);
@@ -130,7 +130,7 @@ impl Node {
     }
 
     /// The rounds that are not the same at two moments of one run: those that began, ended or were judged between.
-    pub(super) async fn rounds_between(
+    pub(in crate::node) async fn rounds_between(
         &self,
         run: RunId,
         from: Version,
@@ -185,9 +185,26 @@ struct Common {
     same_definition: bool,
     /// Whether nothing can follow in either.
     is_over: (bool, bool),
+    /// The steps of the pipeline of each.
+    steps: (BTreeSet<String>, BTreeSet<String>),
+}
+
+fn names_of_steps(view: &RunView) -> BTreeSet<String> {
+    view.steps.iter().map(|step| step.id.clone()).collect()
 }
 
 impl Common {
+    /// The run whose pipeline has no such step, which the other one's has.
+    fn lacks(&self, step: &str) -> Option<&'static str> {
+        let path = step.parse::<StepPath>();
+        let step = path.as_ref().map_or(step, |path| path.step.as_str());
+        match (self.steps.0.contains(step), self.steps.1.contains(step)) {
+            (false, true) => Some("first"),
+            (true, false) => Some("second"),
+            _both_or_none => None,
+        }
+    }
+
     fn given(&self) -> &'static str {
         match (self.same_input, self.same_definition) {
             (true, true) => "both had the same input and definition",
@@ -310,12 +327,14 @@ impl AlignedRound<'_> {
     }
 
     /// One side has not come so far, and goes on.
-    fn is_open(&self, part: RoundPart, is_over: (bool, bool)) -> bool {
-        match self.versions(part) {
-            (None, Some(_)) => !is_over.0,
-            (Some(_), None) => !is_over.1,
+    fn is_open(&self, part: RoundPart, common: &Common) -> bool {
+        let goes_on = match self.versions(part) {
+            (None, Some(_)) => !common.is_over.0,
+            (Some(_), None) => !common.is_over.1,
             _both => false,
-        }
+        };
+        // A pipeline without the step never comes to it.
+        goes_on && common.lacks(&self.name().0).is_none()
     }
 
     fn name(&self) -> (String, u32) {
@@ -404,11 +423,11 @@ fn divergence(rounds: &[AlignedRound<'_>], common: &Common) -> Option<Divergence
     });
     let (round, part) = parts.min_by_key(|(round, part)| {
         let (one, other) = round.versions(*part);
-        (round.is_open(*part, common.is_over), one.into_iter().chain(other).min())
+        (round.is_open(*part, common), one.into_iter().chain(other).min())
     })?;
     let (step, number) = round.name();
     let (from, to) = round.versions(part);
-    let is_open = round.is_open(part, common.is_over);
+    let is_open = round.is_open(part, common);
     let cause = if is_open { not_so_far(from) } else { cause(round, part, common) };
     Some(Divergence {
         step,
@@ -430,6 +449,9 @@ fn not_so_far(from: Option<Version>) -> String {
 fn cause(round: &AlignedRound<'_>, part: RoundPart, common: &Common) -> String {
     let given = common.given();
     let (Some(from), Some(to)) = (round.from, round.to) else {
+        if let Some(side) = common.lacks(&round.name().0) {
+            return format!("the pipeline of the {side} run has no such step; {given}");
+        }
         let side = if round.from.is_some() { "first" } else { "second" };
         return format!("only the {side} run came to this round; {given}");
     };
@@ -472,33 +494,4 @@ fn cause(round: &AlignedRound<'_>, part: RoundPart, common: &Common) -> String {
             format!("it is {one} in the first run and {other} in the second{why}")
         }
     }
-}
-
-fn gates_cause(from: &RoundRow, to: &RoundRow) -> String {
-    for (gate, one) in &from.gates {
-        let Some(other) = to.gates.get(gate).filter(|other| other.verdict != one.verdict) else { continue };
-        let on = match (one.evidence == other.evidence, one.policy == other.policy) {
-            (true, false) => "on the same evidence, by another policy",
-            (true, true) => "on the same evidence and by the same policy, as other values of the run were",
-            (false, true) => "on other evidence",
-            (false, false) => "on other evidence, by another policy",
-        };
-        let (was, is) = (one.verdict.as_str(), other.verdict.as_str());
-        // A verdict that stops a step says more than one that passes.
-        let why = if is == "pass" { &one.reason } else { &other.reason };
-        let why = if why.is_empty() { String::new() } else { format!(": {}", shortened(why)) };
-        return format!("the gate {gate} said {was} in the first run and {is} in the second, {on}{why}");
-    }
-    let asked = |one: &RoundRow, other: &RoundRow| {
-        one.gates.keys().find(|gate| !other.gates.contains_key(*gate)).cloned()
-    };
-    match (asked(from, to), asked(to, from)) {
-        (Some(gate), _) => format!("only the first run asked the gate {gate}"),
-        (None, Some(gate)) => format!("only the second run asked the gate {gate}"),
-        (None, None) => "their gates said different things".to_owned(),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    cut(&plain(text), MESSAGE_COLUMNS)
 }
