@@ -119,6 +119,11 @@ pub fn decide(
     draft.events
 }
 
+/// Whether a run that finds no slot free evicts one.
+fn evicts(slot: &WantedSlot) -> bool {
+    matches!(slot.kind, SlotKind::Concurrency { on_limit: OnLimit::CancelOldest, .. })
+}
+
 struct SlotDraft<'a> {
     state: SlotState,
     events: Vec<SlotEvent>,
@@ -132,7 +137,7 @@ impl SlotDraft<'_> {
     }
 
     fn request(&mut self, demand: &Demand, reserved: usize) {
-        let Demand { run, slot, priority, began, ancestors } = demand;
+        let Demand { run, slot, priority, ancestors, .. } = demand;
         if self.state.holds(*run) {
             return; // A repeated request.
         }
@@ -142,7 +147,7 @@ impl SlotDraft<'_> {
             return self.record(SlotEvent::SlotShared(SlotShared { run, under, slot, priority }));
         }
         if self.state.waiting.contains_key(run) {
-            return;
+            return self.request_again(demand, reserved);
         }
         if let SlotKind::Identity { on_taken: OnTaken::Replace, .. } = slot.kind {
             let kept: Vec<RunId> =
@@ -157,29 +162,61 @@ impl SlotDraft<'_> {
             let (run, slot, priority) = (*run, slot.clone(), *priority);
             return self.record(SlotEvent::SlotGranted(SlotGranted { run, slot, priority }));
         }
-        let victims = self.victims(slot);
-        let (run, slot, priority, began) = (*run, slot.clone(), *priority, *began);
-        self.record(SlotEvent::SlotRequested(SlotRequested { run, slot, priority, began, victims }));
-    }
-
-    /// The runs that the run evicts: of an identity all, else the oldest that no other run evicted yet. Where all that hold
-    /// a slot are on their way out, that is the oldest of those that come in their place.
-    fn victims(&self, slot: &WantedSlot) -> Vec<RunId> {
-        match slot.kind {
+        let victims = match slot.kind {
             SlotKind::Identity { on_taken: OnTaken::Replace, .. } => {
                 self.state.living().chain(self.state.waiting.keys().copied()).collect()
             }
-            SlotKind::Concurrency { on_limit: OnLimit::CancelOldest, .. } => {
-                let holders = self.state.holders.iter().filter(|(_, it)| !it.is_kept && !it.is_leaving);
-                let oldest = holders.min_by_key(|(_, holder)| holder.nth).map(|(run, _)| *run);
-                let next = || {
-                    let waiting = self.state.waiting.iter().filter(|(_, it)| !it.is_leaving);
-                    waiting.min_by_key(|(run, it)| (it.began, **run)).map(|(run, _)| *run)
-                };
-                oldest.or_else(next).into_iter().collect()
+            SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => self.victims(demand),
+        };
+        self.request_with(demand, victims);
+    }
+
+    fn request_with(&mut self, demand: &Demand, victims: Vec<RunId>) {
+        let Demand { run, slot, priority, began, .. } = demand.clone();
+        self.record(SlotEvent::SlotRequested(SlotRequested { run, slot, priority, began, victims }));
+    }
+
+    /// A run that waits asks once more. One that was paused when it asked evicts the oldest now that it may begin.
+    fn request_again(&mut self, demand: &Demand, reserved: usize) {
+        self.grant(reserved);
+        let may_evict = |it: &WaitingRun| it.evicted.is_empty() && !it.is_leaving;
+        if self.state.waits(demand.run).is_some_and(may_evict) {
+            let victims = self.victims(demand);
+            if !victims.is_empty() {
+                self.request_with(demand, victims);
             }
-            SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => Vec::new(),
         }
+    }
+
+    /// The runs that a run evicts for a slot: the oldest that no other run evicted yet. Where all that hold one are on their
+    /// way out, that is the oldest of those that come in their place. A paused run evicts none: it does not begin.
+    fn victims(&self, demand: &Demand) -> Vec<RunId> {
+        if !evicts(&demand.slot) || self.paused.contains(&demand.run) {
+            return Vec::new();
+        }
+        let mut holders: Vec<(u64, RunId)> = (self.state.holders.iter())
+            .filter(|(_, it)| !it.is_kept && !it.is_leaving)
+            .map(|(run, it)| (it.nth, *run))
+            .collect();
+        let mut waiting: Vec<(Position, RunId)> = (self.state.waiting.iter())
+            .filter(|(run, it)| **run != demand.run && !it.is_leaving)
+            .map(|(run, it)| (it.began, *run))
+            .collect();
+        holders.sort_unstable();
+        waiting.sort_unstable();
+        let mut oldest = holders.iter().map(|(_, run)| *run).chain(waiting.iter().map(|(_, run)| *run));
+        let mut victims: Vec<RunId> = oldest.next().into_iter().collect();
+        // Older ones that were paused when they asked evict one each when they go on. Those that would find no holder left
+        // go as well: else they took the slot that comes free.
+        let holders_left = holders.len().saturating_sub(1);
+        let owes = |run: &RunId| {
+            let waits = self.state.waits(*run).filter(|it| it.evicted.is_empty() && evicts(&it.slot));
+            waits.is_some_and(|it| it.began < demand.began) && !victims.contains(run)
+        };
+        let owing: Vec<RunId> = waiting.iter().map(|(_, run)| *run).filter(owes).collect();
+        let too_many = owing.len().saturating_sub(holders_left);
+        victims.extend(owing.into_iter().take(too_many));
+        victims
     }
 
     /// A run that succeeded while another one waited to replace it keeps no key: it would keep that one waiting for ever.

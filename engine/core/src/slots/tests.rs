@@ -306,3 +306,71 @@ fn l4_who_waits_to_replace_a_run_begins_also_where_that_one_succeeds_and_would_k
     assert_eq!(key.end(3, ReleaseReason::Succeeded), ["released 3"]);
     assert!(!key.0.is_free());
 }
+
+/// A run that started under a pause of its pipeline evicted the oldest one, and did not begin.
+#[test]
+fn d9_a_paused_run_evicts_none_until_its_pause_is_over() {
+    let mut key = KeyHistory::default();
+    let one = || slot(1, OnLimit::CancelOldest);
+    let demand = |n: u128| {
+        let began = Position(u64::try_from(n).unwrap());
+        SlotInput::Request(Demand { run: run(n), slot: one(), priority: 0, began, ancestors: vec![] })
+    };
+    let victims = |key: &KeyHistory, n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
+    assert_eq!(key.request(1, one(), 0), ["granted 1"]);
+    assert_eq!(key.give_while(&demand(2), 0, &[2]), ["requested 2"]);
+    assert_eq!(victims(&key, 2), []);
+    assert!(key.give_while(&demand(2), 0, &[2]).is_empty(), "a repeated request");
+    assert_eq!(key.give_while(&demand(2), 0, &[]), ["requested 2"], "its pause is over");
+    assert_eq!(victims(&key, 2), [run(1)]);
+    assert!(key.give_while(&demand(2), 0, &[]).is_empty(), "it evicts once");
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 2"]);
+    // A slot that came free while the run was paused is its own, and nobody is evicted for it.
+    assert_eq!(key.give_while(&demand(3), 0, &[3]), ["requested 3"]);
+    let release = SlotInput::Release(run(2), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[3]), ["released 2"]);
+    assert_eq!(key.give_while(&demand(3), 0, &[]), ["granted 3"]);
+}
+
+#[test]
+fn d9_of_runs_whose_pause_ends_the_newest_is_left_in_whichever_order_they_ask() {
+    let one = || slot(1, OnLimit::CancelOldest);
+    let demand = |n: u128| {
+        let began = Position(u64::try_from(n).unwrap());
+        SlotInput::Request(Demand { run: run(n), slot: one(), priority: 0, began, ancestors: vec![] })
+    };
+    for order in [[2, 3], [3, 2]] {
+        let mut key = KeyHistory::default();
+        key.request(1, one(), 0);
+        for n in [2, 3] {
+            assert_eq!(key.give_while(&demand(n), 0, &[n]), [format!("requested {n}")]);
+        }
+        for n in order {
+            key.give_while(&demand(n), 0, &[]);
+        }
+        let mut evicted: Vec<RunId> =
+            [2, 3].into_iter().flat_map(|n| key.0.waits(run(n)).unwrap().evicted.clone()).collect();
+        evicted.sort_unstable();
+        assert_eq!(evicted, [run(1), run(2)], "{order:?}");
+        assert_eq!(key.end(2, ReleaseReason::Cancelled), ["released 2"]);
+        assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 3"]);
+    }
+    // Of two slots each of them gets one, and no waiting run is evicted.
+    let two = || slot(2, OnLimit::CancelOldest);
+    let demand = |n: u128| {
+        let began = Position(u64::try_from(n).unwrap());
+        SlotInput::Request(Demand { run: run(n), slot: two(), priority: 0, began, ancestors: vec![] })
+    };
+    let mut key = KeyHistory::default();
+    for n in [1, 2] {
+        key.request(n, two(), 0);
+    }
+    for n in [3, 4] {
+        key.give_while(&demand(n), 0, &[n]);
+    }
+    for n in [4, 3] {
+        key.give_while(&demand(n), 0, &[]);
+    }
+    let evicted = [4, 3].map(|n| key.0.waits(run(n)).unwrap().evicted.clone());
+    assert_eq!(evicted, [[run(1)], [run(2)]]);
+}

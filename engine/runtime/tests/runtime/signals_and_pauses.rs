@@ -8,10 +8,12 @@ use everfold_base::json::Payload;
 use everfold_core::event::{CancelRequested, HaltScope, RunEvent, SignalReceived, StepCancelRequested};
 use everfold_core::input::InputKind;
 use everfold_core::pauses::PauseOrder;
+use everfold_core::slots::SlotState;
 use everfold_core::state::RunStatus;
 use everfold_runtime::HaltError;
 use serde_json::json;
 
+use crate::fixtures::slot_setup::{slot, until_key, with};
 use crate::fixtures::test_engine::{Rig, command, function, pipeline};
 
 fn signal(name: &str) -> InputKind {
@@ -57,6 +59,32 @@ async fn l29_a_paused_pipelines_runs_stand_still_and_new_ones_start_so() {
         rig.assert_replays(run).await;
     }
     assert!(matches!(halt(&rig, PauseOrder::Release, of_test()).await, Err(HaltError::Refused(_))));
+}
+
+/// It was cancelled at once for a run that did not begin.
+#[tokio::test(start_paused = true)]
+async fn l29_a_run_of_a_paused_pipeline_has_the_oldest_make_room_when_the_pause_is_over() {
+    let mut rig = Rig::new();
+    let (definition, of_p) = (with(600_000, slot(1, "cancel_oldest")), || HaltScope::Pipeline("p".into()));
+    let first = rig.start(&definition).await;
+    rig.until(first, |event| matches!(event, RunEvent::AttemptStarted(_))).await;
+    halt(&rig, PauseOrder::Halt, of_p()).await.unwrap();
+    let new = [rig.start(&definition).await, rig.start(&definition).await];
+    until_key(&rig, |key| new.iter().all(|run| key.waits(*run).is_some())).await;
+    rig.crash().await;
+    rig.recover().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(rig.status(first).await, RunStatus::Paused);
+    assert_eq!(count(&rig, first, "CancelRequested").await, 0, "nobody may begin in its place");
+    halt(&rig, PauseOrder::Release, of_p()).await.unwrap();
+    for run in [first, new[0]] {
+        assert_eq!(rig.end(run).await, RunStatus::Cancelled, "the newest alone goes on");
+    }
+    assert_eq!(rig.end(new[1]).await, RunStatus::Succeeded);
+    until_key(&rig, SlotState::is_free).await;
+    for run in [first, new[0], new[1]] {
+        rig.assert_replays(run).await;
+    }
 }
 
 fn pipeline_named(name: &str) -> std::sync::Arc<everfold_language::definition::Definition> {
