@@ -55,7 +55,7 @@ pub(super) fn rests(view: &RunView) -> bool {
 async fn gets_a_slot(context: &CommandContext, view: &RunView) -> bool {
     for awaited in &view.awaits {
         let AwaitView::Slot { key, holders } = awaited else { continue };
-        let takes = view.slots.iter().any(|slot| slot.key == *key && takes_its_place(&slot.kind));
+        let takes = view.slots.iter().any(|slot| slot.key == *key && takes_its_place(view, &slot.kind));
         if takes && holders.is_empty() {
             return true;
         }
@@ -74,11 +74,13 @@ async fn gets_a_slot(context: &CommandContext, view: &RunView) -> bool {
     false
 }
 
-/// Whether a run that waits for such a slot has another one end for it.
-fn takes_its_place(kind: &SlotKind) -> bool {
+/// Whether a run that waits for such a slot has another one end for it. A paused one has none end for a slot.
+fn takes_its_place(view: &RunView, kind: &SlotKind) -> bool {
     match kind {
         SlotKind::Identity { .. } => true,
-        SlotKind::Concurrency { on_limit, .. } => *on_limit == OnLimit::CancelOldest,
+        SlotKind::Concurrency { on_limit, .. } => {
+            *on_limit == OnLimit::CancelOldest && view.status != RunStatus::Paused
+        }
     }
 }
 

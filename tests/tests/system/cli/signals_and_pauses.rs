@@ -265,6 +265,12 @@ steps:
         assert_eq!(scratch.run(&["show", "@", "--json"]).json()["status"], "waiting", "{again:?}");
         assert_eq!(scratch.run(&["show", "@1", "--json"]).json()["status"], "cancelled", "{again:?}");
     }
+    // While the pipeline is paused no other one ends for it, so it rests.
+    assert_eq!(scratch.run(&["pause", "--pipeline", "new"]).code, 0);
+    let again = scratch.run(&["run", "./new.yaml", "--no-wait"]);
+    for run in ["@", "@1"] {
+        assert_eq!(scratch.run(&["show", run, "--json"]).json()["status"], "paused", "{run}: {again:?}");
+    }
     // A pause gives it nothing.
     assert_eq!(scratch.run(&["run", "./one.yaml", "--no-wait"]).code, 6);
     assert_eq!(scratch.run(&["pause", "@"]).code, 0);
