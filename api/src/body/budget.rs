@@ -85,6 +85,9 @@ pub struct SharedBudgetView {
     pub until: Option<Timestamp>,
     /// Attempts that something is kept free for.
     pub running: usize,
+    /// Attempts whose start waits for what is kept for work that runs, and for nothing else of it.
+    #[serde(default)]
+    pub waiting: usize,
     /// Why it has these limits.
     pub reason: Option<String>,
     /// The runs whose work waited for it, and may start now; absent in other answers than to a change.

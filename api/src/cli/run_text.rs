@@ -114,7 +114,8 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     for budget in &view.budget {
         let scope = budget.scope.as_ref().map(|scope| format!(" for {}", cut(scope, 60))).unwrap_or_default();
         let until = budget.until.map(|at| format!(", until {}", instant(at))).unwrap_or_default();
-        lines.push(format!("budget    {}{scope}: {}{until}", budget.id, budget.summary));
+        let waits = if budget.is_reserved { "; starts wait for what is reserved" } else { "" };
+        lines.push(format!("budget    {}{scope}: {}{until}{waits}", budget.id, budget.summary));
     }
     if view.usage.input_tokens > 0 || view.usage.output_tokens > 0 {
         let usage = &view.usage;

@@ -15,7 +15,7 @@ use crate::body::spend::RaiseBody;
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
 use crate::http::{BudgetsAnswer, CounterView, SpendAnswer, SpendItem};
-use crate::text::{cut, does, instant, quoted, span, table};
+use crate::text::{count, cut, does, instant, quoted, span, table};
 use crate::view::{AmountsView, BudgetStatus, RunView};
 
 /// The budgets of a run, or those that runs share.
@@ -129,10 +129,14 @@ fn shared(views: &[SharedBudgetView]) -> String {
             amount(&raises(&view.raised), false),
             amount(&view.limit, true),
             view.until.map_or_else(|| "-".to_owned(), instant),
-            match view.over {
-                Some(measure) => over(measure, view.is_reserved),
-                None if view.set == AmountsView::default() => "no limit of its own".to_owned(),
-                None => "open".to_owned(),
+            match (view.over, view.waiting) {
+                (None, 0) if view.set == AmountsView::default() => "no limit of its own".to_owned(),
+                (None, 0) => "open".to_owned(),
+                (Some(measure), 0) => over(measure, view.is_reserved),
+                (_reserved, number) => {
+                    let verb = if number == 1 { "waits" } else { "wait" };
+                    format!("{}, {} {verb}", over(Measure::Cost, true), count(number as u64, "start"))
+                }
             },
         ]
     };
@@ -199,7 +203,8 @@ fn budgets(items: &[BudgetStatus]) -> String {
     let row = |budget: &BudgetStatus| {
         let state = match budget.over {
             None => "open".to_owned(),
-            Some(measure) => over(measure, budget.is_reserved),
+            Some(measure) if budget.is_reserved => format!("{}, starts wait", over(measure, true)),
+            Some(measure) => over(measure, false),
         };
         [
             budget.id.clone(),
@@ -286,5 +291,7 @@ mod tests {
         let over = |is_reserved| SharedBudgetView { over: Some(Measure::Cost), is_reserved, ..view("0.30") };
         assert!(shared(&[over(true)]).contains("cost reserved"), "{}", shared(&[over(true)]));
         assert!(shared(&[over(false)]).contains("cost used up"));
+        let waited_for = shared(&[SharedBudgetView { waiting: 1, ..view("0.30") }]);
+        assert!(waited_for.contains("0.30 reserved") && waited_for.contains("cost reserved, 1 start waits"));
     }
 }

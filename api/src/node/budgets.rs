@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use everfold_engine::budgets::{
-    BudgetUse, Counter, CounterName, OwnLimit, OwnLimitSet, limit, stream as stream_of, zone_name,
+    BudgetUse, Counter, CounterName, OwnLimit, OwnLimitSet, limit, shown, stream as stream_of, zone_name,
 };
 use everfold_engine::definition::{BadAmount, Money, Period, Rates};
-use everfold_engine::driver::By;
+use everfold_engine::driver::{By, FundsWait};
 use everfold_engine::envelope::StreamId;
-use everfold_engine::event::Measure;
+use everfold_engine::event::{BudgetTerms, Measure};
 use everfold_engine::id::{Position, RunId};
 use everfold_engine::state::BudgetView;
 use everfold_engine::time::Timestamp;
@@ -93,6 +93,31 @@ fn no_own_limit(name: &CounterName) -> Fault {
         .hint("`everfold budget list` shows the budgets that have some, with their periods and zones")
 }
 
+/// A budget that runs share, and what waits for what it keeps for work that runs.
+pub(super) struct BudgetWithStarts {
+    pub(super) view: SharedBudgetView,
+    /// What it keeps, in words.
+    pub(super) reserved: String,
+    /// The runs whose work waits for that.
+    pub(super) runs: BTreeSet<RunId>,
+}
+
+/// The attempts whose start only what a counter keeps for work that runs is in the way of.
+fn waiting<'a>(
+    stream: &StreamId,
+    counter: &Counter,
+    now: Timestamp,
+    waits: &'a [FundsWait],
+) -> Vec<&'a FundsWait> {
+    let is_kept = |terms: &BudgetTerms| {
+        let (used, _) = counter.at(terms, now);
+        let behind = BudgetUse { reserved_micros: 0, ..used };
+        counter.room(terms, &used).is_err() && counter.room(terms, &behind).is_ok()
+    };
+    let is_it = |terms: &BudgetTerms| stream_of(terms).as_ref() == Some(stream) && is_kept(terms);
+    waits.iter().filter(|wait| wait.terms.iter().any(is_it)).collect()
+}
+
 fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetView {
     let terms = name.terms();
     let (used, period) = counter.at(&terms, now);
@@ -121,6 +146,7 @@ fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetVie
         is_reserved: over.is_some() && counter.room(&terms, &behind).is_ok(),
         until: period.map(|(_, until)| until),
         running: counter.reserved().count(),
+        waiting: 0,
         reason: own.and_then(|own| own.reason.clone()),
         resumed: None,
     }
@@ -129,11 +155,23 @@ fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetVie
 impl Node {
     /// The budgets that runs share, of one scope or of all.
     pub(crate) async fn shared_budgets(&self, scope: Option<&str>) -> Result<Vec<SharedBudgetView>, Fault> {
+        let budgets = self.budgets_with_starts().await?.into_iter().map(|budget| budget.view);
+        Ok(budgets.filter(|view| scope.is_none_or(|scope| view.scope == scope)).collect())
+    }
+
+    /// The budgets that runs share, each with the runs whose work waits for what it keeps for work that runs.
+    pub(super) async fn budgets_with_starts(&self) -> Result<Vec<BudgetWithStarts>, Fault> {
+        let waits = self.engine().waiting_for_funds().await;
         let (counters, now) = (self.engine().budget_counters().await?, clock::now());
-        let view =
-            |(stream, counter): (StreamId, Counter)| Some(view(CounterName::of(&stream)?, &counter, now));
-        let views = counters.into_iter().filter_map(view);
-        Ok(views.filter(|view| scope.is_none_or(|scope| view.scope == scope)).collect())
+        let view = |(stream, counter): (StreamId, Counter)| {
+            let waiting = waiting(&stream, &counter, now, &waits);
+            let view = view(CounterName::of(&stream)?, &counter, now);
+            let view = SharedBudgetView { waiting: waiting.len(), ..view };
+            let runs = waiting.iter().map(|wait| wait.attempt.run).collect();
+            let reserved = shown(Measure::Cost, counter.used().reserved_micros);
+            Some(BudgetWithStarts { view, reserved, runs })
+        };
+        Ok(counters.into_iter().filter_map(view).collect())
     }
 
     /// Gives a shared budget limits of its own in place of those that it has.
@@ -250,8 +288,10 @@ impl Node {
                 }
             }
         }
-        let view = view(name, &counter, clock::now());
-        Ok((done.change.into(), SharedBudgetView { resumed: Some(resumed), ..view }))
+        let (waits, now) = (self.engine().waiting_for_funds().await, clock::now());
+        let waiting = waiting(&stream, &counter, now, &waits).len();
+        let view = view(name, &counter, now);
+        Ok((done.change.into(), SharedBudgetView { waiting, resumed: Some(resumed), ..view }))
     }
 }
 
@@ -284,6 +324,29 @@ mod tests {
         let spent = Spent { cost_micros: 100, ..Spent::default() };
         let charged = SpendCharged { attempt, version: Version(3), spent, at: Timestamp(0) };
         assert_eq!(seen(CounterEvent::SpendCharged(charged)), (Some(Measure::Cost), false));
+    }
+
+    #[test]
+    fn a_start_waits_for_what_is_reserved_where_that_alone_leaves_no_room() {
+        let name = CounterName { scope: "team".into(), per: Period::Total, zone: None };
+        let run: RunId = "00000000-0000-0000-0000-000000000001".parse().unwrap();
+        let attempt = |text: &str| EffectId { run, attempt: text.parse().unwrap() };
+        let wait = |cost: u64, terms: BudgetTerms| FundsWait {
+            attempt: attempt("b/1/1"),
+            terms: vec![BudgetTerms { cost_micros: Some(cost), reserve_micros: 80, ..terms }],
+        };
+        let other = CounterName { scope: "other".into(), ..name.clone() };
+        let waits = [wait(100, name.terms()), wait(500, name.terms()), wait(100, other.terms())];
+        let mut counter = Counter::default();
+        let reserved = FundsReserved { attempt: attempt("a/1/1"), cost_micros: 80, terms: None };
+        counter.apply(&CounterEvent::FundsReserved(reserved));
+        let found = |counter: &Counter| waiting(&name.stream(), counter, Timestamp(0), &waits).len();
+        assert_eq!(found(&counter), 1, "of the others one has room, and one is another budget's");
+        let spent = Spent { cost_micros: 90, ..Spent::default() };
+        let charged =
+            SpendCharged { attempt: attempt("a/1/1"), version: Version(3), spent, at: Timestamp(0) };
+        counter.apply(&CounterEvent::SpendCharged(charged));
+        assert_eq!(found(&counter), 0, "it is used up");
     }
 
     #[test]

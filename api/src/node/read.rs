@@ -251,9 +251,13 @@ impl Node {
         }
         view.workspace_removed = self.is_workspace_removed(&view).await?;
         if !view.status.is_ended() {
+            let asks = !shared.is_empty() && {
+                let waits = self.engine.waiting_for_funds().await;
+                waits.iter().any(|wait| wait.attempt.run == run)
+            };
             for terms in &shared {
                 match self.engine.shared_budget(terms).await {
-                    Ok(now) => now.iter().for_each(|now| view.shares(now)),
+                    Ok(now) => now.iter().for_each(|now| view.shares(now, asks)),
                     // Shows the run all the same, with the counter's last known state.
                     Err(error) => tracing::warn!(%run, budget = terms.id, %error, "a counter cannot be read"),
                 }

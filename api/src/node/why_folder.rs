@@ -15,6 +15,7 @@ use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, of_run};
 use everfold_projections::{RunFilter, RunOrder};
 use everfold_workflows::agent::PreflightFinding;
 
+use super::budgets::BudgetWithStarts;
 use super::handle::Node;
 use crate::body::why::FolderWhy;
 use crate::fault::Fault;
@@ -119,16 +120,33 @@ impl Node {
         self.preflights().all().iter().filter_map(held).collect()
     }
 
-    /// Shared budgets whose own limits leave no room.
+    /// Shared budgets whose own limits leave no room, and those that keep for work that runs what attempts wait for.
     async fn of_budgets(&self) -> Result<Vec<CauseNode>, Fault> {
-        let budgets = self.shared_budgets(None).await?;
-        let over = budgets.into_iter().filter_map(|budget| Some((budget.over?, budget)));
-        let cause = |(over, budget): (everfold_engine::event::Measure, crate::http::SharedBudgetView)| {
-            let taken = taken(budget.is_reserved);
-            let sentence = format!("the shared budget {} is {taken} ({})", budget.scope, over.as_str());
-            CauseNode::new(CauseKind::Budget, CauseSubject::name(&budget.scope), sentence).until(budget.until)
-        };
-        Ok(over.map(cause).collect())
+        let mut causes = Vec::new();
+        for BudgetWithStarts { view: budget, reserved, runs } in self.budgets_with_starts().await? {
+            let sentence = match (budget.over, budget.waiting) {
+                (None, 0) => continue,
+                (Some(over), 0) => {
+                    let taken = taken(budget.is_reserved);
+                    format!("the shared budget {} is {taken} ({})", budget.scope, over.as_str())
+                }
+                (_reserved, number) => {
+                    let (scope, waiting) = (&budget.scope, waiting(number));
+                    format!(
+                        "{reserved} of the shared budget {scope} is reserved for work that runs, and {waiting}"
+                    )
+                }
+            };
+            let mut named = Vec::new();
+            for run in runs.into_iter().take(NAMED_MAX) {
+                let pipeline = self.pipeline_of(run).await?.unwrap_or_default();
+                let sentence = format!("run {} ({pipeline}) waits for money", run.short());
+                named.push(CauseNode::new(CauseKind::Budget, CauseSubject::run(run), sentence));
+            }
+            let cause = CauseNode::new(CauseKind::Budget, CauseSubject::name(&budget.scope), sentence);
+            causes.push(cause.until(budget.until).because(named));
+        }
+        Ok(causes)
     }
 
     /// What a run waits for itself, the first few causes; none where it cannot be read.

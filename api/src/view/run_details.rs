@@ -63,10 +63,11 @@ impl RunView {
         }
     }
 
-    /// Shows a shared budget as its counter is now, also in what the run waits for since an earlier moment.
-    pub(crate) fn shares(&mut self, now: &everfold_engine::state::BudgetView<'_>) {
+    /// Shows a shared budget as its counter is now, also in what the run waits for since an earlier moment. `asks`: work of
+    /// the run waits for room; where only what is reserved for work that runs is in the way, the run may not have heard of it.
+    pub(crate) fn shares(&mut self, now: &everfold_engine::state::BudgetView<'_>, asks: bool) {
         let Some(shown) = self.budget.iter_mut().find(|shown| shown.id == now.terms.id) else { return };
-        let over = now.over.filter(|_| shown.over.is_some());
+        let over = now.over.filter(|_| shown.over.is_some() || (asks && now.is_reserved()));
         *shown = budget_view(&everfold_engine::state::BudgetView { over, ..now.clone() });
         for awaited in &mut self.awaits {
             if let AwaitView::Budget { budget, message, until, .. } = awaited

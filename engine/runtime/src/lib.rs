@@ -83,6 +83,7 @@ pub use crate::start::fork::ForkRequest;
 pub use crate::start::runs_above::RunsAbove;
 pub use crate::start::submission::{Accepted, StartRequest, Started, Submission};
 pub use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};
+pub use crate::streams::budgets::mailbox::FundsWait;
 pub use crate::streams::notifications::registry::{NoticeError, ResendStand, SubscriptionStand};
 pub use crate::streams::notifications::subscription::NoticeSubscription;
 pub use crate::streams::schedules::error::ScheduleError;

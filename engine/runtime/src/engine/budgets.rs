@@ -6,7 +6,7 @@ use crate::redaction::redact_option;
 use crate::stream_listing::StreamListing;
 use crate::streams::budgets::counter_stream::CounterStream;
 use crate::streams::budgets::limit_change::{BudgetError, OwnLimitChange};
-use crate::streams::budgets::mailbox::BudgetRequest;
+use crate::streams::budgets::mailbox::{BudgetRequest, FundsWait};
 use crate::streams::triggers::by::By;
 use everfold_base::envelope::{StreamId, StreamKind};
 use everfold_core::budgets::{Counter, OwnLimitSet, REASON_BYTES_MAX, stream};
@@ -53,6 +53,14 @@ impl Engine {
         let mut counter_stream = counter_stream.lock().await;
         counter_stream.read_on(shared).await.map_err(|error| QueryError::Store(error.to_string()))?;
         Ok(counter_stream.counter.clone())
+    }
+
+    /// The attempts that wait for room in budgets that runs share, in the order in which they asked; none where the engine
+    /// ends. Not durable: a run that nobody drives waits for nothing.
+    pub async fn waiting_for_funds(&self) -> Vec<FundsWait> {
+        let (answer, mut answered) = mpsc::channel(1);
+        self.inner.shared.mailboxes.budgets.put(BudgetRequest::Waiting(answer));
+        answered.recv().await.unwrap_or_default()
     }
 
     /// Gives the counter of a scope, a period and a zone limits of its own, other ones, or none. Work that waited and has

@@ -161,7 +161,7 @@ steps:
 
 /// It said that the attempt waits for money, and no more: what is in its way is other runs' work, and in no event of its run.
 #[test]
-fn why_names_the_runs_for_whose_work_a_shared_budget_keeps_the_money() {
+fn a_start_that_waits_for_money_that_a_shared_budget_keeps_for_other_runs_is_told_with_those_runs() {
     let scratch = Scratch::new();
     let budget = "{ id: team, scope: team, cost: 1 USD, reserve: 0.80 USD, on_over: stop }";
     let work = "{ id: a, agent: { profile: script, prompt: Do, args: [sh, work.sh] } }";
@@ -183,6 +183,27 @@ fn why_names_the_runs_for_whose_work_a_shared_budget_keeps_the_money() {
     for part in ["the budget team, shared as team, is reserved for work that runs", &kept, "is at work"] {
         assert!(told.contains(part), "{part}: {told}");
     }
+    // Each place that tells of the budget says that a start waits. They said that it was open, or nothing.
+    let waits = format!("run {second} (paid) waits for money");
+    for (asked, parts) in [
+        (vec!["budget", &second], ["0.80 USD reserved", "cost reserved, starts wait"]),
+        (vec!["show", &second], ["0.80 USD reserved", "starts wait for what is reserved"]),
+        (vec!["budget", "list"], ["0.800000 reserved", "cost reserved, 1 start waits"]),
+        (
+            vec!["why"],
+            [
+                "0.80 USD of the shared budget team is reserved for work that runs, and 1 attempt waits",
+                &waits,
+            ],
+        ),
+    ] {
+        let told = scratch.run(&asked).out;
+        for part in parts {
+            assert!(told.contains(part), "{asked:?}: {part}: {told}");
+        }
+    }
+    let of_first = scratch.run(&["budget", &first]).out;
+    assert!(of_first.contains("open"), "nothing of this run waits: {of_first}");
     scratch.write("go", "");
     for run in [first, second] {
         scratch.await_status(&run, "succeeded");

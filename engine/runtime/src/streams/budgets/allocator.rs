@@ -12,7 +12,7 @@ use crate::streams::actor::{ActorInbox, Incoming, StreamActor};
 use crate::streams::budgets::compare::compare;
 use crate::streams::budgets::counter_stream::CounterStream;
 use crate::streams::budgets::limit_change::BudgetError;
-use crate::streams::budgets::mailbox::BudgetRequest;
+use crate::streams::budgets::mailbox::{BudgetRequest, FundsWait};
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{EffectId, InputId, RunId, Version};
@@ -91,7 +91,7 @@ impl StreamActor for BudgetAllocator {
     fn retry(event: &Self::Event) -> Option<Self::Event> {
         match event {
             // Its caller is told, and may ask again.
-            Incoming::Request(BudgetRequest::SetOwnLimit(..)) => None,
+            Incoming::Request(BudgetRequest::SetOwnLimit(..) | BudgetRequest::Waiting(_)) => None,
             Incoming::Request(request) | Incoming::Ended(Some(RetriedRequest { request, .. })) => {
                 Some(Incoming::Request(request.clone()))
             }
@@ -156,7 +156,7 @@ impl BudgetAllocator {
     fn is_valid(&self, retried: &RetriedRequest) -> bool {
         match &retried.request {
             BudgetRequest::Funds { attempt, .. } => self.put_off.get(attempt) == Some(&retried.nth),
-            BudgetRequest::Look(_) | BudgetRequest::Report { .. } | BudgetRequest::SetOwnLimit(..) => true,
+            _of_no_attempt => true,
         }
     }
 
@@ -190,6 +190,10 @@ impl BudgetAllocator {
                     Err(error) => Err(BudgetError::from(error)),
                 });
                 done.map(drop)
+            }
+            BudgetRequest::Waiting(answer) => {
+                let _gone = answer.try_send(self.waits().collect());
+                Ok(())
             }
             BudgetRequest::Report { run, version, report, terms } => {
                 let changed = self.report(run, version, &report, &terms).await?;
@@ -420,9 +424,10 @@ impl BudgetAllocator {
         self.counters.remove(stream);
     }
 
-    /// The runs whose work waits for a counter.
-    pub(super) fn waiting_runs(&self) -> impl Iterator<Item = RunId> {
-        self.waiting.iter().map(|waiting| waiting.attempt.run)
+    /// The attempts that wait for a counter.
+    pub(super) fn waits(&self) -> impl Iterator<Item = FundsWait> {
+        let wait = |it: &WaitingAttempt| FundsWait { attempt: it.attempt.clone(), terms: it.terms.clone() };
+        self.waiting.iter().map(wait)
     }
 
     /// Forgets the counter that was used least recently, where there are too many. It is read again when it is needed.

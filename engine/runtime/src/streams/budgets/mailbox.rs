@@ -15,6 +15,15 @@ pub use everfold_core::state::spend::SpendReport;
 /// each that has ended, so it needs no bound.
 pub(crate) type BudgetMailbox = Mailbox<BudgetRequest>;
 
+/// A paid attempt that waits for room in budgets that its run shares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FundsWait {
+    /// The attempt.
+    pub attempt: EffectId,
+    /// These budgets.
+    pub terms: Vec<BudgetTerms>,
+}
+
 /// A request to the budget allocator; `terms` are those of the run's shared budgets.
 #[derive(Clone)]
 pub(crate) enum BudgetRequest {
@@ -24,6 +33,8 @@ pub(crate) enum BudgetRequest {
     Look(StreamId),
     /// A counter gets limits of its own.
     SetOwnLimit(OwnLimitSet, By, mpsc::Sender<Result<OwnLimitChange, BudgetError>>),
+    /// Which attempts wait for room.
+    Waiting(mpsc::Sender<Vec<FundsWait>>),
     /// An attempt has ended, or a budget was raised.
     Report { run: RunId, version: Version, report: SpendReport, terms: Vec<BudgetTerms> },
 }

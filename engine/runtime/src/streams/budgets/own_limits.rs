@@ -50,7 +50,8 @@ impl BudgetAllocator {
             Some(position) => Change { position, changed: true, repeated: false },
             None => Change { position: shared.store.last_position(), changed: false, repeated: false },
         };
-        let waiting = |allocator: &Self| -> BTreeSet<RunId> { allocator.waiting_runs().collect() };
+        let waiting =
+            |allocator: &Self| -> BTreeSet<RunId> { allocator.waits().map(|it| it.attempt.run).collect() };
         let before = waiting(self);
         match self.counters_changed(&BTreeSet::from([stream.clone()])).await {
             Ok(()) => {}
