@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::Cli;
-use super::hint_commands::placed;
+use super::lines::hint_commands::placed;
 use super::output::{Out, columns};
 use super::store_progress::store_progress;
 use super::target::{CommandTarget, Where};

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::args::{Cli, ContextArgs, ContextVerb, NoticesVerb, Verb};
 use super::context::CommandContext;
+use super::lines::hint_commands;
 use super::target::Where;
 use super::{
     audit, background, background_owner, bench, bisect, board, completions, contexts, control, data_folder,
-    debug, demo, diff, doctor, events, explain, hint_commands, hooks, inbox, init, limits, logs, man, mcp,
-    notices, orch, pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal,
-    spend, state, stats, store, threads, token, ui, version, watch, why, workers,
+    debug, demo, diff, doctor, events, explain, hooks, inbox, init, limits, logs, man, mcp, notices, orch,
+    pipeline, projections, queries, replay, rerun, run, runs, schedule, serve, show, signal, spend, state,
+    stats, store, threads, token, ui, version, watch, why, workers,
 };
 use crate::client::Leave;
 use crate::fault::{Code, Fault};

@@ -30,8 +30,6 @@ mod engine_pause;
 mod events;
 mod explain;
 mod files;
-mod folder_verbs;
-mod hint_commands;
 mod hooks;
 mod inbox;
 mod init;

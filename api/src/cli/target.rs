@@ -6,11 +6,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Cli, Verb};
+use super::args::{Cli, Verb, on_folder};
 use super::contexts::{self, Contexts, LOCAL, Named};
 use super::data_folder::data_folder;
-use super::folder_verbs::on_folder;
-use super::hint_commands::placed;
+use super::lines::hint_commands::placed;
 use crate::client::{RemoteServer, ServerAddress, ServerTokenSource};
 use crate::fault::{Code, Fault};
 use crate::text::option;

@@ -4,8 +4,7 @@
 //! Law: most faults are made where nothing tells how place and run were named; a command that is named next works where the one
 //! worked that names it.
 
-use super::args;
-use super::folder_verbs::is_of_folder;
+use crate::cli::args;
 use crate::fault::Fault;
 use crate::text::quoted;
 
@@ -19,14 +18,14 @@ const PLACELESS: [&str; 6] = ["completions", "context", "explain", "help", "man"
 
 /// The fault, whose hint has `program` at the beginning of each command. Of verbs that work on the files of a folder a server
 /// knows nothing.
-pub(super) fn placed(fault: Fault, program: &str, is_server: bool) -> Fault {
+pub(in crate::cli) fn placed(fault: Fault, program: &str, is_server: bool) -> Fault {
     let hint = fault.hint.as_ref().filter(|_| program != PROGRAM.trim_end());
     let hint = hint.map(|hint| in_place(hint, program, is_server));
     fault.hinted(hint)
 }
 
 /// The fault, whose hint names the run as it was typed.
-pub(super) fn of_run(fault: Fault, run: &str) -> Fault {
+pub(in crate::cli) fn of_run(fault: Fault, run: &str) -> Fault {
     let hint = fault.hint.as_ref().map(|hint| with_run(hint, run));
     fault.hinted(hint)
 }
@@ -52,7 +51,7 @@ fn in_place(hint: &str, program: &str, is_server: bool) -> String {
         let verb = words.first().copied().unwrap_or_default();
         let is_verb = verbs.find_subcommand(verb).is_some() && !PLACELESS.contains(&verb);
         // Who lacks a token for a server makes one where its folder is.
-        is_verb && !(is_server && (verb == "token" || is_of_folder(words)))
+        is_verb && !(is_server && (verb == "token" || args::is_of_folder(words)))
     };
     let mut parts = hint.split(PROGRAM);
     let mut text = parts.next().unwrap_or_default().to_owned();

@@ -2,19 +2,21 @@
 
 use std::ffi::OsString;
 
-use super::args::{self, StoreVerb, Verb};
+use super::command_line::Verb;
+use super::description::read;
+use super::folder::StoreVerb;
 
 /// Whether the command that begins with these words works on the files of a folder, so that no server can be asked for it.
-pub(super) fn is_of_folder(words: &[&str]) -> bool {
+pub(crate) fn is_of_folder(words: &[&str]) -> bool {
     // A verb, or a verb below another one; none of them needs an argument.
     (1..=words.len().min(2)).any(|count| {
         let typed = std::iter::once("everfold").chain(words[..count].iter().copied());
-        args::read(typed.map(OsString::from)).is_ok_and(|cli| on_folder(&cli.verb).is_some())
+        read(typed.map(OsString::from)).is_ok_and(|cli| on_folder(&cli.verb).is_some())
     })
 }
 
 /// What a verb is called that works on the files of a folder.
-pub(super) fn on_folder(verb: &Verb) -> Option<&'static str> {
+pub(crate) fn on_folder(verb: &Verb) -> Option<&'static str> {
     Some(match verb {
         Verb::Demo(_) => "demo",
         Verb::Serve(_) => "serve",
