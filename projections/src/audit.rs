@@ -181,9 +181,12 @@ impl AuditModel {
 
     /// The recheck that an event fails to judge, or displaces.
     fn recheck(&mut self, fact: &Fact<'_>, batch: &WriteBatch) -> Result<Option<RecheckPlace>, FoldError> {
+        if !is_read_by(fact.event, RECHECKS) {
+            return Ok(None);
+        }
         let is_asked = matches!(fact.event, RunEvent::RecheckRequested(_) | RunEvent::RunUnblocked(_));
-        let is_known = self.open.get(fact.run, batch)?.is_some_and(|open| !open.rechecks.is_empty());
-        if !is_read_by(fact.event, RECHECKS) || !is_asked && !is_known {
+        // A run without a recheck, which most are, is not written again.
+        if !is_asked && self.open.get(fact.run, batch)?.is_none_or(|open| open.rechecks.is_empty()) {
             return Ok(None);
         }
         let open = self.open.change(fact.run, batch)?;
