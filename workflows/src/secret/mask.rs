@@ -171,10 +171,10 @@ impl Mask {
     /// Masks what is left of a value where a text was cut, which [`CUT`] says: the end of one at its start, and the start of
     /// one at its end.
     fn cut_ends(&self, text: &mut String) {
-        if let Some(rest) = text.strip_prefix(CUT) {
-            if let Some(length) = self.values.left_before(rest) {
-                *text = format!("{CUT}{MASK}{}", &rest[length..]);
-            }
+        if let Some(rest) = text.strip_prefix(CUT)
+            && let Some(length) = self.values.left_before(rest)
+        {
+            *text = format!("{CUT}{MASK}{}", &rest[length..]);
         }
         if let Some(rest) = text.strip_suffix(CUT) {
             let begins = |from: &usize| self.values.at(rest.as_bytes(), *from, false) == Spelled::Perhaps;
