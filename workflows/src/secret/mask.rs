@@ -319,7 +319,10 @@ impl MaskStream {
 
 #[cfg(test)]
 mod tests {
+    use super::super::value_forms::hex;
     use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -183,7 +183,7 @@ fn encoded(value: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-fn hex(value: &[u8], digits: &str) -> Vec<u8> {
+pub(super) fn hex(value: &[u8], digits: &str) -> Vec<u8> {
     let digits = digits.as_bytes();
     value.iter().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
 }
