@@ -73,7 +73,9 @@ fn row(item: &Value) -> [String; 6] {
         ("rework", gate, None) if !gate.is_empty() => format!("rework after gate {gate}"),
         ("part", ..) => "part of an answer".to_owned(),
         ("unjudged", gate, None) => {
-            format!("gate {gate}: not judged{}", asked(" in the recheck", &item["asked"]))
+            // A later answer may have judged it.
+            let yet = if item["permanent"] == true { "" } else { " yet" };
+            format!("gate {gate}: not judged{yet}{}", asked(" in the recheck", &item["asked"]))
         }
         (kind, ..) => format!("{kind}{}{}", by_another_policy(item), displaced(&item["displaced"])),
     };
@@ -197,7 +199,7 @@ mod tests {
         let failed = json!({ "kind": "unjudged", "gate": "tests", "reason": "no answer", "asked": asked });
         assert_eq!(
             what(failed.clone()),
-            format!("gate tests: not judged in the recheck of user:ada, {when}")
+            format!("gate tests: not judged yet in the recheck of user:ada, {when}")
         );
         assert_eq!(row(&failed)[5], "no answer");
         let second = json!({ "kind": "recheck", "policies": { "tests": "true" }, "displaced": asked });

@@ -92,9 +92,8 @@ fn command(task: &Value) -> String {
             format!("unblock {} {} --decision retry", run.unwrap_or_default(), step.unwrap_or_default())
         }
         Some("budget") => {
-            let (run, budget) = (task["short_id"].as_str(), task["budget"].as_str());
-            let (run, budget) = (run.unwrap_or_default(), budget.unwrap_or_default());
-            format!("budget {run} --budget {} --add 2.00 -m WHY", quoted(budget))
+            // What raises it depends on what of it is used up, and on whose limit that is: the run's answer says it.
+            format!("show {}", task["short_id"].as_str().unwrap_or_default())
         }
         Some("question") => {
             let terms = &task["terms"];

@@ -102,20 +102,37 @@ pub(super) struct BudgetWithStarts {
     pub(super) runs: BTreeSet<RunId>,
 }
 
-/// The attempts whose start only what a counter keeps for work that runs is in the way of.
-fn waiting<'a>(
+/// The attempts for whose start a counter has no room, by the limits of their runs and its own.
+fn held<'a>(
     stream: &StreamId,
     counter: &Counter,
     now: Timestamp,
     waits: &'a [FundsWait],
-) -> Vec<&'a FundsWait> {
-    let is_kept = |terms: &BudgetTerms| {
+) -> Vec<(&'a FundsWait, HeldStart)> {
+    let held = |terms: &BudgetTerms| {
+        if stream_of(terms).as_ref() != Some(stream) {
+            return None;
+        }
         let (used, _) = counter.at(terms, now);
         let behind = BudgetUse { reserved_micros: 0, ..used };
-        counter.room(terms, &used).is_err() && counter.room(terms, &behind).is_ok()
+        let measure = counter.room(terms, &used).err()?;
+        let own = BudgetTerms { cost_micros: None, tokens: None, wall_ms: None, ..terms.clone() };
+        Some(HeldStart {
+            measure,
+            by_reserve: counter.room(terms, &behind).is_ok(),
+            by_own_limit: counter.room(&own, &used).is_err(),
+        })
     };
-    let is_it = |terms: &BudgetTerms| stream_of(terms).as_ref() == Some(stream) && is_kept(terms);
-    waits.iter().filter(|wait| wait.terms.iter().any(is_it)).collect()
+    waits.iter().filter_map(|wait| Some((wait, wait.terms.iter().find_map(held)?))).collect()
+}
+
+/// Why a counter has no room for a start.
+struct HeldStart {
+    measure: Measure,
+    /// Only what is kept for work that runs is in the way.
+    by_reserve: bool,
+    /// The counter's own limits leave no room, whatever those of the run do.
+    by_own_limit: bool,
 }
 
 fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetView {
@@ -152,6 +169,14 @@ fn view(name: CounterName, counter: &Counter, now: Timestamp) -> SharedBudgetVie
     }
 }
 
+/// The view, with the starts that wait: its own limits may have room for what costs nothing, and none for these.
+fn with_starts(view: SharedBudgetView, held: &[(&FundsWait, HeldStart)]) -> SharedBudgetView {
+    let (waiting, over) = (held.iter().filter(|(_, how)| how.by_reserve).count(), view.over);
+    let used_up = held.iter().find(|(_, how)| how.by_own_limit && !how.by_reserve);
+    let over = over.or_else(|| used_up.map(|(_, how)| how.measure));
+    SharedBudgetView { waiting, over, ..view }
+}
+
 impl Node {
     /// The budgets that runs share, of one scope or of all.
     pub(crate) async fn shared_budgets(&self, scope: Option<&str>) -> Result<Vec<SharedBudgetView>, Fault> {
@@ -164,10 +189,10 @@ impl Node {
         let waits = self.engine().waiting_for_funds().await;
         let (counters, now) = (self.engine().budget_counters().await?, clock::now());
         let view = |(stream, counter): (StreamId, Counter)| {
-            let waiting = waiting(&stream, &counter, now, &waits);
-            let view = view(CounterName::of(&stream)?, &counter, now);
-            let view = SharedBudgetView { waiting: waiting.len(), ..view };
-            let runs = waiting.iter().map(|wait| wait.attempt.run).collect();
+            let held = held(&stream, &counter, now, &waits);
+            let view = with_starts(view(CounterName::of(&stream)?, &counter, now), &held);
+            let runs =
+                held.iter().filter(|(_, how)| how.by_reserve).map(|(wait, _)| wait.attempt.run).collect();
             let reserved = shown(Measure::Cost, counter.used().reserved_micros);
             Some(BudgetWithStarts { view, reserved, runs })
         };
@@ -289,9 +314,9 @@ impl Node {
             }
         }
         let (waits, now) = (self.engine().waiting_for_funds().await, clock::now());
-        let waiting = waiting(&stream, &counter, now, &waits).len();
-        let view = view(name, &counter, now);
-        Ok((done.change.into(), SharedBudgetView { waiting, resumed: Some(resumed), ..view }))
+        let held = held(&stream, &counter, now, &waits);
+        let view = with_starts(view(name, &counter, now), &held);
+        Ok((done.change.into(), SharedBudgetView { resumed: Some(resumed), ..view }))
     }
 }
 
@@ -340,7 +365,10 @@ mod tests {
         let mut counter = Counter::default();
         let reserved = FundsReserved { attempt: attempt("a/1/1"), cost_micros: 80, terms: None };
         counter.apply(&CounterEvent::FundsReserved(reserved));
-        let found = |counter: &Counter| waiting(&name.stream(), counter, Timestamp(0), &waits).len();
+        let found = |counter: &Counter| {
+            let held = held(&name.stream(), counter, Timestamp(0), &waits);
+            held.iter().filter(|(_, how)| how.by_reserve).count()
+        };
         assert_eq!(found(&counter), 1, "of the others one has room, and one is another budget's");
         let spent = Spent { cost_micros: 90, ..Spent::default() };
         let charged =

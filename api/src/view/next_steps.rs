@@ -1,5 +1,9 @@
 //! The next command to type. Every answer that leaves something to do ends with one.
 
+use std::time::Duration;
+
+use everfold_engine::definition::Money;
+use everfold_engine::duration::format as format_span;
 use everfold_engine::event::Measure;
 use everfold_engine::failure::FailureKind;
 use everfold_engine::state::{RunStatus, StepStatus};
@@ -7,6 +11,7 @@ use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
 
 use super::awaits::AwaitView;
+use super::budget::BudgetStatus;
 use super::run::RunView;
 use super::seen::SeenView;
 use crate::text::quoted;
@@ -79,14 +84,7 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                 if let Some((scope, known)) = known.and_then(|it| Some((it.scope.as_ref()?, it)))
                     && !known.set.run.has(over)
                 {
-                    let amount = match over {
-                        Measure::Tokens => "--tokens 1000000",
-                        Measure::Wall => "--wall 40h",
-                        Measure::Cost => "--cost 500.00",
-                    };
-                    let per = json!(known.per);
-                    let per = per.as_str().unwrap_or("total");
-                    let command = format!("budget set {} --per {per} {amount} -m 'why'", quoted(scope));
+                    let command = scope_limits(scope, known, over);
                     add(command, "paid work waits for the limit of its scope");
                     continue;
                 }
@@ -144,6 +142,36 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
         add(format!("notices retry {}", one.id), "it was given up");
     }
     commands
+}
+
+/// The command that raises the limit of a scope to twice as much. It names the others as well: what it sets takes the place
+/// of all that the scope has.
+fn scope_limits(scope: &str, known: &BudgetStatus, over: Measure) -> String {
+    let own = &known.set.scope;
+    let twice =
+        |measure: Measure, amount: u64| if measure == over { amount.saturating_mul(2) } else { amount };
+    let cost = own.cost_usd.as_deref().and_then(Money::parse);
+    let cost = cost.map(|Money(micros)| Money(twice(Measure::Cost, micros)).to_string());
+    let tokens = own.tokens.map(|tokens| twice(Measure::Tokens, tokens).to_string());
+    let wall = own.wall_ms.map(|ms| format_span(Duration::from_millis(twice(Measure::Wall, ms))));
+    let mut command = format!("budget set {}", quoted(scope));
+    command.push_str(&format!(" --per {}", json!(known.per).as_str().unwrap_or("total")));
+    if let Some(zone) = &known.zone {
+        command.push_str(&format!(" --zone {}", quoted(zone)));
+    }
+    let cost = cost.map(|cost| cost.trim_end_matches(" USD").to_owned());
+    for (measure, option, own, example) in [
+        (Measure::Cost, "--cost", cost, "500.00"),
+        (Measure::Tokens, "--tokens", tokens, "1000000"),
+        (Measure::Wall, "--wall", wall, "40h"),
+    ] {
+        let amount = own.or_else(|| (measure == over).then(|| example.to_owned()));
+        if let Some(amount) = amount {
+            command.push_str(&format!(" {option} {amount}"));
+        }
+    }
+    command.push_str(" -m 'why'");
+    command
 }
 
 /// The step to begin anew at, and the input that it lacks. Work says so by `-i KEY=VALUE` in its last words, which it
@@ -235,7 +263,41 @@ fn waits_for_time(view: &RunView) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use everfold_engine::definition::{OnOver, Period};
+
+    use super::super::budget::{AmountsView, SetLimits};
     use super::*;
+
+    /// What it sets takes the place of all limits of the scope, of one period in one zone.
+    #[test]
+    fn the_command_that_raises_the_limit_of_a_scope_names_all_that_belongs_to_it() {
+        let own =
+            AmountsView { cost_usd: Some("2.500000".to_owned()), tokens: Some(20), wall_ms: Some(60_000) };
+        let known = |zone: Option<&str>, scope: AmountsView| BudgetStatus {
+            id: "budget".to_owned(),
+            scope: Some("my team".to_owned()),
+            per: Period::Month,
+            zone: zone.map(str::to_owned),
+            on_over: OnOver::Pause,
+            limit: scope.clone(),
+            set: SetLimits { scope, ..SetLimits::default() },
+            spent: AmountsView::default(),
+            reserved_usd: "0.000000".to_owned(),
+            raised: AmountsView::default(),
+            over: Some(Measure::Tokens),
+            is_reserved: false,
+            until: None,
+            summary: String::new(),
+        };
+        assert_eq!(
+            scope_limits("my team", &known(Some("Europe/Berlin"), own), Measure::Tokens),
+            "budget set 'my team' --per month --zone Europe/Berlin --cost 2.50 --tokens 40 --wall 1m -m 'why'"
+        );
+        assert_eq!(
+            scope_limits("team", &known(None, AmountsView::default()), Measure::Cost),
+            "budget set team --per month --cost 500.00 -m 'why'"
+        );
+    }
 
     #[test]
     fn what_was_said_of_an_item_is_not_asked_again() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::frame::with_query;
@@ -62,24 +62,28 @@ pub(crate) struct Decision {
     pub(crate) used: Option<u32>,
     pub(crate) max: Option<u32>,
     pub(crate) due: Option<String>,
+    /// Whether asking again cannot bring a verdict of a gate.
+    pub(crate) permanent: Option<bool>,
     /// The recheck that could not judge the gate.
     pub(crate) asked: Option<ListedRecheck>,
     /// The recheck in whose place it is.
     pub(crate) displaced: Option<ListedRecheck>,
 }
 
-/// A recheck that came to nothing, or not to all that it asked for.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// The recheck that a decision is about.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ListedRecheck {
+    pub(crate) version: u64,
     pub(crate) at: String,
     pub(crate) actor: String,
+    pub(crate) reason: Option<String>,
     /// The gate that was to be judged.
     pub(crate) gate: Option<String>,
 }
 
 impl ListedRecheck {
-    /// The recheck of which nothing came, in words.
+    /// It, in words.
     pub(crate) fn words(asked: Option<&Self>, displaced: Option<&Self>) -> Option<String> {
         let by = |recheck: &Self| crate::words::actor(&recheck.actor).to_owned();
         match (asked, displaced) {
@@ -178,7 +182,8 @@ impl Decision {
             ("vote" | "approval", Some("approve")) => "approved".to_owned(),
             ("vote" | "approval", Some("reject")) => "rejected".to_owned(),
             (_, Some(said)) => said.to_owned(),
-            ("unjudged", None) => "not judged".to_owned(),
+            ("unjudged", None) if self.permanent == Some(true) => "not judged".to_owned(),
+            ("unjudged", None) => "not judged yet".to_owned(),
             ("rework", None) => match (self.used, self.max) {
                 (Some(used), Some(max)) => format!("{used} of {max}"),
                 (Some(used), None) => format!("no. {used}"),
@@ -389,7 +394,7 @@ mod tests {
         let of = |value: Value| Decision::deserialize(value).expect("the decision is whole");
         let asked = json!({"version": 8, "at": "2026-11-20T10:00:00Z", "actor": "token:ci", "reason": null, "gate": "tests"});
         let failed = of(json!({"kind": "unjudged", "gate": "tests", "reason": "no answer", "asked": asked}));
-        assert_eq!((failed.subject(), failed.verdict_word().as_str()), ("tests", "not judged"));
+        assert_eq!((failed.subject(), failed.verdict_word().as_str()), ("tests", "not judged yet"));
         assert_eq!(failed.because(), "no answer · in the recheck that token:ci asked for");
         let second = of(json!({"kind": "recheck", "displaced": asked}));
         assert_eq!(

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
 use serde::Deserialize;
 
-use super::decision::Decision;
+use super::decision::{Decision, ListedRecheck};
 use super::filter::AuditFilter;
 use crate::frame::Visit;
 use crate::problem::Problem;
@@ -88,13 +88,18 @@ impl Export {
     }
 }
 
-const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override,pipeline,title,bypassed\r\n";
+const CSV_HEAD: &str = "at,position,run,version,step,round,kind,gate,verdict,reason,evidence,policy,policy_hash,actor,override,pipeline,title,bypassed,permanent,asked_by,asked_at,displaced_by,displaced_at,displaced_gate\r\n";
 
 fn csv_line(item: &Decision) -> String {
     let round = item.round.map(|round| round.to_string()).unwrap_or_default();
     let evidence = if item.basis().is_null() { String::new() } else { item.basis().to_string() };
     let others = item.policies.iter().map(|(gate, policy)| format!("{gate}: {policy}"));
     let policy = item.policy.clone().unwrap_or_else(|| others.collect::<Vec<_>>().join("\n"));
+    let of = |recheck: &Option<ListedRecheck>, cell: fn(&ListedRecheck) -> String| {
+        recheck.as_ref().map(cell).unwrap_or_default()
+    };
+    let of_asked = |cell| of(&item.asked, cell);
+    let of_displaced = |cell| of(&item.displaced, cell);
     let cells = [
         item.at.clone(),
         item.position.to_string(),
@@ -114,6 +119,12 @@ fn csv_line(item: &Decision) -> String {
         item.pipeline.clone(),
         item.title.clone().unwrap_or_default(),
         item.bypassed.join("\n"),
+        item.permanent.map(|is| is.to_string()).unwrap_or_default(),
+        of_asked(|it| it.actor.clone()),
+        of_asked(|it| it.at.clone()),
+        of_displaced(|it| it.actor.clone()),
+        of_displaced(|it| it.at.clone()),
+        of_displaced(|it| it.gate.clone().unwrap_or_default()),
     ];
     let cells: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
     format!("{}\r\n", cells.join(","))
@@ -184,6 +195,14 @@ fn json_line(item: &Decision) -> String {
     if item.is_of_gate() {
         line["tolerated"] = item.tolerated.into();
     }
+    for (name, recheck) in [("asked", &item.asked), ("displaced", &item.displaced)] {
+        if let Some(recheck) = recheck {
+            line[name] = serde_json::json!(recheck);
+        }
+    }
+    if let Some(permanent) = item.permanent {
+        line["permanent"] = permanent.into();
+    }
     if !item.bypassed.is_empty() {
         line["bypassed"] = item.bypassed.clone().into();
     }
@@ -227,7 +246,34 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&json_line(&item)).expect("the line is JSON");
         assert_eq!(line["bypassed"], serde_json::json!(["g1", "g2"]));
         assert_eq!(line["output"], serde_json::json!({ "r": 9 }));
-        assert!(csv_line(&item).ends_with(",\"g1\ng2\"\r\n"), "{}", csv_line(&item));
+        assert!(csv_line(&item).ends_with(",\"g1\ng2\",,,,,,\r\n"), "{}", csv_line(&item));
+    }
+
+    #[test]
+    fn an_exported_recheck_says_what_it_displaced_and_a_gate_that_was_not_judged_who_asked() {
+        let recheck = ListedRecheck {
+            version: 8,
+            at: "2026-11-20T10:00:00Z".to_owned(),
+            actor: "user:ada".to_owned(),
+            reason: Some("the first".to_owned()),
+            gate: Some("tests".to_owned()),
+        };
+        let second = Decision { displaced: Some(recheck.clone()), ..Decision::default() };
+        let line: serde_json::Value = serde_json::from_str(&json_line(&second)).expect("the line is JSON");
+        assert_eq!(line["displaced"], serde_json::json!(recheck));
+        assert!(
+            csv_line(&second).ends_with(",,,,user:ada,2026-11-20T10:00:00Z,tests\r\n"),
+            "{}",
+            csv_line(&second)
+        );
+        let failed = Decision { permanent: Some(false), asked: Some(recheck.clone()), ..Decision::default() };
+        let line: serde_json::Value = serde_json::from_str(&json_line(&failed)).expect("the line is JSON");
+        assert_eq!((&line["asked"], &line["permanent"]), (&serde_json::json!(recheck), &false.into()));
+        assert!(
+            csv_line(&failed).ends_with(",false,user:ada,2026-11-20T10:00:00Z,,,\r\n"),
+            "{}",
+            csv_line(&failed)
+        );
     }
 
     #[test]

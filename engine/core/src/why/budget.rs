@@ -3,7 +3,7 @@
 use super::cause::{CauseKind, CauseNode, CauseSubject};
 use super::explainer::Explainer;
 use super::trail::Topic;
-use crate::budgets::{limit, named, shown};
+use crate::budgets::named;
 use crate::event::taken;
 use crate::state::BudgetView;
 
@@ -24,12 +24,8 @@ pub(super) fn budgets(explainer: &Explainer<'_>) -> Vec<CauseNode> {
 /// How a budget stands that has no room; `None`: it has.
 #[must_use]
 pub fn budget_sentence(budget: &BudgetView<'_>) -> Option<String> {
-    let over = budget.over?;
-    let is_reserved = budget.is_reserved();
-    let of = limit(budget.terms, over, budget.used.raised).map(|limit| match is_reserved {
-        true => format!(": {}", budget.summary()),
-        false => format!(": {} of {}", shown(over, over.of(budget.used.spent)), shown(over, limit)),
-    });
+    budget.over?;
     let shared = budget.terms.scope.as_ref().map(|scope| format!(", shared as {scope},")).unwrap_or_default();
-    Some(format!("{}{shared} is {}{}", named(&budget.terms.id), taken(is_reserved), of.unwrap_or_default()))
+    let how = taken(budget.is_reserved());
+    Some(format!("{}{shared} is {how}: {}", named(&budget.terms.id), budget.summary()))
 }

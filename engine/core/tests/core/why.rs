@@ -95,7 +95,10 @@ fn a_budget_that_is_only_reserved_is_not_said_to_be_used_up() {
     // The next would not fit either if b gave back what is reserved for it: 0.40 beside 0.70 of 1.00.
     world.use_up(&"a/1/1".parse().expect("an id"), 700_000);
     world.succeed("a/1/1", json!(1));
-    assert_eq!(of_budget(&world), ["the budget is used up: 0.70 USD of 1.00 USD"]);
+    assert_eq!(
+        of_budget(&world),
+        ["the budget is used up: 0.70 USD of 1.00 USD, 0.40 USD reserved, 0.40 USD wanted for the next"]
+    );
 }
 
 #[test]
