@@ -36,6 +36,14 @@ _everfold() {
         return
     }
     COMPREPLY=("${COMPREPLY[@]#"$before"}")
+    # Of a name that is no word by itself the marks are escaped, unless it stands in quotes.
+    if [[ $piece != [\"\']* ]]; then
+        for i in "${!COMPREPLY[@]}"; do
+            for piece in ' ' \' \" '(' ')' '&' ';' '<' '>' '|'; do
+                COMPREPLY[i]=${COMPREPLY[i]//"$piece"/"\\$piece"}
+            done
+        done
+    fi
     if ((${#COMPREPLY[@]} == 1)) && [[ $COMPREPLY == *[=/:] ]]; then
         compopt -o nospace 2>/dev/null
     fi

@@ -74,7 +74,7 @@ pub use journal::segment::SegmentSizes;
 pub use manifest::STORE_FORMAT;
 pub use memory::MemoryStore;
 pub use observer::{Flushed, StoreObserver, Unobserved};
-pub use open::{check_folder, check_history, would_be_new};
+pub use open::{check_folder, would_be_new};
 pub use options::SledOptions;
 pub use progress::Progress;
 pub use report::{IndexOpened, OpenReport};

@@ -196,21 +196,6 @@ pub fn check_folder(folder: &Path) -> Result<(), OpenError> {
     if folder.exists() { refuse_foreign(folder) } else { Ok(()) }
 }
 
-/// Refuses a folder that holds what runs wrote, and no store that says what they did. A start would begin a new store there;
-/// who looks for a history is to hear that there is none.
-///
-/// # Errors
-/// [`OpenError::Gone`]; those of [`check_folder`].
-pub fn check_history(folder: &Path) -> Result<(), OpenError> {
-    if holds_store(folder)? {
-        return Ok(());
-    }
-    match ["attempts", "blobs", "scratch", "worktrees"].iter().find(|name| folder.join(name).exists()) {
-        Some(found) => Err(OpenError::Gone { folder: folder.to_owned(), found: (*found).to_owned() }),
-        None => Ok(()),
-    }
-}
-
 /// Whether opening a folder would make a new store there: there is no folder, or it holds neither a store nor anything foreign. Where a
 /// `lock` is, a process opens it, or has.
 #[must_use]
@@ -233,12 +218,16 @@ enum FolderContents {
 
 fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
     if manifest::read_known(folder)?.is_some()
-        || folder.join(JOURNAL_FOLDER).exists()
         || folder.join(INDEX_FOLDER).exists()
+        || holds_any(&folder.join(JOURNAL_FOLDER))
     {
         return Ok(FolderContents::Store);
     }
-    let mut remains = None;
+    // What runs wrote, without a run.
+    let mut remains = ["attempts", "blobs", "worktrees"]
+        .into_iter()
+        .find(|name| holds_any(&folder.join(name)))
+        .map(str::to_owned);
     for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
         let name = entry.map_err(OpenError::at(folder))?.file_name();
         let name = name.to_string_lossy();
@@ -256,6 +245,14 @@ fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
         }
     }
     Ok(remains.map_or(FolderContents::Nothing, FolderContents::Remains))
+}
+
+/// Whether a folder holds anything; one that cannot be read does, as far as anybody knows.
+fn holds_any(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// Whether a name is one that a store gives to what it keeps beside its events: room for a full disk, what a repair or an

@@ -29,7 +29,7 @@ use everfold_engine::service_pauses::{ServicePauseEvent, ServicePauses};
 use everfold_engine::slots::SlotEvent;
 use everfold_engine::state::{EventMeta, FOLD_VERSION, RunState};
 use everfold_engine::store::verify::{self, Meaning, VerifyFault, VerifyReport};
-use everfold_engine::store::{Progress, SledOptions, Snapshot, check_folder, check_history};
+use everfold_engine::store::{Progress, SledOptions, Snapshot, check_folder};
 use everfold_engine::tokens::AccessRegistry;
 use everfold_engine::unique_names::{NameEvent, UniqueNames};
 use serde::{Deserialize, Serialize};
@@ -194,7 +194,6 @@ pub fn verify_folder(
         let notes = vec!["nothing was ever stored here".to_owned()];
         return Ok(Verified { sound: true, notes, ..Verified::default() });
     }
-    check_history(folder)?;
     let logs = SealedLogs::of(Layout::new(folder));
     let digested = DigestedLog::against(kept);
     let mut meaning = Runs::of(&logs, &digested);

@@ -18,7 +18,7 @@ use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
 use crate::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
-use crate::open::{check_folder, check_history, holds_store};
+use crate::open::{check_folder, holds_store};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder, remove_folder};
 use crate::record;
@@ -32,7 +32,7 @@ use everfold_base::id::Position;
 /// [`RepairError::Open`] where the folder is in use, newer, not readable or no data folder.
 pub fn plan(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result<RepairPlan, RepairError> {
     let _lock = FolderLock::look(folder)?;
-    check_history(folder)?;
+    check_folder(folder)?;
     lock::refuse_written(options.files.as_ref(), folder, FileAccess::Read)?;
     Ok(looked_through(folder, options, from)?.plan)
 }
