@@ -13,7 +13,6 @@ use super::table::{Cell, TableColumn, fitted};
 use crate::body::inbox::{DecideBody, RemarkBody};
 use crate::client::{encode, query};
 use crate::fault::{Code, Fault};
-use crate::text::quoted;
 use crate::text::{does, span};
 use crate::view::{AwaitView, RunView, answer_words};
 
