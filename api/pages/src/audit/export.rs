@@ -195,6 +195,18 @@ fn json_line(item: &Decision) -> String {
     if item.is_of_gate() {
         line["tolerated"] = item.tolerated.into();
     }
+    add_rechecks(&mut line, item);
+    if !item.bypassed.is_empty() {
+        line["bypassed"] = item.bypassed.clone().into();
+    }
+    if !item.policies.is_empty() {
+        line["policies"] = serde_json::json!(item.policies);
+    }
+    format!("{line}\n")
+}
+
+/// The rechecks that it is about.
+fn add_rechecks(line: &mut serde_json::Value, item: &Decision) {
     for (name, recheck) in [("asked", &item.asked), ("displaced", &item.displaced)] {
         if let Some(recheck) = recheck {
             line[name] = serde_json::json!(recheck);
@@ -203,13 +215,6 @@ fn json_line(item: &Decision) -> String {
     if let Some(permanent) = item.permanent {
         line["permanent"] = permanent.into();
     }
-    if !item.bypassed.is_empty() {
-        line["bypassed"] = item.bypassed.clone().into();
-    }
-    if !item.policies.is_empty() {
-        line["policies"] = serde_json::json!(item.policies);
-    }
-    format!("{line}\n")
 }
 
 #[cfg(test)]

@@ -206,11 +206,14 @@ fn an_owner_that_does_not_answer_is_named() {
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.data()).unwrap();
     let lock = std::fs::File::create(scratch.data().join("lock")).unwrap();
-    std::fs::write(scratch.data().join("lock"), "4711\n").unwrap();
+    // A process that lives: one that is gone is not named.
+    let pid = std::process::id();
+    std::fs::write(scratch.data().join("lock"), format!("{pid}\n")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     let done = scratch.run(&["runs"]);
     assert_eq!(done.code, 7, "{done:?}");
-    assert!(done.err.contains("error[EF0401]: the store is in use by process 4711"), "{}", done.err);
+    let said = format!("error[EF0401]: the store is in use by process {pid}");
+    assert!(done.err.contains(&said), "{}", done.err);
 }
 
 #[test]
