@@ -223,7 +223,7 @@ fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
     {
         return Ok(FolderContents::Store);
     }
-    // What runs wrote, without a run.
+    // What runs wrote, without a run. A store that is being made has folders for blobs before it has a journal.
     let mut remains = ["attempts", "blobs", "worktrees"]
         .into_iter()
         .find(|name| holds_any(&folder.join(name)))
