@@ -224,10 +224,8 @@ fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
         return Ok(FolderContents::Store);
     }
     // What runs wrote, without a run. A store that is being made has folders for blobs before it has a journal.
-    let mut remains = ["attempts", "blobs", "worktrees"]
-        .into_iter()
-        .find(|name| holds_any(&folder.join(name)))
-        .map(str::to_owned);
+    let mut remains =
+        ["attempts", "worktrees"].into_iter().find(|name| holds_any(&folder.join(name))).map(str::to_owned);
     for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
         let name = entry.map_err(OpenError::at(folder))?.file_name();
         let name = name.to_string_lossy();
