@@ -1,4 +1,4 @@
-//! Rechecks that go on: somebody had the gates of a step judged again, and the step has not come to the end of that.
+//! Rechecks that go on: a person had the gates of a step judged again, and the step has not come to the end of that.
 //!
 //! Law: it holds places; who asked and why is read from the event of the recheck itself.
 

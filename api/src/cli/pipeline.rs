@@ -199,7 +199,7 @@ type FolderSettings<'a> = Option<(&'a Layout, Option<&'a Path>)>;
 
 /// Where pipelines are checked.
 struct CheckPlace<'a> {
-    /// Who is asked for names; `None`: nobody is.
+    /// Who is asked for names; `None`: the command asks no folder and no server.
     context: Option<&'a CommandContext>,
     settings: FolderSettings<'a>,
     /// Names the commands of a fault's hint as they are typed there.

@@ -78,7 +78,7 @@ pub(super) fn fault_in(body: &[u8]) -> Option<Fault> {
     serde_json::from_slice::<ProblemDocument>(body).ok().map(Fault::from)
 }
 
-/// When the next request is welcome. A number that is larger than any is the largest: nobody waits so long.
+/// When the next request is welcome. A number that is larger than any is the largest: the client's own limit bounds the wait.
 pub(super) fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let seconds = response.headers().get(axum::http::header::RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());

@@ -77,7 +77,7 @@ fn is_mark(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// They said RUN, which nobody can type.
+    /// Hints said RUN, which no shell knows.
     #[test]
     fn a_hint_names_the_run_that_was_typed() {
         for (hint, typed) in [

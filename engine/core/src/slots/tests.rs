@@ -325,7 +325,7 @@ fn d9_a_paused_run_evicts_none_until_its_pause_is_over() {
     assert_eq!(victims(&key, 2), [run(1)]);
     assert!(key.give_while(&demand(2), 0, &[]).is_empty(), "it evicts once");
     assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 2"]);
-    // A slot that came free while the run was paused is its own, and nobody is evicted for it.
+    // A slot that came free while the run was paused is its own, and the slot evicts no run for it.
     assert_eq!(key.give_while(&demand(3), 0, &[3]), ["requested 3"]);
     let release = SlotInput::Release(run(2), ReleaseReason::Succeeded);
     assert_eq!(key.give_while(&release, 0, &[3]), ["released 2"]);

@@ -56,7 +56,7 @@ impl Engine {
     }
 
     /// The attempts that wait for room in budgets that runs share, in the order in which they asked; none where the engine
-    /// ends. Not durable: a run that nobody drives waits for nothing.
+    /// ends. Not durable: a run that no engine drives waits for nothing.
     pub async fn waiting_for_funds(&self) -> Vec<FundsWait> {
         let (answer, mut answered) = mpsc::channel(1);
         self.inner.shared.mailboxes.budgets.put(BudgetRequest::Waiting(answer));
