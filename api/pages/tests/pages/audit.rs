@@ -104,7 +104,10 @@ async fn the_export_has_the_listed_decisions_of_the_same_filters() {
     assert!(asked.contains("kind=override") && asked.contains("at=39"), "{asked}");
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 5, "{csv}");
-    assert!(lines[0].ends_with(",actor,override,pipeline,title,bypassed"), "{csv}");
+    assert!(
+        lines[0].ends_with(",bypassed,permanent,asked_by,asked_at,displaced_by,displaced_at,displaced_gate"),
+        "{csv}"
+    );
     assert!(lines[1].contains(",override,,proceed,it is known,,,,user:mara,true,release,"), "{csv}");
     assert!(lines[2].contains(",recheck,") && lines[2].contains(",tests: true,,token:ci,true,"), "{csv}");
     assert!(lines[3].contains(",gate,tests,fail,") && lines[3].contains(",engine,false,"), "{csv}");
