@@ -100,3 +100,15 @@ fn every_place_that_it_points_to_is_there() {
         assert!(root.join(target).exists(), "{target}");
     }
 }
+
+/// Decision 67: otherwise each start, and so each attempt, writes all addresses of the program into its memory first.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn the_program_is_linked_at_a_fixed_address() {
+    /// `e_type` of the header of an ELF file, and its value of a program at a fixed address (System V ABI).
+    const TYPE_AT: usize = 16;
+    const ET_EXEC: u8 = 2;
+    let program = std::fs::read(env!("CARGO_BIN_EXE_everfold-under-test")).unwrap();
+    assert_eq!(&program[..4], b"\x7fELF");
+    assert_eq!(program[TYPE_AT], ET_EXEC);
+}
