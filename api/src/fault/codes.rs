@@ -119,7 +119,7 @@ codes! {
     NoGate = "EF0230", 404, 3, "no such gate",
         "A policy is given for a gate of the step, by the gate's id. `everfold show RUN` lists a step's gates.";
     BadPolicy = "EF0231", 422, 2, "the policy cannot judge anything",
-        "A policy is an expression over `evidence` that gives true, false, a verdict or {verdict, reason, findings}. Nothing was recorded. The message names the place.";
+        "A policy is an expression over `evidence` that gives true, false, a verdict or {verdict, reason, findings}. Nothing was recorded. The message names line and column.";
     NoNotice = "EF0232", 404, 3, "no such lost notice",
         "A notice that did not arrive is named RUN:VERSION:NOTICE, with the run as people name it. `everfold notices` lists them; one that was sent again or dropped is listed no more.";
     NoSubscription = "EF0233", 404, 3, "no such subscription",

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use everfold_engine::aggregate_store::AggregateError;
-use everfold_engine::decide::Refusal;
+use everfold_engine::decide::{PolicyError, Refusal};
 use everfold_engine::driver::{
     BudgetError, DefinitionError, HaltError, HookError, LoadError, NoticeError, PipelineError, QueryError,
     RecoverError, ScheduleError, StartError, SubmitError,
@@ -40,8 +40,8 @@ impl From<OpenError> for Fault {
         let hint = match code {
             Code::InUse => "end that process, or wait for it; nothing is lost by that",
             _ if matches!(error, OpenError::Gone { .. }) => {
-                "nothing was written; with `journal` from a copy of the folder the next start makes the rest (the index, \
-                 `store.json`), and `everfold store adopt` lets it act then; where none has it, move what is left out of the \
+                "nothing was written; with `journal` from a copy of the folder, or its disk mounted and its files under their own \
+                 names, the next start makes the rest (the index, `store.json`), and `everfold store adopt` lets it act then; where none has it, move what is left out of the \
                  folder"
             }
             Code::Damaged | Code::Missing | Code::StoreIndex => {
@@ -64,7 +64,12 @@ impl From<OpenError> for Fault {
                 {
                     "raise the limit of open files (`ulimit -n`, `LimitNOFILE=`); nothing was changed"
                 }
-                OpenError::Io { source, .. } if source.kind() == ErrorKind::InvalidInput => {
+                OpenError::Io { source, .. }
+                    if matches!(
+                        source.kind(),
+                        ErrorKind::InvalidInput | ErrorKind::NotADirectory | ErrorKind::IsADirectory
+                    ) =>
+                {
                     "put the file back, or move away what stands in its place; nothing was changed"
                 }
                 _ => "make the folder readable and writable for this user, or name another one with --dir",
@@ -162,6 +167,11 @@ impl From<ReadSideError> for Fault {
     }
 }
 
+/// Where in the text of a policy something is wrong, and what.
+pub(crate) fn policy_place(error: &PolicyError) -> serde_json::Value {
+    serde_json::json!({ "line": error.line, "column": error.column, "message": error.message })
+}
+
 impl From<AppendError> for Fault {
     fn from(error: AppendError) -> Self {
         let code = match &error {
@@ -237,6 +247,7 @@ impl From<Refusal> for Fault {
             Refusal::InvalidAnswer { problems, .. } => fault.errors(
                 problems.into_iter().map(|message| serde_json::json!({ "message": message })).collect(),
             ),
+            Refusal::BadPolicy { error, .. } => fault.errors(vec![policy_place(&error)]).hinted(error.hint),
             Refusal::CommentNeeded { .. } => fault.hint("add -m TEXT"),
             Refusal::ReasonNeeded { .. } => fault.hint("add -m WHY; over REST `reason`"),
             Refusal::Changed { what, .. } => fault

@@ -7,5 +7,5 @@ mod from;
 mod problem;
 
 pub use codes::Code;
-pub(crate) use from::chain;
+pub(crate) use from::{chain, policy_place};
 pub use problem::{Fault, ProblemDocument};

@@ -18,7 +18,7 @@ use super::audit::since;
 use super::extract::JsonBody;
 use super::parameters::limit;
 use crate::body::backtest::{BacktestAnswer, BacktestBody, BacktestVerdict, Changed};
-use crate::fault::{Code, Fault};
+use crate::fault::{Code, Fault, policy_place};
 use crate::node::CursorOf;
 
 /// `POST /audit/backtest`: gives recorded verdicts of a gate again by another policy, on the evidence of then, and
@@ -38,9 +38,10 @@ pub(crate) async fn backtest(
     if asked.gate.is_empty() {
         return Err(Fault::new(Code::Invalid, "gate is empty"));
     }
-    check_policy(&asked.policy).map_err(|what| {
-        Fault::new(Code::BadPolicy, format!("policy: {what}"))
-            .hint("a policy gives true or false, a verdict, or {verdict, reason}: `evidence.exit == 0`")
+    check_policy(&asked.policy).map_err(|error| {
+        let usual = "a policy gives true or false, a verdict, or {verdict, reason}: `evidence.exit == 0`";
+        let hint = error.hint.clone().unwrap_or_else(|| usual.to_owned());
+        Fault::new(Code::BadPolicy, format!("policy: {error}")).errors(vec![policy_place(&error)]).hint(hint)
     })?;
     let limit = limit(asked.limit)?;
     let paged = CursorOf::Gates.with(&[None, Some(&asked.gate), asked.pipeline.as_deref()]);

@@ -531,9 +531,15 @@ async fn a_new_policy_is_tried_on_recorded_verdicts_before_it_is_turned_on() {
         let (status, problem) = test(body).await;
         assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{problem}");
     }
-    for policy in ["evidence.value <", "evidnce.value < 3"] {
+    for (policy, line, column) in
+        [("evidence.value <", 1, 17), ("evidnce.value < 3", 1, 1), ("true &&\n  evidnce.value < 3", 2, 3)]
+    {
         let (status, problem) = test(json!({ "gate": "small", "policy": policy })).await;
         assert_eq!((status, &problem["code"]), (422, &json!("EF0231")), "{problem}");
+        let place = &problem["errors"][0];
+        assert_eq!((&place["line"], &place["column"]), (&json!(line), &json!(column)), "{problem}");
+        let said = format!("policy: line {line}, column {column}: ");
+        assert!(problem["detail"].as_str().unwrap().starts_with(&said), "{problem}");
     }
     assert_eq!(api.held.node().store().last_position(), before, "nothing was recorded");
 }

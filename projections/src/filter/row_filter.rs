@@ -6,7 +6,7 @@ use std::sync::Arc;
 use everfold_base::json::Value;
 use everfold_base::time::Timestamp;
 use everfold_language::definition::similar;
-use everfold_language::expr::{Allowance, EvalError, Expr, FieldCondition, Scope, Type};
+use everfold_language::expr::{Allowance, EvalError, Expr, FieldCondition, Scope, Type, line_and_column};
 
 use super::field::{RowFields, written};
 
@@ -26,9 +26,7 @@ pub struct FilterError {
 
 impl FilterError {
     pub(super) fn new(source: &str, offset: usize, message: impl Into<String>) -> Self {
-        let before = source.get(..offset).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let (line, column) = line_and_column(source, offset);
         Self { message: message.into(), line, column, hint: None }
     }
 

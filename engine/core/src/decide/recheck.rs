@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::draft::Draft;
+use super::policy_error::PolicyError;
 use super::preconditions::{check_text, refuse_ended};
 use super::refusal::Refusal;
 use crate::event::RecheckRequested;
 use crate::state::{Phase, RunState, Settling};
 use everfold_base::id::StepPath;
-use everfold_language::expr::Expr;
 
 /// All gates of a step are judged again on the same artefacts; of an open approval people are asked anew, with what it
 /// shows by now.
@@ -57,26 +57,30 @@ pub(super) fn check_policies(
             let known = gates.iter().map(|gate| gate.id.clone()).collect();
             return Err(Refusal::UnknownGate { path: path.clone(), gate: gate.clone(), known });
         }
-        let wrong = |message: String| Refusal::BadPolicy { gate: gate.clone(), message };
-        let expression = Expr::parse(policy).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |error: PolicyError| Refusal::BadPolicy { gate: gate.clone(), error: Box::new(error) };
+        let expression = PolicyError::parsed(policy).map_err(wrong)?;
         for reference in expression.references() {
-            check_name(&reference.path()).map_err(wrong)?;
-            check_step(state, &reference.path()).map_err(wrong)?;
+            let path = reference.path();
+            let checked = check_name(&path).and_then(|()| check_step(state, &path));
+            checked.map_err(|message| wrong(PolicyError::at(&expression, &path, message)))?;
         }
     }
     Ok(())
 }
 
-/// Refuses a text that no evidence could be judged by, whatever the run: in words.
+/// Refuses a text that no evidence could be judged by, whatever the run.
 ///
 /// # Errors
-/// What is wrong with it.
-pub fn check_policy(policy: &str) -> Result<(), String> {
+/// What is wrong with it, and where.
+pub fn check_policy(policy: &str) -> Result<(), PolicyError> {
     if policy.starts_with("default:") {
         return Ok(());
     }
-    let expression = Expr::parse(policy).map_err(|error| error.to_string())?;
-    expression.references().iter().try_for_each(|reference| check_name(&reference.path()))
+    let expression = PolicyError::parsed(policy)?;
+    expression.references().iter().try_for_each(|reference| {
+        let path = reference.path();
+        check_name(&path).map_err(|message| PolicyError::at(&expression, &path, message))
+    })
 }
 
 /// Names that a policy may use.

@@ -1,6 +1,7 @@
 //! What an input may not do, typed.
 
 use super::fork_check::Misfit;
+use super::policy_error::PolicyError;
 use crate::event::{HaltScope, UnblockDecision};
 use crate::state::{RunStatus, StepStatus};
 use everfold_base::actor::Actor;
@@ -267,12 +268,12 @@ pub enum Refusal {
         known: Vec<String>,
     },
     /// A policy that was given cannot judge anything.
-    #[error("the policy for gate “{gate}” cannot be used: {message}")]
+    #[error("the policy for gate “{gate}” cannot be used: {error}")]
     BadPolicy {
         /// The gate.
         gate: String,
-        /// What is wrong.
-        message: String,
+        /// What is wrong, and where in its text.
+        error: Box<PolicyError>,
     },
     /// The run is not paused.
     #[error("the run is not paused")]

@@ -216,14 +216,15 @@ fn l18_a_gate_that_is_pending_is_rechecked_and_a_probe_in_progress_does_not_coun
 #[test]
 fn l18_what_cannot_judge_is_refused_before_anything_is_recorded() {
     let mut world = judged(json!([command("g", json!({"policy": PENDING}))]));
-    for (policies, code) in [
-        (json!({"h": "true"}), "no_gate"),
-        (json!({"g": "evidence.exit =="}), "bad_policy"),
-        (json!({"g": "evidenc.exit == 0"}), "bad_policy"),
-        (json!({"g": "steps.b.output == 1"}), "bad_policy"),
+    for (policies, code, place) in [
+        (json!({"h": "true"}), "no_gate", ""),
+        (json!({"g": "evidence.exit =="}), "bad_policy", "line 1, column 17: "),
+        (json!({"g": "evidenc.exit == 0"}), "bad_policy", "line 1, column 1: "),
+        (json!({"g": "true &&\n  steps.b.output == 1"}), "bad_policy", "line 2, column 9: "),
     ] {
         let refusal = world.by("ada", recheck(policies.clone(), "x")).expect_err("refused");
         assert_eq!(refusal.code(), code, "{policies}: {refusal}");
+        assert!(refusal.to_string().contains(place), "{policies}: {refusal}");
     }
     let mut world = judged(json!([command("g", json!({})), command("h", json!({}))]));
     world.probe("a/1/1", "g", 1, exit(0));

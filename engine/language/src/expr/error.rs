@@ -12,6 +12,14 @@ pub struct ExprError {
     pub hint: Option<String>,
 }
 
+/// The line and the column of a place in a text, which is given in bytes: both from 1 on, the column in characters.
+#[must_use]
+pub fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
+    let before = source.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+}
+
 impl ExprError {
     pub(super) fn new(offset: usize, message: impl Into<String>) -> Self {
         Self { message: message.into(), offset, hint: None }

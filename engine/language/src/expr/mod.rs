@@ -35,7 +35,7 @@ mod walk;
 pub use allowance::Allowance;
 pub use compiled::{Expr, FieldChain, ITEM, Reference, SOURCE_BYTES_MAX, step_path};
 pub use condition::{Comparison, FieldCondition};
-pub use error::ExprError;
+pub use error::{ExprError, line_and_column};
 pub use functions::usages;
 pub(crate) use names::is_type;
 pub use record::ItemChain;
