@@ -272,50 +272,7 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
     let asked = from.clone();
     let plan = on_folder(move |options| {
         let repair = if yes { repair::apply } else { repair::plan };
-        repair(&folder, options, &asked).map_err(|error| match error {
-            RepairError::Open(error) => Fault::from(error),
-            itself @ RepairError::Itself { .. } => {
-                Fault::new(Code::File, itself.to_string()).hint("name another copy of it")
-            }
-            missing @ RepairError::NotInJournal { .. } => Fault::new(Code::Damaged, missing.to_string())
-                .hint(format!(
-                    "the store is as it was; {program} store repair --from-sled says what can be restored"
-                )),
-            other => {
-                let way = match &other {
-                    RepairError::OtherEnd { end, .. } => Some(format!("--give-up-behind {end}")),
-                    RepairError::InIndex { .. } => Some("--from-sled   # says what the index can restore".to_owned()),
-                    RepairError::Lost { first, .. } => Some(format!(
-                        "--from DIR takes what is missing from a copy that holds it; where none does, --give-up-behind {} goes on \
-                         without it, and without all that came after",
-                        first.0 - 1
-                    )),
-                    _other => None,
-                };
-                if let Some(way) = way {
-                    let hint = format!("the store is as it was; {program} store repair {way}");
-                    return Fault::new(Code::Damaged, other.to_string()).hint(hint);
-                }
-                let hint = match &other {
-                    RepairError::Step { .. } => "put that right and repeat the command: it goes on from there",
-                    RepairError::Unfinished { .. } => {
-                        "nothing is lost: the next start builds the index and goes on; where it takes the folder for a \
-                         copy, `everfold store adopt` lets it act"
-                    }
-                    RepairError::Write(_) => "the store is as it was; put that right and repeat the command",
-                    RepairError::OtherStore { .. }
-                    | RepairError::OtherHistory { .. }
-                    | RepairError::Unproven { .. } => {
-                        "the store is as it was; take a copy of this store that did not go on by itself"
-                    }
-                    RepairError::TooMuch { .. } => {
-                        "the store is as it was; go on with the copy in its place: `everfold store adopt` there lets it act"
-                    }
-                    _ => "the store is as it was; `everfold store repair --from DIR` takes what is missing from a copy that holds it",
-                };
-                Fault::new(Code::Damaged, other.to_string()).hint(hint)
-            }
-        })
+        repair(&folder, options, &asked).map_err(|error| refused(error, &asked, &program))
     })
     .await?;
     if context.json {
@@ -342,9 +299,17 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
         (RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_), true) => None,
     };
     if let (Some(message), Some((first, _))) = (lost_from, plan.lost.first()) {
+        // A file that is no segment has no positions, and stands where some were looked for.
+        let moved = match plan.damage.iter().any(|damage| damage.offset == 0 && damage.file.exists()) {
+            true => {
+                "; a file that is not of this store is to be moved out of `journal` first, or `store.json` away where that \
+                 is the one of another store"
+            }
+            false => "",
+        };
         return Err(Fault::new(Code::Damaged, message).hint(format!(
             "the store is as it was; {program} store repair --from DIR takes it from another copy of the folder; where none \
-             has it, --give-up-behind {end} goes on without it, and without all that came after",
+             has it, --give-up-behind {end} goes on without it, and without all that came after{moved}",
             program = context.program,
             end = first.0 - 1,
         )));
@@ -352,16 +317,84 @@ async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Resul
     if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
         return Ok(0);
     }
-    // Neither the journal nor the index says what should stand there.
-    let asked = match plan.has_index {
-        true => {
-            format!("{} store repair --from-sled says what the index can restore; else ", context.program)
-        }
-        false => String::new(),
+    Err(unmended(&plan, &from, &context.program))
+}
+
+/// Why a repair was not done, and what is done about that.
+fn refused(error: RepairError, from: &RestoreFrom, program: &str) -> Fault {
+    let message = error.to_string();
+    let there = match from {
+        RestoreFrom::Copy(copy) => option("--dir", &copy.to_string_lossy()),
+        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(_) => "--dir DIR".to_owned(),
     };
-    Err(Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it").hint(format!(
-        "{asked}restore a copy without the damage, or take what is damaged from one (--from DIR); a file of another store is to be moved out of `journal`"
-    )))
+    let hint = match error {
+        RepairError::Open(error) => return Fault::from(error),
+        RepairError::Itself { .. } => {
+            return Fault::new(Code::File, message).hint("name another copy of it");
+        }
+        RepairError::NotInJournal { .. } => {
+            format!("the store is as it was; {program} store repair --from-sled says what can be restored")
+        }
+        RepairError::OtherEnd { end, .. } => {
+            format!("the store is as it was; {program} store repair --give-up-behind {end}")
+        }
+        RepairError::InIndex { .. } => format!(
+            "the store is as it was; {program} store repair --from-sled   # says what the index can restore"
+        ),
+        RepairError::Lost { from, first, .. } => {
+            let other = if matches!(from, RestoreFrom::Copy(_)) { "another copy" } else { "a copy" };
+            format!(
+                "the store is as it was; {program} store repair --from DIR takes what is missing from {other} that holds it; \
+                 where none does, --give-up-behind {} goes on without it, and without all that came after",
+                first.0 - 1
+            )
+        }
+        RepairError::Step { .. } => "put that right and repeat the command: it goes on from there".to_owned(),
+        RepairError::Unfinished { .. } => {
+            "nothing is lost: the next start builds the index and goes on; where it takes the folder for a copy, \
+             `everfold store adopt` lets it act"
+                .to_owned()
+        }
+        RepairError::Write(_) => {
+            "the store is as it was; put that right and repeat the command".to_owned()
+        }
+        RepairError::OtherStore { .. } => "the store is as it was; take a copy of this store".to_owned(),
+        RepairError::OtherHistory { .. } | RepairError::Unproven { .. } => format!(
+            "the store is as it was; take a copy of this store that did not go on by itself, or go on there, and here no \
+             more: `everfold {there} store adopt`"
+        ),
+        RepairError::TooMuch { .. } => format!(
+            "the store is as it was; go on with the copy in its place: `everfold {there} store adopt` lets it act"
+        ),
+        _ => "the store is as it was; `everfold store repair --from DIR` takes what is missing from a copy that holds it"
+            .to_owned(),
+    };
+    Fault::new(Code::Damaged, message).hint(hint)
+}
+
+/// What is to be done about damage of which neither the journal nor what was asked for says what should stand there: what was
+/// not asked yet, then what no repair does.
+fn unmended(plan: &RepairPlan, from: &RestoreFrom, program: &str) -> Fault {
+    let index = (plan.has_index && *from != RestoreFrom::Index)
+        .then(|| format!("{program} store repair --from-sled says what the index can restore; else "))
+        .unwrap_or_default();
+    let way = match from {
+        RestoreFrom::Copy(copy) => {
+            let dir = option("--dir", &copy.to_string_lossy());
+            format!(
+                "go on with a copy that is whole: `everfold {dir} store verify` says whether that one is, and \
+                 `everfold {dir} store adopt` lets it act"
+            )
+        }
+        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(_) => {
+            "take what is damaged from a copy (--from DIR), or restore a copy without the damage".to_owned()
+        }
+    };
+    let hint = format!(
+        "{index}{way}; a file that is not of this store is to be moved out of `journal`, or `store.json` away where that is the \
+         one of another store"
+    );
+    Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it").hint(hint)
 }
 
 /// What a repair does, as a text.

@@ -219,7 +219,7 @@ pub enum OpenError {
     },
     /// What is left of a data folder holds no event.
     #[error(
-        "{folder} holds {found} of a data folder, and neither journal, sled (the index) nor store.json: no event is left in it",
+        "{folder} holds {found} of a data folder, and neither journal, sled (the index) nor store.json that could be read: no event is left in it",
         folder = folder.display()
     )]
     Gone {

@@ -82,7 +82,12 @@ impl Manifest {
     fn expected(&self, place: &FolderIdentity) -> ExpectedJournal {
         let is_copy = !self.adopted || !self.place.is(place);
         let was_closed = matches!(self.index, IndexState::Closed(_));
-        ExpectedJournal { store: Some(self.store_id()), was_copied_in_use: is_copy && !was_closed }
+        ExpectedJournal {
+            store: Some(self.store_id()),
+            was_copied_in_use: is_copy && !was_closed,
+            closed_at: was_closed.then_some(self.journal.position),
+            last_segment: self.journal.segment,
+        }
     }
 
     /// The owner of the segments of the store.

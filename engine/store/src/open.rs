@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::disk_reserve;
 use super::error::{Damage, OpenError, ReadError};
 use super::files::{FileAccess, Files, StoreFile};
+use super::folder_contents::{check_folder, refuse_remains};
 use super::journal::recover::Survey;
 use super::journal::segment::Segment;
 use super::journal::tail::JournalTail;
@@ -28,14 +29,9 @@ use super::rebuild_index;
 use super::report::{IndexOpened, OpenReport};
 use super::shared_files::refuse_shared;
 use super::sled::Index;
-use everfold_base::data_folder::Layout;
 use everfold_base::id::Position;
 use everfold_system::clock::Stopwatch;
 use everfold_system::folder::above;
-
-/// What people keep in a data folder beside what the program does ([`Layout::NAMES`]) and files of secrets that the settings
-/// name; anything else, without a store, makes it a foreign one.
-const NEIGHBOURS: [&str; 7] = ["README.md", "backups", "logs", "pipelines", "secrets", "tmp", "workspaces"];
 
 /// A folder that is locked and looked through, ready to be worked on.
 pub(crate) struct OpenedFolder {
@@ -69,7 +65,7 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     if !folder.exists() {
         files.create_folder(folder).map_err(OpenError::at(folder))?;
     }
-    let lock = Arc::new(FolderLock::take(folder, || refuse_foreign(folder))?);
+    let lock = Arc::new(FolderLock::take(folder, || check_folder(folder))?);
     if manifest::read_known(folder)?.is_none() {
         // A process that made the folder may have been killed before it synced the one above. Where this user may not read
         // that one, another user made the folder.
@@ -169,98 +165,6 @@ fn open_once(folder: &Path, options: &SledOptions) -> Result<OpenedFolder, OpenE
     Ok(OpenedFolder { lock, manifest, index, survey, active, report })
 }
 
-/// Refuses a folder that holds other things and no store.
-fn refuse_foreign(folder: &Path) -> Result<(), OpenError> {
-    holds_store(folder).map(|_| ())
-}
-
-/// Whether a folder holds a store, or what is left of one.
-///
-/// # Errors
-/// [`OpenError::Foreign`]: it holds other things. The folder cannot be read.
-pub(crate) fn holds_store(folder: &Path) -> Result<bool, OpenError> {
-    match contents(folder)? {
-        FolderContents::Store => Ok(true),
-        FolderContents::Nothing => Ok(false),
-        FolderContents::Remains(found) => Err(OpenError::Gone { folder: folder.to_owned(), found }),
-        FolderContents::Other(found) => Err(OpenError::Foreign { folder: folder.to_owned(), found }),
-    }
-}
-
-/// Refuses a folder in which no store would be opened, because it holds other things, or what is left of a store without an
-/// event.
-///
-/// # Errors
-/// [`OpenError::Foreign`], [`OpenError::Gone`]; the folder cannot be read.
-pub fn check_folder(folder: &Path) -> Result<(), OpenError> {
-    if folder.exists() { refuse_foreign(folder) } else { Ok(()) }
-}
-
-/// Whether opening a folder would make a new store there: there is no folder, or it holds neither a store nor anything foreign. Where a
-/// `lock` is, a process opens it, or has.
-#[must_use]
-pub fn would_be_new(folder: &Path) -> bool {
-    let is_bare = || !folder.join(lock::FILE_NAME).exists();
-    !folder.exists() || (is_bare() && matches!(contents(folder), Ok(FolderContents::Nothing)))
-}
-
-/// What a folder holds, as far as a store is concerned.
-enum FolderContents {
-    /// A store, or what is left of one.
-    Store,
-    /// Neither a store nor anything foreign.
-    Nothing,
-    /// No store, and a file of this name that only a store has beside its events.
-    Remains(String),
-    /// No store, and a file of this name that is not Everfold's.
-    Other(String),
-}
-
-fn contents(folder: &Path) -> Result<FolderContents, OpenError> {
-    if manifest::read_known(folder)?.is_some()
-        || folder.join(INDEX_FOLDER).exists()
-        || holds_any(&folder.join(JOURNAL_FOLDER))
-    {
-        return Ok(FolderContents::Store);
-    }
-    // What runs wrote, without a run. A store that is being made has folders for blobs before it has a journal.
-    let mut remains =
-        ["attempts", "worktrees"].into_iter().find(|name| holds_any(&folder.join(name))).map(str::to_owned);
-    for entry in fs::read_dir(folder).map_err(OpenError::at(folder))? {
-        let name = entry.map_err(OpenError::at(folder))?.file_name();
-        let name = name.to_string_lossy();
-        let is_ours = name == lock::FILE_NAME
-            || name.starts_with('.')
-            || name.ends_with(".tmp")
-            || name.ends_with(".secret")
-            || name == "lost+found"
-            || Layout::NAMES.contains(&name.as_ref())
-            || NEIGHBOURS.contains(&name.as_ref());
-        if is_of_store(&name) {
-            remains = Some(name.into_owned());
-        } else if !is_ours {
-            return Ok(FolderContents::Other(name.into_owned()));
-        }
-    }
-    Ok(remains.map_or(FolderContents::Nothing, FolderContents::Remains))
-}
-
-/// Whether a folder holds anything; one that cannot be read does, as far as anybody knows.
-fn holds_any(folder: &Path) -> bool {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) => error.kind() != io::ErrorKind::NotFound,
-    }
-}
-
-/// Whether a name is one that a store gives to what it keeps beside its events: room for a full disk, what a repair or an
-/// adoption put aside.
-fn is_of_store(name: &str) -> bool {
-    name == disk_reserve::FILE_NAME
-        || name.starts_with("journal.damaged-")
-        || name.starts_with("attempts.lost-")
-}
-
 /// Makes the last segment's content durable, then has it read from the disk itself: what a process
 /// wrote before it was killed may only be in the system's memory, and after a failed sync that memory
 /// says what the disk does not have.
@@ -302,6 +206,17 @@ fn compare(journal: &Path, manifest: &Manifest, survey: &Survey) -> Result<(), O
             last: known.position,
             what: "the store's mark says that they were durable".into(),
         }),
+        (Some(last), _) if known.segment > last.number && !(closed && known.position == tail.position()) => {
+            Err(OpenError::Missing {
+                folder: journal.to_owned(),
+                first: tail.next_position,
+                last: tail.next_position,
+                what: format!(
+                    "the store's mark names the segment {} as the last one, and it is missing",
+                    segment::file_name(known.segment)
+                ),
+            })
+        }
         (Some(last), _)
             if known.position == tail.position() && known.crc != tail.crc && known.segment > 0 =>
         {
@@ -394,6 +309,10 @@ fn open_index(
     } else if !is_new && manifest.index != IndexState::Building {
         warnings.push("the index was missing and was built again from the journal".into());
     }
+    if is_new && present {
+        // Either it is one that was being made when its process was killed, or all that is left of the events was in it.
+        refuse_remains(folder)?;
+    }
     let failed = |error: ReadError| match is_for_room(&error) {
         true => OpenError::Full { path: path.clone() },
         false => OpenError::from_read(&path, error),
@@ -446,6 +365,9 @@ fn open_active(
             return writer::open_segment(files, journal, &header, made).map_err(OpenError::at(journal));
         }
         let file = files.open(&last.path, FileAccess::Write).map_err(OpenError::at(&last.path))?;
+        // In a file that grows, a lost end looks like an end.
+        prepare::fill(file.as_ref(), file.length().map_err(OpenError::at(&last.path))?, last.header.capacity)
+            .map_err(OpenError::at(&last.path))?;
         if let Some(torn) = &survey.torn {
             torn.overwrite(file.as_ref()).map_err(OpenError::at(&torn.path))?;
             warnings.push(format!("{torn}; they were cut"));

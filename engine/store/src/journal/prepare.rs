@@ -194,6 +194,23 @@ impl Preparer {
     }
 }
 
+/// Fills a file with zeros from one offset up to another, durably.
+pub(crate) fn fill(file: &dyn StoreFile, from: u64, to: u64) -> io::Result<()> {
+    if from >= to {
+        return Ok(());
+    }
+    let zeros = vec![0; CHUNK];
+    let mut offset = from;
+    while offset < to {
+        let length = usize::try_from(to - offset).map_or(CHUNK, |left| left.min(CHUNK));
+        file.write_at(&zeros[..length], offset)?;
+        // Synced in pieces, so that the groups of the living segment get through between them.
+        file.sync()?;
+        offset += length as u64;
+    }
+    Ok(())
+}
+
 /// Makes a file full of zeros.
 pub(crate) fn prepare(files: &dyn Files, folder: &Path, capacity: u64) -> io::Result<PreparedSegment> {
     let path = folder.join(PREPARED_NAME);
@@ -206,19 +223,7 @@ pub(crate) fn prepare(files: &dyn Files, folder: &Path, capacity: u64) -> io::Re
         _ => {}
     }
     let file = files.create(&path)?;
-    let fill = || -> io::Result<()> {
-        let zeros = vec![0; CHUNK];
-        let mut offset = 0;
-        while offset < capacity {
-            let length = usize::try_from(capacity - offset).map_or(CHUNK, |left| left.min(CHUNK));
-            file.write_at(&zeros[..length], offset)?;
-            // Synced in pieces, so that the groups of the living segment get through between them.
-            file.sync()?;
-            offset += length as u64;
-        }
-        Ok(())
-    };
-    match fill() {
+    match fill(file.as_ref(), 0, capacity) {
         Ok(()) => Ok(PreparedSegment { path, file, capacity }),
         Err(error) => {
             // A half-filled file would keep the room that others need.

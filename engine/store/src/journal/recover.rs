@@ -16,7 +16,7 @@ use super::format;
 use super::format::{ALIGNMENT, BadHeader, GROUP_HEADER, GroupHeader, SEGMENT_HEADER, SegmentHeader};
 use super::reader::{GroupWalk, Window};
 use super::segment;
-use super::segment::{Segment, Segments, SparseIndex};
+use super::segment::{GroupStart, Segment, Segments, SparseIndex};
 use super::tail::{ExpectedJournal, JournalTail};
 use crate::error::{Damage, OpenError};
 use crate::files::{FileAccess, Files, StoreFile};
@@ -205,6 +205,27 @@ pub(crate) fn list(folder: &Path) -> Result<(Vec<u64>, Vec<PathBuf>), OpenError>
     Ok((numbers, leftovers))
 }
 
+/// The names in a journal's folder of files that are neither segments nor temporary.
+pub(crate) fn others(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut names: Vec<String> =
+        names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names
+        .retain(|name| segment::number_of(name).is_none() && !name.ends_with(".tmp") && name != "lost+found");
+    names.sort_unstable();
+    names
+}
+
+/// The store that the segments of a journal name: that of the first header that can be read.
+pub(crate) fn store_named(files: &dyn Files, folder: &Path) -> Result<Option<u128>, OpenError> {
+    for number in list(folder)?.0 {
+        if let Ok(header) = read_header(files, folder, number, None)? {
+            return Ok(Some(header.store));
+        }
+    }
+    Ok(None)
+}
+
 /// A segment's header; the inner error says what stands there instead.
 pub(crate) fn read_header(
     files: &dyn Files,
@@ -228,7 +249,10 @@ pub(crate) fn read_header(
             Err(damage(format!("this is segment {} under the name of segment {number}", header.number)))
         }
         Ok(header) if store.is_some_and(|store| store != header.store) => {
-            Err(damage("this is a segment of another store".into()))
+            let (named, wanted) = (header.store, store.unwrap_or_default());
+            Err(damage(format!(
+                "this is a segment of another store: {named:032x}, and store.json is of {wanted:032x}"
+            )))
         }
         Ok(header) => Ok(header),
     })
@@ -345,15 +369,11 @@ impl Survey {
                 path.display()
             ));
         } else if length < header.capacity {
-            if length < end.offset + ALIGNMENT && end.offset + ALIGNMENT <= header.capacity
-                || rest.last_nonzero.is_some()
-            {
-                let lost = header.capacity - length;
-                return Err(damaged(format!(
-                    "the file's last {lost} bytes are missing, and groups with them"
-                )));
+            if let Some(what) = rest.lacks_groups(header, &end, length, expected) {
+                return Err(damaged(what));
             }
-            self.warnings.push(format!("{} lost unused bytes at its end", path.display()));
+            self.warnings
+                .push(format!("{}; they are written anew", Rest::lacks_unused(&path, header, length)));
         }
         if let Some(to) = rest.last_nonzero {
             self.torn = Some(TornTail { path: path.clone(), from: end.offset, to });
@@ -379,6 +399,31 @@ pub(crate) struct Rest {
 }
 
 impl Rest {
+    /// What is wrong with the file of the last segment, of so many bytes, where it is shorter than it was made and groups may
+    /// have stood in what it lacks. None did where zeros follow the last group, nor where the store was closed behind it.
+    pub(crate) fn lacks_groups(
+        &self,
+        header: &SegmentHeader,
+        end: &GroupStart,
+        length: u64,
+        expected: ExpectedJournal,
+    ) -> Option<String> {
+        let next_fits = end.offset + ALIGNMENT <= header.capacity;
+        let was_closed = expected.closed_at.is_some_and(|position| position.next() == end.position);
+        let is_cut_at_group = length < end.offset + ALIGNMENT && next_fits && !was_closed;
+        let lacks = length < header.capacity && (self.last_nonzero.is_some() || is_cut_at_group);
+        lacks.then(|| {
+            let lost = header.capacity - length;
+            format!("the file's last {lost} bytes are missing, and groups with them")
+        })
+    }
+
+    /// What is said of the file of the last segment where it only lacks bytes that no group has come to.
+    pub(crate) fn lacks_unused(path: &Path, header: &SegmentHeader, length: u64) -> String {
+        let lost = header.capacity - length;
+        format!("{} lacks its last {lost} bytes, which were not used yet", path.display())
+    }
+
     pub(crate) fn look(
         files: &dyn Files,
         path: &Path,

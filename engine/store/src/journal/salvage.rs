@@ -29,6 +29,8 @@ pub(crate) enum SalvageItem<'a> {
     Padding(TornTail),
     /// Bytes of a write that was never acknowledged, at the journal's end.
     Unfinished(TornTail),
+    /// Bytes that the last segment's file lacks at its end, and that no group had come to, in words.
+    Unused(String),
     /// Bytes behind the end of a sealed segment that are not the zeros that were written; no event is concerned.
     Behind(TornTail),
     /// One of the two copies of the lengths of a compressed segment's blocks is not what was written. Whether the segment
@@ -40,12 +42,16 @@ pub(crate) enum SalvageItem<'a> {
 }
 
 /// Where a walk ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WalkEnd {
     /// The position behind the last group.
     pub(crate) next: Position,
     /// The last group's checksum, where no damage lies behind it.
     pub(crate) crc: Option<u32>,
+    /// The file in which the last group ends, and the byte behind it; none where no group was found.
+    pub(crate) place: Option<(PathBuf, u64)>,
+    /// The journal's end is lost: how far it went is not known from what is left of it.
+    pub(crate) lacks_end: bool,
 }
 
 impl WalkEnd {
@@ -71,7 +77,17 @@ pub(crate) fn walk(
     for number in &numbers {
         headers.push(recover::read_header(files, folder, *number, expected.store).map_err(unreadable)?);
     }
-    let mut walk = SalvageWalk { files, folder, visit, next: Position::FIRST, crc: Some(0), last };
+    let mut walk = SalvageWalk {
+        files,
+        folder,
+        visit,
+        expected,
+        next: Position::FIRST,
+        crc: Some(0),
+        place: None,
+        lacks_end: false,
+        last,
+    };
     let mut wanted = 1;
     for (index, (&number, header)) in numbers.iter().zip(&headers).enumerate() {
         let following = headers.get(index + 1).and_then(|header| header.as_ref().ok());
@@ -93,8 +109,14 @@ pub(crate) fn walk(
             return Ok(walk.end());
         }
     }
-    if let (Some(Ok(header)), false) = (headers.last(), expected.was_copied_in_use) {
-        walk.successor(header)?;
+    let is_named = match (headers.last(), expected.was_copied_in_use) {
+        (Some(Ok(header)), false) => walk.successor(header)?,
+        _unknown => false,
+    };
+    let lacks_last = numbers.last().is_some_and(|number| *number < expected.last_segment);
+    if lacks_last && !is_named && !walk.is_at_close() {
+        let what = "the segment is missing, and the store's description names it as the last one".to_owned();
+        walk.lose(folder.join(segment::file_name(expected.last_segment)), 0, what, None)?;
     }
     Ok(walk.end())
 }
@@ -111,15 +133,25 @@ struct SalvageWalk<'a> {
     files: &'a dyn Files,
     folder: &'a Path,
     visit: &'a mut dyn FnMut(SalvageItem<'_>) -> Result<(), ReadError>,
+    expected: ExpectedJournal,
     next: Position,
     /// The last group's checksum, where no damage lies between.
     crc: Option<u32>,
+    /// The number of the segment in which the last group ends, and the byte behind it.
+    place: Option<(u64, u64)>,
+    lacks_end: bool,
     last: Position,
 }
 
 impl SalvageWalk<'_> {
     fn end(&self) -> WalkEnd {
-        WalkEnd { next: self.next, crc: self.crc }
+        let place = self.place.map(|(number, end)| (self.folder.join(segment::file_name(number)), end));
+        WalkEnd { next: self.next, crc: self.crc, place, lacks_end: self.lacks_end }
+    }
+
+    /// Whether everything was found that the store had when it was closed in order.
+    fn is_at_close(&self) -> bool {
+        self.expected.closed_at.is_some_and(|position| position.next() == self.next)
     }
 
     /// Names what is lost, up to the position where the log goes on, if that is known.
@@ -138,6 +170,7 @@ impl SalvageWalk<'_> {
         };
         self.next = until.map_or(self.next, |until| until.max(self.next));
         self.crc = None;
+        self.lacks_end |= until.is_none();
         (self.visit)(SalvageItem::Lost(Damage { file, offset, what, positions }))
     }
 
@@ -160,11 +193,14 @@ impl SalvageWalk<'_> {
         let segment = Arc::new(Segment::new(self.folder, *header, end, None));
         let mut groups = GroupWalk::open(self.files, &segment)?;
         (self.next, self.crc) = (header.first_position, Some(header.previous_crc));
+        // What was lost before it ends here.
+        self.lacks_end = false;
         while groups.offset < end && self.next <= self.last {
             match groups.next_within(end).map_err(failed)? {
                 Ok((group, offset)) => {
                     let place = groups.place();
                     (self.next, self.crc) = (place.position, Some(place.previous_crc));
+                    self.place = Some((header.number, place.offset));
                     let is_padded = groups.is_padded_with_zeros(&group, offset, end).map_err(failed)?;
                     let from = offset + GROUP_HEADER as u64 + u64::from(group.body_bytes);
                     let body = groups.body_of(&group, offset);
@@ -182,7 +218,7 @@ impl SalvageWalk<'_> {
                             self.crc = Some(at.previous_crc);
                             groups = GroupWalk::open_at(self.files, &segment, at)?;
                         }
-                        None if is_last => return self.ending(&path, header, offset, length),
+                        None if is_last => return self.ending(&path, header, groups.place(), (length, what)),
                         // Where its successor's header is damaged, only the zeros say where it ends.
                         None if next.is_none() && self.is_zero(&path, header, offset, length)? => {
                             return Ok(());
@@ -194,6 +230,9 @@ impl SalvageWalk<'_> {
                 }
             }
         }
+        if is_last && groups.offset >= end {
+            return self.ending(&path, header, groups.place(), (length, String::new()));
+        }
         // Behind an end that was given up after a failed sync anything may stand.
         if next.is_some_and(|next| !next.previous_abandoned) {
             let rest = recover::Rest::look(self.files, &path, header, end, length).map_err(unreadable)?;
@@ -204,15 +243,16 @@ impl SalvageWalk<'_> {
         Ok(())
     }
 
-    /// Names the segment that is missing behind the last one: what is compressed had a successor.
-    fn successor(&mut self, last: &SegmentHeader) -> Result<(), ReadError> {
+    /// Names the segment that is missing behind the last one: what is compressed had a successor. Whether there is one to name.
+    fn successor(&mut self, last: &SegmentHeader) -> Result<bool, ReadError> {
         let path = self.folder.join(segment::file_name(last.number));
         let is_sealed = compressed::is_compressed(self.files, &path);
         if !is_sealed.map_err(|source| ReadError::Io { path: path.clone(), source })? {
-            return Ok(());
+            return Ok(false);
         }
         let what = format!("{} is compressed, so it had a successor, and this is missing", path.display());
-        self.lose(self.folder.join(segment::file_name(last.number + 1)), 0, what, None)
+        self.lose(self.folder.join(segment::file_name(last.number + 1)), 0, what, None)?;
+        Ok(true)
     }
 
     /// Names damage to the lengths of a compressed segment's blocks, which stand twice: one of the two may fail, but not
@@ -274,18 +314,34 @@ impl SalvageWalk<'_> {
         Ok(rest.last_nonzero.is_none())
     }
 
-    /// What is no group and has none behind it, in the last segment.
+    /// What stands behind the last group of the last segment, up to where its file ends, and what is no group there.
     fn ending(
         &mut self,
         path: &Path,
         header: &SegmentHeader,
-        offset: u64,
-        length: u64,
+        end: GroupStart,
+        (length, what): (u64, String),
     ) -> Result<(), ReadError> {
-        let rest = recover::Rest::look(self.files, path, header, offset, length).map_err(unreadable)?;
+        let is_sealed = compressed::is_compressed(self.files, path);
+        if is_sealed.map_err(|source| ReadError::Io { path: path.to_owned(), source })? {
+            // It holds groups up to its very end.
+            return if end.offset < length {
+                self.lose(path.to_owned(), end.offset, what, None)
+            } else {
+                Ok(())
+            };
+        }
+        let rest = recover::Rest::look(self.files, path, header, end.offset, length).map_err(unreadable)?;
+        if let Some(what) = rest.lacks_groups(header, &end, length, self.expected) {
+            return self.lose(path.to_owned(), end.offset, what, None);
+        }
+        if length < header.capacity {
+            (self.visit)(SalvageItem::Unused(recover::Rest::lacks_unused(path, header, length)))?;
+        }
         match rest.last_nonzero {
             Some(to) => {
-                (self.visit)(SalvageItem::Unfinished(TornTail { path: path.to_owned(), from: offset, to }))
+                let (path, from) = (path.to_owned(), end.offset);
+                (self.visit)(SalvageItem::Unfinished(TornTail { path, from, to }))
             }
             None => Ok(()),
         }

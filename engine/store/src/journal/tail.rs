@@ -35,6 +35,10 @@ pub(crate) struct ExpectedJournal {
     /// The folder is a copy of one in use. Who copied may have listed the segments before the last of them was sealed,
     /// and read it behind that: then its successor is not in the copy.
     pub(crate) was_copied_in_use: bool,
+    /// The last position, where the store was closed in order: nothing stood behind that.
+    pub(crate) closed_at: Option<Position>,
+    /// The segment that was being written when the description was; 0: it does not say.
+    pub(crate) last_segment: u64,
 }
 
 /// Who the segments belong to.

@@ -11,6 +11,7 @@ use super::look::{Findings, look};
 use super::rewritten_journal::RewrittenJournal;
 use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
 use crate::files::{FileAccess, Files};
+use crate::folder_contents::{check_folder, holds_store, refuse_remains};
 use crate::journal::recover::{self, TornTail};
 use crate::journal::salvage::SalvageItem;
 use crate::journal::{compress, format, salvage};
@@ -18,7 +19,6 @@ use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
 use crate::manifest::{FolderIdentity, IndexState, JournalEnd, Manifest};
-use crate::open::{check_folder, holds_store};
 use crate::options::SledOptions;
 use crate::paths::{index_folder, journal_folder, remove_folder};
 use crate::record;
@@ -45,6 +45,11 @@ fn looked_through(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> R
     let is_cut = plan.steps.iter().any(|step| matches!(step, RepairStep::CutJournal { .. }));
     if !plan.damage.is_empty() || !plan.lost.is_empty() || is_cut {
         return Ok(findings);
+    }
+    let is_bare = recover::list(&journal_folder(folder))?.0.is_empty() && findings.manifest.is_none();
+    if is_bare && index_folder(folder).exists() {
+        // Thrown away, it would be built from nothing.
+        refuse_remains(folder)?;
     }
     for fault in verify::remakable_faults(folder, options)? {
         let is_kept = matches!(fault, VerifyFault::Description { .. }) || !index_folder(folder).exists();
@@ -133,7 +138,7 @@ fn rewrite(
     let beside = folder.join("journal.tmp");
     let mut manifest = match &looked.manifest {
         Some(manifest) => manifest.clone(),
-        None => drawn_anew(folder, files).map_err(failed)?,
+        None => drawn_anew(folder, files, looked.store)?,
     };
     let mut last = Position(u64::MAX - 1);
     let is_cut = matches!(step, RepairStep::CutJournal { .. });
@@ -142,8 +147,8 @@ fn rewrite(
         // Positions that were known outside will be those of other events.
         manifest.go_on_as_another();
     }
-    remove_folder(&beside).map_err(failed)?;
-    files.create_folder(&beside).map_err(failed)?;
+    let in_the_way = |error: io::Error| RepairError::Write(format!("{}: {error}", beside.display()));
+    remove_folder(&beside).and_then(|()| files.create_folder(&beside)).map_err(in_the_way)?;
     let target = RewrittenJournal::new(&options.files, &beside, manifest.owner(), lock);
     let put = target.and_then(|target| write_beside(folder, target, options, looked, last)).and_then(|end| {
         // A copy stays one when it is repaired.
@@ -173,14 +178,13 @@ fn rewrite(
     Ok(())
 }
 
-/// The description of a store that lost it: of the store that a segment names, else of a new one. It is to be adopted.
-fn drawn_anew(folder: &Path, files: &dyn Files) -> io::Result<Manifest> {
-    let journal = journal_folder(folder);
-    let mut manifest = Manifest::draw(None, FolderIdentity::of(folder)?, false);
-    let (numbers, _) = recover::list(&journal).map_err(io::Error::other)?;
-    let mut headers = numbers.into_iter().map(|number| recover::read_header(files, &journal, number, None));
-    if let Some(header) = headers.find_map(|header| header.ok()?.ok()) {
-        manifest.store = format!("{:032x}", header.store);
+/// The description of a store that lost it: of the store that a segment names, else of the one that a copy is of, else of a
+/// new one. It is to be adopted.
+fn drawn_anew(folder: &Path, files: &dyn Files, copied: Option<u128>) -> Result<Manifest, RepairError> {
+    let place = FolderIdentity::of(folder).map_err(|error| RepairError::Write(error.to_string()))?;
+    let mut manifest = Manifest::draw(None, place, false);
+    if let Some(store) = recover::store_named(files, &journal_folder(folder))?.or(copied) {
+        manifest.store = format!("{store:032x}");
     }
     Ok(manifest)
 }

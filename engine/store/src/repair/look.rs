@@ -11,8 +11,9 @@ use super::steps::{RepairError, RepairPlan, RepairStep, RestoreFrom};
 use super::stream_chains::{Differing, Range, StreamChains, differing, is_within};
 use crate::error::{Damage, OpenError};
 use crate::index_copy::{IndexCopy, NotCopied};
-use crate::journal::salvage;
-use crate::journal::salvage::SalvageItem;
+use crate::journal::salvage::{SalvageItem, WalkEnd};
+use crate::journal::tail::ExpectedJournal;
+use crate::journal::{recover, salvage};
 use crate::manifest;
 use crate::manifest::{IndexState, Manifest};
 use crate::options::SledOptions;
@@ -27,6 +28,8 @@ use everfold_base::time::Timestamp;
 pub(super) struct Findings {
     pub(super) plan: RepairPlan,
     pub(super) manifest: Option<Manifest>,
+    /// The store that the other copy is of, where it was asked and says so.
+    pub(super) store: Option<u128>,
     /// Batches that the new journal takes from elsewhere, by their first positions.
     pub(super) restored: BTreeMap<Position, RestoredBatch>,
     /// The index, where it was asked.
@@ -47,61 +50,58 @@ pub(super) fn look(
     options: &SledOptions,
     from: &RestoreFrom,
 ) -> Result<Findings, RepairError> {
+    let files = options.files.as_ref();
     let manifest = manifest::read_known(folder)?.and_then(Result::ok);
     let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
-    let mut seen = SeenJournal {
-        plan: RepairPlan {
-            has_index: index_folder(folder).exists(),
-            missing_journal: (!journal.exists()).then(|| journal.clone()),
-            ..RepairPlan::default()
-        },
-        whole: Vec::new(),
-        chains: StreamChains::default(),
-        digests: matches!(from, RestoreFrom::Copy(_)).then(BatchDigests::default),
-    };
-    let last = Position(u64::MAX - 1);
-    let walked = salvage::walk(options.files.as_ref(), &journal, expected, last, &mut |found| {
-        seen.take(found);
-        Ok(())
-    })?;
-    let SeenJournal { mut plan, whole, chains, digests } = seen;
+    let has_segment = !recover::list(&journal)?.0.is_empty();
+    let (seen, walked) = SeenJournal::of(folder, options, expected, from)?;
+    let SeenJournal { mut plan, whole, chains, digests, is_unfinished } = seen;
     if let Some(what) = manifest.as_ref().and_then(|manifest| walked.other_than(&manifest.journal)) {
         let file = folder.join(manifest::FILE_NAME);
         plan.damage.push(Damage { file, offset: 0, what, positions: None });
     }
-    let mut end = whole.last().map_or(Position::ZERO, |(_, last)| *last);
-    end = end.max(manifest.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position));
     let index = match copied(folder, options) {
         Ok(index) => index,
         // What was closed in order is no further than the manifest says; it is compared where that is possible.
         Err(_) if *from != RestoreFrom::Index && is_as_closed(folder, manifest.as_ref()) => None,
         Err(error) => return Err(error),
     };
-    if let Some(copy) = &index {
-        end = end.max(copy.index.held());
+    let described = manifest.as_ref().map(|manifest| manifest.journal.position);
+    let indexed = index.as_ref().map(|copy| copy.index.held());
+    let mut end = [whole.last().map(|(_, last)| *last), described, indexed].into_iter().flatten().max();
+    let is_end_known = expected.closed_at.is_some() && expected.closed_at == end;
+    if walked.lacks_end && !is_end_known {
+        end = end.max(Some(walked.next));
     }
+    let end = end.unwrap_or(Position::ZERO);
     let readable = index.as_ref().map(|copy| copy.index.as_ref()).filter(|index| index.is_readable());
     let differing = match readable {
-        Some(index) => differing(options.files.as_ref(), &journal, expected, index)?,
+        Some(index) => differing(files, &journal, expected, index)?,
         None => Differing::default(),
     };
-    let missing = gaps(&whole, end);
+    let mut missing = gaps(&whole, end);
     let mut streams = chains.streams();
     let broken = chains.into_broken();
     name(&mut plan, differing.damage, &broken);
+    let mut store = None;
     let found = match (from, readable) {
         (RestoreFrom::Index, Some(index)) => {
             streams.extend(index_streams(index));
             FoundBatches::in_index(index, &streams, &missing, differing.ranges)
         }
         (RestoreFrom::Copy(copy), _) => {
-            let broken = broken.last().map(|(first, _)| *first);
-            let files = options.files.as_ref();
+            let is_cut = missing.last().is_some_and(|(_, last)| *last == end);
+            // A folder without a segment is none of a store that ends somewhere.
+            let is_told = described.is_some() || indexed.is_some() || !has_segment;
+            let may_go_on = !is_end_known && (is_cut || is_unfinished || !is_told);
             let digests = digests.unwrap_or_default();
-            let ours = OwnJournal { folder, digests, missing: &missing, broken, end };
+            let broken = broken.last().map(|(first, _)| *first);
+            let ours = OwnJournal { folder, digests, missing: &missing, broken, end, may_go_on };
             let copied = other_copy::compare(files, copy, expected, &ours)?;
-            plan.later = copied.later;
+            (plan.later, store) = (copied.later, copied.store);
+            let last = copied.missing.values().map(|batch| batch.last).max();
+            missing = gaps(&whole, last.map_or(end, |last| last.max(end)));
             FoundBatches::in_copy(copied)
         }
         (asked, _) => {
@@ -115,20 +115,14 @@ pub(super) fn look(
                 }
                 give_up(&mut plan, *position, &whole, end, journal.exists().then(|| unused(folder)))?;
             }
-            return Ok(Findings { plan, manifest, restored: BTreeMap::new(), index: None });
+            return Ok(Findings { plan, manifest, store, restored: BTreeMap::new(), index: None });
         }
     };
-    let FoundBatches { mut batches, filled, replaced } = found;
-    // Where nothing differs both have the same.
-    let lost = if replaced.is_empty() { broken } else { Vec::new() };
-    let gaps = joined(missing.into_iter().chain(replaced));
-    batches.retain(|position, _| is_within(*position, &gaps));
-    plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
-    if plan.lost.is_empty() && !gaps.is_empty() {
+    let restored = found.restored(&mut plan, missing, broken, |restored| {
         let kept_as = journal.exists().then(|| unused(folder));
-        exchange(&mut plan, RepairStep::RewriteJournal { kept_as, restored: gaps, from: from.clone() });
-    }
-    Ok(Findings { plan, manifest, restored: batches, index })
+        RepairStep::RewriteJournal { kept_as, restored, from: from.clone() }
+    });
+    Ok(Findings { plan, manifest, store, restored, index })
 }
 
 /// Gives up what comes behind a position, which is the last one before what is lost.
@@ -167,9 +161,38 @@ struct SeenJournal {
     chains: StreamChains,
     /// The batches, where they are compared with those of a copy.
     digests: Option<BatchDigests>,
+    /// Bytes stand behind its last group that belong to none.
+    is_unfinished: bool,
 }
 
 impl SeenJournal {
+    /// That of a folder's journal, and where the walk ended.
+    fn of(
+        folder: &Path,
+        options: &SledOptions,
+        expected: ExpectedJournal,
+        from: &RestoreFrom,
+    ) -> Result<(Self, WalkEnd), RepairError> {
+        let journal = journal_folder(folder);
+        let mut seen = Self {
+            plan: RepairPlan {
+                has_index: index_folder(folder).exists(),
+                missing_journal: (!journal.exists()).then(|| journal.clone()),
+                ..RepairPlan::default()
+            },
+            whole: Vec::new(),
+            chains: StreamChains::default(),
+            digests: matches!(from, RestoreFrom::Copy(_)).then(BatchDigests::default),
+            is_unfinished: false,
+        };
+        let last = Position(u64::MAX - 1);
+        let walked = salvage::walk(options.files.as_ref(), &journal, expected, last, &mut |found| {
+            seen.take(found);
+            Ok(())
+        })?;
+        Ok((seen, walked))
+    }
+
     fn take(&mut self, found: SalvageItem<'_>) {
         let plan = &mut self.plan;
         match found {
@@ -201,9 +224,10 @@ impl SeenJournal {
                 plan.damage.push(torn.between_groups());
                 plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
             }
-            // They concern nothing: compression leaves them out.
-            SalvageItem::Behind(_) => {}
+            // They concern nothing: compression leaves the ones out, and the next start writes the others anew.
+            SalvageItem::Behind(_) | SalvageItem::Unused(_) => {}
             SalvageItem::Unfinished(torn) => {
+                self.is_unfinished = true;
                 plan.steps.push(RepairStep::CutTail { file: torn.path, from: torn.from, to: torn.to });
             }
         }
@@ -229,6 +253,27 @@ struct FoundBatches {
 }
 
 impl FoundBatches {
+    /// What of it the new journal takes in the place of what is missing. Puts into the plan what is lost all the same, else
+    /// the step that `rewrite` makes of the positions that are restored.
+    fn restored(
+        self,
+        plan: &mut RepairPlan,
+        missing: Vec<Range>,
+        broken: Vec<Range>,
+        rewrite: impl FnOnce(Vec<Range>) -> RepairStep,
+    ) -> BTreeMap<Position, RestoredBatch> {
+        let Self { mut batches, filled, replaced } = self;
+        // Where nothing differs both have the same.
+        let lost = if replaced.is_empty() { broken } else { Vec::new() };
+        let gaps = joined(missing.into_iter().chain(replaced));
+        batches.retain(|position, _| is_within(*position, &gaps));
+        plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
+        if plan.lost.is_empty() && !gaps.is_empty() {
+            exchange(plan, rewrite(gaps));
+        }
+        batches
+    }
+
     /// In the index, which has other batches than the journal at `differing`.
     fn in_index(
         index: &Index,

@@ -16,7 +16,7 @@ use crate::journal::format::GroupHeader;
 use crate::journal::reader::GroupPlace;
 use crate::journal::salvage::SalvageItem;
 use crate::journal::tail::ExpectedJournal;
-use crate::journal::{format, salvage};
+use crate::journal::{format, recover, salvage};
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
@@ -90,6 +90,8 @@ pub(super) struct CopiedBatches {
     pub(super) differing: BTreeMap<Position, CopiedBatch>,
     /// What it has behind the end of the journal.
     pub(super) later: Option<LaterHistory>,
+    /// The store that it is of, as far as it says so.
+    pub(super) store: Option<u128>,
 }
 
 /// The journal with which a copy is compared.
@@ -101,8 +103,10 @@ pub(super) struct OwnJournal<'a> {
     pub(super) missing: &'a [Range],
     /// Where its last batch stands that breaks its chain.
     pub(super) broken: Option<Position>,
-    /// The last position that it had.
+    /// The last position that it had, as far as it is known.
     pub(super) end: Position,
+    /// Its end is lost, or nothing says where it was: what the copy has behind `end` is missing, too.
+    pub(super) may_go_on: bool,
 }
 
 /// Compares the journal of a copy with this one.
@@ -120,21 +124,27 @@ pub(super) fn compare(
     }
     let _lock = FolderLock::look_beside(copy, Some(ours.folder))?;
     let known = manifest::read_known(copy)?.and_then(Result::ok);
-    let theirs = manifest::expected(copy, known.as_ref())?.store;
-    if expected.store.is_some_and(|ours| theirs.is_some_and(|theirs| theirs != ours)) {
+    let journal = journal_folder(copy);
+    let store = |said: Option<u128>, journal: &Path| match said {
+        Some(store) => Ok(Some(store)),
+        None => recover::store_named(files, journal),
+    };
+    let ours_of = store(expected.store, &journal_folder(ours.folder))?;
+    let theirs = store(manifest::expected(copy, known.as_ref())?.store, &journal)?;
+    if ours_of.is_some_and(|ours| theirs.is_some_and(|theirs| theirs != ours)) {
         return Err(RepairError::OtherStore { copy: copy.to_owned() });
     }
-    let (mut copied, mut bytes, mut refused) = (CopiedBatches::default(), 0, None);
-    let journal = journal_folder(copy);
+    let (mut bytes, mut refused) = (0, None);
+    let mut copied = CopiedBatches { store: theirs, ..CopiedBatches::default() };
     salvage::walk(files, &journal, expected, Position(u64::MAX - 1), &mut |found| {
         let SalvageItem::Group(group, place) = found else { return Ok(()) };
         for batch in batches(&group, &place) {
             let position = batch.range.0;
-            if position > ours.end {
+            if position > ours.end && !ours.may_go_on {
                 copied.later = Some(LaterHistory::with(copied.later.take(), batch.range));
                 continue;
             }
-            let is_missing = is_within(position, ours.missing);
+            let is_missing = position > ours.end || is_within(position, ours.missing);
             if !is_missing && ours.digests.of(position).is_none_or(|known| known == digest(batch.bytes)) {
                 continue;
             }

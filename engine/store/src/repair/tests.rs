@@ -130,7 +130,7 @@ fn alter(folder: &Path, payload: &str, by: &str, rehashed: bool) {
     });
 }
 
-fn events(folder: &Path, from: u64, limit: usize) -> Result<Vec<Envelope>, ReadError> {
+pub(super) fn events(folder: &Path, from: u64, limit: usize) -> Result<Vec<Envelope>, ReadError> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let store = SledStore::open(folder, SledOptions::default()).unwrap();
@@ -394,7 +394,7 @@ fn copy(from: &Path, to: &Path) {
 type LossyChange<'a> = (&'a dyn Fn(&Path), (u64, u64));
 
 /// A backup of a store, and the store behind the loss of its index.
-fn with_backup(folder: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+pub(super) fn with_backup(folder: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let (store_folder, backup) = (folder.join("store"), folder.join("backup"));
     store(&store_folder);
     copy(&store_folder, &backup);

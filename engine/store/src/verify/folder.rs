@@ -11,6 +11,7 @@ use crate::blob::BlobStore;
 use crate::error::OpenError;
 use crate::files::FileAccess;
 use crate::index_copy::{IndexCopy, NotCopied};
+use crate::journal::recover;
 use crate::lock;
 use crate::lock::FolderLock;
 use crate::manifest;
@@ -70,6 +71,15 @@ fn journal_is_there(folder: &Path, report: &mut VerifyReport) {
         false => "it is missing; `store repair --from DIR` takes it from a copy of the folder",
     };
     report.fault(VerifyFault::NoJournal { folder: journal, what: what.to_owned() });
+}
+
+/// Notes files in a journal's folder that nothing reads: one of them may be a segment under another name.
+fn note_others(journal: &Path, report: &mut VerifyReport) {
+    for name in recover::others(journal) {
+        report
+            .notes
+            .push(format!("{}: no segment has such a name; nothing reads it", journal.join(name).display()));
+    }
 }
 
 /// Goes through all but the blobs.
@@ -140,6 +150,7 @@ fn walk<'a>(
     let journal = journal_folder(folder);
     let expected = manifest::expected(folder, known.as_ref())?;
     let last = Position(u64::MAX - 1);
+    note_others(&journal, &mut report);
     let mut verification = Verification::new(report, meaning, index, options, last);
     let end =
         verification.journal(&journal, expected).map_err(|error| OpenError::from_read(folder, error))?;
@@ -147,14 +158,14 @@ fn walk<'a>(
         let file = folder.join(manifest::FILE_NAME);
         verification.report.fault(VerifyFault::Description { file, what });
     }
-    let end = end.next;
     let durable = known.as_ref().map_or(Position::ZERO, |manifest| manifest.journal.position);
-    if durable.max(indexed) > Position::ZERO {
+    // Without a description the index is all that says that there was one.
+    if durable.max(indexed) > Position::ZERO || known.is_none() {
         journal_is_there(folder, &mut verification.report);
     }
     let is_closed = known.as_ref().is_some_and(|known| matches!(known.index, IndexState::Closed(_)));
     verification.end_at(
-        end,
+        &end,
         &[
             (durable, "the store's description says that they were durable"),
             (indexed, "the index holds them"),
@@ -162,6 +173,6 @@ fn walk<'a>(
         is_closed,
     );
     // An index of a killed store is behind, and brought up at the next start.
-    verification.index_to(if indexed < end { Some(indexed) } else { None });
+    verification.index_to(if indexed < end.next { Some(indexed) } else { None });
     Ok(verification)
 }

@@ -37,11 +37,11 @@ impl SledStore {
         let found = Arc::downgrade(&index_writer::index_with(core, &Needs::All)?);
         let index = IndexSource::Open { core, found };
         let store = Some(core.manifest().store_id());
-        let expected = ExpectedJournal { store, was_copied_in_use: false };
+        let expected = ExpectedJournal { store, ..ExpectedJournal::default() };
         let report = VerifyReport::default();
         let mut verification = Verification::new(report, meaning, index, &options, last);
         let end = verification.journal(&journal_folder(&core.folder), expected)?;
-        verification.end_at(end.next, &[(last, "they were acknowledged")], false);
+        verification.end_at(&end, &[(last, "they were acknowledged")], false);
         verification.index_to(Some(last));
         verification.blobs(&BlobStore::with_files(&core.folder, core.files.clone()));
         Ok(verification.report)

@@ -84,6 +84,9 @@ impl<'a> Verification<'a> {
                 }
                 SalvageItem::Behind(torn) => self.report.notes.push(torn.behind_segment()),
                 SalvageItem::Unfinished(torn) => self.unfinished = Some(torn),
+                SalvageItem::Unused(what) => {
+                    self.report.notes.push(format!("{what}: the next start writes them anew"));
+                }
                 SalvageItem::Group(group, place) => {
                     self.report.groups += 1;
                     let mut first = group.first_position;
@@ -124,13 +127,16 @@ impl<'a> Verification<'a> {
 
     /// Compares the end of the journal with how far it is known to have gone, and says what stands behind that end: it was never
     /// acknowledged only where nothing knows of more. `is_closed`: the store was closed in order, which leaves nothing there.
-    pub(super) fn end_at(&mut self, end: Position, known: &[(Position, &str)], is_closed: bool) {
+    pub(super) fn end_at(&mut self, end: &WalkEnd, known: &[(Position, &str)], is_closed: bool) {
         let mut is_cut = false;
         for (position, what) in known {
-            if *position >= end {
+            if *position >= end.next {
                 is_cut = true;
-                let what = (*what).to_owned();
-                self.report.fault(VerifyFault::Missing { first: end, last: *position, what });
+                let place = end.place.as_ref().map(|(file, byte)| {
+                    format!("; the last group ends at byte {byte} of {}", file.display())
+                });
+                let what = format!("{what}{}", place.unwrap_or_default());
+                self.report.fault(VerifyFault::Missing { first: end.next, last: *position, what });
             }
         }
         match self.unfinished.take() {

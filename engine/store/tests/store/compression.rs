@@ -32,7 +32,7 @@ pub(crate) fn system() -> SledOptions {
 }
 
 /// The segments' files in their order.
-fn segments(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn segments(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<_> =
         fs::read_dir(folder.join("journal")).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.retain(|path| path.extension().is_some_and(|extension| extension == "segment"));

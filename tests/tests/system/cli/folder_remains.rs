@@ -116,6 +116,37 @@ fn a_folder_without_any_event_is_one_whose_history_is_gone() {
     }
 }
 
+/// Verification named no fault, and a repair wrote zeros over what was left of the last record.
+#[test]
+fn a_journal_that_was_cut_is_restored_from_a_copy_and_what_no_repair_mends_names_the_way_on() {
+    let scratch = with_run();
+    cp("-a", &scratch.data(), &scratch.path("copy"));
+    let segment = scratch.data().join("journal/0000000001.segment");
+    let whole = fs::read(&segment).unwrap();
+    let last = (0..whole.len() - 4).rfind(|at| whole[*at..].starts_with(b"EVGR")).unwrap();
+    fs::write(&segment, &whole[..last + 70]).unwrap();
+    remove(&scratch.data(), &["sled", "store.json"]);
+    let said = |args: &[&str], code: i32, words: &[&str]| {
+        let done = scratch.run(args);
+        let text = format!("{}{}", done.out, done.err);
+        assert!(done.code == code && words.iter().all(|word| text.contains(word)), "{args:?}: {done:?}");
+        text
+    };
+    let place = format!("0000000001.segment is damaged at byte {last}");
+    said(&["store", "verify"], 7, &[&place, "store repair"]);
+    said(&["store", "repair"], 7, &["lost    position", "--from DIR", "--give-up-behind"]);
+    said(&["store", "repair", "--from", "copy"], 0, &["would   write the journal anew", "--from copy --yes"]);
+    said(&["store", "repair", "--from", "copy", "--yes"], 0, &["did     write the journal anew"]);
+    said(&["store", "adopt"], 0, &[]);
+    said(&["store", "verify"], 0, &["everything is as it was written"]);
+    said(&["show", "@"], 0, &["succeeded"]);
+    // The command that was typed was named as the next one.
+    fs::write(scratch.data().join("journal/0000000002.segment"), "").unwrap();
+    let unmended = ["cannot mend it", "everfold --dir copy store adopt", "is to be moved out of `journal`"];
+    let text = said(&["store", "repair", "--from", "copy"], 7, &unmended);
+    assert!(!text.contains("--from DIR"), "{text}");
+}
+
 fn remove(folder: &Path, names: &[&str]) {
     for path in names.iter().map(|name| folder.join(name)) {
         if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();

@@ -5,6 +5,7 @@
 mod every_region;
 mod interrupted_repair;
 mod lengths;
+mod lost_end;
 mod repair;
 mod sample;
 mod verify;

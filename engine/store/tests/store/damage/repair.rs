@@ -256,8 +256,10 @@ fn a_copy_that_holds_what_was_given_up_is_named_and_nothing_is_taken_from_it() {
 fn a_repair_writes_nothing_to_a_folder_without_a_store() {
     let (foreign, empty) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     fs::write(foreign.path().join("thesis.tex"), "chapter one").unwrap();
-    let options = SledOptions::default();
-    for from in [RestoreFrom::Nothing, RestoreFrom::Index, RestoreFrom::GivenUpBehind(Position(1))] {
+    let (copy, options) = (TempDir::new().unwrap(), SledOptions::default());
+    sample::make(&copy.path().join("store"));
+    let copy = RestoreFrom::Copy(copy.path().join("store"));
+    for from in [RestoreFrom::Nothing, RestoreFrom::Index, RestoreFrom::GivenUpBehind(Position(1)), copy] {
         for repair in
             [repair::plan(foreign.path(), &options, &from), repair::apply(foreign.path(), &options, &from)]
         {

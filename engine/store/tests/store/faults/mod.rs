@@ -2,6 +2,7 @@
 
 mod disk_full;
 mod failed_sync;
+mod folder_contents;
 mod folder_ownership;
 mod kill_and_power_cut;
 mod new_segment;
