@@ -1,5 +1,6 @@
 //! Why a piece of work is where it is: to be started, at work, being ended, waiting for its next attempt or for people.
 
+use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{AttemptId, StepPath};
 use everfold_base::text::one_line;
 use everfold_language::definition::{ExecutorTask, Setting, Work};
@@ -10,7 +11,7 @@ use super::condition::clipped;
 use super::explainer::Explainer;
 use super::failure::of_failure;
 use super::trail::Topic;
-use crate::event::{StopReason, TimerId, TimerKind};
+use crate::event::{BlockReason, StopReason, TimerId, TimerKind};
 use crate::state::{AttemptEnding, Key, Stage, Unit};
 
 /// Why the work of a step, or of an item of one, is where it is; `None`: nothing of it is open.
@@ -208,18 +209,32 @@ fn waiting(explainer: &Explainer<'_>, key: Key, path: &StepPath, unit: &Unit) ->
 }
 
 /// A step or item that a person decides on.
-pub(super) fn blocked(
-    explainer: &Explainer<'_>,
-    path: &StepPath,
-    reason: &crate::event::BlockReason,
-) -> CauseNode {
+pub(super) fn blocked(explainer: &Explainer<'_>, path: &StepPath, reason: &BlockReason) -> CauseNode {
     let state = explainer.state;
-    let message = super::block::block_message(reason, state.said_of_gate(&path.step));
+    let stopped = stopped_by_budget(explainer, path, reason);
+    let message = match stopped {
+        Some(failure) => format!("its work was stopped: {}", failure.message),
+        None => super::block::block_message(reason, state.said_of_gate(&path.step)),
+    };
+    let budgets = stopped.map(|_failure| budgets(explainer)).unwrap_or_default();
     let sentence = format!("{path} waits for a person to decide, because {}", clipped(&message));
     let cause = CauseNode::new(CauseKind::Blocked, CauseSubject::step(path), sentence)
         .since(state.blocked_since(path));
     let round = state.step(&path.step).map(|(_, facts)| facts.round).unwrap_or_default();
     let of_gate = reason.gate().and_then(|gate| super::gate::verdict(explainer, &path.step, gate, round));
     let why = of_gate.or_else(|| of_failure(explainer, path));
-    explainer.shown_at(cause, Topic::Blocked, path).because(why)
+    explainer.shown_at(cause, Topic::Blocked, path).because(why).because(budgets)
+}
+
+/// The failure that names the budget which stopped the work of a blocked step or item. How its process ended does not.
+fn stopped_by_budget<'a>(
+    explainer: &Explainer<'a>,
+    path: &StepPath,
+    reason: &BlockReason,
+) -> Option<&'a Failure> {
+    let state = explainer.state;
+    let key = state.key(path).filter(|_| *reason == BlockReason::Failed)?;
+    let of_step = state.facts.steps[key.step].failure.as_ref().filter(|_| key.item.is_none());
+    let failure = of_step.or_else(|| state.unit_at(key)?.failure.as_ref())?;
+    (failure.kind == FailureKind::Budget).then_some(failure)
 }

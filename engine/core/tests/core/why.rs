@@ -14,7 +14,7 @@ use crate::fixtures::scenario::{
     approval, cancel, function, lose, pause, resume, rework, run, send_signal, timer, unblock, wait, with,
 };
 use crate::fixtures::simulated_run::{World, definition};
-use crate::run_budgets::{agent, world as budgeted};
+use crate::run_budgets::{agent, money, world as budgeted};
 
 fn told(causes: &[CauseNode]) -> Vec<String> {
     fn lines(causes: &[CauseNode], depth: usize, found: &mut Vec<String>) {
@@ -99,6 +99,25 @@ fn a_budget_that_is_only_reserved_is_not_said_to_be_used_up() {
         of_budget(&world),
         ["the budget is used up: 0.70 USD of 1.00 USD, 0.40 USD reserved, 0.40 USD wanted for the next"]
     );
+}
+
+/// It said that the work failed, and how the process ended that was stopped.
+#[test]
+fn a_step_that_is_blocked_because_a_budget_stopped_its_work_names_the_budget() {
+    let paid = with(agent("a", &[]), json!({"on_fail": [{"to": "block"}]}));
+    let mut world = budgeted(json!([{"id": "hard", "cost": "1 USD", "on_over": "stop"}]), json!([paid]));
+    world.want_funds("a/1/1");
+    world.use_up(&"a/1/1".parse().expect("an id"), 1_500_000);
+    world.fail("a/1/1", "killed");
+    let blocked = "a waits for a person to decide, because its work was stopped: budget “hard” is used up: 1.50 USD of 1.00 USD <StepBlocked>";
+    let ended = "  an attempt of a failed (exit): killed <AttemptFailed>";
+    let stands = "  the budget hard is used up: 1.50 USD of 1.00 USD <BudgetExceeded>";
+    assert_eq!(of_one(&world, "a"), [blocked, ended, stands]);
+    assert_eq!(of(&world), [blocked, ended, stands]);
+    // It has room again, and the step waits for a person all the same.
+    let add = money(2.0);
+    world.by("ada", InputKind::RaiseBudget { budget: None, add, reason: None }).expect("taken");
+    assert_eq!(of_one(&world, "a"), [blocked, ended]);
 }
 
 #[test]
