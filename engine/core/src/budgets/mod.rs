@@ -23,6 +23,7 @@ pub use decide::{Charge, CounterInput, FundsRequest, Raise, decide, waits_for_ru
 pub use event::{
     CounterEvent, CounterPeriodBegan, FundsReserved, LimitRaised, OwnLimit, OwnLimitSet, SpendCharged,
 };
+pub(crate) use own_limit::period_word;
 pub use own_limit::{CounterName, REASON_BYTES_MAX};
 pub use period::{period, zone_name};
 pub use room::{BudgetUse, has_room_behind, limit, passed, room, shown};

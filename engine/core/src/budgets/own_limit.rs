@@ -44,7 +44,7 @@ impl CounterName {
         let (per, zone) = head.split_once('@').map_or((head, None), |(per, zone)| (per, Some(zone)));
         let per = [Period::Total, Period::Day, Period::Week, Period::Month]
             .into_iter()
-            .find(|it| word(*it) == per)?;
+            .find(|it| period_word(*it) == per)?;
         let zone = zone.filter(|zone| *zone != "UTC").map(str::to_owned);
         Some(Self { scope: scope.to_owned(), per, zone })
     }
@@ -66,7 +66,8 @@ impl CounterName {
     }
 }
 
-fn word(per: Period) -> &'static str {
+/// The word of a period in files, commands and names of streams.
+pub(crate) fn period_word(per: Period) -> &'static str {
     match per {
         Period::Total => "total",
         Period::Day => "day",
@@ -92,7 +93,7 @@ fn hashed_stream(hash: &str, per: Period, zone: Option<&str>) -> StreamId {
 }
 
 fn named_stream(per: Period, zone: Option<&str>, scope: &str) -> StreamId {
-    let (name, zone) = (word(per), zone.unwrap_or("UTC"));
+    let (name, zone) = (period_word(per), zone.unwrap_or("UTC"));
     let id = match per {
         Period::Total => format!("{name}{scope}"),
         Period::Day | Period::Week | Period::Month => format!("{name}@{zone}{scope}"),

@@ -12,6 +12,7 @@ mod agenda;
 mod ancestry;
 mod apply;
 mod awaited;
+pub(crate) mod budget_failure;
 mod clock;
 mod clock_reading;
 mod control;

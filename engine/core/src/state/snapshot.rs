@@ -11,7 +11,7 @@ use everfold_language::definition::{Definition, Graph};
 
 /// The number of this fold. Grows whenever the same history folds to another state or the state's
 /// bytes change, so that no snapshot of another fold is used.
-pub const FOLD_VERSION: u32 = 11;
+pub const FOLD_VERSION: u32 = 12;
 
 /// Parts that are written behind all others where they are used; states without them keep their bytes.
 const SPEND: u8 = 1;

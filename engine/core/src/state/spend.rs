@@ -13,10 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::budgets::{BudgetUse, OwnLimit, has_room_behind, limit, passed, room, shown};
 use crate::event::{BUDGETS, BudgetReading, BudgetTerms, Measure, Spent, TimerId, TimerKind};
-use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::{Attempt, AttemptId, Round, StepId, StepPath, Version};
 use everfold_base::time::Timestamp;
-use everfold_language::definition::OnOver;
 
 /// Budgets and funds of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -258,7 +256,7 @@ impl BudgetView<'_> {
 }
 
 /// How full a budget is; `raised` stands behind its limit. What failures say of it is recorded: it stays as it is.
-fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure, raised: &str) -> String {
+pub(super) fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure, raised: &str) -> String {
     let spent = shown(measure, measure.of(used.spent));
     let mut text = match limit(terms, measure, used.raised) {
         Some(limit) => format!("{spent} of {}{raised}", shown(measure, limit)),
@@ -276,39 +274,12 @@ fn summary(terms: &BudgetTerms, used: &BudgetUse, measure: Measure, raised: &str
 }
 
 /// Whether a shared budget that is used up has room by the run's own limits: its counter has a limit of its own.
-fn is_full_for_others(terms: &BudgetTerms, used: &BudgetUse) -> bool {
+pub(super) fn is_full_for_others(terms: &BudgetTerms, used: &BudgetUse) -> bool {
     terms.scope.is_some() && room(terms, used).is_ok()
 }
 
-fn full_for_others(used: &BudgetUse, measure: Measure) -> String {
+pub(super) fn full_for_others(used: &BudgetUse, measure: Measure) -> String {
     format!("{} spent, and the limit of its scope leaves no room", shown(measure, measure.of(used.spent)))
-}
-
-/// The failure that a used-up budget leads to.
-pub(crate) fn failure(terms: &BudgetTerms, used: &BudgetUse, measure: Measure) -> Failure {
-    let how = match is_full_for_others(terms, used) {
-        true => full_for_others(used, measure),
-        false => summary(terms, used, measure, ""),
-    };
-    let message = format!("budget “{}” is used up: {how}", terms.id);
-    let ends_run = terms.on_over == OnOver::Fail;
-    let hint = match is_full_for_others(terms, used) {
-        true if ends_run => {
-            "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period; then `everfold retry RUN`"
-        }
-        // The run has ended: nothing can be added to its own budget any more.
-        false if ends_run => {
-            "raise the limit in the pipeline's `budget`, then `everfold restart RUN --from STEP --definition FILE` goes on by it as a new run that keeps what succeeded before; `on_over: pause` waits for a person instead"
-        }
-        // Its work was stopped. The run takes a raise as long as it is blocked; whether it is, or fails, its step decides.
-        true => {
-            "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`, or wait for its next period; then `everfold unblock RUN STEP --decision retry` where the run is blocked, `everfold retry RUN` where it has failed"
-        }
-        false => {
-            "where the run is blocked, raise it with `everfold budget RUN --add 2.00 -m WHY`, then `everfold unblock RUN STEP --decision retry`; where it has failed, `everfold retry RUN` goes on as a new run NEW that keeps what succeeded, and `everfold budget NEW --add 2.00 -m WHY` gives that one more"
-        }
-    };
-    Failure::new(FailureKind::Budget, message).with_hint(hint)
 }
 
 /// The attempt under which timers of budgets stand.

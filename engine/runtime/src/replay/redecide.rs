@@ -187,7 +187,8 @@ fn is_former_end_of_poll(recorded: &RunEvent, decided: &RunEvent) -> bool {
     is_named && serde_json::to_string(recorded).is_ok_and(|recorded| recorded == text)
 }
 
-/// Whether both say the same of a budget that ended its run or stopped its work: former versions hinted at raising it alone.
+/// Whether both say the same of a budget that ended its run or stopped its work: former versions hinted at raising it alone, and
+/// at money whatever was used up, without the period and the zone of a scope.
 fn is_former_hint_of_budget(recorded: &RunEvent, decided: &RunEvent) -> bool {
     let without_hint = |event: &RunEvent| {
         let mut event = serde_json::to_value(event).ok()?;
@@ -258,5 +259,14 @@ mod tests {
             RunEvent::from(StepFailed { path, round, failure, tolerated: false, finish: None, output: None })
         };
         assert!(!differ(stopped("add"), stopped("unblock")));
+        let of_tokens = "raise it with `everfold budget RUN --budget words --tokens 100000 -m WHY`";
+        assert!(!differ(
+            stopped("raise it with `everfold budget RUN --add 2.00 -m WHY`"),
+            stopped(of_tokens)
+        ));
+        let of_scope = "raise the limit of its scope with `everfold budget set SCOPE --cost 500.00`";
+        let as_now =
+            "raise the limit of its scope with `everfold budget set team --per month --tokens 1000000`";
+        assert!(!differ(budget("used up", of_scope), budget("used up", as_now)));
     }
 }

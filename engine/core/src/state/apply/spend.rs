@@ -4,7 +4,8 @@ use crate::event::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetReading, BudgetTerms, FundsAnswered, FundsGranted,
     FundsRequested, Measure, Spent, TimerId, TimerKind, UsageRecorded,
 };
-use crate::state::spend::{self, BudgetState, BudgetTimer, Fund, FundStage, Spend, SpendReport};
+use crate::state::budget_failure;
+use crate::state::spend::{BudgetState, BudgetTimer, Fund, FundStage, Spend, SpendReport};
 use crate::state::{Key, RunOutcome, RunState};
 use everfold_base::failure::{Failure, FailureKind};
 use everfold_base::id::AttemptId;
@@ -68,12 +69,13 @@ impl RunState {
 
     pub(super) fn budget_exceeded(&mut self, event: &BudgetExceeded, at: Timestamp) {
         let spend = &mut self.facts.spend;
+        let is_only = spend.budgets.len() == 1;
         let Some(budget) = spend.budgets.iter_mut().find(|it| it.terms.id == event.reading.budget) else {
             return;
         };
         budget.over = Some(event.measure);
         if budget.terms.on_over == OnOver::Fail {
-            let failure = spend::failure(&budget.terms, &budget.used(&spend.clock, at), event.measure);
+            let failure = budget_failure::failure(budget, event.measure, is_only, (&spend.clock, at));
             let path = event.id.as_ref().map(|id| id.path.clone());
             self.set_outcome(RunOutcome::Failed { path, failure });
         }
@@ -177,8 +179,9 @@ impl RunState {
         let is_over = |budget: &&BudgetState| budget.over.is_some() && budget.terms.on_over == OnOver::Stop;
         match spend.budgets.iter().find(is_over) {
             Some(budget) => {
-                let used = budget.used(&spend.clock, self.facts.last_at);
-                spend::failure(&budget.terms, &used, budget.over.unwrap_or(Measure::Cost))
+                let (measure, now) = (budget.over.unwrap_or(Measure::Cost), self.facts.last_at);
+                let is_only = spend.budgets.len() == 1;
+                budget_failure::failure(budget, measure, is_only, (&spend.clock, now))
             }
             None => Failure::new(FailureKind::Budget, "stopped, because a budget was used up"),
         }
