@@ -16,6 +16,7 @@ mod check;
 mod credentials;
 mod cursor;
 mod driven_runs;
+mod driving;
 mod encoded_events;
 mod handle;
 mod hook_reply;

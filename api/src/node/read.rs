@@ -1,7 +1,6 @@
 //! Reads: runs by any of their names, their states and views, the read models.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use everfold_engine::budgets::Counter;
@@ -232,14 +231,15 @@ impl Node {
     /// # Errors
     /// There is no such run, or it cannot be folded.
     pub async fn view(&self, run: RunId) -> Result<RunView, Fault> {
-        let (known, drives_all) = self.driving(run);
-        let live = (known || drives_all).then(|| self.engine.live(run).borrow().clone());
+        let known = self.driven().contains(&run);
+        let drives = known || self.drives(run).await;
+        let live = drives.then(|| self.engine.live(run).borrow().clone());
         let seen = self
             .engine
             .with_state(run, move |state| {
                 let shared: Vec<BudgetTerms> = state.shared_budgets().cloned().collect();
                 let tells = !state.definition().notify.is_empty();
-                let driven = known || (drives_all && !state.is_ended());
+                let driven = known || (drives && !state.is_ended());
                 ((RunView::of(state, live.as_ref(), driven), referenced_values(state)), shared, tells)
             })
             .await?;
@@ -267,17 +267,6 @@ impl Node {
             view.disk_full = *self.store.writability().borrow() == Writability::Full;
         }
         Ok(view)
-    }
-
-    /// Whether the run is driven as a single one, and whether every run is.
-    fn driving(&self, run: RunId) -> (bool, bool) {
-        (self.driven().contains(&run), self.drives_all.load(Ordering::Acquire))
-    }
-
-    /// Whether this node drives a run.
-    pub(super) fn drives(&self, run: RunId) -> bool {
-        let (known, drives_all) = self.driving(run);
-        known || drives_all
     }
 
     /// Waits until the shared budget counters of a run have seen what was recorded up to `position` and have answered

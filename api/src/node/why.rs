@@ -147,7 +147,7 @@ impl Chain<'_> {
         };
         let line = if self.at.is_none() && !state.is_ended() {
             let (line, _total) = self.node.engine.waiting(run, IN_LINE_MAX);
-            for cause in self.of_engine(run, state) {
+            for cause in self.of_engine(run, state).await {
                 causes.insert(0, cause);
             }
             line
@@ -166,14 +166,14 @@ impl Chain<'_> {
     }
 
     /// What keeps the engine itself from going on with a run.
-    fn of_engine(&self, run: RunId, state: &RunState) -> Vec<CauseNode> {
+    async fn of_engine(&self, run: RunId, state: &RunState) -> Vec<CauseNode> {
         let node = self.node;
         let mut causes = Vec::new();
         if let Some(why) = node.why_set_aside(run) {
             let sentence = format!("the run is set aside, because its engine could not go on with it: {why}");
             causes.push(CauseNode::new(CauseKind::SetAside, CauseSubject::default(), sentence));
         }
-        if !node.drives(run) && state.note().busy {
+        if state.note().busy && !node.drives(run).await {
             let sentence = "no engine goes on with the run; `everfold resume` or `everfold serve` does";
             causes.push(CauseNode::new(CauseKind::Owner, CauseSubject::default(), sentence));
         }

@@ -113,14 +113,7 @@ async fn a_step_waits_for_a_step_that_waits_for_a_child_that_waits_for_a_person(
     let (code, saved) = put(&api, "child", CHILD).await;
     assert!(code < 300, "{saved}");
     let parent = api.started(json!({ "definition": PARENT }), "running").await;
-    let (_, view) = api.get(&format!("/api/v1/runs/{parent}")).await;
-    let mut child = view["steps"][0]["child"].clone();
-    while child.is_null() {
-        let (_, view) = api.get(&format!("/api/v1/runs/{parent}")).await;
-        child = view["steps"][0]["child"].clone();
-        tokio::task::yield_now().await;
-    }
-    let child = child.as_str().unwrap().to_owned();
+    let child = child_of(&api, &parent).await;
     api.until(&child, "waiting").await;
     let names = [(parent.as_str(), "PARENT"), (child.as_str(), "CHILD")];
     let answer = why(&api, &format!("/api/v1/runs/{parent}/why?step=after")).await;
@@ -128,6 +121,38 @@ async fn a_step_waits_for_a_step_that_waits_for_a_child_that_waits_for_a_person(
     insta::assert_snapshot!("why_child", told(&answer["causes"], &names));
     let (code, fault) = api.get(&format!("/api/v1/runs/{parent}/why?step=aftr")).await;
     assert_eq!((code, fault["hint"].as_str().unwrap()), (404, "did you mean after?"));
+}
+
+/// The run that the first step of a run started, once it is there.
+async fn child_of(api: &Api, parent: &str) -> String {
+    loop {
+        let (_, view) = api.get(&format!("/api/v1/runs/{parent}")).await;
+        if let Some(child) = view["steps"][0]["child"].as_str() {
+            return child.to_owned();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The answer was that no engine goes on with it, though the one that goes on with its parent does.
+#[tokio::test]
+async fn an_engine_goes_on_with_a_child_as_with_the_run_that_started_it() {
+    let api = Api::new();
+    let (code, saved) = put(&api, "hall", HALL).await;
+    assert!(code < 300, "{saved}");
+    let first = titled(&api, HALL, "The first", "waiting").await;
+    let parent = "name: parent\nsteps: [{ id: below, run: { pipeline: hall } }]\n";
+    let parent = api.started(json!({ "definition": parent }), "running").await;
+    let child = child_of(&api, &parent).await;
+    // In its queue something of it goes on: an engine is needed.
+    let view = api.until(&child, "queued").await;
+    assert_eq!(view["driven"], true, "{view}");
+    let names = [(first.as_str(), "FIRST"), (parent.as_str(), "PARENT"), (child.as_str(), "CHILD")];
+    for run in [&child, &parent] {
+        let answer = why(&api, &format!("/api/v1/runs/{run}/why")).await;
+        let told = told(&answer["causes"], &names);
+        assert!(told.contains("the run waits for the slot hall") && !told.contains("no engine"), "{told}");
+    }
 }
 
 async fn put(api: &Api, name: &str, text: &str) -> (u16, Value) {

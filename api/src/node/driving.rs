@@ -1,0 +1,30 @@
+//! Whether a node goes on with a run.
+
+use std::sync::atomic::Ordering;
+
+use everfold_engine::id::RunId;
+
+use super::handle::Node;
+
+/// Runs above one that are looked at: runs start each other no deeper.
+const RUNS_ABOVE_MAX: usize = 17;
+
+impl Node {
+    /// Whether this node drives a run: every one, this one, or one above it, whose step started it and goes on with it.
+    pub(super) async fn drives(&self, run: RunId) -> bool {
+        if self.drives_all.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut next = Some(run);
+        for _ in 0..RUNS_ABOVE_MAX {
+            let Some(run) = next else { return false };
+            if self.driven().contains(&run) {
+                return true;
+            }
+            let above = self.engine.with_state(run, |state| state.parent().map(|parent| parent.run)).await;
+            // One that cannot be read is told of elsewhere.
+            next = above.ok().flatten();
+        }
+        false
+    }
+}
