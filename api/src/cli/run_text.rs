@@ -99,8 +99,13 @@ fn head(view: &RunView, now: Timestamp) -> Vec<String> {
     if !view.slots.is_empty() {
         let slots: Vec<&str> = view.slots.iter().map(|slot| slot.key.as_str()).collect();
         // It may have some of them already; which ones its own history does not say.
+        let is_awaited = |awaited: &AwaitView| matches!(awaited, AwaitView::Slot { .. });
         let word = match (view.waits_for_slots, slots.len()) {
             (false, _) => "holds",
+            // Its pause alone keeps it from them.
+            (true, _) if !view.paused.is_empty() && !view.awaits.iter().any(is_awaited) => {
+                "asks, when it goes on, for"
+            }
             (true, 1) => "waits for",
             (true, _) => "waits until it has all of",
         };

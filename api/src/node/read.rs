@@ -341,10 +341,14 @@ impl Node {
     ) -> Result<RunView, Fault> {
         let unknown = || Fault::new(Code::NoRun, format!("there is no run {run}"));
         let mut view = view.ok_or_else(unknown)?;
-        if view.status == RunStatus::Queued {
+        if view.waits_for_slots {
             let at = self.passed_at(run, view.version).await?;
             for (_, slot) in in_order(&view.slots) {
                 let Some(awaited) = self.awaited_at(run, &slot, at).await? else { continue };
+                // One that is free keeps a paused run waiting no longer than its pause.
+                if awaited.is_empty() && view.status == RunStatus::Paused {
+                    continue;
+                }
                 let holders = awaited.into_iter().map(|awaited| awaited.run).collect();
                 view.awaits.push(AwaitView::Slot { key: slot.key, holders });
             }

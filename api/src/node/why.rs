@@ -157,11 +157,7 @@ impl Chain<'_> {
         for cause in &mut causes {
             self.complete(run, state, &line, cause, depth).await?;
         }
-        // What is free holds a run up only as long as nothing else does.
-        let is_held = |cause: &CauseNode| cause.kind == CauseKind::Slot && !cause.because.is_empty();
-        if causes.iter().any(is_held) {
-            causes.retain(|cause| cause.kind != CauseKind::Slot || is_held(cause));
-        }
+        leave_out_free_slots(&mut causes);
         Ok(causes)
     }
 
@@ -362,6 +358,19 @@ impl Chain<'_> {
             (cause.sentence, cause.values) = (then.sentence, then.values);
         }
         Ok(())
+    }
+}
+
+/// Leaves out the slots and the key of a run that are free: these hold it up only as long as nothing else does, neither another
+/// of its slots nor a pause, at whose end it gets them.
+fn leave_out_free_slots(causes: &mut Vec<CauseNode>) {
+    causes.iter_mut().for_each(|cause| leave_out_free_slots(&mut cause.because));
+    // What names a run is about who holds one.
+    let is_own = |cause: &CauseNode| cause.kind == CauseKind::Slot && cause.subject.run.is_none();
+    let is_free = |cause: &CauseNode| is_own(cause) && cause.because.is_empty();
+    let holds_up = |cause: &CauseNode| cause.kind == CauseKind::Paused || (is_own(cause) && !is_free(cause));
+    if causes.iter().any(holds_up) {
+        causes.retain(|cause| !is_free(cause));
     }
 }
 

@@ -155,6 +155,36 @@ async fn an_engine_goes_on_with_a_child_as_with_the_run_that_started_it() {
     }
 }
 
+/// `why` said of a restart under a pause that it waits for a key which is free, `show` that it waits for it, and `runs` that it is
+/// paused.
+#[tokio::test]
+async fn a_run_that_only_a_pause_keeps_from_its_key_waits_for_the_end_of_the_pause() {
+    let api = Api::new();
+    let keyed = format!("key: one\n{HALL}");
+    let (code, saved) = put(&api, "hall", &keyed).await;
+    assert!(code < 300, "{saved}");
+    let first = api.started(json!({ "pipeline": "hall" }), "waiting").await;
+    let (code, halted) = api.post("/api/v1/engine/pause", json!({ "pipeline": "hall" })).await;
+    assert!(code < 300, "{halted}");
+    let restart = json!({ "from_step": "ok" });
+    let (code, second) = api.post(&format!("/api/v1/runs/{first}/restart"), restart).await;
+    assert_eq!(code, 201, "{second}");
+    let second = second["id"].as_str().unwrap().to_owned();
+    api.until(&first, "cancelled").await;
+    let mut view = Value::Null;
+    // The key learns of the end of the first behind that end.
+    while view["awaits"].as_array().is_none_or(|awaits| awaits.len() != 1) {
+        view = api.until(&second, "paused").await;
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(view["awaits"], json!([{ "kind": "resume" }]), "{view}");
+    assert_eq!(view["waits_for_slots"], true, "it has not got it");
+    let answer = why(&api, &format!("/api/v1/runs/{second}/why")).await;
+    assert_eq!(told(&answer["causes"], &[]), "paused: the pipeline hall is paused <RunHalted>");
+    let (_, runs) = api.get("/api/v1/runs?status=paused").await;
+    assert_eq!(runs["items"][0]["note"], "the pipeline hall is paused", "{runs}");
+}
+
 async fn put(api: &Api, name: &str, text: &str) -> (u16, Value) {
     let body = json!({ "definition": text }).to_string();
     read(api.send("PUT", &format!("/api/v1/pipelines/{name}"), &[], body).await).await
