@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use everfold_engine::actor::Actor;
 use everfold_engine::budgets::{shown, stream};
 use everfold_engine::event::{BudgetTerms, Measure};
 use everfold_engine::id::RunId;
@@ -11,6 +12,9 @@ use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, budget_sentence};
 
 use super::{Chain, HOLDERS_MAX};
 use crate::fault::Fault;
+
+/// What is said of paid work that had a run started which now waits for what is reserved for that work.
+const STARTED_BELOW: &str = ", by which this one was started: work that waits for this run waits for itself, until it is stopped or the limit is raised";
 
 impl Chain<'_> {
     /// Names the runs for whose work shared budgets keep what an attempt waits for.
@@ -60,6 +64,7 @@ impl Chain<'_> {
         let mut holders: Vec<(RunId, u64)> = kept.into_iter().collect();
         holders.sort_by_key(|(_, micros)| Reverse(*micros));
         let more = holders.len().saturating_sub(HOLDERS_MAX);
+        let above = self.node.engine.runs_above(&Actor::Run(run.to_string())).await?;
         let mut causes = Vec::new();
         for (holder, micros) in holders.into_iter().take(HOLDERS_MAX) {
             let amount = shown(Measure::Cost, micros);
@@ -67,8 +72,11 @@ impl Chain<'_> {
                 true => (format!("{amount} is reserved for other work of this run"), Vec::new()),
                 false => {
                     let what = self.name_of(holder).await?;
-                    let sentence =
-                        format!("{amount} is reserved for work of the run {}{what}", holder.short());
+                    let whose = format!("{amount} is reserved for work of the run {}{what}", holder.short());
+                    let sentence = match above.found().contains(&holder) {
+                        true => format!("{whose}{STARTED_BELOW}"),
+                        false => whose,
+                    };
                     (sentence, self.below(holder, depth).await?)
                 }
             };

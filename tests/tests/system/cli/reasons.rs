@@ -209,3 +209,33 @@ fn a_start_that_waits_for_money_that_a_shared_budget_keeps_for_other_runs_is_tol
         scratch.await_status(&run, "succeeded");
     }
 }
+
+/// Work that waits for a run which it started, and keeps what that run wants, waits for itself: nothing said so.
+#[test]
+fn a_run_that_wants_what_is_reserved_for_the_work_that_started_it_is_told_of_it() {
+    let scratch = Scratch::new();
+    let budget = "{ id: team, scope: team, cost: 1 USD, reserve: 0.80 USD }";
+    for name in ["outer", "inner"] {
+        let work = format!("agent: {{ profile: script, prompt: Do, args: [sh, {name}.sh] }}");
+        let step = format!("{{ id: a, api: {{ role: operator }}, {work} }}");
+        scratch.write(&format!("{name}.yaml"), &format!("name: {name}\nbudget: {budget}\nsteps: [{step}]\n"));
+    }
+    let (program, data) = (env!("CARGO_BIN_EXE_everfold-under-test"), scratch.data());
+    let starts = format!("{program} --dir {} run ./inner.yaml --detach", data.display());
+    scratch.write("outer.sh", &format!("{starts}\nuntil [ -e go ]; do sleep 0.02; done\n"));
+    scratch.write("inner.sh", "true\n");
+    scratch.run(&["run", "./outer.yaml", "--detach"]);
+    let outer = scratch.short("@");
+    let told = await_that("the run that it starts waits for money", || {
+        let told = scratch.run(&["why", "@"]).out;
+        told.contains("waits for money").then_some(told)
+    });
+    let kept =
+        format!("0.80 USD is reserved for work of the run {outer} (outer), by which this one was started");
+    assert!(told.contains(&kept) && told.contains("waits for itself"), "{told}");
+    let inner = scratch.short("@");
+    scratch.write("go", "");
+    for run in [outer, inner] {
+        scratch.await_status(&run, "succeeded");
+    }
+}
