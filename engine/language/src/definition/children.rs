@@ -98,8 +98,7 @@ pub(super) fn collect(
         match read(ChildSource::File(&text, &place), &own_files, &within) {
             Ok((child, _)) => {
                 let at = source.text().find(&path).unwrap_or_default();
-                problems.extend(held_above(definition, &path, &child, source, at..at + path.len()));
-                problems.extend(shared_above(definition, &path, &child, source, at..at + path.len()));
+                problems.extend(clashes(definition, &path, &child, source, &(at..at + path.len())));
                 let folder = folder(&place);
                 let named = child.files.into_iter();
                 definition
@@ -133,8 +132,7 @@ fn collect_inline(
     let text = inline::written(&root);
     let mut found = match read(root) {
         Ok((child, mut warnings)) => {
-            warnings.extend(held_above(definition, path, &child, source, span.clone()));
-            warnings.extend(shared_above(definition, path, &child, source, span.clone()));
+            warnings.extend(clashes(definition, path, &child, source, &span));
             warnings.extend(uncounted(definition, &child, source, span.clone()));
             definition.files.extend(child.files);
             definition.files.insert(place, text);
@@ -147,46 +145,37 @@ fn collect_inline(
     found
 }
 
-/// The resources that a step holds while steps of the child that it names by this path need them, too.
-fn held_above(
+/// What the steps that start a child by this path and the steps of the child do to each other: a resource that is held above
+/// while it is needed below, and steps below that several items start at the same time, all in the one worktree of the pipeline.
+fn clashes(
     definition: &Definition,
     path: &str,
     child: &Definition,
     source: &SourceText,
-    span: Range<usize>,
-) -> Option<Problem> {
+    span: &Range<usize>,
+) -> Vec<Problem> {
     let steps = definition.steps.iter().chain(&definition.on_finish);
-    let mut holders = steps.filter(|step| child_path(step).as_deref() == Some(path));
-    let holder = holders.find(|step| !step.resources.is_empty())?;
-    let below = child.steps.iter().chain(&child.on_finish);
-    let mut needed = below.flat_map(|step| step.resources.iter().map(move |name| (step, name)));
-    let (step, name) = needed.find(|(_, name)| holder.resources.contains(name))?;
-    let message = format!("{} holds the resource {name} while {} below it needs it, too", holder.id, step.id);
-    Some(
-        source
-            .problem(Code::HeldResource, span, message)
-            .hint(format!("take it out of `resources` of {}", holder.id)),
-    )
-}
-
-/// Steps of the child that several items start at the same time, all in the one worktree of the pipeline.
-fn shared_above(
-    definition: &Definition,
-    path: &str,
-    child: &Definition,
-    source: &SourceText,
-    span: Range<usize>,
-) -> Option<Problem> {
+    let above: Vec<&Step> = steps.filter(|step| child_path(step).as_deref() == Some(path)).collect();
+    let below = || child.steps.iter().chain(&child.on_finish);
+    let held = || {
+        let holder = above.iter().find(|step| !step.resources.is_empty())?;
+        let mut needed = below().flat_map(|step| step.resources.iter().map(move |name| (step, name)));
+        let (step, name) = needed.find(|(_, name)| holder.resources.contains(name))?;
+        let message =
+            format!("{} holds the resource {name} while {} below it needs it, too", holder.id, step.id);
+        let hint = format!("take it out of `resources` of {}", holder.id);
+        Some(source.problem(Code::HeldResource, span.clone(), message).hint(hint))
+    };
     let has_worktree = matches!(definition.workspace, Some(WorkspaceSpec::Git(_) | WorkspaceSpec::Parent));
-    if !has_worktree || child.workspace != Some(WorkspaceSpec::Parent) {
-        return None;
-    }
-    let mut steps = definition.steps.iter().chain(&definition.on_finish);
-    let above = steps.find(|step| child_path(step).as_deref() == Some(path) && step.has_items_at_once())?;
-    let step = child.steps.iter().chain(&child.on_finish).find(|step| step.changes_worktree())?;
-    let message = format!("“{}” of items of “{}” may run in one worktree at once", step.id, above.id);
-    let hint = "add max_in_flight: 1, or give the items a workspace of their own: `workspace: {git: …}`";
-    Some(source.problem(Code::Shared, span, message).hint(hint))
+    let is_shared = has_worktree && child.workspace == Some(WorkspaceSpec::Parent);
+    let shared = || {
+        let above = above.iter().find(|step| is_shared && step.has_items_at_once())?;
+        let step = below().find(|step| step.changes_worktree())?;
+        let message = format!("“{}” of items of “{}” may run in one worktree at once", step.id, above.id);
+        let hint = "add max_in_flight: 1, or give the items a workspace of their own: `workspace: {git: …}`";
+        Some(source.problem(Code::Shared, span.clone(), message).hint(hint))
+    };
+    held().into_iter().chain(shared()).collect()
 }
 
 /// Agents within the steps of a pipeline with budgets, where no budget of these steps counts what they cost.
