@@ -11,7 +11,7 @@ use everfold_store::{BlobStore, EventStore, SledOptions, SledStore};
 use everfold_system::clock;
 use serde_json::json;
 
-use crate::fixtures::in_memory_work::Machine;
+use crate::fixtures::machine::Machine;
 use crate::fixtures::test_engine::{definition, function, request};
 
 async fn end(engine: &Engine, run: RunId) -> RunStatus {
