@@ -130,10 +130,7 @@ impl Pauses {
 
     /// Those that pause a run of this pipeline.
     pub fn of_pipeline(&self, name: &str) -> impl Iterator<Item = (&HaltScope, &StandingPause)> {
-        self.in_force.iter().filter(move |(scope, _)| match scope {
-            HaltScope::Engine => true,
-            HaltScope::Pipeline(paused) => paused == name,
-        })
+        self.in_force.iter().filter(move |(scope, _)| scope.pauses(name))
     }
 }
 

@@ -51,18 +51,29 @@ pub enum Availability {
     Shared,
 }
 
-/// What a start would find. `reserved`: starts that have found a slot free and are on their way; `ancestors`:
-/// the runs that wait for the one that starts; `leaving`: those that it replaces, which end before it begins;
-/// `paused`: runs that are paused, of which those that wait are passed over.
+/// A start that has recorded nothing yet.
+#[derive(Debug, Clone, Copy)]
+pub struct StartDemand<'a> {
+    /// What it wants.
+    pub slot: &'a WantedSlot,
+    /// The runs that wait for the one that starts, the nearest first.
+    pub ancestors: &'a [RunId],
+    /// The runs that it replaces, which end before it begins.
+    pub leaving: &'a [RunId],
+    /// Its pipeline or the engine is paused: it begins behind all that wait for the end of that pause.
+    pub is_paused: bool,
+}
+
+/// What a start would find. `reserved`: starts that have found a slot free and are on their way; `paused`: the waiting runs
+/// that are passed over, because they are paused, and stay so for longer than the start.
 #[must_use]
 pub fn available(
     state: &SlotState,
-    slot: &WantedSlot,
+    start: &StartDemand<'_>,
     reserved: usize,
-    ancestors: &[RunId],
-    leaving: &[RunId],
     paused: &BTreeSet<RunId>,
 ) -> Availability {
+    let StartDemand { slot, ancestors, leaving, is_paused } = *start;
     if let Some(host) = state.host(ancestors) {
         return match slot.kind {
             SlotKind::Concurrency { .. } => Availability::Shared,
@@ -70,12 +81,15 @@ pub fn available(
             SlotKind::Identity { .. } => Availability::Taken(host),
         };
     }
-    let is_first = match slot.kind {
-        SlotKind::Concurrency { .. } => state.waiting.keys().all(|waiting| paused.contains(waiting)),
+    let ahead = || state.waiting.keys().filter(move |waiting| !paused.contains(*waiting));
+    let (is_first, taken) = match slot.kind {
+        // Each that waits for the end of the same pause gets a slot before it.
+        SlotKind::Concurrency { on_limit: OnLimit::Reject, .. } if is_paused => (true, ahead().count()),
+        SlotKind::Concurrency { .. } => (ahead().next().is_none(), 0),
         // The run that claimed it will have it, also after a pause.
-        SlotKind::Identity { .. } => state.waiting.is_empty(),
+        SlotKind::Identity { .. } => (state.waiting.is_empty(), 0),
     };
-    if is_first && state.holders.len() + reserved < slot.limit() {
+    if is_first && state.holders.len() + taken + reserved < slot.limit() {
         return Availability::Free;
     }
     // The newest claim is the one that will hold it.
@@ -84,7 +98,9 @@ pub fn available(
         (SlotKind::Identity { on_taken: OnTaken::Return, .. }, Some(holder)) => Availability::Held(holder),
         (SlotKind::Identity { on_taken: OnTaken::Reject, .. }, Some(holder)) => Availability::Taken(holder),
         (SlotKind::Concurrency { on_limit: OnLimit::Reject, .. }, _) => {
-            let staying = state.holders.keys().filter(|run| !leaving.contains(run)).count();
+            let stays = |run: &&RunId| !leaving.contains(run);
+            let ahead = if is_paused { ahead().filter(stays).count() } else { 0 };
+            let staying = state.holders.keys().filter(stays).count() + ahead;
             let gets_theirs = is_first && staying + reserved < slot.limit();
             if gets_theirs { Availability::Waits } else { Availability::Full }
         }

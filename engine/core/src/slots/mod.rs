@@ -11,7 +11,7 @@ mod decide;
 mod event;
 mod state;
 
-pub use decide::{Availability, Demand, SlotInput, available, decide};
+pub use decide::{Availability, Demand, SlotInput, StartDemand, available, decide};
 pub use event::{ReleaseReason, SlotEvent, SlotGranted, SlotReleased, SlotRequested, SlotShared};
 pub use state::{Holder, SharedHolder, SlotState, WaitingRun};
 

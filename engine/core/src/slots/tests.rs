@@ -24,7 +24,8 @@ fn available(
     ancestors: &[RunId],
     leaving: &[RunId],
 ) -> Availability {
-    super::available(key, slot, aside, ancestors, leaving, &BTreeSet::new())
+    let start = StartDemand { slot, ancestors, leaving, is_paused: false };
+    super::available(key, &start, aside, &BTreeSet::new())
 }
 
 /// A key and everything that happened to it.
@@ -268,7 +269,9 @@ fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_f
     key.request(2, wanted(OnLimit::Queue), 0);
     let found = |key: &KeyHistory, leaving: &[RunId], still: &[u128]| {
         let still = still.iter().map(|n| run(*n)).collect();
-        super::available(&key.0, &wanted(OnLimit::Reject), 0, &[], leaving, &still)
+        let (slot, ancestors) = (&wanted(OnLimit::Reject), &[]);
+        let start = StartDemand { slot, ancestors, leaving, is_paused: false };
+        super::available(&key.0, &start, 0, &still)
     };
     assert_eq!(found(&key, &[], &[2]), Availability::Full);
     assert_eq!(found(&key, &[run(1)], &[2]), Availability::Waits, "it begins after its end");
@@ -285,7 +288,44 @@ fn row_49_a_start_that_may_not_wait_gets_what_only_those_that_stand_still_wait_f
     let release = SlotInput::Release(run(1), ReleaseReason::Cancelled);
     assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
     let still = BTreeSet::from([run(2)]);
-    assert_eq!(super::available(&key.0, &wanted, 0, &[], &[], &still), Availability::Held(run(2)));
+    for is_paused in [false, true] {
+        let start = StartDemand { slot: &wanted, ancestors: &[], leaving: &[], is_paused };
+        assert_eq!(super::available(&key.0, &start, 0, &still), Availability::Held(run(2)));
+    }
+}
+
+/// Starts under a pause found the slot free, each of them, and all but the first queued though they may not wait.
+#[test]
+fn d9_of_starts_under_a_pause_that_may_not_wait_as_many_are_let_in_as_there_are_slots() {
+    let mut key = KeyHistory::default();
+    let two = || slot(2, OnLimit::Reject);
+    let demand = |n: u128| {
+        let began = Position(u64::try_from(n).unwrap());
+        SlotInput::Request(Demand { run: run(n), slot: two(), priority: 0, began, ancestors: vec![] })
+    };
+    let found = |key: &KeyHistory, reserved: usize, leaving: &[RunId], longer: &[u128]| {
+        let longer = longer.iter().map(|n| run(*n)).collect();
+        let start = StartDemand { slot: &two(), ancestors: &[], leaving, is_paused: true };
+        super::available(&key.0, &start, reserved, &longer)
+    };
+    assert_eq!(key.request(1, two(), 0), ["granted 1"], "it began before the pause");
+    assert_eq!(found(&key, 0, &[], &[]), Availability::Free);
+    assert_eq!(found(&key, 1, &[], &[]), Availability::Full, "another start is on the way");
+    assert_eq!(key.give_while(&demand(2), 0, &[2]), ["requested 2"]);
+    assert_eq!(found(&key, 0, &[], &[]), Availability::Full, "the one that waits gets the last slot");
+    assert_eq!(found(&key, 0, &[run(1)], &[]), Availability::Waits, "it begins after its end");
+    assert_eq!(found(&key, 0, &[run(2)], &[]), Availability::Waits);
+    assert_eq!(found(&key, 0, &[], &[2]), Availability::Free, "that one is paused for longer");
+    let release = SlotInput::Release(run(1), ReleaseReason::Succeeded);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1"]);
+    assert_eq!(found(&key, 0, &[], &[]), Availability::Free);
+    assert_eq!(key.give_while(&demand(3), 0, &[2, 3]), ["requested 3"]);
+    assert_eq!(found(&key, 0, &[], &[]), Availability::Full);
+    // Those that may wait do.
+    let queues = slot(2, OnLimit::Queue);
+    let start = StartDemand { slot: &queues, ancestors: &[], leaving: &[], is_paused: true };
+    assert_eq!(super::available(&key.0, &start, 0, &BTreeSet::new()), Availability::Waits);
+    assert_eq!(key.give_while(&SlotInput::Look, 0, &[]), ["granted 2", "granted 3"], "the pause is over");
 }
 
 /// A run with `release: unsuccessful` that succeeded while another one waited to replace it kept its key, and that one stood

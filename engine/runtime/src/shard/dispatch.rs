@@ -15,6 +15,7 @@ use crate::run::reattachment::Reattachment;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::{TimerDue, TimerKey};
 use crate::streams::slots::mailbox::{RunDemand, SlotRequest};
+use crate::streams::slots::waiting::RunPauses;
 use everfold_base::id::InputId;
 use everfold_base::time::Timestamp;
 use everfold_core::effect::{Effect, Touched};
@@ -317,7 +318,8 @@ impl ShardCore {
             let parent = state.parent().cloned();
             let is_judged = state.origin().is_none();
             let version = loaded.version;
-            let demand = RunDemand { run, version, slots, priority, parent, is_paused: still, is_judged };
+            let pauses = RunPauses::of(state);
+            let demand = RunDemand { run, version, slots, priority, parent, pauses, is_judged };
             self.shared.mailboxes.slots.put(SlotRequest::Want { demand, after });
         }
     }

@@ -379,7 +379,7 @@ impl Runtime {
         if slots.is_empty() {
             return Ok(claim);
         }
-        match claim.check(slots, Vec::new()).await? {
+        match claim.check(&definition.name, slots, Vec::new()).await? {
             SlotCheck::Open => Ok(claim),
             SlotCheck::Full(slot) => Err(no_slot(slot).into()),
             SlotCheck::Taken(_, holder) | SlotCheck::Held(holder) => {

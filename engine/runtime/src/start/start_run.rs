@@ -202,7 +202,7 @@ impl Runtime {
         let identity = beginning.identity()?;
         if let Some(identity) = identity.clone() {
             let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
-            if let Some(held) = self.check_slots(claim, vec![identity], &ancestors).await? {
+            if let Some(held) = self.check_slots(claim, definition, vec![identity], &ancestors).await? {
                 return Ok(PreparedStart::Held(held));
             }
         }
@@ -221,7 +221,7 @@ impl Runtime {
             let claim = reservation.get_or_insert_with(|| SlotReservation::new(Arc::clone(self), run));
             // Its identity is claimed together with its slots: the run that it replaces makes room for it.
             let slots = identity.into_iter().chain(slots).collect();
-            if let Some(held) = self.check_slots(claim, slots, &ancestors).await? {
+            if let Some(held) = self.check_slots(claim, definition, slots, &ancestors).await? {
                 return Ok(PreparedStart::Held(held));
             }
         }
@@ -251,10 +251,11 @@ impl Runtime {
     async fn check_slots(
         &self,
         claim: &SlotReservation,
+        definition: &Definition,
         slots: Vec<WantedSlot>,
         ancestors: &[RunId],
     ) -> Result<Option<Started>, StartError> {
-        let found = claim.check(slots, ancestors.to_vec()).await?;
+        let found = claim.check(&definition.name, slots, ancestors.to_vec()).await?;
         let holder = match found {
             SlotCheck::Open => return Ok(None),
             SlotCheck::Full(slot) => return Err(no_slot(slot).into()),

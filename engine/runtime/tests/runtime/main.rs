@@ -24,6 +24,7 @@ mod offers;
 mod other_definition;
 mod panics;
 mod parked_starts;
+mod paused_slots;
 mod progress;
 mod random_crashes;
 mod recovery;

@@ -133,6 +133,17 @@ pub enum HaltScope {
     Pipeline(String),
 }
 
+impl HaltScope {
+    /// Whether the runs of this pipeline are paused by it.
+    #[must_use]
+    pub fn pauses(&self, pipeline: &str) -> bool {
+        match self {
+            Self::Engine => true,
+            Self::Pipeline(paused) => paused == pipeline,
+        }
+    }
+}
+
 impl std::fmt::Display for HaltScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

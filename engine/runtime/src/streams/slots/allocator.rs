@@ -171,7 +171,7 @@ impl SlotAllocator {
 
     /// A run as it waits for its slots; `None`: it was never recorded, or ended while it waited for the end of another one.
     async fn waiter(&self, demand: RunDemand) -> Result<Option<SlotWaiter>, StreamError> {
-        let RunDemand { run, version, slots, priority, parent, is_paused, is_judged } = demand;
+        let RunDemand { run, version, slots, priority, parent, pauses, is_judged } = demand;
         // Its place among the waiting runs; a run without one was never recorded.
         let Some(began) = self.began(run).await? else { return Ok(None) };
         if self.over(run).await?.is_some() {
@@ -183,7 +183,7 @@ impl SlotAllocator {
         let has_all =
             |reserved: &ReservedSlots| slots.iter().all(|(stream, _)| reserved.contains_key(stream));
         let at_once = is_judged && self.reserved.get(&run).is_some_and(has_all);
-        Ok(Some(SlotWaiter { version, slots, priority, began, ancestors, at_once, is_paused }))
+        Ok(Some(SlotWaiter { version, slots, priority, began, ancestors, at_once, pauses }))
     }
 
     /// A run takes the place of one that has not ended: it claims its key at once, so that no other run comes in between,

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use crate::streams::slots::allocator::{SlotAllocator, TRIES};
 use crate::streams::slots::run_messages::admit;
+use crate::streams::slots::waiting::RunPauses;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
+use everfold_core::event::HaltScope;
 use everfold_core::slots::{SlotEvent, SlotInput, SlotState};
-use everfold_core::state::RunState;
 
 impl SlotAllocator {
     /// Notes runs that are to be served.
@@ -115,22 +116,36 @@ impl SlotAllocator {
         input: &SlotInput,
         reserved: usize,
     ) -> BTreeSet<RunId> {
+        let in_force = self.pauses_in_force().await;
         let mut held = key.held() + reserved;
         let mut asking = None;
+        let is_paused = |run| self.waiting.get(run).is_some_and(|it| it.pauses.hold(&in_force));
         match input {
-            SlotInput::Request(demand) if self.waiting.get(&demand.run).is_some_and(|it| it.is_paused) => {
-                asking = Some(demand.run);
-            }
+            SlotInput::Request(demand) if is_paused(&demand.run) => asking = Some(demand.run),
             SlotInput::Release(run, _) if key.holds(*run) => held = held.saturating_sub(1),
             SlotInput::Request(_) | SlotInput::Release(..) | SlotInput::Look => {}
         }
-        let mut paused = self.paused_before(key, held).await;
+        let mut paused = self.paused_before(key, held, &in_force).await;
         paused.extend(asking);
         paused
     }
 
-    /// The waiting runs that are paused, before one that is not gets what is free while so many slots are held.
-    pub(super) async fn paused_before(&self, key: &SlotState, mut held: usize) -> BTreeSet<RunId> {
+    /// The pipelines that are paused, and the engine.
+    pub(super) async fn pauses_in_force(&self) -> BTreeSet<HaltScope> {
+        let known = self.shared.halts.current().await;
+        // Where they cannot be read, no run can be looked at either.
+        let pauses = known.unwrap_or_else(|_unread| self.shared.halts.last_known());
+        pauses.all().map(|(scope, _)| scope.clone()).collect()
+    }
+
+    /// The waiting runs that these pauses, or their own, pause, before one that is not paused gets what is free while so
+    /// many slots are held.
+    pub(super) async fn paused_before(
+        &self,
+        key: &SlotState,
+        mut held: usize,
+        in_force: &BTreeSet<HaltScope>,
+    ) -> BTreeSet<RunId> {
         let mut paused = BTreeSet::new();
         for run in key.queue() {
             if key.waits(run).is_none_or(|waiting| held >= waiting.slot.limit()) {
@@ -138,8 +153,8 @@ impl SlotAllocator {
             }
             let is_paused = match self.waiting.get(&run) {
                 // It sends its want again when it goes on. To look at a run that left memory would load it.
-                Some(waiting) if waiting.is_paused => Ok(true),
-                _ => self.shared.with_state(run, RunState::is_paused).await,
+                Some(waiting) if waiting.pauses.hold(in_force) => Ok(true),
+                _ => self.shared.with_state(run, RunPauses::of).await.map(|pauses| pauses.hold(in_force)),
             };
             match is_paused {
                 Ok(true) => drop(paused.insert(run)),

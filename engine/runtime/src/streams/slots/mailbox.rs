@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tokio::sync::oneshot;
 
 use crate::streams::mailbox::Mailbox;
+use crate::streams::slots::waiting::RunPauses;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{RunId, Version};
 use everfold_core::event::{Parent, WantedSlot};
@@ -20,6 +21,8 @@ pub(crate) struct StartingRun {
     pub(crate) run: RunId,
     /// What it wants.
     pub(crate) slots: Vec<WantedSlot>,
+    /// Its pipeline, which may be paused.
+    pub(crate) pipeline: String,
     /// The runs that wait for it, the nearest first.
     pub(crate) ancestors: Vec<RunId>,
     /// The run whose place it takes: what that one holds is its own.
@@ -36,7 +39,7 @@ pub(crate) struct RunDemand {
     pub(crate) slots: Vec<WantedSlot>,
     pub(crate) priority: i32,
     pub(crate) parent: Option<Parent>,
-    pub(crate) is_paused: bool,
+    pub(crate) pauses: RunPauses,
     /// The gates of its admission were judged in its start; those of a run that follows another one are judged when it has
     /// its slots.
     pub(crate) is_judged: bool,

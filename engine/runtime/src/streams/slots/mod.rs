@@ -9,9 +9,9 @@ pub(crate) mod allocator;
 pub(crate) mod key_stream;
 pub(crate) mod mailbox;
 pub(crate) mod reservation;
+pub(crate) mod waiting;
 
 mod grants;
 mod open_keys;
 mod run_messages;
 mod start_checks;
-mod waiting;

@@ -31,10 +31,12 @@ impl SlotReservation {
     /// [`SubmitError::Store`]: a key cannot be read; [`SubmitError::ShuttingDown`]: the slot allocator is gone.
     pub(crate) async fn check(
         &self,
+        pipeline: &str,
         slots: Vec<WantedSlot>,
         ancestors: Vec<RunId>,
     ) -> Result<SlotCheck, SubmitError> {
-        let start = StartingRun { run: self.run, slots, ancestors, origin: self.origin };
+        let pipeline = pipeline.to_owned();
+        let start = StartingRun { run: self.run, slots, pipeline, ancestors, origin: self.origin };
         let check = |answer| SlotRequest::Check { start, answer };
         let found = self.shared.mailboxes.slots.ask(check).await;
         found.map_err(|MailboxClosed| SubmitError::ShuttingDown)?.map_err(SubmitError::Store)

@@ -13,7 +13,7 @@ use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
 use everfold_core::event::{SlotKind, WantedSlot};
-use everfold_core::slots::{Availability, SlotInput, SlotState, available, in_order};
+use everfold_core::slots::{Availability, SlotInput, SlotState, StartDemand, available, in_order};
 use everfold_language::words::OnTaken;
 
 /// What a start finds of one slot.
@@ -73,7 +73,7 @@ impl SlotAllocator {
         slot: &WantedSlot,
         leaving: &mut Vec<RunId>,
     ) -> Result<SlotFound, StreamError> {
-        let StartingRun { run, ref ancestors, origin, .. } = *start;
+        let StartingRun { run, ref pipeline, ref ancestors, origin, .. } = *start;
         self.open(stream).await?;
         self.serve().await?;
         self.open(stream).await?;
@@ -89,8 +89,14 @@ impl SlotAllocator {
         }
         let reserved = self.reserved_beside(stream, &key.state, Some(run), None);
         let staying = key.state.living().filter(|run| !leaving.contains(run)).count();
-        let paused = self.paused_before(&key.state, staying + reserved).await;
-        let found = available(&key.state, slot, reserved, ancestors, leaving, &paused);
+        let mut in_force = self.pauses_in_force().await;
+        let paused_scopes = in_force.len();
+        // It begins when its own pauses are over: who waits for no other ones then is before it.
+        in_force.retain(|scope| !scope.pauses(pipeline));
+        let is_paused = in_force.len() < paused_scopes;
+        let paused = self.paused_before(&key.state, staying + reserved, &in_force).await;
+        let start = StartDemand { slot, ancestors, leaving, is_paused };
+        let found = available(&key.state, &start, reserved, &paused);
         if matches!(slot.kind, SlotKind::Identity { on_taken: OnTaken::Replace, .. }) {
             leaving.extend(key.state.living().chain(key.state.queue()));
         }

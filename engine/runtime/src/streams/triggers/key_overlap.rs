@@ -23,6 +23,7 @@ use everfold_language::words::{OnTaken, Release};
 /// A start that is not made while another run is in its way. Dropping it gives its key back, which the run has by then.
 pub(crate) struct JudgedStart<'a> {
     sender: TriggerSender<'a>,
+    pipeline: String,
     /// `None`: the run would have no key.
     key: Option<String>,
     claim: SlotReservation,
@@ -44,7 +45,7 @@ impl<'a> JudgedStart<'a> {
         let sender = TriggerSender { shared, about, delivery, actor, initiator: None, made_by: None };
         let key = sender.key(run_of(about), definition, start).await.ok()?;
         let claim = SlotReservation::new(Arc::clone(shared), run_of(about));
-        Some(Self { sender, key, claim, last_run })
+        Some(Self { sender, pipeline: definition.name.clone(), key, claim, last_run })
     }
 
     /// The key that the run would have.
@@ -64,7 +65,7 @@ impl<'a> JudgedStart<'a> {
         let slots = vec![WantedSlot { key: key.clone(), kind }];
         let mut has_looked = false;
         loop {
-            match self.claim.check(slots.clone(), Vec::new()).await {
+            match self.claim.check(&self.pipeline, slots.clone(), Vec::new()).await {
                 Ok(SlotCheck::Open | SlotCheck::Full(_)) => return Ok(None),
                 Ok(SlotCheck::Taken(_, holder) | SlotCheck::Held(holder)) => {
                     // Of a start on its way there is nothing yet.
