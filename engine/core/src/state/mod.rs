@@ -12,7 +12,6 @@ mod agenda;
 mod ancestry;
 mod apply;
 mod awaited;
-pub(crate) mod budget_failure;
 mod clock;
 mod clock_reading;
 mod control;

@@ -6,6 +6,8 @@
 //!
 //! Called by the fold; `decide` and the runtime read it.
 
+pub(crate) mod budget_failure;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

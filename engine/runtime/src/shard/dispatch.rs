@@ -15,7 +15,7 @@ use crate::run::reattachment::Reattachment;
 use crate::shard::core::ShardCore;
 use crate::shard::timers::{TimerDue, TimerKey};
 use crate::streams::slots::mailbox::{RunDemand, SlotRequest};
-use crate::streams::slots::waiting::RunPauses;
+use crate::streams::slots::run_pauses::RunPauses;
 use everfold_base::id::InputId;
 use everfold_base::time::Timestamp;
 use everfold_core::effect::{Effect, Touched};

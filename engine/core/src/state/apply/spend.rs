@@ -4,7 +4,7 @@ use crate::event::{
     BudgetExceeded, BudgetPeriodBegan, BudgetRaised, BudgetReading, BudgetTerms, FundsAnswered, FundsGranted,
     FundsRequested, Measure, Spent, TimerId, TimerKind, UsageRecorded,
 };
-use crate::state::budget_failure;
+use crate::state::spend::budget_failure;
 use crate::state::spend::{BudgetState, BudgetTimer, Fund, FundStage, Spend, SpendReport};
 use crate::state::{Key, RunOutcome, RunState};
 use everfold_base::failure::{Failure, FailureKind};

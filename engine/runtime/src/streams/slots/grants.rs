@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::streams::slots::allocator::{SlotAllocator, TRIES};
 use crate::streams::slots::run_messages::admit;
-use crate::streams::slots::waiting::RunPauses;
+use crate::streams::slots::run_pauses::RunPauses;
 use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;

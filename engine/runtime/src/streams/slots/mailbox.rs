@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use tokio::sync::oneshot;
 
 use crate::streams::mailbox::Mailbox;
-use crate::streams::slots::waiting::RunPauses;
+use crate::streams::slots::run_pauses::RunPauses;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{RunId, Version};
 use everfold_core::event::{Parent, WantedSlot};

@@ -9,9 +9,10 @@ pub(crate) mod allocator;
 pub(crate) mod key_stream;
 pub(crate) mod mailbox;
 pub(crate) mod reservation;
-pub(crate) mod waiting;
+pub(crate) mod run_pauses;
 
 mod grants;
 mod open_keys;
 mod run_messages;
 mod start_checks;
+mod waiting;

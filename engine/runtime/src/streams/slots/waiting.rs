@@ -1,15 +1,15 @@
 //! What waits for the slot allocator's decisions: runs for their slots, starts for other starts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId, Version};
-use everfold_core::event::{HaltScope, SlotKind, WantedSlot};
+use everfold_core::event::{SlotKind, WantedSlot};
 use everfold_core::slots::Demand;
-use everfold_core::state::{PausedBy, RunState};
 use tokio::sync::oneshot;
 
 use crate::streams::slots::mailbox::{SlotCheck, StartingRun};
+use crate::streams::slots::run_pauses::RunPauses;
 
 /// A recorded run that waits for its slots.
 #[derive(Clone)]
@@ -24,28 +24,6 @@ pub(super) struct SlotWaiter {
     pub(super) at_once: bool,
     /// What pauses the run: a slot that it held would only keep other runs waiting.
     pub(super) pauses: RunPauses,
-}
-
-/// What pauses a run that waits for its slots.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct RunPauses {
-    /// A person or a breakpoint pauses this run alone.
-    alone: bool,
-    /// The pauses of its pipeline and of the engine that it has recorded.
-    halts: Vec<HaltScope>,
-}
-
-impl RunPauses {
-    pub(crate) fn of(state: &RunState) -> Self {
-        let alone = state.pauses().any(|pause| !matches!(pause.by, PausedBy::Halt(_)));
-        Self { alone, halts: state.halts().cloned().collect() }
-    }
-
-    /// Whether the run is paused while these pipelines are, or the engine is. One whose pause is over counts as released,
-    /// though it may not have recorded that yet: runs are released one after the other, and none is served before its turn.
-    pub(super) fn hold(&self, in_force: &BTreeSet<HaltScope>) -> bool {
-        self.alone || self.halts.iter().any(|halt| in_force.contains(halt))
-    }
 }
 
 impl SlotWaiter {

@@ -2,7 +2,7 @@
 //!
 //! Law: it is recorded. Where its words change the fold has a new number, and replay knows the former ones.
 
-use super::spend::{BudgetState, RunClock, full_for_others, is_full_for_others, summary};
+use super::{BudgetState, RunClock, full_for_others, is_full_for_others, summary};
 use crate::budgets::period_word;
 use crate::event::{BudgetTerms, Measure};
 use everfold_base::failure::{Failure, FailureKind};
