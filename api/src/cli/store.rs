@@ -4,7 +4,7 @@ use everfold_engine::clock::Stopwatch;
 use everfold_engine::data_folder::Layout;
 use everfold_engine::id::Position;
 use everfold_engine::store::repair::{self, LaterHistory, RepairError, RepairPlan, RestoreFrom};
-use everfold_engine::store::{Progress, SledOptions};
+use everfold_engine::store::{Progress, SledOptions, positions};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -375,9 +375,10 @@ fn refused(error: RepairError, from: &RestoreFrom, program: &str) -> Fault {
 /// What is to be done about damage of which neither the journal nor what was asked for says what should stand there: what was
 /// not asked yet, then what no repair does.
 fn unmended(plan: &RepairPlan, from: &RestoreFrom, program: &str) -> Fault {
-    let index = (plan.has_index && *from != RestoreFrom::Index)
-        .then(|| format!("{program} store repair --from-sled says what the index can restore; else "))
-        .unwrap_or_default();
+    let index = match plan.has_index && *from != RestoreFrom::Index {
+        true => format!("{program} store repair --from-sled says what the index can restore; else "),
+        false => String::new(),
+    };
     let way = match from {
         RestoreFrom::Copy(copy) => {
             let dir = option("--dir", &copy.to_string_lossy());
@@ -406,7 +407,7 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
         text.push_str(&format!("missing {}\n", journal.display()));
     }
     for (first, last) in &plan.lost {
-        text.push_str(&format!("lost    positions {first} to {last}\n"));
+        text.push_str(&format!("lost    {}\n", positions(*first, *last)));
     }
     let later = match from {
         RestoreFrom::Copy(copy) => plan.later.map(|later| (later, copy.display().to_string())),
@@ -415,7 +416,8 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
     if let Some((LaterHistory { first, last, readable }, copy)) = &later {
         let events = count(*readable, "event");
         text.push_str(&format!(
-            "note    {copy} goes on behind the end of this journal: {events} at positions {first} to {last}\n"
+            "note    {copy} goes on behind the end of this journal: {events} at {}\n",
+            positions(*first, *last)
         ));
     }
     if plan.steps.is_empty() && plan.damage.is_empty() && plan.lost.is_empty() {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::position_span::positions;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
 use everfold_base::json::Hash;
@@ -198,7 +199,7 @@ pub enum OpenError {
     #[error(transparent)]
     Damaged(#[from] Damage),
     /// The journal lacks events that were acknowledged.
-    #[error("the journal in {folder} lacks positions {first} to {last}: {what}", folder = folder.display())]
+    #[error("the journal in {folder} lacks {}: {what}", positions(*.first, *.last), folder = folder.display())]
     Missing {
         /// The journal's folder.
         folder: PathBuf,

@@ -93,8 +93,8 @@ pub(super) fn look(
         (RestoreFrom::Copy(copy), _) => {
             let is_cut = missing.last().is_some_and(|(_, last)| *last == end);
             // A folder without a segment is none of a store that ends somewhere.
-            let is_told = described.is_some() || indexed.is_some() || !has_segment;
-            let may_go_on = !is_end_known && (is_cut || is_unfinished || !is_told);
+            let is_known = described.is_some() || indexed.is_some() || !has_segment;
+            let may_go_on = !is_end_known && (is_cut || is_unfinished || !is_known);
             let digests = digests.unwrap_or_default();
             let broken = broken.last().map(|(first, _)| *first);
             let ours = OwnJournal { folder, digests, missing: &missing, broken, end, may_go_on };

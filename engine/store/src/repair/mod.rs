@@ -7,8 +7,6 @@
 //! Called by `everfold store repair`, on a folder that no process has open.
 
 mod apply;
-#[cfg(test)]
-mod last_segment_tests;
 mod look;
 mod other_copy;
 mod rewritten_journal;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Damage, OpenError, ReadError};
 use crate::paths::INDEX_FOLDER;
+use crate::position_span::{positions, positions_are};
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, Version};
 
@@ -92,14 +93,14 @@ impl fmt::Display for RepairStep {
                 write!(f, "write {} anew from what is read in it: it lacks nothing", file.display())
             }
             Self::RewriteJournal { kept_as, restored, from } => {
-                write!(f, "write the journal anew, with positions ")?;
-                for (index, (first, last)) in restored.iter().enumerate() {
-                    write!(f, "{}{first} to {last}", if index == 0 { "" } else { ", " })?;
-                }
-                write!(f, " from {from}{}", and_keep(kept_as.as_deref()))
+                let restored: Vec<String> =
+                    restored.iter().map(|(first, last)| positions(*first, *last)).collect();
+                let restored = restored.join(", ");
+                let keep = and_keep(kept_as.as_deref());
+                write!(f, "write the journal anew, with {restored} from {from}{keep}")
             }
             Self::CutJournal { kept_as, given_up: (first, last), readable } => {
-                write!(f, "give up positions {first} to {last}")?;
+                write!(f, "give up {}", positions(*first, *last))?;
                 if *readable > 0 {
                     write!(f, ", of which {readable} can still be read")?;
                 }
@@ -149,6 +150,11 @@ impl LaterHistory {
     }
 }
 
+fn not_in_journal(first: Position, last: Position) -> String {
+    let them = if first == last { "it" } else { "them" };
+    format!("{} not in the journal; the index may hold {them}", positions_are(first, last))
+}
+
 /// Why a repair was not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -157,7 +163,7 @@ pub enum RepairError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Neither the journal nor what was asked for them holds these positions.
-    #[error("the journal lacks positions {first} to {last}, and {}", not_held(.from))]
+    #[error("the journal lacks {}, and {}", positions(*.first, *.last), not_held(.from))]
     Lost {
         /// What was asked.
         from: RestoreFrom,
@@ -167,7 +173,7 @@ pub enum RepairError {
         last: Position,
     },
     /// The journal does not hold these positions, and the index was not asked.
-    #[error("positions {first} to {last} are not in the journal; the index may hold them")]
+    #[error("{}", not_in_journal(*.first, *.last))]
     NotInJournal {
         /// The first one.
         first: Position,
@@ -175,7 +181,7 @@ pub enum RepairError {
         last: Position,
     },
     /// What is to be given up is in the index.
-    #[error("positions {first} to {last} are not lost: the index holds what the journal lacks")]
+    #[error("{} not lost: the index holds what the journal lacks", positions_are(*.first, *.last))]
     InIndex {
         /// The first one.
         first: Position,

@@ -1,5 +1,7 @@
 //! What verification, repair and readers say of events that were altered together with their checksums.
 
+mod last_segment;
+
 use std::fs;
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::Damage;
+use crate::position_span::positions_are;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::{Position, RunId, Version};
 use everfold_base::json::Hash;
@@ -26,7 +27,7 @@ pub enum VerifyFault {
         what: String,
     },
     /// Events that were durable are not there.
-    #[error("positions {first} to {last} are missing: {what}")]
+    #[error("{} missing: {what}", positions_are(*.first, *.last))]
     Missing {
         /// The first one.
         first: Position,
@@ -110,7 +111,7 @@ impl VerifyFault {
 fn lost(positions: &Option<(Position, Position)>) -> String {
     match positions {
         Some((first, last)) if first == last => format!("; position {first} is lost or in doubt"),
-        Some((first, last)) => format!("; positions {first} to {last} are lost"),
+        Some((first, last)) => format!("; {} lost", positions_are(*first, *last)),
         None => String::new(),
     }
 }

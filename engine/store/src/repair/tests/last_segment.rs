@@ -2,11 +2,11 @@
 
 use tempfile::TempDir;
 
-use super::tests::{events, with_backup};
-use super::{RestoreFrom, apply, plan};
+use super::{events, with_backup};
 use crate::files::SystemFiles;
 use crate::manifest::{self, IndexState};
 use crate::options::SledOptions;
+use crate::repair::{RestoreFrom, apply, plan};
 use crate::sled_store::SledStore;
 use crate::verify::{NoMeaning, verify_folder};
 use everfold_base::id::Position;
