@@ -28,6 +28,7 @@ pub mod settings;
 pub mod shim;
 
 mod attempt_end;
+mod byte_order_mark;
 mod forge;
 mod in_process;
 mod kept_files;

@@ -6,6 +6,7 @@ use everfold_core::hooks::{BODY_BYTES_MAX, DeliveryReceived, ID_BYTES_MAX};
 use super::content::{Headers, is_secret};
 use super::settings::{DeliveryPath, HookSettings, ReaderKind};
 use super::{cloudevents, generic, gitea, github, gitlab, plane, telegram};
+use crate::byte_order_mark::behind_mark;
 
 /// The largest body of a delivery of a source with a secret. Of one that is larger than what is kept the long texts are cut.
 pub const SIGNED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -56,12 +57,12 @@ pub fn read(
     if raw.len() > allowed {
         return Err(DeliveryReadError::TooLarge { bytes: raw.len(), allowed });
     }
-    let mut body: Value = match raw.iter().all(u8::is_ascii_whitespace) {
+    let mut body: Value = match behind_mark(raw).iter().all(u8::is_ascii_whitespace) {
         true => Value::Null,
         false if settings.reader == ReaderKind::Cloudevents && cloudevents::is_bytes(headers) => {
             cloudevents::bytes(raw)
         }
-        false => json::strict::value(raw).map_err(DeliveryReadError::NoJson)?,
+        false => json::strict::value(behind_mark(raw)).map_err(DeliveryReadError::NoJson)?,
     };
     let mut found = match settings.reader {
         ReaderKind::Cloudevents => cloudevents::read(headers, &mut body)

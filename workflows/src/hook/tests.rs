@@ -595,3 +595,10 @@ fn what_a_proxy_calls_a_request_is_no_name_of_a_delivery() {
     );
     assert_eq!(one.id, other.id, "each try has another");
 }
+
+/// Programs of Windows write one. It was refused as a character that no JSON begins with.
+#[test]
+fn a_body_behind_a_byte_order_mark_is_read() {
+    let marked = read(&settings(""), &headers(&[]), "\u{feff}{\"a\": 1}".as_bytes(), None).unwrap();
+    assert_eq!(marked.body, JsonText::new(&json!({"a": 1})));
+}

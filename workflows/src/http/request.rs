@@ -6,6 +6,8 @@ use std::time::Duration;
 use everfold_base::time::Timestamp;
 use hyper::Method;
 
+use crate::byte_order_mark::behind_mark;
+
 /// The longest pause that is taken from a server.
 const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 
@@ -62,7 +64,7 @@ impl HttpAnswer {
     /// # Errors
     /// It is none, or was cut.
     pub fn json(&self) -> Result<serde_json::Value, serde_json::Error> {
-        serde_json::from_slice(&self.body)
+        serde_json::from_slice(behind_mark(&self.body))
     }
 
     /// The pause that the server asks for: `Retry-After`, in seconds or as a date; whole seconds, and an hour at most.

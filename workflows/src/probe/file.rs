@@ -14,6 +14,7 @@ use serde_json::json;
 use super::failures::{never, not_now};
 use super::fresh::{note, relative, unchanged};
 use super::source::{Content, commit_of, describe, in_worktree, no_file};
+use crate::byte_order_mark::behind_mark;
 use crate::process::Processes;
 use crate::secret::{Mask, probed};
 use crate::workspace_path::{ResolvedPath, resolve};
@@ -204,7 +205,7 @@ fn min(value: Option<&Value>) -> Result<u64, ProbeFailure> {
 }
 
 fn problem(spec: &Spec, pattern: Option<&Regex>, bytes: &[u8]) -> Option<String> {
-    let Ok(text) = std::str::from_utf8(bytes) else { return Some("no UTF-8 text".to_owned()) };
+    let Ok(text) = std::str::from_utf8(behind_mark(bytes)) else { return Some("no UTF-8 text".to_owned()) };
     if spec.json
         && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(text)
     {

@@ -14,6 +14,7 @@ use super::plan::{OutputCheck, Stdout};
 use super::unready::Unready;
 use super::usage::{cost_micros, sane_dollars, sane_tokens};
 use crate::attempt_end::RESULT_BYTES_MAX;
+use crate::byte_order_mark::behind_mark;
 use crate::private_file::{if_there, is_of_the_system};
 use crate::shim::copy_of;
 use crate::workspace_path::{ResolvedPath, resolve};
@@ -101,7 +102,7 @@ fn no_json(what: &str, error: &serde_json::Error) -> Failure {
 
 /// Refuses a text whose value would hold another number than it says.
 fn keeps_numbers(what: &str, text: &[u8]) -> Result<(), Failure> {
-    match strict::beyond_64_bits(text) {
+    match strict::beyond_64_bits(behind_mark(text)) {
         Some(number) => {
             Err(invalid(format!("{what} has the number {number}, which does not fit into 64 bits"))
                 .with_hint("write it as a text, in double quotes"))
@@ -142,6 +143,7 @@ pub(crate) fn read_result(path: &Path) -> std::io::Result<Result<ResultFile, Fai
 /// Reads a text that was masked: a number that stands by itself and held a secret is `***`, or has it among its digits.
 fn json_of(bytes: &[u8]) -> serde_json::Result<Value> {
     let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' | b'*');
+    let bytes = behind_mark(bytes);
     let text = bytes.trim_ascii();
     let is_masked = text.windows(MASK.len()).any(|window| window == MASK.as_bytes());
     match is_masked && text.iter().all(is_of_number) {
@@ -151,6 +153,7 @@ fn json_of(bytes: &[u8]) -> serde_json::Result<Value> {
 }
 
 fn result_of(bytes: &[u8]) -> Result<ResultFile, Failure> {
+    let bytes = behind_mark(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(ResultFile::default());
     }
@@ -380,6 +383,18 @@ mod tests {
         ] {
             assert_eq!(last_json(text), value, "{text}");
         }
+    }
+
+    /// Programs of Windows write one. It was refused as a character that no JSON begins with.
+    #[test]
+    fn json_behind_a_byte_order_mark_is_read() {
+        let marked = "\u{feff}{\"n\": 1}\r\n";
+        assert_eq!(result_of(marked.as_bytes()).unwrap().output, Some(json!({"n": 1})));
+        assert_eq!(json_of(marked.as_bytes()).unwrap(), json!({"n": 1}));
+        assert_eq!(result_of("\u{feff}".as_bytes()).unwrap().output, None);
+        assert_eq!(keeps_numbers("the answer", marked.as_bytes()), Ok(()));
+        let large = "\u{feff}[18446744073709551616]";
+        assert!(result_of(large.as_bytes()).is_err(), "the mark hides no number");
     }
 
     #[test]

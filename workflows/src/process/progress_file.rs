@@ -12,6 +12,7 @@ use everfold_system::regular;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::byte_order_mark::behind_mark;
 use crate::shim::protocol::PROGRESS;
 
 /// A larger file is not read.
@@ -89,7 +90,7 @@ impl ProgressFile {
 /// A report; `None` of a document that is none.
 fn report(bytes: &[u8]) -> Option<WrittenProgress> {
     // A list would be read as the fields in their order.
-    let fields: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+    let fields: Map<String, Value> = serde_json::from_slice(behind_mark(bytes)).ok()?;
     if !KEYS.iter().any(|key| fields.contains_key(*key)) {
         return None;
     }
