@@ -150,8 +150,12 @@ impl InboxModel {
             // Of all that waits for a budget, the first is listed.
             RunEvent::BudgetExceeded(event) => {
                 let BudgetExceeded { reading, measure, id: Some(id) } = event else { return Ok(()) };
-                let (budget, taken) = (reading.budget.clone(), event.taken());
-                let message = format!("the {} of {} is {taken}", measure.as_str(), named(&budget));
+                let (budget, measure) = (reading.budget.clone(), measure.as_str());
+                // What is reserved comes free or is spent while the work waits, and its run hears of neither.
+                let message = match event.is_reserved() {
+                    true => format!("the {measure} of {} leaves no room", named(&budget)),
+                    false => format!("the {measure} of {} is {}", named(&budget), event.taken()),
+                };
                 let kind = TaskKind::Budget { budget, message, until: reading.until };
                 self.tasks.ask(fact, id, kind, batch)
             }
@@ -228,7 +232,7 @@ impl InboxModel {
 
 impl Projection for InboxModel {
     const NAME: &'static str = "inbox";
-    const SCHEMA: u32 = 9;
+    const SCHEMA: u32 = 10;
 
     fn handles(event: &RunEvent) -> bool {
         match event {

@@ -288,6 +288,11 @@ impl Activity {
         *self = Self { ended: Some(status), ..Self::default() };
     }
 
+    /// Whether paid work waits for a budget.
+    pub(super) fn waits_for_funds(&self) -> bool {
+        self.funding.held() > 0
+    }
+
     /// What the run is doing.
     pub(super) fn status(&self) -> RunStatus {
         match self.ended {

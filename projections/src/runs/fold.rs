@@ -265,7 +265,7 @@ pub(super) fn number_of(
 
 impl Projection for RunsModel {
     const NAME: &'static str = "runs";
-    const SCHEMA: u32 = 18;
+    const SCHEMA: u32 = 19;
 
     fn handles(_event: &RunEvent) -> bool {
         true

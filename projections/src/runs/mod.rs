@@ -22,6 +22,7 @@ mod index_terms;
 mod list;
 mod look;
 mod packed_rows;
+mod pause_notes;
 mod plan;
 mod record;
 mod row;

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use everfold_base::failure::Failure;
 use everfold_base::id::{AttemptId, Position, Version};
 use everfold_base::time::Timestamp;
-use everfold_core::budgets::named;
 use everfold_core::event::{AttemptNotes, CancelRequested, RunAbandoned, RunEvent};
 use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
 use super::index_terms::{self, IndexedTerms, RowTerms};
+use super::pause_notes::PauseNotes;
 use super::row::{RowIdentity, RunRow};
 use super::row_history::{HistoryEntry, RowHistory};
 use super::row_part;
-use super::row_state::{AT_BREAKPOINT, RowFailure, RowParent, RowProgress, RowState};
+use super::row_state::{RowFailure, RowParent, RowProgress, RowState};
 use crate::columns::StepColumns;
 use crate::event_readers::{ROW, passed_over};
 use crate::index::bitmap_index::TermChanges;
@@ -36,6 +36,7 @@ pub(super) struct RowRecord {
     activity: Activity,
     /// Its note says who had it cancelled, and why.
     cancelled: bool,
+    pauses: PauseNotes,
     #[serde(skip)]
     pub(super) indexed: IndexedTerms,
     /// Those of the definition.
@@ -76,6 +77,7 @@ impl RowRecord {
             shown,
             activity: Activity::default(),
             cancelled: false,
+            pauses: PauseNotes::default(),
             indexed: IndexedTerms::default(),
             stages: None,
             history: RowHistory::default(),
@@ -108,7 +110,7 @@ impl RowRecord {
             definition: Some(event.definition),
             ..record.fixed
         };
-        (record.shown.paused, record.cancelled) = (None, false);
+        (record.shown.paused, record.cancelled, record.pauses) = (None, false, PauseNotes::default());
         record.fold(fact);
         Some(record)
     }
@@ -135,34 +137,24 @@ impl RowRecord {
             RunEvent::RunPaused(_)
             | RunEvent::BreakpointHit(_)
             | RunEvent::RunHalted(_)
-            | RunEvent::BudgetExceeded(_)
-            | RunEvent::FundsGranted(_)
-                if self.cancelled => {}
-            RunEvent::RunPaused(event) => shown.paused.clone_from(&event.reason),
-            RunEvent::BreakpointHit(event) => {
-                shown.paused = Some(format!("{AT_BREAKPOINT}{}", event.path));
-            }
-            RunEvent::RunHalted(event) => {
-                let reason = event.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                shown.paused = Some(format!("{} is paused{reason}", event.scope));
-            }
-            RunEvent::RunResumed(_) | RunEvent::RunReleased(_) if !self.cancelled => shown.paused = None,
-            RunEvent::CancelRequested(CancelRequested { reason })
-            | RunEvent::RunAbandoned(RunAbandoned { reason })
-                if !self.cancelled =>
-            {
-                let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-                shown.paused = Some(format!("cancelled by {}{why}", context.actor));
-                self.cancelled = true;
-            }
-            RunEvent::RunResumed(_)
+            | RunEvent::RunResumed(_)
             | RunEvent::RunReleased(_)
-            | RunEvent::CancelRequested(_)
-            | RunEvent::RunAbandoned(_) => {}
-            RunEvent::BudgetExceeded(event) => {
-                shown.paused = Some(format!("{} is {}", named(&event.reading.budget), event.taken()));
+            | RunEvent::BudgetExceeded(_)
+            | RunEvent::FundsGranted(_) => {
+                // Of a run that is cancelled the note says who had it cancelled.
+                if !self.cancelled {
+                    self.pauses.apply(fact.event, self.activity.waits_for_funds());
+                    shown.paused = self.pauses.text();
+                }
             }
-            RunEvent::FundsGranted(_) => shown.paused = None,
+            RunEvent::CancelRequested(CancelRequested { reason })
+            | RunEvent::RunAbandoned(RunAbandoned { reason }) => {
+                if !self.cancelled {
+                    let why = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                    shown.paused = Some(format!("cancelled by {}{why}", context.actor));
+                    (self.cancelled, self.pauses) = (true, PauseNotes::default());
+                }
+            }
             RunEvent::StepSucceeded(event) => {
                 if !event.labels.is_empty() {
                     Arc::make_mut(&mut shown.labels).extend(event.labels.clone());
