@@ -14,7 +14,7 @@ use everfold_projections::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::laws::{choices, folded, log};
+use crate::folded_log::{choices, folded, log};
 use crate::random_run::RandomRun;
 
 /// The moment that the expressions call `now`.

@@ -13,7 +13,7 @@ use everfold_projections::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::laws::{choices, folded, log};
+use crate::folded_log::{choices, folded, log};
 
 /// The moment up to which what goes on has lasted.
 const NOW: Timestamp = Timestamp(1_790_000_060_000);

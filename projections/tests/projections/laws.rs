@@ -2,61 +2,22 @@
 
 use std::sync::Arc;
 
-use everfold_base::actor::Actor;
-use everfold_base::envelope::{Envelope, StreamId};
+use everfold_base::envelope::Envelope;
 use everfold_base::failure::Failure;
 use everfold_base::id::{Attempt, AttemptId, Position, StepId};
 use everfold_base::time::Timestamp;
-use everfold_core::event::{RunEvent, UnblockDecision, decode};
 use everfold_core::policy::Verdict;
 use everfold_core::state::{Awaited, Phase, RunState, RunStatus, StepStatus};
 use everfold_projections::{
-    AskedRecheck, Decision, DecisionFilter, DecisionKind, DecisionPlace, DecisionType, GateFilter, GroupBy,
-    Models, RowStepCounts, RunFilter, RunOrder, RunRow, SpendBy, SpendFilter, StageFilter, Task, TaskKind,
-    decision_of,
+    DecisionFilter, GateFilter, GroupBy, Models, RowStepCounts, RunFilter, RunOrder, RunRow, SpendBy,
+    SpendFilter, StageFilter, Task, TaskKind,
 };
-use everfold_store::MemoryStore;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::decisions::{decision_filters, decisions};
+use crate::folded_log::{apply, choices, folded, log};
 use crate::random_run::RandomRun;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
-
-pub(crate) fn apply(models: &mut Models, events: &[Arc<Envelope>]) {
-    // No store is read: there are no forks among these.
-    block_on(models.apply(events.to_vec(), &MemoryStore::default())).unwrap();
-    assert_eq!(models.stopped(), None);
-}
-
-pub(crate) fn folded(events: &[Arc<Envelope>]) -> Models {
-    let mut models = Models::in_memory().unwrap();
-    apply(&mut models, events);
-    models
-}
-
-/// Several runs, and in which order their events came into the store.
-pub(crate) fn log(choices: &[(usize, usize, u8)], runs: u64) -> (Vec<RandomRun>, Vec<Arc<Envelope>>) {
-    let mut drawn: Vec<RandomRun> = (0..runs).map(RandomRun::begin).collect();
-    let mut shown = vec![0; drawn.len()];
-    let mut log: Vec<Arc<Envelope>> = vec![Arc::new(RandomRun::definition_saved())];
-    let mut show = |drawn: &[RandomRun], shown: &mut Vec<usize>, which: usize| {
-        for event in &drawn[which].events[shown[which]..] {
-            let position = Position(log.len() as u64 + 1);
-            log.push(Arc::new(Envelope { position, ..event.clone() }));
-        }
-        shown[which] = drawn[which].events.len();
-    };
-    for (run, which, how) in choices {
-        let run = run % drawn.len();
-        show(&drawn, &mut shown, run);
-        drawn[run].step(*which, *how);
-        show(&drawn, &mut shown, run);
-    }
-    (drawn, log)
-}
 
 /// How many steps are how far, as the run's own state has it.
 fn step_counts(state: &RunState) -> RowStepCounts {
@@ -160,113 +121,6 @@ fn pages(models: &Models, filter: &RunFilter, order: RunOrder, at: Option<Positi
     }
 }
 
-fn decision_filters() -> Vec<DecisionFilter> {
-    let none = DecisionFilter::default;
-    let ada = Actor::User("ada".into());
-    let mut filters: Vec<DecisionFilter> =
-        DecisionType::ALL.into_iter().map(|kind| DecisionFilter { kinds: vec![kind], ..none() }).collect();
-    filters.extend([
-        none(),
-        DecisionFilter { actor: vec![ada.clone()], ..none() },
-        DecisionFilter { actor: vec![Actor::Engine], kinds: vec![DecisionType::Rework], ..none() },
-        DecisionFilter { actor: vec![Actor::User("a".into())], ..none() },
-        DecisionFilter { actor: vec![ada.clone(), Actor::Engine], ..none() },
-        DecisionFilter { kinds: vec![DecisionType::Gate, DecisionType::Vote], ..none() },
-        DecisionFilter { kinds: vec![DecisionType::Override, DecisionType::Recheck], ..none() },
-        DecisionFilter { gate: vec!["checked".into()], ..none() },
-        DecisionFilter { gate: vec!["checked".into(), "known".into()], ..none() },
-        DecisionFilter { gate: vec!["known".into()], verdict: vec![Verdict::Pending], ..none() },
-        DecisionFilter { verdict: vec![Verdict::Pending, Verdict::Pass], ..none() },
-        DecisionFilter { verdict: vec![Verdict::Fail], kinds: vec![DecisionType::Vote], ..none() },
-        DecisionFilter { pipeline: vec!["nothing".into(), "everything".into()], actor: vec![ada], ..none() },
-        DecisionFilter { pipeline: vec!["nothing".into()], ..none() },
-        DecisionFilter { run: vec![RandomRun::begin(1).run], ..none() },
-        DecisionFilter { run: vec![RandomRun::begin(1).run, RandomRun::begin(2).run], ..none() },
-        DecisionFilter { since: Some(Position(20)), ..none() },
-    ]);
-    filters
-}
-
-/// What a filter says, looked at decision by decision.
-fn is_wanted(filter: &DecisionFilter, event: &Envelope, decision: &Decision) -> bool {
-    let of_kind = |kind: &DecisionType| match (&decision.kind, kind) {
-        (DecisionKind::Recheck { policies, .. }, DecisionType::Override) => !policies.is_empty(),
-        (other, kind) => json!(other)["kind"] == kind.as_str(),
-    };
-    let (gate, verdict) = match &decision.kind {
-        DecisionKind::Gate { gate, verdict, .. } => (Some(gate), Some(*verdict)),
-        DecisionKind::Rework { gate, .. } => (gate.as_ref(), None),
-        DecisionKind::Unjudged { gate, .. } => (Some(gate), None),
-        _other => (None, None),
-    };
-    let stream = &event.header.stream;
-    (filter.kinds.is_empty() || filter.kinds.iter().any(of_kind))
-        && (filter.actor.is_empty() || filter.actor.iter().any(|actor| actor.to_string() == decision.actor))
-        && (filter.gate.is_empty() || gate.is_some_and(|gate| filter.gate.contains(gate)))
-        && (filter.verdict.is_empty() || verdict.is_some_and(|is| filter.verdict.contains(&is)))
-        && (filter.pipeline.is_empty() || filter.pipeline.iter().any(|name| name == "everything"))
-        && (filter.run.is_empty() || filter.run.iter().any(|run| *stream == StreamId::run(*run)))
-        && filter.since.is_none_or(|since| event.position > since)
-        && filter.until.is_none_or(|until| event.position <= until)
-}
-
-/// The recheck that a failed probe, or another recheck, finds going on, where no other probe of the gate failed in it before.
-fn recheck_before(log: &[Arc<Envelope>], event: &Envelope) -> Option<AskedRecheck> {
-    let read = |envelope: &Envelope| {
-        let header = &envelope.header;
-        let is_of_run = header.stream == event.header.stream;
-        is_of_run.then(|| decode(header.kind, header.schema, &envelope.payload).ok()).flatten()
-    };
-    let (path, gate) = match read(event)? {
-        RunEvent::ProbeFailed(failed) => (failed.id.path, Some(failed.gate)),
-        RunEvent::RecheckRequested(asked) => (asked.path, None),
-        _others => return None,
-    };
-    for former in log.iter().rev() {
-        let ended = match read(former) {
-            Some(RunEvent::RecheckRequested(asked)) if asked.path == path => {
-                return AskedRecheck::of(former, None);
-            }
-            Some(RunEvent::RunUnblocked(event)) if event.unblocked.path == path => {
-                let is_recheck = event.unblocked.decision == UnblockDecision::Recheck;
-                return is_recheck.then(|| AskedRecheck::of(former, None)).flatten();
-            }
-            Some(RunEvent::ProbeFailed(failed))
-                if failed.id.path == path && Some(&failed.gate) == gate.as_ref() =>
-            {
-                return None;
-            }
-            Some(RunEvent::StepScheduled(event)) => event.id.path,
-            Some(RunEvent::ApprovalRequested(event)) => event.id.path,
-            Some(RunEvent::StepBlocked(event)) => event.path,
-            Some(RunEvent::StepSucceeded(event)) => event.path,
-            Some(RunEvent::StepFailed(event)) => event.path,
-            Some(RunEvent::StepSkipped(event)) => event.path,
-            Some(RunEvent::StepCancelled(event)) => event.path,
-            Some(RunEvent::ReworkRequested(event)) => event.source.id.path,
-            _others => continue,
-        };
-        if ended == path {
-            return None;
-        }
-    }
-    None
-}
-
-/// Every part of the list of decisions.
-fn decisions(models: &Models, filter: &DecisionFilter) -> Vec<DecisionPlace> {
-    let (mut places, mut cursor) = (Vec::new(), None);
-    loop {
-        let page = models.audit().unwrap().decisions(filter, cursor, 3).unwrap();
-        assert!(page.items.len() == 3 || page.next.is_none());
-        places.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            return places;
-        }
-    }
-}
-
 /// Every answer of every model.
 fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
     let mut answers = Vec::new();
@@ -350,10 +204,6 @@ fn everything(models: &Models, at: Option<Position>) -> Vec<(String, Value)> {
     answers
 }
 
-pub(crate) fn choices(most: usize) -> impl Strategy<Value = Vec<(usize, usize, u8)>> {
-    prop::collection::vec((0_usize..9, 0_usize..8, any::<u8>()), 1..most)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
@@ -430,30 +280,6 @@ proptest! {
         for filter in filters() {
             let wanted: Vec<_> = all.iter().filter(|row| fits(&filter, row)).cloned().collect();
             prop_assert_eq!(pages(&models, &filter, RunOrder::Newest, None), wanted, "{:?}", filter);
-        }
-    }
-
-    /// The decisions that the index finds are those that a reading of the whole log finds.
-    #[test]
-    fn decisions_by_index_equal_a_scan_of_the_log(
-        choices in choices(160),
-        until in any::<prop::sample::Index>(),
-    ) {
-        let (_, log) = log(&choices, 7);
-        let models = folded(&log);
-        let until = Position(until.index(log.len() + 1) as u64);
-        for filter in decision_filters() {
-            for filter in [filter.clone(), DecisionFilter { until: Some(until), ..filter }] {
-                let scanned = log.iter().enumerate().rev().filter_map(|(at, event)| {
-                    let about = recheck_before(&log[..at], event);
-                    let asked = about.as_ref().map(|about| about.version);
-                    let decision = decision_of(event, about)?;
-                    is_wanted(&filter, event, &decision).then_some((event.position, asked))
-                });
-                let found = decisions(&models, &filter).into_iter();
-                let found = found.map(|place| (place.position, place.about.map(|about| about.asked)));
-                prop_assert_eq!(found.collect::<Vec<_>>(), scanned.collect::<Vec<_>>(), "{:?}", filter);
-            }
         }
     }
 

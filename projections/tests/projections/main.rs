@@ -6,8 +6,10 @@ mod engine {
     pub use everfold_base::{envelope, id, json, time};
     pub use everfold_store as store;
 }
+mod decisions;
 mod expressions;
 mod failing_log;
+mod folded_log;
 mod grouped;
 mod history_writer;
 mod kill;

@@ -11,7 +11,8 @@ use everfold_projections::{
 };
 use proptest::prelude::*;
 
-use crate::laws::{apply, choices, filters, log};
+use crate::folded_log::{apply, choices, log};
+use crate::laws::filters;
 use crate::random_run::RandomRun;
 
 /// The moment up to which what goes on has lasted.

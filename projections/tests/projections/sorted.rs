@@ -10,7 +10,7 @@ use everfold_projections::{
 };
 use proptest::prelude::*;
 
-use crate::laws::{choices, folded, log};
+use crate::folded_log::{choices, folded, log};
 
 /// The moment up to which what goes on has lasted.
 const NOW: Timestamp = Timestamp(1_790_000_060_000);
