@@ -183,6 +183,34 @@ async fn a_step_that_one_pipeline_alone_has_is_told_as_that_while_the_other_run_
     }
 }
 
+/// A step whose work ends by the input well or at its time limit.
+const TIMED: &str = "\
+name: timed
+input: { type: object }
+steps: [{ id: rest, function: everfold.sleep, with: { for: '${input.span}' }, timeout: 50ms }]
+";
+
+/// A failure was called another output, and the event of the run that failed was none.
+#[tokio::test]
+async fn a_failure_is_told_as_that_with_its_event_and_not_as_another_output() {
+    let api = Api::new();
+    let start = |span: &str| json!({ "definition": TIMED, "input": { "span": span } });
+    let (good, bad) =
+        (api.started(start("1ms"), "succeeded").await, api.started(start("1h"), "failed").await);
+    for (one, other, side) in [(&good, &bad, "second"), (&bad, &good, "first")] {
+        let diff = api.compared(one, other).await;
+        let first = &diff["first"];
+        assert_eq!((&first["part"], &first["step"]), (&json!("end"), &json!("rest")), "{first}");
+        assert!(first["from"].is_u64() && first["to"].is_u64(), "{first}");
+        let cause = first["cause"].as_str().unwrap();
+        assert!(
+            cause.contains(&format!("work that was given other values failed in the {side}: ")),
+            "{cause}"
+        );
+        assert!(told(&diff["rounds"])[0].ends_with("[end work]"), "{diff}");
+    }
+}
+
 #[tokio::test]
 async fn between_two_versions_stand_the_rounds_that_began_were_judged_or_ended() {
     let api = Api::new();
