@@ -1,5 +1,6 @@
 //! One order to many runs.
 
+use everfold_engine::definition::Period;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
@@ -9,6 +10,7 @@ use super::start::{RestartBody, RetryBody};
 use super::steering::{CancelBody, NoteBody, ReasonBody, RecheckBody, ResumeBody, UnblockBody};
 use super::whole_number::whole_if;
 use crate::schema;
+use crate::view::AmountsView;
 
 /// What is ordered of each run: a verb with the body of its own route.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
@@ -111,6 +113,22 @@ pub(crate) struct BulkRun {
     pub(crate) new_run: Option<everfold_engine::id::RunId>,
     /// Why it refuses, as the verb's own route would say it.
     pub(crate) problem: Option<BulkProblem>,
+    /// Of `budget`: what it adds to a budget that the run shares; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) shared: Option<SharedRaise>,
+}
+
+/// What a raise of a run's budget adds to a budget that runs share.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub(crate) struct SharedRaise {
+    /// The text that the budgets of its runs share.
+    pub(crate) scope: String,
+    /// Over which time.
+    #[schema(value_type = schema::PeriodSchema)]
+    pub(crate) per: Period,
+    /// Where days begin; null: UTC.
+    pub(crate) zone: Option<String>,
+    pub(crate) add: AmountsView,
 }
 
 /// Why a run refuses an order.

@@ -3,6 +3,8 @@
 //! Without `--yes` the runs are shown that would get it. An order has a name, `POSITION-KEY`: the position says which
 //! runs are meant, the key makes a repeat recognisable. The same command with `--order` goes on where it was cut short.
 
+mod shared_raises;
+
 use std::collections::BTreeMap;
 
 use everfold_engine::clock::draw_u128;
@@ -16,6 +18,7 @@ use super::output::{is_terminal, note};
 use crate::body::bulk::{BulkAnswer, BulkBody, BulkOrder, BulkOutcome, BulkRun};
 use crate::fault::{Code, Fault};
 use crate::text::{count, cut, plain, table};
+use shared_raises::in_all;
 
 /// Runs that one request looks at.
 const LOOK: usize = 1_000;
@@ -152,7 +155,7 @@ fn shown(context: &CommandContext, looked: &ShownRuns, verb: &str) -> Result<u8,
     if context.json {
         let answer =
             json!({ "dry_run": true, "at": looked.at, "count": looked.runs.len(), "items": looked.runs });
-        context.out.json(&answer)?;
+        context.out.json(&with_shared(answer, &looked.runs))?;
         return Ok(0);
     }
     let number = looked.runs.len();
@@ -161,6 +164,9 @@ fn shown(context: &CommandContext, looked: &ShownRuns, verb: &str) -> Result<u8,
         _ => format!("{} would get the order: {}", count(number as u64, "run"), verb),
     });
     rows(context, looked.runs.iter());
+    for raises in in_all(looked.runs.iter()) {
+        note(raises.sentence("would grow"));
+    }
     if let Some(why) = &looked.why {
         note(format!(
             "{} are left out, of which the filter is neither true nor false: {why}",
@@ -180,10 +186,11 @@ fn report(context: &CommandContext, given: &[BulkRun], order: &OrderName, verb: 
         [BulkOutcome::Ordered, BulkOutcome::Refused, BulkOutcome::Changed].map(|outcome| of(outcome).count());
     let exit = if refused == 0 { 0 } else { Code::Refused.exit() };
     if context.json {
-        context.out.json(&json!({
+        let answer = json!({
             "order": order.to_string(), "at": order.at,
             "ordered": ordered, "refused": refused, "changed": changed, "items": given,
-        }))?;
+        });
+        context.out.json(&with_shared(answer, given))?;
         return Ok(exit);
     }
     if given.is_empty() {
@@ -198,6 +205,9 @@ fn report(context: &CommandContext, given: &[BulkRun], order: &OrderName, verb: 
         line.push_str(&format!("; {changed} no longer fitted and did not get it"));
     }
     context.out.line(line);
+    for raises in in_all(given.iter()) {
+        context.out.line(format!("  {}", raises.sentence("grew")));
+    }
     let mut why: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
     for run in of(BulkOutcome::Refused) {
         let problem = run.problem.as_ref().map_or("", |problem| problem.message.as_str());
@@ -228,6 +238,15 @@ fn rows<'a>(context: &CommandContext, runs: impl ExactSizeIterator<Item = &'a Bu
     if more > 0 {
         context.out.line(format!("and {more} more"));
     }
+}
+
+/// The answer with the shared budgets that the order raises, where it raises any.
+fn with_shared(mut answer: Value, runs: &[BulkRun]) -> Value {
+    let shared = in_all(runs.iter());
+    if !shared.is_empty() {
+        answer["shared"] = json!(shared);
+    }
+    answer
 }
 
 /// The verb as people type it.

@@ -116,7 +116,12 @@ fn policies(given: &[String]) -> Result<BTreeMap<String, String>, Fault> {
         };
         match named {
             Some((gate, policy)) if is_gate(gate) && !policy.is_empty() && !policy.starts_with('=') => {
-                policies.insert(gate.to_owned(), policy.to_owned());
+                if policies.insert(gate.to_owned(), policy.to_owned()).is_some() {
+                    let what = format!("--policy names the gate {gate} twice");
+                    return Err(
+                        Fault::new(Code::Usage, what).hint("say of each gate once by what it is judged")
+                    );
+                }
             }
             _not_named => {
                 return Err(Fault::new(Code::Usage, format!("--policy {one} names no gate"))
@@ -186,4 +191,23 @@ async fn ordered(
     context.out.line(format!("the {done}; run {} {}", view.short_id, does(view.status)));
     context.say_next(&view);
     Ok(view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last one counted, and nothing said that the other did not.
+    #[test]
+    fn a_gate_is_given_one_policy() {
+        let given = |policies_given: &[&str]| {
+            policies(&policies_given.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(given(&["tests=true", "lint=false"]).unwrap().len(), 2);
+        let twice = given(&["tests=true", "tests=evidence.exit <= 1"]).unwrap_err();
+        assert_eq!(
+            (twice.code, twice.message.as_str()),
+            (Code::Usage, "--policy names the gate tests twice")
+        );
+    }
 }

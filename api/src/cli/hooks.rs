@@ -98,14 +98,22 @@ pub(crate) async fn one(context: &CommandContext, verb: HooksVerb) -> Result<u8,
         context.out.json(&view)?;
         return Ok(0);
     }
+    let show = format!("{} hooks show {}", context.program, quoted(&view.id));
+    // Each trigger stands in the answer that is asked for it.
+    let lines = |outcomes: &[OutcomeView]| -> Vec<String> {
+        match &verb {
+            HooksVerb::Show(_) => outcomes.iter().map(outcome_line).collect(),
+            HooksVerb::Redeliver(_) => in_brief(&show, outcomes),
+        }
+    };
     let by = view.sender.as_ref().map(|sender| format!(" by {sender}")).unwrap_or_default();
     let name = view.name.as_ref().map(|name| format!(" ({name}){by}")).unwrap_or(by);
     context.out.line(format!("{} of {}{name}, {}", view.id, view.source, instant(view.received_at)));
     for handling in view.handled.iter().rev().skip(1).rev() {
         let by = handling.by.as_ref().map(|by| format!(" for {by}")).unwrap_or_default();
         context.out.line(format!("  handled {}{by}", instant(handling.at)));
-        for outcome in &handling.outcomes {
-            context.out.line(format!("    {}", outcome_line(outcome)));
+        for line in lines(&handling.outcomes) {
+            context.out.line(format!("    {line}"));
         }
     }
     if let Some(event) = &view.event {
@@ -116,7 +124,7 @@ pub(crate) async fn one(context: &CommandContext, verb: HooksVerb) -> Result<u8,
     if let Some(by) = view.handled.last().and_then(|last| last.by.as_ref()) {
         context.out.line(format!("  by the hand of {by}"));
     }
-    print_delivery(context, &view, |_, last| last.iter().map(outcome_line).collect());
+    print_delivery(context, &view, |_, last| lines(last));
     Ok(0)
 }
 

@@ -7,6 +7,7 @@ use owo_colors::OwoColorize as _;
 
 use super::args::{LimitsArgs, LimitsVerb};
 use super::context::CommandContext;
+use crate::body::limits::SlotsView;
 use crate::body::steering::ReasonBody;
 use crate::client::encode;
 use crate::fault::Fault;
@@ -39,7 +40,7 @@ pub(crate) async fn run(context: &CommandContext, args: LimitsArgs) -> Result<u8
 }
 
 fn text(view: &LimitsAnswer, now: Timestamp, program: &str) -> String {
-    let LimitsAnswer { line: view, resets } = view;
+    let LimitsAnswer { line: view, slots, resets } = view;
     let pool = |pool: &PoolView| {
         [pool.name.clone(), pool.in_use.to_string(), pool.size.to_string(), pool.waiting.to_string()]
     };
@@ -50,6 +51,13 @@ fn text(view: &LimitsAnswer, now: Timestamp, program: &str) -> String {
     )];
     if !view.resources.is_empty() {
         parts.push(table(["RESOURCE", "IN USE", "OF", "WAITING"], view.resources.iter().map(pool)));
+    }
+    if !slots.is_empty() {
+        let row = |slots: &SlotsView| {
+            let SlotsView { key, limit, in_use, waiting } = slots;
+            [cut(key, 60), in_use.to_string(), limit.to_string(), waiting.to_string()]
+        };
+        parts.push(table(["SLOTS", "IN USE", "OF", "WAITING"], slots.iter().map(row)));
     }
     if !view.rates.is_empty() {
         let rows = view.rates.iter().map(|rate| rate_row(rate, now));
@@ -96,6 +104,16 @@ fn rate_row(rate: &RateView, now: Timestamp) -> [String; 5] {
     ]
 }
 
+/// The outages in a row. One that is open after fewer than open it stands open because its service asked for a pause.
+fn failures(breaker: &BreakerView) -> String {
+    let is_asked = breaker.state != BreakerStand::Closed && breaker.failures < breaker.failures_max.max(1);
+    match (is_asked, breaker.failures_max) {
+        (true, 0) => "a pause was asked for".to_owned(),
+        (true, max) => format!("{} of {max}, a pause was asked for", breaker.failures),
+        (false, max) => format!("{} of {max}", breaker.failures),
+    }
+}
+
 fn breaker_row(breaker: &BreakerView, now: Timestamp) -> [String; 6] {
     let since = breaker.since.map(|since| format!(" since {}", instant(since))).unwrap_or_default();
     let state = match breaker.state {
@@ -109,7 +127,7 @@ fn breaker_row(breaker: &BreakerView, now: Timestamp) -> [String; 6] {
     [
         breaker.service.clone(),
         state,
-        format!("{} of {}", breaker.failures, breaker.failures_max),
+        failures(breaker),
         next,
         breaker.waiting.to_string(),
         format!("{at}{last}"),

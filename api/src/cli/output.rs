@@ -36,8 +36,16 @@ pub(crate) fn columns() -> Option<usize> {
     if !is_terminal() {
         return None;
     }
-    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
-    Some(width.filter(|width| *width > 0).map_or(COLUMNS, |width| width.max(COLUMNS_MIN)))
+    let terminal = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
+    let named = std::env::var("COLUMNS").ok();
+    Some(width(named.as_deref(), terminal))
+}
+
+/// What the variable `COLUMNS` says, as other programs take it, else what the terminal says.
+fn width(named: Option<&str>, terminal: Option<usize>) -> usize {
+    let named = named.and_then(|columns| columns.trim().parse::<usize>().ok());
+    let width = [named, terminal].into_iter().flatten().find(|width| *width > 0);
+    width.map_or(COLUMNS, |width| width.max(COLUMNS_MIN))
 }
 
 /// The columns of a terminal that does not say how many it has, and those that a narrower one is taken to have.
@@ -179,6 +187,16 @@ fn single(error: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The variable was not looked at.
+    #[test]
+    fn the_variable_columns_says_how_wide_a_terminal_is() {
+        assert_eq!(width(Some("60"), Some(120)), 60);
+        for nothing in [None, Some(""), Some("0"), Some("wide")] {
+            assert_eq!((width(nothing, Some(120)), width(nothing, None)), (120, COLUMNS), "{nothing:?}");
+        }
+        assert_eq!(width(Some("3"), None), COLUMNS_MIN);
+    }
 
     #[test]
     fn a_fault_does_nothing_to_a_terminal_but_colour_it() {

@@ -8,7 +8,8 @@ use super::args::{BudgetArgs, BudgetVerb, RunBudgetArgs, SharedBudgetName, Spend
 use super::bulk;
 use super::context::{CommandContext, items};
 use super::moments::{date_of, moment_param, time};
-use super::output::note;
+use super::output::{columns, note};
+use super::table::{Cell, TableColumn, fitted};
 use crate::body::budget::{SharedBudgetBody, SharedBudgetView};
 use crate::body::bulk::BulkOrder;
 use crate::body::spend::RaiseBody;
@@ -34,7 +35,7 @@ pub(crate) async fn budget(context: &CommandContext, args: BudgetArgs) -> Result
                 note("no shared budgets; a pipeline names them with `scope`");
                 note(format!("  {} budget set SCOPE --per month --cost 500.00", context.program));
             } else {
-                context.out.line(shared(&all));
+                context.out.line(shared(&all, columns()));
             }
             Ok(0)
         }
@@ -93,14 +94,15 @@ fn say_shared(context: &CommandContext, view: &SharedBudgetView) -> Result<u8, F
         context.out.json(view)?;
         return Ok(0);
     }
-    context.out.line(shared(std::slice::from_ref(view)));
+    context.out.line(shared(std::slice::from_ref(view), columns()));
     for run in view.resumed.iter().flatten() {
         context.out.line(format!("  run {} goes on", run.short()));
     }
     Ok(0)
 }
 
-fn shared(views: &[SharedBudgetView]) -> String {
+/// Shared budgets as a table; `within` is the width of the terminal.
+fn shared(views: &[SharedBudgetView], within: Option<usize>) -> String {
     let amount = |amounts: &AmountsView, tokens: bool| {
         let time = |ms: u64| span(std::time::Duration::from_millis(ms));
         let parts = [
@@ -140,8 +142,19 @@ fn shared(views: &[SharedBudgetView]) -> String {
             },
         ]
     };
-    let head = ["SCOPE", "PER", "SPENT", "OWN LIMIT", "RAISED", "IN ALL", "UNTIL", "STATE"];
-    table(head, views.iter().map(row))
+    let columns = [
+        TableColumn::text("SCOPE"),
+        TableColumn::fixed("PER"),
+        TableColumn::text("SPENT"),
+        TableColumn::text("OWN LIMIT"),
+        TableColumn::text("RAISED"),
+        TableColumn::text("IN ALL"),
+        TableColumn::text("UNTIL"),
+        // What is to be done about it is told by this one: it is not left out.
+        TableColumn::fixed("STATE"),
+    ];
+    let rows: Vec<_> = views.iter().map(|view| row(view).map(Cell::from)).collect();
+    fitted(columns, &rows, within)
 }
 
 /// What is kept free for work that runs, behind what was spent.
@@ -174,7 +187,7 @@ async fn of_run(context: &CommandContext, args: RunBudgetArgs) -> Result<u8, Fau
         } else if answer.items.is_empty() {
             note("the run has no budget; a pipeline names them under `budget`");
         } else {
-            context.out.line(budgets(&answer.items));
+            context.out.line(budgets(&answer.items, columns()));
         }
         return Ok(0);
     }
@@ -193,13 +206,14 @@ async fn of_run(context: &CommandContext, args: RunBudgetArgs) -> Result<u8, Fau
         context.out.json(&view)?;
         return Ok(0);
     }
-    context.out.line(budgets(&view.budget));
+    context.out.line(budgets(&view.budget, columns()));
     context.out.line(format!("run {} {}", view.short_id, does(view.status)));
     context.say_next(&view);
     Ok(0)
 }
 
-fn budgets(items: &[BudgetStatus]) -> String {
+/// The budgets of a run as a table; `within` is the width of the terminal.
+fn budgets(items: &[BudgetStatus], within: Option<usize>) -> String {
     let row = |budget: &BudgetStatus| {
         let state = match budget.over {
             None => "open".to_owned(),
@@ -214,7 +228,15 @@ fn budgets(items: &[BudgetStatus]) -> String {
             state,
         ]
     };
-    table(["BUDGET", "SCOPE", "USED", "UNTIL", "STATE"], items.iter().map(row))
+    let columns = [
+        TableColumn::text("BUDGET"),
+        TableColumn::text("SCOPE"),
+        TableColumn::text("USED"),
+        TableColumn::text("UNTIL"),
+        TableColumn::fixed("STATE"),
+    ];
+    let rows: Vec<_> = items.iter().map(|budget| row(budget).map(Cell::from)).collect();
+    fitted(columns, &rows, within)
 }
 
 /// What of a budget leaves no room: `cost used up`.
@@ -286,12 +308,32 @@ mod tests {
             }))
             .unwrap()
         };
-        assert!(shared(&[view("0.30")]).contains("0.90 USD + 0.30 reserved"), "{}", shared(&[view("0.30")]));
-        assert!(!shared(&[view("0.00")]).contains("reserved"));
+        assert!(
+            shared(&[view("0.30")], None).contains("0.90 USD + 0.30 reserved"),
+            "{}",
+            shared(&[view("0.30")], None)
+        );
+        assert!(!shared(&[view("0.00")], None).contains("reserved"));
         let over = |is_reserved| SharedBudgetView { over: Some(Measure::Cost), is_reserved, ..view("0.30") };
-        assert!(shared(&[over(true)]).contains("cost reserved"), "{}", shared(&[over(true)]));
-        assert!(shared(&[over(false)]).contains("cost used up"));
-        let waited_for = shared(&[SharedBudgetView { waiting: 1, ..view("0.30") }]);
+        assert!(shared(&[over(true)], None).contains("cost reserved"), "{}", shared(&[over(true)], None));
+        assert!(shared(&[over(false)], None).contains("cost used up"));
+        let waited_for = shared(&[SharedBudgetView { waiting: 1, ..view("0.30") }], None);
         assert!(waited_for.contains("0.30 reserved") && waited_for.contains("cost reserved, 1 start waits"));
+    }
+    /// The table was as wide as it was.
+    #[test]
+    fn budgets_fit_a_narrow_terminal_and_tell_how_they_stand() {
+        let amounts = json!({"cost_usd": "500.000000", "tokens": 2_000_000, "wall_ms": 60_000});
+        let view: SharedBudgetView = serde_json::from_value(json!({
+            "scope": "the whole department", "per": "month", "zone": "Europe/Berlin", "set": amounts, "limit": amounts,
+            "written": null, "spent": amounts, "reserved_usd": "0.80", "raised": amounts, "over": "cost",
+            "until": "2026-12-01T00:00:00Z", "running": 1, "waiting": 3, "is_reserved": true, "reason": null,
+        }))
+        .unwrap();
+        for within in [80, 60] {
+            let table = shared(std::slice::from_ref(&view), Some(within));
+            assert!(table.lines().all(|line| line.chars().count() <= within), "{table}");
+            assert!(table.contains("cost reserved, 3 starts wait"), "{table}");
+        }
     }
 }

@@ -207,8 +207,8 @@ fn tell_what_is_asked(
 /// Tells what a run and those below it wait for.
 async fn leave(context: &CommandContext, mut view: RunView, below: &[RunView]) -> Result<u8, Fault> {
     // This process drove the run as the owner, and it ends now.
-    let is_at_work = matches!(view.status, RunStatus::Running | RunStatus::Stopping);
-    view.driven &= !is_at_work || !context.client.is_owner().await;
+    let goes_on = matches!(view.status, RunStatus::Running | RunStatus::Queued | RunStatus::Stopping);
+    view.driven &= !goes_on || !context.client.is_owner().await;
     let code = finish(context, &view, AWAITED)?;
     if !context.json {
         below.iter().for_each(|run| context.out.raw(&ending(run, &context.program)));

@@ -4,6 +4,8 @@
 //! the expression was true there, as long as it still is. Each run records it under a key of its own, which comes of
 //! the request's, so that a repeat of a part changes nothing where the order arrived and gives it where it did not.
 
+mod shared_raise;
+
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -31,6 +33,7 @@ use crate::body::filter::FilterAnswer;
 use crate::body::steering::{ReasonBody, ResumeBody};
 use crate::fault::{Code, Fault};
 use crate::node::{CursorOf, Idempotency, Rerun, Signal, WriteReceipt};
+use shared_raise::add_shared_raises;
 
 /// How many runs of a part get their order side by side: their appends share flushes.
 const SIDE_BY_SIDE: usize = 16;
@@ -56,7 +59,7 @@ pub(crate) async fn order(
 ) -> Result<Response, Fault> {
     let asked = body.value;
     // Before a run is looked at: an order that no run could take is refused as a whole.
-    Ordered::of(&app, &asked.order)?;
+    let ordered = Ordered::of(&app, &asked.order)?;
     // The parts of an order differ in their places alone, and have one key.
     let same = json!([asked.order, asked.filter]).to_string();
     let once = once(&headers, &caller, "POST /runs:bulk", same.as_bytes(), DedupKeep::Week)?;
@@ -77,7 +80,10 @@ pub(crate) async fn order(
     let is_ordered = of(BulkOutcome::Ordered).next().is_some();
     let replayed = is_ordered && of(BulkOutcome::Ordered).all(|(_, had_it)| *had_it);
     let went = WriteReceipt { position: app.store().last_position(), replayed };
-    let items = given.into_iter().map(|(run, _)| run).collect();
+    let mut items: Vec<BulkRun> = given.into_iter().map(|(run, _)| run).collect();
+    if let Ordered::Budget(InputKind::RaiseBudget { budget, add, .. }) = &ordered {
+        add_shared_raises(&app, &mut items, budget.as_deref(), *add).await;
+    }
     let answer = BulkAnswer { items, next_cursor: part.next_cursor, at: at.get(), filter: part.filter };
     Ok(written(StatusCode::OK, went, answer))
 }
@@ -157,7 +163,8 @@ async fn give(
 
 fn of_row(row: RunRow, outcome: BulkOutcome) -> BulkRun {
     let RunRow { id, short_id, pipeline, title, shown, .. } = row;
-    BulkRun { id, short_id, pipeline, title, status: shown.status, outcome, new_run: None, problem: None }
+    let status = shown.status;
+    BulkRun { id, short_id, pipeline, title, status, outcome, new_run: None, problem: None, shared: None }
 }
 
 /// What one run is asked for.

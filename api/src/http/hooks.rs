@@ -80,6 +80,9 @@ async fn page(
     source: Option<&str>,
     params: &DeliveryListParams,
 ) -> Result<Json<FilteredPage<DeliveryView>>, Fault> {
+    if let Some(source) = source {
+        app.refuse_unknown_source(source).await?;
+    }
     let paged = CursorOf::Deliveries.with(&with_expression(&[source], params.filter.as_deref()));
     let mut before = app.in_list(paged, params.cursor.as_deref())?.map(Position);
     let asked_by = expression(app, params.filter.as_deref(), &DELIVERY_FIELDS, (None, None)).await?;

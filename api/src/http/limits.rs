@@ -54,5 +54,6 @@ pub(crate) async fn reset(
 }
 
 async fn answer(app: &App) -> Result<LimitsAnswer, Fault> {
-    Ok(LimitsAnswer { line: app.engine().line(), resets: app.breaker_resets().await? })
+    let (slots, resets) = (app.concurrency_slots().await?, app.breaker_resets().await?);
+    Ok(LimitsAnswer { line: app.engine().line(), slots, resets })
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use everfold_engine::actor::Actor;
+use everfold_engine::definition::similar;
 use everfold_engine::driver::{By, DeliveryRecord, Receipt};
 use everfold_engine::hooks::{DeliveryReceived, TriggerOutcome, is_source};
 use everfold_engine::id::{Position, RunId};
@@ -294,10 +295,28 @@ impl Node {
         ))
     }
 
+    /// Refuses the name of a source that the settings do not have, and of which nothing was delivered by hand either.
+    ///
+    /// # Errors
+    /// There is no such source, or the store cannot be read.
+    pub(crate) async fn refuse_unknown_source(&self, source: &str) -> Result<(), Fault> {
+        // What is no name of a source is refused as that.
+        if self.hooks.contains_key(source) || !is_source(source) {
+            return Ok(());
+        }
+        let delivered = self.engine().hook_sources().await?;
+        if delivered.iter().any(|known| known == source) {
+            return Ok(());
+        }
+        let known = self.hooks.keys().chain(&delivered).map(String::as_str);
+        let near = similar(source, known).map(|near| format!("did you mean “{near}”?"));
+        self.source(source).map(drop).map_err(|fault| fault.hinted(near))
+    }
+
     /// Deliveries of a source, or of all, the newest first, and where to go on behind them.
     ///
     /// # Errors
-    /// The store cannot be read.
+    /// That is no name of a source, or the store cannot be read.
     pub async fn deliveries(
         &self,
         source: Option<&str>,

@@ -16,7 +16,6 @@ mod check;
 mod credentials;
 mod cursor;
 mod driven_runs;
-mod driving;
 mod encoded_events;
 mod handle;
 mod hook_reply;
@@ -80,7 +79,7 @@ pub(crate) use runs_diff::{ComparedGate, ComparedRound, ComparedRun, RoundPair, 
 pub(crate) use schedules::{Add, Remove, Update};
 pub use schedules::{ScheduleView, TickView};
 pub use settings::settings;
-pub use signals::{HaltView, HaltsView, Signal, SignalReceipt, Signalled};
+pub use signals::{HaltView, HaltsView, Signal, SignalReceipt, Signalled, UnknownPipeline};
 pub(crate) use start_run::input_fits;
 pub use start_run::{PipelineSource, StartRun, StartedRun, built_in, parsed};
 pub(crate) use threads::check as check_threads;

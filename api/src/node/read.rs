@@ -1,5 +1,8 @@
 //! Reads: runs by any of their names, their states and views, the read models.
 
+mod concurrency;
+mod driving;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use everfold_engine::driver::{LiveRun, LookError};
 use everfold_engine::envelope::{Envelope, StreamId};
 use everfold_engine::event::{self, BudgetTerms, RunEvent, SeenPart};
 use everfold_engine::expr::ValueRef;
+use everfold_engine::failure::FailureKind;
 use everfold_engine::id::{AttemptId, EffectId, Position, RunId, Version};
 use everfold_engine::json::Hash;
 use everfold_engine::slots::in_order;
@@ -25,7 +29,7 @@ use super::handle::Node;
 use crate::body::spend::CounterView;
 use crate::fault::{Code, Fault};
 use crate::text::cut;
-use crate::view::{AmountsView, AwaitView, RunView, agent_in_flight, model_of, usd};
+use crate::view::{AmountsView, AwaitView, FailureView, RunView, agent_in_flight, model_of, usd};
 
 /// Runs that a fault names where a short id fits several.
 const NAMED_MAX: usize = 5;
@@ -250,11 +254,14 @@ impl Node {
             view.notices_given_up = self.given_up(run).await?;
         }
         view.workspace_removed = self.is_workspace_removed(&view).await?;
-        if !view.status.is_ended() {
-            let asks = !shared.is_empty() && {
-                let waits = self.engine.waiting_for_funds().await;
-                waits.iter().any(|wait| wait.attempt.run == run)
-            };
+        let is_open = !view.status.is_ended();
+        let asks = is_open && !shared.is_empty() && {
+            let waits = self.engine.waiting_for_funds().await;
+            waits.iter().any(|wait| wait.attempt.run == run)
+        };
+        // Of a run that failed for want of room, what follows depends on whether there is room now.
+        let is_without_room = |failure: &FailureView| failure.kind == FailureKind::Budget;
+        if is_open || view.failure.as_ref().is_some_and(is_without_room) {
             for terms in &shared {
                 match self.engine.shared_budget(terms).await {
                     Ok(now) => now.iter().for_each(|now| view.shares(now, asks)),
@@ -262,6 +269,8 @@ impl Node {
                     Err(error) => tracing::warn!(%run, budget = terms.id, %error, "a counter cannot be read"),
                 }
             }
+        }
+        if is_open {
             view.stands_in_line(self.engine.waiting(run, IN_LINE_MAX));
             view.stands_still(self.suspended(run, view.processes()).await);
             view.disk_full = *self.store.writability().borrow() == Writability::Full;

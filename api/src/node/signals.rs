@@ -1,9 +1,11 @@
 //! Signals, and pauses of pipelines and of the engine.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use everfold_engine::actor::Actor;
 use everfold_engine::decide::{check_signal, why_not_taken};
+use everfold_engine::definition::similar;
 use everfold_engine::driver::{By, Submission};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event::{self, HaltScope, Hearing, RunEvent, SignalReceived, SignalTaken, SignalTaker};
@@ -14,6 +16,7 @@ use everfold_engine::pauses::PauseOrder;
 use everfold_engine::state::RunStatus;
 use everfold_engine::time::Timestamp;
 use everfold_projections::{RunFilter, RunOrder, RunRow, RunsView};
+use everfold_workflows::builtin;
 use serde::{Deserialize, Serialize};
 
 use super::handle::Node;
@@ -99,6 +102,21 @@ pub struct HaltsView {
     pub changed: bool,
     /// Unended runs that were told.
     pub runs: usize,
+    /// Whether the owner of the folder goes on with every run of it, as `serve` does.
+    #[serde(default)]
+    pub driven: bool,
+    /// The pipeline that was named is neither saved nor that of a run; absent: it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_pipeline: Option<UnknownPipeline>,
+}
+
+/// A pipeline that there is not, as far as this folder knows: one may be saved later, or started from a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UnknownPipeline {
+    /// The name that was given.
+    pub name: String,
+    /// The nearest name that there is.
+    pub near: Option<String>,
 }
 
 impl Node {
@@ -285,9 +303,39 @@ impl Node {
         by: By,
     ) -> Result<(WriteReceipt, HaltsView), Fault> {
         self.may_write()?;
+        let named = match &scope {
+            HaltScope::Pipeline(name) if wanted == PauseOrder::Halt => Some(name.clone()),
+            _all_or_lifted => None,
+        };
         let halting = self.engine().halt(wanted, scope, reason, by).await?;
-        let paused = self.halts().await?;
-        Ok((halting.into(), HaltsView { paused, changed: halting.changed, runs: halting.runs }))
+        let unknown_pipeline = match named {
+            Some(name) => self.unknown_pipeline(&name).await?,
+            None => None,
+        };
+        let view = HaltsView {
+            paused: self.halts().await?,
+            changed: halting.changed,
+            runs: halting.runs,
+            driven: self.drives_all.load(Ordering::Acquire),
+            unknown_pipeline,
+        };
+        Ok((halting.into(), view))
+    }
+
+    /// The pipeline of a name, where none is saved, comes with Everfold or is that of a run.
+    async fn unknown_pipeline(&self, name: &str) -> Result<Option<UnknownPipeline>, Fault> {
+        let saved = self.engine().saved_names().await?;
+        let known = || saved.iter().map(String::as_str).chain(builtin::pipelines().iter().map(|it| it.name));
+        if known().any(|known| known == name) {
+            return Ok(None);
+        }
+        let filter = RunFilter { pipeline: vec![name.to_owned()], ..RunFilter::default() };
+        let list = move |view: &RunsView<'_>| view.list(&filter, RunOrder::Newest, None, 1, None);
+        if !self.runs(None, list).await?.items.is_empty() {
+            return Ok(None);
+        }
+        let near = similar(name, known()).map(str::to_owned);
+        Ok(Some(UnknownPipeline { name: name.to_owned(), near }))
     }
 
     /// The pauses in force.

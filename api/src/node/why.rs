@@ -5,6 +5,7 @@
 //! that is explained already is not explained again.
 
 mod budget;
+mod budget_sentence;
 
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ use everfold_engine::driver::{Reason, Waiting};
 use everfold_engine::envelope::StreamId;
 use everfold_engine::event;
 use everfold_engine::id::{Position, RunId, StepId, StepPath, Version};
-use everfold_engine::state::RunState;
+use everfold_engine::state::{RunState, StepStatus};
 use everfold_engine::store::Writability;
 use everfold_engine::why::{
     CauseKind, CauseNode, CauseSubject, Trail, TrailPlace, of_condition, of_run, of_step,
@@ -143,7 +144,10 @@ impl Chain<'_> {
         let trail = self.node.trail(run, state.version()).await?;
         let mut causes = match step {
             None => of_run(state, &trail),
-            Some(step) => of_step(state, &trail, step).ok_or_else(|| no_step(state, step))?,
+            Some(step) => {
+                let of_step = of_step(state, &trail, step).ok_or_else(|| no_step(state, step))?;
+                with_pauses(state, &trail, step, of_step)
+            }
         };
         let line = if self.at.is_none() && !state.is_ended() {
             let (line, _total) = self.node.engine.waiting(run, IN_LINE_MAX);
@@ -217,6 +221,7 @@ impl Chain<'_> {
                     }
                 }
                 CauseKind::Condition => self.condition(run, cause).await?,
+                CauseKind::Budget if cause.subject.step.is_none() => budget_sentence::say_times(state, cause),
                 // What waits for money, and not the budget that it waits for.
                 CauseKind::Budget if cause.subject.step.is_some() && self.at.is_none() => {
                     self.reservations(run, state, cause, depth).await?;
@@ -372,6 +377,27 @@ fn leave_out_free_slots(causes: &mut Vec<CauseNode>) {
     if causes.iter().any(holds_up) {
         causes.retain(|cause| !is_free(cause));
     }
+}
+
+/// The causes of a step with the pauses of its run: what the step waits for comes, and a paused run does not go on with it.
+fn with_pauses(state: &RunState, trail: &Trail, step: &StepId, of_step: Vec<CauseNode>) -> Vec<CauseNode> {
+    use StepStatus::{Cancelled, Failed, Skipped, Succeeded};
+    let has_ended = matches!(state.step_status(step), Some(Succeeded | Failed | Skipped | Cancelled));
+    if state.is_ended() || has_ended {
+        return of_step;
+    }
+    // A step that the pause alone holds up names it below.
+    let pauses = of_run(state, trail)
+        .into_iter()
+        .filter(|cause| cause.kind == CauseKind::Paused && cause.because.is_empty())
+        .filter(|pause| !of_step.iter().any(|cause| tells(cause, pause)));
+    let pauses: Vec<CauseNode> = pauses.collect();
+    pauses.into_iter().chain(of_step).collect()
+}
+
+/// Whether a cause, or one below it, says the same as another one.
+fn tells(cause: &CauseNode, other: &CauseNode) -> bool {
+    cause.sentence == other.sentence || cause.because.iter().any(|below| tells(below, other))
 }
 
 fn no_step(state: &RunState, step: &StepId) -> Fault {

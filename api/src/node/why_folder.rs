@@ -41,10 +41,21 @@ impl Node {
         causes.extend(self.of_preflights());
         causes.extend(self.of_budgets().await?);
         for (status, kind, what) in [
-            (RunStatus::Queued, CauseKind::Slot, "waits for a slot or key"),
-            (RunStatus::Blocked, CauseKind::Blocked, "waits for a person to decide on a blocked step"),
-            (RunStatus::Waiting, CauseKind::Approval, "waits for people, a signal or a moment"),
-            (RunStatus::Paused, CauseKind::Paused, "is paused"),
+            (RunStatus::Queued, CauseKind::Slot, ["waits for a slot or key", "wait for a slot or key"]),
+            (
+                RunStatus::Blocked,
+                CauseKind::Blocked,
+                [
+                    "waits for a person to decide on a blocked step",
+                    "wait for a person to decide on a blocked step",
+                ],
+            ),
+            (
+                RunStatus::Waiting,
+                CauseKind::Approval,
+                ["waits for people, a signal or a moment", "wait for people, a signal or a moment"],
+            ),
+            (RunStatus::Paused, CauseKind::Paused, ["is paused", "are paused"]),
         ] {
             if of(status) > 0 {
                 causes.push(self.of_status(status, kind, what, of(status)).await?);
@@ -170,7 +181,7 @@ impl Node {
         &self,
         status: RunStatus,
         kind: CauseKind,
-        what: &str,
+        [of_one, of_several]: [&str; 2],
         number: u64,
     ) -> Result<CauseNode, Fault> {
         let filter = RunFilter { status: vec![status], ..RunFilter::default() };
@@ -193,8 +204,8 @@ impl Node {
         let mut kinds = named.iter().map(|run| run.kind);
         let first = kinds.next();
         let kind = first.filter(|first| kinds.all(|kind| kind == *first)).unwrap_or(kind);
-        let each = if number > 1 { "each " } else { "" };
-        let sentence = format!("{} {each}{what}", count(number, "run"));
+        let what = if number > 1 { of_several } else { of_one };
+        let sentence = format!("{} {what}", count(number, "run"));
         let mut cause = CauseNode::new(kind, CauseSubject::default(), sentence).because(named);
         let more = number.saturating_sub(cause.because.len() as u64);
         if more > 0 {
@@ -237,13 +248,18 @@ fn of_line(held_up: &[(Reason, usize)], line: &LineView) -> Vec<CauseNode> {
             }
             Reason::Breaker { service, since, next, last } => {
                 let breaker = line.breakers.iter().find(|breaker| breaker.service == *service);
-                let failures = breaker.map_or(0, |breaker| breaker.failures);
-                let last = last.as_ref().map(|last| format!(", the last: {}", cut(last, 120)));
-                let sentence = format!(
-                    "the breaker of {service} is open after {} in a row{}; {waiting}",
-                    count(u64::from(failures), "outage"),
-                    last.unwrap_or_default(),
-                );
+                // Fewer outages than open it by themselves: the service asked to be left alone for so long.
+                let row = breaker.filter(|it| it.failures_max > 0 && it.failures >= it.failures_max);
+                let (why, last_of) = match row {
+                    Some(it) => {
+                        let outages = count(u64::from(it.failures), "outage");
+                        (format!("after {outages} in a row"), ", the last")
+                    }
+                    None => ("because the service asked for a pause".to_owned(), ""),
+                };
+                let last = last.as_ref().map(|last| format!("{last_of}: {}", cut(last, 120)));
+                let last = last.unwrap_or_default();
+                let sentence = format!("the breaker of {service} is open {why}{last}; {waiting}");
                 let cause = CauseNode::new(CauseKind::Breaker, CauseSubject::name(service), sentence);
                 cause.since(*since).until(*next)
             }

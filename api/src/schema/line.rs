@@ -3,6 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::body::limits::SlotsView;
+
 use super::id::{AttemptIdSchema, RunIdSchema, TimeSchema};
 
 /// An attempt or probe that waits in line.
@@ -47,6 +49,8 @@ pub(crate) struct LimitsAnswerSchema {
     resources: Vec<PoolViewSchema>,
     rates: Vec<RateViewSchema>,
     breakers: Vec<BreakerViewSchema>,
+    /// The slots of `concurrency` that runs hold or wait for; of the runs that go on the newest 500 are looked at.
+    slots: Vec<SlotsView>,
     /// The newest resets, newest first.
     resets: Vec<ResetSchema>,
 }

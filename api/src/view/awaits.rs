@@ -14,6 +14,7 @@ use everfold_projections::Task;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::budget::budget_summary;
 use super::seen::SeenView;
 use super::stored_value::small;
 use crate::schema;
@@ -220,7 +221,7 @@ pub(super) fn await_view(run: RunId, state: &RunState, awaited: &Awaited) -> Awa
         Awaited::Resume => AwaitView::Resume,
         Awaited::Budget { budget, until } => {
             let view = state.budgets(state.last_at()).find(|view| view.terms.id == *budget);
-            let message = view.map(|view| view.summary()).unwrap_or_default();
+            let message = view.map(|view| budget_summary(&view)).unwrap_or_default();
             AwaitView::Budget { budget: budget.clone(), message, until: *until, reminded, remind_at }
         }
     }

@@ -1,5 +1,8 @@
 //! Budgets of a run, and what it used up.
 
+use std::time::Duration;
+
+use everfold_engine::budgets::shown;
 use everfold_engine::definition::{OnOver, Period};
 use everfold_engine::event::{Measure, Spent};
 use everfold_engine::time::Timestamp;
@@ -7,6 +10,7 @@ pub(crate) use everfold_projections::usd;
 use serde::{Deserialize, Serialize};
 
 use crate::schema;
+use crate::text::span;
 
 /// A budget of a run, or the counter that runs share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -29,7 +33,8 @@ pub struct BudgetStatus {
     /// The limits as they were set, without what they were raised by.
     #[serde(default)]
     pub set: SetLimits,
-    /// What was spent; of a shared one by all its runs, and where this run is over as its counter said last.
+    /// What was spent; of a shared one by all its runs, and where this run is over as its counter said last, but as it is now
+    /// where the run failed for want of its room.
     pub spent: AmountsView,
     /// What is kept free for work that runs, in US dollars.
     pub reserved_usd: String,
@@ -112,7 +117,19 @@ pub(crate) fn budget_view(view: &everfold_engine::state::BudgetView<'_>) -> Budg
         over: view.over,
         is_reserved: view.is_reserved(),
         until: view.period.map(|(_, until)| until),
-        summary: view.summary(),
+        summary: budget_summary(view),
+    }
+}
+
+/// How full a budget is, with the time that was used up as other texts have times: it is hardly ever a whole number of
+/// seconds.
+pub(crate) fn budget_summary(view: &everfold_engine::state::BudgetView<'_>) -> String {
+    let (summary, ms) = (view.summary(), view.used.spent.wall_ms);
+    match summary.strip_prefix(&shown(Measure::Wall, ms)) {
+        Some(rest) if rest.is_empty() || rest.starts_with(' ') => {
+            format!("{}{rest}", span(Duration::from_millis(ms)))
+        }
+        _of_another_measure => summary,
     }
 }
 
@@ -125,4 +142,39 @@ pub struct UsageView {
     pub output_tokens: u64,
     /// US dollars, as a decimal.
     pub cost_usd: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use everfold_engine::budgets::{BudgetUse, OwnLimit};
+    use everfold_engine::event::BudgetTerms;
+    use everfold_engine::state::BudgetView;
+
+    use super::*;
+
+    #[test]
+    fn time_that_was_used_up_is_told_as_other_times_are() {
+        let terms = |cost_micros, tokens, wall_ms| BudgetTerms {
+            id: "own".to_owned(),
+            scope: None,
+            per: Period::Total,
+            zone: None,
+            cost_micros,
+            tokens,
+            wall_ms,
+            reserve_micros: 0,
+            on_over: OnOver::Pause,
+        };
+        let spent = Spent { cost_micros: 2_000_000, tokens: 7, wall_ms: 65_187 };
+        let used = BudgetUse { spent, reserved_micros: 0, raised: Spent::default() };
+        for (terms, said) in [
+            (terms(None, None, Some(20_000)), "1m05s of 20s"),
+            (terms(Some(4_000_000), None, Some(20_000)), "2.00 USD of 4.00 USD"),
+            (terms(None, Some(9), None), "7 tokens of 9 tokens"),
+        ] {
+            let own = OwnLimit::default();
+            let view = BudgetView { terms: &terms, used, over: None, period: None, own };
+            assert_eq!(budget_summary(&view), said);
+        }
+    }
 }

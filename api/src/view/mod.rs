@@ -18,7 +18,7 @@ mod stored_value;
 pub use account::{RouteView, StepUsageView, WarningView};
 pub use awaits::AwaitView;
 pub use budget::{AmountsView, BudgetStatus, UsageView};
-pub(crate) use budget::{budget_view, usd};
+pub(crate) use budget::{budget_summary, budget_view, usd};
 pub use effects::{EffectsView, HeldBackView};
 pub(crate) use event_line::{ShownEvent, answer_line, event_detail};
 pub use failure::FailureView;

@@ -98,6 +98,9 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
             AwaitView::Timer { .. } => {}
         }
     }
+    if let Some(child) = view.awaited_runs.first() {
+        add(format!("show {}", child.short()), "it waits for this run's end");
+    }
     match view.status {
         RunStatus::Running | RunStatus::Queued | RunStatus::Stopping if view.driven => {
             add(format!("watch {run}"), "it goes on");
@@ -130,7 +133,17 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
                     let command = format!("restart {run} --from {} -i {input}", quoted(&step));
                     add(command, "with this input, as a new run that keeps what succeeded");
                 }
-                None => add(format!("retry {run}"), "as a new run that keeps what succeeded"),
+                None => match full_scope(view) {
+                    // A retry would fail at once, and name itself again.
+                    Some((scope, known, over)) if known.set.run.has(over) => {
+                        add(format!("budget list {}", quoted(scope)), WITHOUT_ROOM);
+                    }
+                    Some((scope, known, over)) => {
+                        add(scope_limits(scope, known, over), WITHOUT_ROOM);
+                        add(format!("retry {run}"), "then, as a new run that keeps what succeeded");
+                    }
+                    None => add(format!("retry {run}"), "as a new run that keeps what succeeded"),
+                },
             }
         }
         _nothing_more => {}
@@ -142,6 +155,15 @@ pub(crate) fn next_steps(view: &RunView, program: &str) -> Vec<NextStep> {
         add(format!("notices retry {}", one.id), "it was given up");
     }
     commands
+}
+
+/// What a shared budget has to do with a run that failed for want of its room.
+const WITHOUT_ROOM: &str = "a retry fails as long as this budget has no room";
+
+/// The shared budget that a run failed for and that has no room now: its scope, how it stands, what of it is used up.
+fn full_scope(view: &RunView) -> Option<(&str, &BudgetStatus, Measure)> {
+    view.failure.as_ref().filter(|failure| failure.kind == FailureKind::Budget)?;
+    view.budget.iter().find_map(|known| Some((known.scope.as_deref()?, known, known.over?)))
 }
 
 /// The command that raises the limit of a scope to twice as much. It names the others as well: what it sets takes the place

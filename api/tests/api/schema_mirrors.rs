@@ -261,6 +261,7 @@ fn every_mirror_of_what_waits_has_the_fields_of_its_type() {
         breakers: Vec::new(),
     };
     let mut limits = serde_json::to_value(line).unwrap();
+    limits["slots"] = json!([]);
     limits["resets"] = json!([]);
     same_fields("LimitsAnswer", limits);
     same_fields("Reset", Reset { service: text(), failures: 1, reason: None, by: text(), at: AT });

@@ -99,6 +99,24 @@ async fn of_a_key_and_slots_of_which_some_are_free_those_that_are_held_are_named
     assert_eq!(causes[0]["because"][0]["subject"]["run"], first, "{answer}");
 }
 
+/// Nothing listed them but the answers of the runs that wait.
+#[tokio::test]
+async fn limits_list_the_slots_of_concurrency_with_who_holds_them_and_waits() {
+    let api = Api::new();
+    assert_eq!(why(&api, "/api/v1/engine/limits").await["slots"], json!([]));
+    titled(&api, HALL, "The first", "waiting").await;
+    titled(&api, HALL, "The second", "queued").await;
+    let keyed = HALL.replace("key: hall, limit: 1", "key: other, limit: 2");
+    let last = titled(&api, &format!("key: mine\n{keyed}"), "Alone", "waiting").await;
+    let slots = why(&api, "/api/v1/engine/limits").await["slots"].clone();
+    let hall = json!({ "key": "hall", "limit": 1, "in_use": 1, "waiting": 1 });
+    assert_eq!(slots, json!([hall, { "key": "other", "limit": 2, "in_use": 1, "waiting": 0 }]));
+    let (code, _) = api.post(&format!("/api/v1/runs/{last}/cancel"), json!({})).await;
+    assert!(code < 300, "{code}");
+    api.until(&last, "cancelled").await;
+    assert_eq!(why(&api, "/api/v1/engine/limits").await["slots"], json!([hall]));
+}
+
 const CHILD: &str = "name: child\nsteps: [{ id: ask, question: { title: Which one? } }]\n";
 const PARENT: &str = "\
 name: parent
@@ -224,6 +242,48 @@ async fn every_version_of_a_run_has_causes_and_an_end() {
     api.until(&run, "cancelled").await;
     let answer = why(&api, &format!("/api/v1/runs/{run}/why")).await;
     insta::assert_snapshot!("sent_back_cancelled", told(&answer["causes"], &[]));
+}
+
+/// A step that waits for time, for people or for its next attempt said no more than that, and the run did not go on when it came.
+#[tokio::test]
+async fn a_step_of_a_paused_run_that_waits_is_told_with_the_pauses() {
+    let api = Api::new();
+    let again = "name: again\nsteps: [{ id: a, function: everfold.sleep, with: { for: 1h }, timeout: 1ms, retry: { attempts: 3, backoff: 1h..2h, only: [timeout] } }]\n";
+    let nap = "name: nap\nsteps: [{ id: a, wait: { for: 1h } }]\n";
+    let ask = "name: ask\nsteps: [{ id: done, function: everfold.noop }, { id: a, needs: [done], approval: { title: Right? } }, { id: b, needs: [a], function: everfold.noop }]\n";
+    for (definition, waits) in
+        [(nap, "a waits for its time"), (ask, "a waits for the approval"), (again, "attempt 2 of")]
+    {
+        let run = titled(&api, definition, "Paused", "waiting").await;
+        let (code, _) = api.post(&format!("/api/v1/runs/{run}/pause"), json!({ "reason": "a talk" })).await;
+        assert!(code < 300, "{code}");
+        let pipeline = definition.split(['\n', ' ']).nth(1).unwrap();
+        let halt = json!({ "pipeline": pipeline, "reason": "a migration" });
+        let (code, _) = api.post("/api/v1/engine/pause", halt).await;
+        assert!(code < 300, "{code}");
+        let answer = why(&api, &format!("/api/v1/runs/{run}/why?step=a")).await;
+        let lines: Vec<String> = told(&answer["causes"], &[]).lines().map(str::to_owned).collect();
+        let halted = format!("paused: the pipeline {pipeline} is paused: a migration <RunHalted>");
+        assert_eq!(
+            lines[..2],
+            ["paused: the run is paused by user:ada: a talk <RunPaused>".to_owned(), halted]
+        );
+        assert!(lines[2].contains(waits), "{lines:?}");
+        if waits.contains("approval") {
+            let after = why(&api, &format!("/api/v1/runs/{run}/why?step=b")).await;
+            assert_eq!(after["causes"][0]["kind"], "paused", "{after}");
+            let done = why(&api, &format!("/api/v1/runs/{run}/why?step=done")).await;
+            assert_eq!(done["causes"][0]["kind"], "succeeded", "nothing holds up what has ended: {done}");
+        }
+        // The list and the folder tell of both; of the one that is left when the other is lifted.
+        let (_, row) = api.get(&format!("/api/v1/runs?filter=id%20%3D%3D%20'{run}'")).await;
+        let note = format!("a talk; the pipeline {pipeline} is paused: a migration");
+        assert_eq!(row["items"][0]["note"], note, "{row}");
+        let (code, _) = api.post("/api/v1/engine/resume", json!({ "pipeline": pipeline })).await;
+        assert!(code < 300, "{code}");
+        let (_, row) = api.get(&format!("/api/v1/runs?filter=id%20%3D%3D%20'{run}'")).await;
+        assert_eq!(row["items"][0]["note"], "a talk", "{row}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Query;
+use axum::extract::{Query, RawQuery};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
@@ -18,6 +18,11 @@ use crate::problem::Problem;
 
 /// Decisions that are read at once.
 const PART: usize = 500;
+/// The parameters of an export: those of the list, the form, and the moment of every page.
+const PARAMETERS: [&str; 12] =
+    ["kind", "only", "gate", "verdict", "pipeline", "run", "actor", "since", "until", "cursor", "as", "at"];
+/// The forms, by the word in the address; without one it is JSON Lines.
+const FORMS: [&str; 3] = ["", "jsonl", "csv"];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -39,7 +44,12 @@ struct Export {
 }
 
 /// `GET /audit/export`: every listed decision, newest first.
-pub(super) async fn export(visit: Visit, Query(query): Query<ExportQuery>) -> Result<Response, Problem> {
+pub(super) async fn export(
+    visit: Visit,
+    RawQuery(raw): RawQuery,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    refuse_unknown(raw.as_deref().unwrap_or_default(), &query.form)?;
     let is_csv = query.form == "csv";
     // The first part is read before the answer begins, so that a refusal of REST has its status.
     let first = query.filter.load(&visit, "", PART).await?;
@@ -67,6 +77,19 @@ pub(super) async fn export(visit: Visit, Query(query): Query<ExportQuery>) -> Re
         (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
     ];
     Ok((head, body).into_response())
+}
+
+/// Refuses what would leave the file another one than was asked for, as a filter by a name that is spelled wrong.
+fn refuse_unknown(query: &str, form: &str) -> Result<(), Problem> {
+    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    if let Some(name) = names.find(|name| !PARAMETERS.contains(&name.as_ref())) {
+        let known = PARAMETERS.join(", ");
+        return Err(Problem::invalid(format!("an export has no parameter “{name}”: there are {known}")));
+    }
+    match FORMS.contains(&form) {
+        true => Ok(()),
+        false => Err(Problem::invalid(format!("as: “{form}” is no form of an export: write csv or jsonl"))),
+    }
 }
 
 impl Export {

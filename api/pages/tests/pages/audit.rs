@@ -119,6 +119,20 @@ async fn the_export_has_the_listed_decisions_of_the_same_filters() {
     );
 }
 
+/// A filter that was spelled wrong gave the whole audit, as if it had been asked for.
+#[tokio::test]
+async fn an_export_with_a_parameter_that_there_is_not_is_refused() {
+    let routes = routes(whole());
+    for (query, said) in
+        [("as=csv&gates=tests", "no parameter “gates”"), ("as=xml", "“xml” is no form of an export")]
+    {
+        let (status, answer) = routes.answer(&format!("/audit/export?{query}"), "text/html").await;
+        assert_eq!(status, 422, "{query}: {answer}");
+        assert!(answer.contains(said), "{query}: {answer}");
+    }
+    assert_eq!(routes.asked("/audit/decisions"), [""; 0]);
+}
+
 /// The state of the chain was just not there where the route refused it.
 #[tokio::test]
 async fn a_refusal_of_the_state_of_the_chain_stands_in_words() {

@@ -18,8 +18,8 @@ use super::query::{
 };
 use super::server::{ContextArgs, OpenArgs, ServeArgs, TokenArgs, UiArgs};
 use super::steer::{
-    BreakpointsArgs, BudgetArgs, CancelArgs, InterruptArgs, LimitsArgs, NoticesArgs, PauseArgs, RecheckArgs,
-    SignalArgs, UnblockArgs,
+    BreakpointsArgs, BudgetArgs, BudgetVerb, CancelArgs, InterruptArgs, LimitsArgs, NoticesArgs, PauseArgs,
+    RecheckArgs, SignalArgs, UnblockArgs,
 };
 use super::triggers::{HookArgs, HooksArgs, ScheduleArgs, ScheduleVerb};
 use crate::log::LogForm;
@@ -249,6 +249,8 @@ impl Verb {
             | Self::Hook(_) => true,
             Self::Pipeline(args) => matches!(args.verb, PipelineVerb::Save { .. }),
             Self::Schedule(args) => matches!(args.verb, ScheduleVerb::Add(_)),
+            // A limit stands before the first run that it is for.
+            Self::Budget(args) => matches!(args.verb, Some(BudgetVerb::Set(_))),
             Self::Orch(args) => matches!(&args.verb, OrchVerb::Onboard(args) if !args.check),
             _reads_or_changes => false,
         }

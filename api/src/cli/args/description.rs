@@ -51,9 +51,18 @@ fn run_in(matches: &clap::ArgMatches) -> Option<String> {
     while let Some((_, below)) = verb.subcommand() {
         verb = below;
     }
-    let run = verb.try_get_raw("run").ok().flatten()?.next()?;
-    let is_typed = verb.value_source("run") == Some(ValueSource::CommandLine);
-    is_typed.then(|| run.to_string_lossy().into_owned())
+    let typed = |id: &str| {
+        let first = verb.try_get_raw(id).ok().flatten()?.next()?;
+        let is_typed = verb.value_source(id) == Some(ValueSource::CommandLine);
+        is_typed.then(|| first.to_string_lossy().into_owned())
+    };
+    // The first word of a signal is its run, but where something else says which runs are meant.
+    let is_for_others = ["key", "labels", "filter"].iter().any(|id| typed(id).is_some());
+    let of_task = |task: String| task.split(':').next().unwrap_or_default().to_owned();
+    typed("run")
+        .or_else(|| typed("words").filter(|_| !is_for_others))
+        .or_else(|| typed("task").map(of_task))
+        .filter(|run| !run.is_empty())
 }
 
 /// Names a word too many as that. Where there are verbs below the verb, clap takes it for one of them, which cannot stand behind
@@ -122,6 +131,25 @@ mod tests {
         }
         let conflict = refused("everfold notices --filter x retry y");
         assert!(conflict.contains("the subcommand 'retry' cannot be used with '--filter"), "{conflict}");
+    }
+
+    /// Hints of these verbs said RUN where the run stood in the command.
+    #[test]
+    fn the_run_of_a_signal_and_of_a_task_is_the_run_of_the_command() {
+        for (line, run) in [
+            ("everfold signal 5b8093ed ci", Some("5b8093ed")),
+            ("everfold signal --label team=blue ci", None),
+            ("everfold signal --key ET-5 ci", None),
+            ("everfold signal --filter true ci", None),
+            ("everfold approve 5b8093ed:review:1", Some("5b8093ed")),
+            ("everfold answer @1 yes", Some("@1")),
+            ("everfold show 5b8093ed", Some("5b8093ed")),
+            ("everfold show", None),
+        ] {
+            let cli =
+                read(line.split(' ').map(OsString::from)).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(cli.run.as_deref(), run, "{line}");
+        }
     }
 
     fn visible() -> Vec<String> {

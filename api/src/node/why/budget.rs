@@ -8,8 +8,9 @@ use everfold_engine::budgets::{shown, stream};
 use everfold_engine::event::{BudgetTerms, Measure};
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunState;
-use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, budget_sentence};
+use everfold_engine::why::{CauseKind, CauseNode, CauseSubject};
 
+use super::budget_sentence::sentence_of;
 use super::{Chain, HOLDERS_MAX};
 use crate::fault::Fault;
 
@@ -27,7 +28,7 @@ impl Chain<'_> {
     ) -> Result<(), Fault> {
         for terms in state.shared_budgets() {
             let Some(budget) = self.node.engine.shared_budget(terms).await? else { continue };
-            let Some(sentence) = budget_sentence(&budget) else { continue };
+            let Some(sentence) = sentence_of(&budget) else { continue };
             let is_it = |below: &&mut CauseNode| below.subject.name.as_deref() == Some(terms.id.as_str());
             if let Some(known) = cause.because.iter_mut().find(is_it) {
                 // The run heard of it when it asked, and hears of no change that gives it nothing.

@@ -210,8 +210,8 @@ fn a_damaged_journal_is_repaired_by_typing_what_each_answer_says() {
     std::fs::write(&segment, bytes).unwrap();
     said(&scratch.run(&["show"]), 7, &["everfold store verify"]);
     said(&scratch.run(&["store", "verify"]), 7, &["everfold store repair"]);
-    said(&scratch.run(&["store", "repair"]), 0, &["lost    positions", "store repair --from-sled "]);
-    let without = ["not in the journal; the index may hold them", "store repair --from-sled says"];
+    said(&scratch.run(&["store", "repair"]), 0, &["lost    position", "store repair --from-sled "]);
+    let without = ["not in the journal; the index may hold ", "store repair --from-sled says"];
     said(&scratch.run(&["store", "repair", "--yes"]), 7, &without);
     said(&scratch.run(&["store", "repair", "--from-sled"]), 0, &["would ", "repair --from-sled --yes"]);
     said(&scratch.run(&["store", "repair", "--from-sled", "--yes"]), 0, &["did ", "everfold store verify"]);

@@ -128,6 +128,37 @@ fn every_steering_verb_goes_to_many_runs() {
     assert_eq!(orders(&retried), (0, json!([2, 0, 0])), "{retried:?}");
 }
 
+/// Each run raised the budget that all of them share, and nothing said so.
+#[test]
+fn a_raise_of_a_budget_that_runs_share_is_told_with_what_it_comes_to_in_all() {
+    let scratch = Scratch::new();
+    let budget = "budget: { id: team, scope: team, per: month, cost: 5 USD }";
+    let steps = "steps: [{ id: ask, approval: { title: Go? } }]";
+    scratch.write("paid.yaml", &format!("name: paid\n{budget}\n{steps}\n"));
+    scratch.write("own.yaml", &format!("name: own\nbudget: {{ cost: 5 USD }}\n{steps}\n"));
+    for file in ["./paid.yaml", "./paid.yaml", "./paid.yaml", "./own.yaml"] {
+        assert_eq!(scratch.run(&["run", file, "--no-wait"]).code, 6);
+    }
+    let raise = ["budget", "--filter", "true", "--add", "2.00"];
+    let in_all = "by 6.00 USD in all: 3 runs share it, and each adds to it";
+    let shown = scratch.run(&raise);
+    assert!(
+        shown.err.contains(&format!("the shared budget team of the month would grow {in_all}")),
+        "{shown:?}"
+    );
+    let json = scratch.run(&[&raise[..], &["--json"]].concat()).json();
+    let shared = json!([{
+        "scope": "team", "per": "month", "zone": null, "runs": 3,
+        "add": { "cost_usd": "6.000000", "tokens": 0, "wall_ms": 0 },
+    }]);
+    assert_eq!(json["shared"], shared, "{json}");
+    let given = scratch.run(&[&raise[..], &["--yes"]].concat());
+    assert!(given.code == 0 && given.out.contains(&format!("of the month grew {in_all}")), "{given:?}");
+    // A measure that the budget does not limit raises none.
+    let refused = scratch.run(&["budget", "--filter", "true", "--tokens", "9", "--json"]).json();
+    assert_eq!(refused["shared"], Value::Null, "{refused}");
+}
+
 #[test]
 fn more_runs_than_are_meant_are_refused_before_any_gets_the_order() {
     let scratch = waiting(&["blue", "blue", "blue"]);

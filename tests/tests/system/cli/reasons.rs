@@ -159,6 +159,34 @@ steps:
     scratch.run(&["cancel", &bad]);
 }
 
+/// `retry` was named, which failed at once and named itself again; a limit could not be set before the first run.
+#[test]
+fn a_run_that_failed_for_want_of_a_shared_budget_is_told_what_makes_room() {
+    const WITHOUT_ROOM: &str = "a retry fails as long as this budget has no room";
+    let scratch = Scratch::new();
+    let set = scratch.run(&["budget", "set", "team", "--cost", "1.00", "--tokens", "1000000"]);
+    assert_eq!(set.code, 0, "{set:?}");
+    let work = "steps: [{ id: a, agent: { profile: script, prompt: Do, args: [sh, work.sh] } }]";
+    let paid = |on_over: &str| {
+        format!("name: paid\nbudget: {{ id: team, scope: team, on_over: {on_over} }}\n{work}\n")
+    };
+    scratch.write("first.yaml", &paid("pause"));
+    scratch.write("second.yaml", &paid("fail"));
+    scratch.write("work.sh", "echo '{\"everfold\": {\"usage\": {\"cost\": 1.2}}}' > \"$EVERFOLD_OUTPUT\"\n");
+    assert_eq!(scratch.run(&["run", "./first.yaml"]).code, 0);
+    let failed = scratch.run(&["run", "./second.yaml"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let short = scratch.short("@");
+    let raise = "everfold budget set team --per total --cost 2.00 --tokens 1000000 -m 'why'";
+    let shown = scratch.run(&["show", &short]).out;
+    let (at, retry) = (shown.find(raise), shown.find(&format!("everfold retry {short}")));
+    assert!(at.is_some() && at < retry && shown.contains(WITHOUT_ROOM), "{shown}");
+    assert_eq!(scratch.run(&["budget", "set", "team", "--cost", "5.00"]).code, 0);
+    let shown = scratch.run(&["show", &short]).out;
+    assert!(!shown.contains(WITHOUT_ROOM) && shown.contains(&format!("everfold retry {short}")), "{shown}");
+    assert_eq!(scratch.run(&["retry", &short]).code, 0);
+}
+
 /// It said that the attempt waits for money, and no more: what is in its way is other runs' work, and in no event of its run.
 #[test]
 fn a_start_that_waits_for_money_that_a_shared_budget_keeps_for_other_runs_is_told_with_those_runs() {

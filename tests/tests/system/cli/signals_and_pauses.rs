@@ -69,6 +69,41 @@ fn a_pause_of_the_engine_is_said_where_one_looks_and_lifted_by_name() {
     assert_eq!(scratch.run(&["resume", "--all"]).code, 4);
 }
 
+/// The pause of a name that was spelled wrong held nothing, and the end of a pause without an engine said that runs go on.
+#[test]
+fn a_pause_of_no_pipeline_warns_and_its_end_says_where_no_engine_goes_on() {
+    let scratch = Scratch::new();
+    scratch.write("p.yaml", WAITS);
+    scratch.run(&["run", "./p.yaml", "-i", "team=red", "--no-wait"]);
+    let paused = scratch.run(&["pause", "--pipeline", "orc"]);
+    let said = "no pipeline “orc” is saved, and no run is of one; did you mean orch?";
+    assert!(paused.code == 0 && paused.err.contains(said), "{paused:?}");
+    let known = scratch.run(&["pause", "--pipeline", "p"]);
+    assert!(known.code == 0 && !known.err.contains("no pipeline"), "{known:?}");
+    let lifted = scratch.run(&["resume", "--pipeline", "p"]);
+    for part in ["is no longer paused", "no engine goes on with all runs", "everfold serve"] {
+        assert!(lifted.code == 0 && lifted.out.contains(part), "{part}: {lifted:?}");
+    }
+    let (mut server, _) = scratch.serve(&[]);
+    let lifted = scratch.run(&["resume", "--pipeline", "orc"]);
+    assert!(lifted.out.contains("the pipeline orc goes on"), "{lifted:?}");
+    server.signal(Signal::TERM);
+    server.end();
+}
+
+/// It hinted `watch`, which waited for ever: no engine goes on with the run behind the command.
+#[test]
+fn a_run_that_is_left_in_a_queue_without_a_server_names_the_command_that_goes_on() {
+    let scratch = Scratch::new();
+    let steps = "steps: [{ id: ok, approval: { title: Right? } }]";
+    scratch.write("hall.yaml", &format!("name: hall\nconcurrency: {{ key: hall, limit: 1 }}\n{steps}\n"));
+    scratch.run(&["run", "./hall.yaml", "--no-wait"]);
+    let second = scratch.run(&["run", "./hall.yaml", "--no-wait"]);
+    let short = scratch.short("@");
+    assert!(second.out.contains(&format!("everfold resume {short} ")), "{second:?}");
+    assert!(!second.out.contains("everfold watch"), "{second:?}");
+}
+
 #[test]
 fn a_pause_of_a_run_says_which_runs_that_it_started_go_on() {
     let scratch = Scratch::new();
@@ -87,6 +122,12 @@ fn a_pause_of_a_run_says_which_runs_that_it_started_go_on() {
     }
     let below = scratch.run(&["runs", "--parent", whole, "--json"]).json();
     assert_eq!(below["items"][0]["status"], "waiting", "{below}");
+    // What is next for a run that waits for another one is told there.
+    scratch.run(&["resume", whole, "--no-wait"]);
+    let part = below["items"][0]["short_id"].as_str().unwrap();
+    assert_eq!(scratch.run(&["pause", part]).code, 0);
+    let shown = scratch.run(&["show", whole]).out;
+    assert!(shown.contains(&format!("everfold show {part} ")), "{shown}");
 }
 
 #[test]
@@ -182,6 +223,27 @@ steps:
         assert_eq!(printed.trim(), folder.canonicalize().unwrap().display().to_string());
     }
     assert!(!scratch.path("here.txt").exists(), "not where the command was typed");
+}
+
+/// `hooks redeliver` listed each trigger that ignored the delivery, twice; of a source that there is not nothing was delivered.
+#[test]
+fn what_ignores_a_delivery_again_stands_in_one_line_and_a_source_that_there_is_not_is_told() {
+    let scratch = Scratch::new();
+    let trigger = "  - { hook: tracker, when: 'event.body.go == true', start: { input: {} } }\n";
+    let steps = "steps: [{ id: a, function: everfold.noop }]";
+    scratch.write("intake.yaml", &format!("name: intake\ntriggers:\n{}{steps}\n", trigger.repeat(3)));
+    assert_eq!(scratch.run(&["pipeline", "save", "./intake.yaml"]).code, 0);
+    scratch.write("event.json", "\u{feff}{\"go\": false}");
+    let delivered = scratch.run(&["hook", "deliver", "tracker", "event.json", "--id", "1"]);
+    assert!(delivered.out.contains("ignored by 3 triggers"), "{delivered:?}");
+    let again = scratch.run(&["hooks", "redeliver", "1"]);
+    assert_eq!((again.code, again.out.matches("ignored").count()), (0, 2), "{again:?}");
+    assert_eq!(again.out.matches("ignored by 3 triggers").count(), 2, "{again:?}");
+    assert_eq!(scratch.run(&["hooks", "show", "1"]).out.matches("ignored").count(), 6);
+    let missed = scratch.run(&["hooks", "traker"]);
+    assert!(missed.code == 3 && missed.err.contains("there is no source “traker”"), "{missed:?}");
+    assert!(missed.err.contains("did you mean “tracker”?"), "{missed:?}");
+    assert_eq!(scratch.run(&["hooks", "tracker"]).code, 0);
 }
 
 /// What is asked before a run begins is asked in the folder that it is going to work in.

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 
 use everfold_engine::id::RunId;
 
-use super::handle::Node;
+use crate::node::handle::Node;
 
 /// Runs above one that are looked at: runs start each other no deeper.
 const RUNS_ABOVE_MAX: usize = 17;
 
 impl Node {
     /// Whether this node drives a run: every one, this one, or one above it, whose step started it and goes on with it.
-    pub(super) async fn drives(&self, run: RunId) -> bool {
+    pub(in crate::node) async fn drives(&self, run: RunId) -> bool {
         if self.drives_all.load(Ordering::Acquire) {
             return true;
         }
