@@ -215,6 +215,9 @@ fn the_verbs_of_the_cookbook_have_an_answer() {
         "name: counted\nsteps:\n  - { id: pass, gates: [{ id: even, expression: 1 == 2, code: ODD }] }\n";
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
+    std::fs::create_dir(folder.join(".everfold")).unwrap();
+    let source = "[hooks.shop]\nsecret = { env = \"SHOP_SECRET\" }\n";
+    std::fs::write(folder.join(".everfold/everfold.toml"), source).unwrap();
     for (name, text, code) in [("asks.yaml", ASKS, 6), ("fails.yaml", FAILS, 1)] {
         std::fs::write(folder.join(name), text).unwrap();
         let begun = shell(folder, &format!("everfold run --no-wait ./{name}"));

@@ -252,8 +252,8 @@ fn a_run_that_wants_what_is_reserved_for_the_work_that_started_it_is_told_of_it(
     let starts = format!("{program} --dir {} run ./inner.yaml --detach", data.display());
     scratch.write("outer.sh", &format!("{starts}\nuntil [ -e go ]; do sleep 0.02; done\n"));
     scratch.write("inner.sh", "true\n");
-    scratch.run(&["run", "./outer.yaml", "--detach"]);
-    let outer = scratch.short("@");
+    let started = scratch.run(&["run", "./outer.yaml", "--detach", "--json=short_id"]).json();
+    let outer = started["short_id"].as_str().unwrap().to_owned();
     let told = await_that("the run that it starts waits for money", || {
         let told = scratch.run(&["why", "@"]).out;
         told.contains("waits for money").then_some(told)
