@@ -184,10 +184,11 @@ async fn a_step_that_one_pipeline_alone_has_is_told_as_that_while_the_other_run_
 }
 
 /// A step whose work ends by the input well or at its time limit.
+/// Time enough for the run that is to succeed, also on a busy machine.
 const TIMED: &str = "\
 name: timed
 input: { type: object }
-steps: [{ id: rest, function: everfold.sleep, with: { for: '${input.span}' }, timeout: 50ms }]
+steps: [{ id: rest, function: everfold.sleep, with: { for: '${input.span}' }, timeout: 3s }]
 ";
 
 /// A failure was called another output, and the event of the run that failed was none.
