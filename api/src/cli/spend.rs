@@ -150,7 +150,7 @@ fn shared(views: &[SharedBudgetView], within: Option<usize>) -> String {
         TableColumn::text("RAISED"),
         TableColumn::text("IN ALL"),
         TableColumn::text("UNTIL"),
-        // What is to be done about it is told by this one: it is not left out.
+        // A narrow table keeps this column: it says whether a person has to act.
         TableColumn::fixed("STATE"),
     ];
     let rows: Vec<_> = views.iter().map(|view| row(view).map(Cell::from)).collect();

@@ -152,7 +152,7 @@ async fn child_of(api: &Api, parent: &str) -> String {
     }
 }
 
-/// The answer was that no engine goes on with it, though the one that goes on with its parent does.
+/// `why` said that no engine drives the child, though the engine that drives its parent does.
 #[tokio::test]
 async fn an_engine_goes_on_with_a_child_as_with_the_run_that_started_it() {
     let api = Api::new();

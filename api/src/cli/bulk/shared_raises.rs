@@ -1,6 +1,7 @@
 //! By how much an order to many runs raises the budgets that they share, in all.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use everfold_engine::definition::Money;
@@ -24,14 +25,15 @@ pub(super) fn in_all<'a>(runs: impl Iterator<Item = &'a BulkRun>) -> Vec<SharedR
     let mut found: BTreeMap<String, SharedRaises> = BTreeMap::new();
     for raise in runs.filter_map(|run| run.shared.as_ref()) {
         let zone = raise.zone.as_deref().unwrap_or_default();
-        match found.get_mut(&format!("{:?}@{zone}:{}", raise.per, raise.scope)) {
-            Some(known) => {
+        let key = format!("{:?}@{zone}:{}", raise.per, raise.scope);
+        match found.entry(key) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
                 known.raise.add = sum(&known.raise.add, &raise.add);
                 known.runs += 1;
             }
-            None => {
-                let key = format!("{:?}@{zone}:{}", raise.per, raise.scope);
-                found.insert(key, SharedRaises { raise: raise.clone(), runs: 1 });
+            Entry::Vacant(free) => {
+                free.insert(SharedRaises { raise: raise.clone(), runs: 1 });
             }
         }
     }

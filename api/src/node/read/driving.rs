@@ -1,4 +1,4 @@
-//! Whether a node goes on with a run.
+//! Whether the node that holds the folder drives a run.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use crate::node::handle::Node;
 const RUNS_ABOVE_MAX: usize = 17;
 
 impl Node {
-    /// Whether this node drives a run: every one, this one, or one above it, whose step started it and goes on with it.
+    /// Whether this node drives a run: it drives all runs, this one, or a run above it, whose step started this one.
     pub(in crate::node) async fn drives(&self, run: RunId) -> bool {
         if self.drives_all.load(Ordering::Acquire) {
             return true;
@@ -22,7 +22,7 @@ impl Node {
                 return true;
             }
             let above = self.engine.with_state(run, |state| state.parent().map(|parent| parent.run)).await;
-            // One that cannot be read is told of elsewhere.
+            // Whoever asks reads the run itself, and reports what the store cannot read.
             next = above.ok().flatten();
         }
         false

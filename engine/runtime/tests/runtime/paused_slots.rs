@@ -114,7 +114,7 @@ async fn d9_when_a_pause_ends_the_slot_goes_to_the_highest_priority_and_then_to_
     }
 }
 
-/// One of another pipeline that stays paused, or that a person paused, keeps nobody waiting.
+/// The allocator passes over a run whose own pipeline is still paused, or that a person paused.
 #[tokio::test(start_paused = true)]
 async fn d9_who_stays_paused_when_a_pause_ends_is_passed_over() {
     let rig = Rig::new();

@@ -112,7 +112,7 @@ fn a_folder_whose_events_are_gone_begins_no_new_store_whatever_is_left_of_it() {
     }
 }
 
-/// A process that made a store was killed, or somebody gave its journal a disk of its own: both are new.
+/// A store begins in a folder that a killed process had half made, and in one whose journal is an empty disk of its own.
 #[test]
 fn what_is_no_sign_of_events_keeps_no_store_from_being_begun() {
     let with_disk = TempDir::new().unwrap();
