@@ -10,12 +10,11 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate, SizeAbove};
-use utoipa_axum::router::OpenApiRouter;
 
-use super::app::{App, BODY_BYTES_MAX};
+use super::app::BODY_BYTES_MAX;
 use super::document::chosen_rows::chosen;
 use super::document::parameterless::Operations;
-use super::document::route_set::{RouteSet, with_routes};
+use super::document::route_list::{RouteList, route_list};
 use super::document::{DocumentText, Uncompressed, document_of, page};
 use super::{
     access, artefacts, attempts, audit, backtest, bisect, board, budgets, bulk, byte_reservation, control,
@@ -65,7 +64,8 @@ fn compressible() -> impl Predicate {
 /// The routes of REST over one node. Their layers, the outermost first, are one: a router boxes each route once for each
 /// layer that it is given, and a request copies all the boxes below each of them.
 fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router {
-    routes::<Router<App>>()
+    routes()
+        .served(hooks::handshakes())
         .fallback(role_check::no_route)
         .method_not_allowed_fallback(role_check::no_method)
         .layer((
@@ -88,8 +88,8 @@ fn rest(node: Arc<Node>, reservations: byte_reservation::Reservations) -> Router
 }
 
 /// Every route there is, each with its part of the document, so that no route lacks one.
-pub(super) fn routes<S: RouteSet>() -> S {
-    let api = with_routes!(S::default() =>
+pub(super) fn routes() -> RouteList {
+    let api = route_list!(
         runs::list, runs::create;
         bulk::order;
         runs::get;
@@ -191,26 +191,25 @@ pub(super) fn routes<S: RouteSet>() -> S {
         access::whoami, access::login, access::logout;
         access::link;
     );
-    let api = api.beside(hooks::handshakes());
-    with_routes!(S::default().below("/api/v1", api) =>
+    let top = route_list!(
         health::healthz;
         health::readyz;
         health::metrics;
         page::page;
         page::file;
         page::json;
-    )
+    );
+    RouteList { top, api, below: "/api/v1" }
 }
 
 fn operations() -> &'static Operations {
-    static OPERATIONS: LazyLock<Operations> = LazyLock::new(routes::<Operations>);
+    static OPERATIONS: LazyLock<Operations> = LazyLock::new(|| Operations::of(&routes()));
     &OPERATIONS
 }
 
 /// The document of every route.
 pub fn document() -> &'static Value {
-    static DOCUMENT: LazyLock<Value> =
-        LazyLock::new(|| document_of(routes::<OpenApiRouter<App>>().into_openapi()));
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document_of(routes().described()));
     &DOCUMENT
 }
 

@@ -3,7 +3,8 @@
 //! One seed decides everything: the pipelines, what work and people do, where the engine dies, which
 //! appends fail and which acknowledgements are lost. The same seed gives the same log, byte for byte.
 //!
-//! `EVERFOLD_SEEDS=10000` plays so many seeds, `EVERFOLD_SEED=N` one of them, with its story.
+//! `EVERFOLD_SEEDS=10000` plays so many seeds, `EVERFOLD_SEED=N` one of them, with its story. Behind `EVERFOLD_SEEDS`,
+//! `EVERFOLD_MORE_SEEDS_WHILE=FILE` plays more, 10,000 at most, for as long as there is such a file.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::disallowed_methods, reason = "virtual time comes from the paused runtime")]
 

@@ -1,6 +1,7 @@
 //! Many seeds, one seed, the same seed twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -67,7 +68,12 @@ fn every_law_holds_whatever_happens() {
     }
     let seeds = number("EVERFOLD_SEEDS").unwrap_or(SEEDS);
     let first = number("EVERFOLD_FIRST_SEED").unwrap_or(0);
+    let spare_time = std::env::var_os("EVERFOLD_MORE_SEEDS_WHILE").map(PathBuf::from);
+    let goes_on = |played: u64| {
+        played < seeds || played < ENOUGH && spare_time.as_ref().is_some_and(|file| file.exists())
+    };
     let next = AtomicU64::new(first);
+    let tried = AtomicU64::new(0);
     let failed: Mutex<Vec<(u64, Failed)>> = Mutex::default();
     let sum: Mutex<PlayedPlan> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -76,9 +82,10 @@ fn every_law_holds_whatever_happens() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= first + seeds || failed.lock().unwrap().len() >= 5 {
+                    if !goes_on(seed - first) || failed.lock().unwrap().len() >= 5 {
                         return;
                     }
+                    tried.fetch_add(1, Ordering::Relaxed);
                     match played(seed, &of_seed(seed)) {
                         Ok(played) => sum.lock().unwrap().add(&played),
                         Err(what) => failed.lock().unwrap().push((seed, what)),
@@ -88,6 +95,7 @@ fn every_law_holds_whatever_happens() {
         }
     });
     let sum = sum.into_inner().unwrap();
+    let seeds = tried.into_inner();
     println!("{seeds} seeds: {sum}");
     let mut failed = failed.into_inner().unwrap();
     failed.sort_by_key(|(seed, _)| *seed);

@@ -18,7 +18,7 @@ mod operation;
 pub(super) mod page;
 pub(super) mod parameterless;
 mod part;
-pub(super) mod route_set;
+pub(super) mod route_list;
 #[cfg(test)]
 mod tests;
 mod uncompressed;

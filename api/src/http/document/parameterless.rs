@@ -5,19 +5,15 @@
 
 use std::collections::HashMap;
 
-use axum::Router;
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::MethodRouter;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{HttpMethod, RefOr};
-use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::route_set::{RouteOperation, RouteSet};
+use super::route_list::RouteList;
 use crate::fault::{Code, Fault};
-use crate::http::app::App;
 
 /// The routes of the API, whose parameters are its own.
 const API: &str = "/api/v1/";
@@ -26,36 +22,19 @@ const DELIVERIES: &str = "/api/v1/hooks/{source}";
 
 /// The operations of all routes, by method and path. To make the part of one takes microseconds, and the whole document
 /// many milliseconds, which a short command would not have.
-#[derive(Default)]
 pub(in crate::http) struct Operations(HashMap<(Method, String), fn() -> Operation>);
 
-impl RouteSet for Operations {
-    fn with(
-        mut self,
-        _served: impl FnOnce() -> (String, MethodRouter<App>),
-        _described: impl FnOnce() -> UtoipaMethodRouter<App>,
-        operations: &[RouteOperation],
-    ) -> Self {
-        for operation in operations {
+impl Operations {
+    pub(in crate::http) fn of(routes: &RouteList) -> Self {
+        let mut all = HashMap::new();
+        for (below, operation) in routes.operations() {
             for method in (operation.methods)() {
-                self.0.insert((served(&method), (operation.path)()), operation.part);
+                all.insert((served(&method), format!("{below}{}", (operation.path)())), operation.part);
             }
         }
-        self
+        Self(all)
     }
 
-    fn beside(self, _routes: Router<App>) -> Self {
-        self
-    }
-
-    fn below(mut self, path: &str, routes: Self) -> Self {
-        let below = routes.0.into_iter();
-        self.0.extend(below.map(|((method, route), part)| ((method, format!("{path}{route}")), part)));
-        self
-    }
-}
-
-impl Operations {
     /// Refuses a request with parameters where its route takes none. The routes are looked up only then.
     pub(in crate::http) async fn checked(
         all: fn() -> &'static Self,

@@ -4,16 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use utoipa_axum::router::OpenApiRouter;
 
 use super::openapi::{TAGS, completed, operations};
 use crate::access::{RequiredRole, needed};
-use crate::http::app::App;
 use crate::http::document;
 
 #[test]
 fn every_operation_says_what_it_does_who_may_and_how_it_fails() {
-    let mut document = completed(crate::http::routes::routes::<OpenApiRouter<App>>().into_openapi());
+    let mut document = completed(crate::http::routes::routes().described());
     let tags: Vec<&str> = TAGS.iter().map(|(name, _)| *name).collect();
     let mut seen = 0;
     for (path, item) in &mut document.paths.paths {
@@ -124,6 +122,6 @@ fn no_route_goes_round_the_document() {
     let source = include_str!("../routes.rs");
     assert!(
         !source.contains(".route("),
-        "routes are added by `with_routes!`, with their part of the document"
+        "routes are added by `route_list!`, with their part of the document"
     );
 }
