@@ -186,3 +186,6 @@ fn taken_out(body: &mut Value) -> Result<Map<String, Value>, String> {
     };
     Ok(attributes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,18 +6,15 @@ use everfold_engine::id::RunId;
 
 use crate::node::handle::Node;
 
-/// Runs above one that are looked at: runs start each other no deeper.
-const RUNS_ABOVE_MAX: usize = 17;
-
 impl Node {
     /// Whether this node drives a run: it drives all runs, this one, or a run above it, whose step started this one.
     pub(in crate::node) async fn drives(&self, run: RunId) -> bool {
         if self.drives_all.load(Ordering::Acquire) {
             return true;
         }
+        // A run is younger than the one that started it, so this ends.
         let mut next = Some(run);
-        for _ in 0..RUNS_ABOVE_MAX {
-            let Some(run) = next else { return false };
+        while let Some(run) = next {
             if self.driven().contains(&run) {
                 return true;
             }
