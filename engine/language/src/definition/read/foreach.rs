@@ -6,6 +6,8 @@ use super::super::locals::ROOT;
 use super::super::yaml::{Kind, YamlNode};
 use super::reader::{PipelineReader, Shape};
 use super::uses::{ExprPlace, Wants};
+use crate::expr::Template;
+use everfold_base::json::Value;
 
 /// The keys from `steps` on are gone before the reader sees the tree.
 pub(super) const FOREACH: Shape = Shape {
@@ -53,10 +55,26 @@ impl PipelineReader<'_> {
     /// The list, the item's name, and how many at once.
     pub(super) fn foreach(&mut self, node: &YamlNode) -> Option<Foreach> {
         let keys = self.keys(node, &FOREACH)?;
-        let Some(items) = keys.get("in") else {
-            self.missing(node.span.clone(), "`foreach`", "in", "in: \"${input.platforms}\", or a list");
-            return None;
+        // Work that names the item is no second mistake where the list is the first.
+        let items = match keys.get("in") {
+            Some(node) => self.foreach_items(node),
+            None => {
+                let example = "in: \"${input.platforms}\", or a list";
+                self.missing(node.span.clone(), "`foreach`", "in", example);
+                None
+            }
         };
+        let items = items.or_else(|| Template::parse(&Value::Array(Vec::new())).ok());
+        let name = keys.get("as").and_then(|node| self.item_name(node));
+        let max_in_flight = keys
+            .get("max_in_flight")
+            .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, ExprPlace::Step));
+        let fail_fast = keys.get("fail_fast").and_then(|node| self.bool(node, "`fail_fast`")).unwrap_or(true);
+        Some(Foreach { items: items?, name, max_in_flight, fail_fast })
+    }
+
+    /// What gives the list.
+    fn foreach_items(&mut self, items: &YamlNode) -> Option<Template> {
         let whole = items.text().is_some_and(|text| {
             matches!(crate::expr::parts(text).as_deref(), Ok([crate::expr::TextPart::Expr { .. }]) | Err(_))
         });
@@ -74,12 +92,7 @@ impl PipelineReader<'_> {
         if whole && let Some(last) = self.uses.get_mut(uses) {
             last.wants = Wants::List;
         }
-        let name = keys.get("as").and_then(|node| self.item_name(node));
-        let max_in_flight = keys
-            .get("max_in_flight")
-            .and_then(|node| self.number_setting(node, "`max_in_flight`", 1, ExprPlace::Step));
-        let fail_fast = keys.get("fail_fast").and_then(|node| self.bool(node, "`fail_fast`")).unwrap_or(true);
-        Some(Foreach { items: template?, name, max_in_flight, fail_fast })
+        template
     }
 
     fn item_name(&mut self, node: &YamlNode) -> Option<String> {
