@@ -4,7 +4,7 @@
 # would get them: without quotes, with the values of variables. The names here begin with a mark, so that they hide no variable
 # that is typed.
 _everfold() {
-    local _mark=$'\013' _rest=$COMP_LINE _before= _piece= _word= _quote= _answers= _words=() _i _n=-1
+    local _mark=$'\013' _rest=$COMP_LINE _before= _piece= _word= _quote= _answers= _words=() _i _n=-1 _tilde=
     for ((_i = 0; _i <= COMP_CWORD; _i++)); do
         _piece=${COMP_WORDS[_i]}
         if ((_n > 0)) && [[ $_rest != [[:blank:]]* && ($_piece == [:=@]* || ${_words[_n]} == *[:=@]) ]]; then
@@ -24,6 +24,9 @@ _everfold() {
     # Before version 4 bash does not tell the pieces.
     if ((BASH_VERSINFO[0] >= 4)); then
         _everfold_at_cursor "$2"
+        if [[ $2 == \~*/* ]]; then
+            _tilde=1
+        fi
     fi
     _answers=$(
         EVERFOLD_COMPLETE=bash _CLAP_IFS=$_mark _CLAP_COMPLETE_INDEX=$_n everfold -- "${_words[@]}"
@@ -174,7 +177,8 @@ _everfold_quoted() {
             # A tilde behind these would be a folder, too.
             _word=${_word//=\~/=\\~}
             _word=${_word//:\~/:\\~}
-            if [[ $_word == [~#]* ]]; then
+            # The folder that was typed with a tilde stays that.
+            if [[ $_word == \#* || $_word == \~* && -z $_tilde ]]; then
                 _word=\\$_word
             fi
             ;;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::args::Cli;
-use super::lines::hint_commands::placed;
+use super::lines::hint_commands::{in_place, placed};
 use super::output::{Out, columns};
 use super::store_progress::store_progress;
 use super::target::{CommandTarget, Where};
@@ -54,6 +54,11 @@ impl CommandContext {
     /// The fault, whose hint names commands as they are typed where this one works.
     pub(crate) fn placed(&self, fault: Fault) -> Fault {
         placed(fault, &self.program, self.client.place().is_none())
+    }
+
+    /// A sentence that the owner made, with its commands as they are typed where this one works.
+    pub(crate) fn placed_text(&self, text: &str) -> String {
+        in_place(text, &self.program, self.client.place().is_none())
     }
 
     /// The folder in which the command works.

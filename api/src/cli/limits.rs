@@ -104,10 +104,9 @@ fn rate_row(rate: &RateView, now: Timestamp) -> [String; 5] {
     ]
 }
 
-/// The outages in a row. One that is open after fewer than open it stands open because its service asked for a pause.
+/// The outages in a row.
 fn failures(breaker: &BreakerView) -> String {
-    let is_asked = breaker.state != BreakerStand::Closed && breaker.failures < breaker.failures_max.max(1);
-    match (is_asked, breaker.failures_max) {
+    match (breaker.is_asked(), breaker.failures_max) {
         (true, 0) => "a pause was asked for".to_owned(),
         (true, max) => format!("{} of {max}, a pause was asked for", breaker.failures),
         (false, max) => format!("{} of {max}", breaker.failures),

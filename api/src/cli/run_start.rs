@@ -1,5 +1,6 @@
 //! What follows once a run is there: it is followed to its end, or left to go on in the background.
 
+use everfold_engine::state::RunStatus;
 use serde_json::Value;
 
 use super::args::WaitArgs;
@@ -45,6 +46,10 @@ pub(crate) async fn follow(
         } else {
             context.out.line(format!("run {} {word}: {}", view.short_id, view.pipeline));
             context.out.line(format!("  {} watch {}", context.program, view.short_id));
+            if view.status == RunStatus::Paused {
+                context.out.line("  it is paused, and nothing of it begins until that is over");
+                context.say_next(&view);
+            }
         }
         return Ok(0);
     }

@@ -9,6 +9,7 @@ use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
 use super::lines::account_text::account_lines;
+use super::lines::hint_commands::in_place;
 use super::lines::notice_text::notice_lines;
 use super::spend::is_more_than_nothing;
 use crate::text::{self, cut, cut_styled, instant, plain, run_style, span, step_mark, took, verdict};
@@ -21,7 +22,7 @@ const HELD_MAX: usize = 10;
 
 /// The whole answer as a text, within the columns of a terminal.
 pub(crate) fn text(view: &RunView, now: Timestamp, program: &str, within: Option<usize>) -> String {
-    let mut lines = lines_at(view, now, within);
+    let mut lines = lines_at(view, now, program, within);
     if !view.output.is_null() {
         lines.extend([
             String::new(),
@@ -224,7 +225,7 @@ fn warning(gate: &GateView) -> String {
     }
 }
 
-fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
+fn waits(view: &RunView, now: Timestamp, program: &str) -> Vec<String> {
     if view.awaits.is_empty() && view.in_line.is_empty() && !view.disk_full {
         return Vec::new();
     }
@@ -233,7 +234,7 @@ fn waits(view: &RunView, now: Timestamp) -> Vec<String> {
         let what = "the disk is full, so that nothing is recorded; it goes on by itself";
         lines.push(format!("  room on the disk: {what}"));
     }
-    lines.extend(in_line(view));
+    lines.extend(in_line(view, program));
     for awaited in &view.awaits {
         match awaited {
             AwaitView::Approval { step, title, roles, quorum, votes, show, seen, .. } => {
@@ -332,7 +333,7 @@ fn times(count: u32) -> String {
 }
 
 /// The attempts and probes that wait for their turn.
-fn in_line(view: &RunView) -> Vec<String> {
+fn in_line(view: &RunView, program: &str) -> Vec<String> {
     let line = |waiting: &Waiting| {
         let gate = waiting.gate.as_ref().map(|gate| format!(" gate {gate}")).unwrap_or_default();
         let reasons: Vec<String> = waiting.reasons.iter().map(ToString::to_string).collect();
@@ -343,7 +344,7 @@ fn in_line(view: &RunView) -> Vec<String> {
         format!(
             "  {}{gate}: {}{priority}, since {}",
             waiting.attempt.path,
-            cut(&reasons.join("; "), 300),
+            cut(&in_place(&reasons.join("; "), program, false), 300),
             instant(waiting.since)
         )
     };
@@ -414,19 +415,19 @@ fn failure_lines(failure: &FailureView) -> Vec<String> {
 
 /// A former state as a text: what it was like then, without anything to do about it.
 pub(crate) fn past(view: &RunView, within: Option<usize>) -> String {
-    let lines = lines_at(view, view.updated_at, within);
+    let lines = lines_at(view, view.updated_at, "everfold", within);
     lines.into_iter().map(|line| wrapped(line, within) + "\n").collect()
 }
 
 /// A run at a moment: its head, its steps, the people that it waited for, and its failure.
-fn lines_at(view: &RunView, now: Timestamp, within: Option<usize>) -> Vec<String> {
+fn lines_at(view: &RunView, now: Timestamp, program: &str, within: Option<usize>) -> Vec<String> {
     let mut lines = head(view, now);
     lines.push(String::new());
     lines.extend(steps(view, now).into_iter().map(|line| match within {
         Some(within) => cut_styled(&line, within),
         None => line,
     }));
-    lines.extend(waits(view, now));
+    lines.extend(waits(view, now, program));
     if let Some(failure) = &view.failure {
         lines.extend(failed(failure));
     }

@@ -169,6 +169,10 @@ async fn verify(context: &CommandContext, kept: Option<LogDigest>) -> Result<u8,
             "what was altered cannot be told from it: compare with a copy of the folder that has that digest",
         ));
     }
+    if number == 1 && verified.uncompared_index {
+        return Err(Fault::new(Code::Faults, "the index was not looked at; of the rest nothing is damaged")
+            .hint("make possible what stood in the way, and verify once more"));
+    }
     let of_attempts = verified.logs.damaged + verified.damaged_archives;
     // Of more faults than are listed it is not known what they are of.
     let hint = match of_attempts + verified.damaged_blobs {

@@ -2,6 +2,7 @@
 
 use everfold_engine::clock;
 use everfold_engine::time::Timestamp;
+use everfold_engine::why::CauseNode;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
@@ -36,7 +37,8 @@ pub(crate) async fn run(context: &CommandContext, args: WhyArgs) -> Result<u8, F
         context.out.json(&why)?;
         return Ok(0);
     }
-    let why: RunWhy = context.client.get(&path).await?;
+    let mut why: RunWhy = context.client.get(&path).await?;
+    place(context, &mut why.causes);
     let now = if is_past { why.at } else { clock::now() };
     context.out.raw(&run_text(&why, now, is_past, columns()));
     Ok(0)
@@ -48,9 +50,18 @@ async fn folder(context: &CommandContext) -> Result<u8, Fault> {
         context.out.json(&why)?;
         return Ok(0);
     }
-    let why: FolderWhy = context.client.get("/api/v1/why").await?;
+    let mut why: FolderWhy = context.client.get("/api/v1/why").await?;
+    place(context, &mut why.causes);
     context.out.raw(&folder_text(&why, columns()));
     Ok(0)
+}
+
+/// Commands in the sentences are as they are typed where this one works.
+fn place(context: &CommandContext, causes: &mut [CauseNode]) {
+    for cause in causes {
+        cause.sentence = context.placed_text(&cause.sentence);
+        place(context, &mut cause.because);
+    }
 }
 
 /// Why a run is where it is, as a text.

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use everfold_engine::store::{Writability, has_room};
+use everfold_engine::store::Writability;
 use serde::Serialize;
 
 use super::app::App;
@@ -67,26 +67,16 @@ pub(crate) async fn healthz(State(app): State<App>) -> Json<HealthView> {
 )]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let readiness = app.readiness();
-    // Its own thread: a network's file system may take its time.
-    let folder = app.layout().root().to_owned();
-    let has_room = tokio::task::spawn_blocking(move || has_room(&folder)).await.unwrap_or(true);
+    let shortage = app.disk_shortage().await;
     let (state, why) = match &*app.store().writability().borrow() {
         _ if !readiness.is_ready() => (readiness.as_str(), None),
-        Writability::Full => {
-            ("full", Some("the disk is full: nothing can be recorded until there is room".to_owned()))
-        }
-        Writability::Writable if !has_room => (
-            "full",
-            Some(
-                "the disk is full: runs cannot be started until there is room in the data folder".to_owned(),
-            ),
-        ),
         Writability::ReadOnly(why) => ("read_only", Some(why.clone())),
         Writability::NotOurs(why) => ("not_ours", Some(why.clone())),
-        Writability::Writable => match app.views().unread() {
-            Some(error) => ("damaged", Some(error.to_string())),
-            None if app.views().is_ready() => (readiness.as_str(), None),
-            None => ("folding", None),
+        Writability::Full | Writability::Writable => match (shortage, app.views().unread()) {
+            (Some(shortage), _) => ("full", Some(shortage.sentence("runs go on"))),
+            (None, Some(error)) => ("damaged", Some(error.to_string())),
+            (None, None) if app.views().is_ready() => (readiness.as_str(), None),
+            (None, None) => ("folding", None),
         },
     };
     let ready = state == Readiness::Ready.as_str();

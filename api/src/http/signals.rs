@@ -184,6 +184,10 @@ async fn halt(
     let dedup = once(headers, &caller, about, &bytes, DedupKeep::Week)?.dedup;
     let by = By { actor: caller.actor, dedup };
     asked.pipeline.iter().try_for_each(|name| refuse_credential(&app, "the name of the pipeline", name))?;
+    if asked.pipeline.as_ref().is_some_and(|name| name.trim().is_empty()) {
+        return Err(Fault::new(Code::Invalid, "`pipeline` names none: it is empty")
+            .hint("leave it out for the whole engine"));
+    }
     let scope = asked.pipeline.map_or(HaltScope::Engine, HaltScope::Pipeline);
     let (went, view) = app.halt(wanted, scope, asked.reason.as_deref(), by).await?;
     Ok(written(StatusCode::OK, went, view))

@@ -1,6 +1,7 @@
 //! Reads: runs by any of their names, their states and views, the read models.
 
 mod concurrency;
+mod disk_shortage;
 mod driving;
 
 use std::sync::Arc;

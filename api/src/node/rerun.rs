@@ -98,6 +98,7 @@ impl Node {
             Some(source) => Some(self.definition_of(source).await?),
             None => None,
         };
+        let is_fork = asked.how == OriginKind::Fork;
         let request = ForkRequest {
             origin,
             how: asked.how,
@@ -121,6 +122,11 @@ impl Node {
                 StartError::Refused(Refusal::UnknownStep(path))
                 | StartError::Submit(SubmitError::Refused(Refusal::UnknownStep(path))),
             ) => return Err(self.no_step(origin, path).await),
+            Err(StartError::Refused(refusal @ Refusal::Ended(_))) if is_fork => {
+                return Err(Fault::from(refusal).hint(
+                    "an ended run never changes: `--at` names an earlier moment (`everfold events RUN` lists them), `--from STEP` begins a step anew",
+                ));
+            }
             Err(error) => return Err(error.into()),
         };
         self.drive(started.run, asked.detach).await?;

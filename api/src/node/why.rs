@@ -14,7 +14,6 @@ use everfold_engine::envelope::StreamId;
 use everfold_engine::event;
 use everfold_engine::id::{Position, RunId, StepId, StepPath, Version};
 use everfold_engine::state::{RunState, StepStatus};
-use everfold_engine::store::Writability;
 use everfold_engine::why::{
     CauseKind, CauseNode, CauseSubject, Trail, TrailPlace, of_condition, of_run, of_step,
 };
@@ -177,9 +176,8 @@ impl Chain<'_> {
             let sentence = "no engine goes on with the run; `everfold resume` or `everfold serve` does";
             causes.push(CauseNode::new(CauseKind::Owner, CauseSubject::default(), sentence));
         }
-        if *node.store.writability().borrow() == Writability::Full {
-            let sentence =
-                "the disk is full, so that nothing is recorded; the run goes on when there is room";
+        if let Some(shortage) = node.disk_shortage().await {
+            let sentence = shortage.sentence("the run goes on");
             causes.push(CauseNode::new(CauseKind::Disk, CauseSubject::default(), sentence));
         }
         causes

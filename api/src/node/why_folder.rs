@@ -10,7 +10,6 @@ use everfold_engine::driver::{LineView, Reason};
 use everfold_engine::event::taken;
 use everfold_engine::id::RunId;
 use everfold_engine::state::RunStatus;
-use everfold_engine::store::Writability;
 use everfold_engine::why::{CauseKind, CauseNode, CauseSubject, of_run};
 use everfold_projections::{RunFilter, RunOrder};
 use everfold_workflows::agent::PreflightFinding;
@@ -67,8 +66,8 @@ impl Node {
     /// What concerns every run: the disk, the engine, pauses, runs that are set aside.
     async fn of_folder(&self, open: u64) -> Result<Vec<CauseNode>, Fault> {
         let mut causes = Vec::new();
-        if *self.store.writability().borrow() == Writability::Full {
-            let sentence = "the disk is full, so that nothing is recorded; runs go on when there is room";
+        if let Some(shortage) = self.disk_shortage().await {
+            let sentence = shortage.sentence("runs go on");
             causes.push(CauseNode::new(CauseKind::Disk, CauseSubject::default(), sentence));
         }
         if !self.drives_all.load(Ordering::Acquire) && open > 0 {
@@ -248,8 +247,7 @@ fn of_line(held_up: &[(Reason, usize)], line: &LineView) -> Vec<CauseNode> {
             }
             Reason::Breaker { service, since, next, last } => {
                 let breaker = line.breakers.iter().find(|breaker| breaker.service == *service);
-                // Fewer outages than open it by themselves: the service asked to be left alone for so long.
-                let row = breaker.filter(|it| it.failures_max > 0 && it.failures >= it.failures_max);
+                let row = breaker.filter(|it| !it.is_asked());
                 let (why, last_of) = match row {
                     Some(it) => {
                         let outages = count(u64::from(it.failures), "outage");

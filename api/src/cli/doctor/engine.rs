@@ -93,10 +93,14 @@ pub(super) async fn left_alone(context: &CommandContext) -> Vec<Finding> {
     };
     let open = line.breakers.into_iter().filter(|breaker| breaker.state != BreakerStand::Closed);
     open.map(|breaker| {
+        let failed = count(u64::from(breaker.failures), "failure");
+        let why = match breaker.is_asked() {
+            true => "as it asked for".to_owned(),
+            false => format!("after {failed} in a row"),
+        };
         let next = breaker.next.map(|next| format!(", next try at {}", instant(next))).unwrap_or_default();
         let last = breaker.last.map(|last| format!("; last: {}", cut(&last, 120))).unwrap_or_default();
-        let failed = count(u64::from(breaker.failures), "failure");
-        let found = format!("left alone after {failed} in a row, {} waiting{next}{last}", breaker.waiting);
+        let found = format!("left alone {why}, {} waiting{next}{last}", breaker.waiting);
         Finding::new(&breaker.service, Health::Notable, found)
             .hint(format!("{} limits reset {}", context.program, breaker.service))
     })

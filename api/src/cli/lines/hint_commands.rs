@@ -44,8 +44,8 @@ fn with_run(hint: &str, run: &str) -> String {
     text
 }
 
-/// A hint with `program` at the beginning of each command that works in a place.
-fn in_place(hint: &str, program: &str, is_server: bool) -> String {
+/// A text with `program` at the beginning of each command that works in a place.
+pub(in crate::cli) fn in_place(hint: &str, program: &str, is_server: bool) -> String {
     let verbs = args::command();
     let has_place = |words: &[&str]| {
         let verb = words.first().copied().unwrap_or_default();

@@ -30,7 +30,7 @@ impl RouteOperation {
 
 /// A path with its handlers, each made where it is asked for.
 #[derive(Debug, Clone)]
-pub(in crate::http) struct Route {
+pub(in crate::http) struct RoutePath {
     /// The path, and the handlers of its methods.
     pub(in crate::http) served: fn() -> (String, MethodRouter<App>),
     /// The handlers' part of the document.
@@ -43,16 +43,16 @@ pub(in crate::http) struct Route {
 #[derive(Debug)]
 pub(in crate::http) struct RouteList {
     /// At the paths that they name.
-    pub(in crate::http) top: Vec<Route>,
+    pub(in crate::http) top: Vec<RoutePath>,
     /// Below [`RouteList::below`].
-    pub(in crate::http) api: Vec<Route>,
+    pub(in crate::http) api: Vec<RoutePath>,
     pub(in crate::http) below: &'static str,
 }
 
 impl RouteList {
     /// The routes, with those of other protocols, which have no part of the document, beside the ones below.
     pub(in crate::http) fn served(&self, beside: Router<App>) -> Router<App> {
-        let with = |router: Router<App>, route: &Route| {
+        let with = |router: Router<App>, route: &RoutePath| {
             let (path, handlers) = (route.served)();
             router.route(&path, handlers)
         };
@@ -62,7 +62,7 @@ impl RouteList {
 
     /// The document of all routes.
     pub(in crate::http) fn described(&self) -> OpenApi {
-        let with = |router: OpenApiRouter<App>, route: &Route| router.routes((route.described)());
+        let with = |router: OpenApiRouter<App>, route: &RoutePath| router.routes((route.described)());
         let api = self.api.iter().fold(OpenApiRouter::new(), with);
         self.top.iter().fold(OpenApiRouter::new().nest(self.below, api), with).into_openapi()
     }
@@ -74,10 +74,10 @@ impl RouteList {
     }
 }
 
-/// A list of [`Route`]s: handlers of one path with commas between them, paths with semicolons.
+/// A list of [`RoutePath`]s: handlers of one path with commas between them, paths with semicolons.
 macro_rules! route_list {
     ($($($module:ident :: $name:ident),+);+ $(;)?) => {
-        vec![$( $crate::http::document::route_list::Route {
+        vec![$( $crate::http::document::route_list::RoutePath {
             served: || {
                 let handlers = axum::routing::MethodRouter::new();
                 let mut path = None;

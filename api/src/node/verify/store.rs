@@ -65,6 +65,9 @@ pub struct Verified {
     /// Blobs that are missing or not what they were, and folders of blobs that cannot be read.
     #[serde(default)]
     pub damaged_blobs: u64,
+    /// Whether the index could not be compared with the journal, for what the fault of it says; that is no damage.
+    #[serde(default)]
+    pub uncompared_index: bool,
     /// Snapshots.
     pub snapshots: u64,
     /// Logs of attempts that have ended.
@@ -99,6 +102,10 @@ impl From<VerifyReport> for Verified {
             streams: report.streams,
             blobs: report.blobs,
             damaged_blobs: damaged_blobs.count() as u64,
+            uncompared_index: report
+                .faults
+                .iter()
+                .any(|it| matches!(it, VerifyFault::IndexUncompared { .. })),
             snapshots: report.snapshots,
             logs: VerifiedLogs::default(),
             damaged_archives: 0,

@@ -6,7 +6,7 @@
 //! Called by the fork, before it records anything.
 
 use crate::state::{Phase, RunState, StepState};
-use everfold_base::id::StepId;
+use everfold_base::id::{Round, StepId};
 use everfold_language::definition::{Graph, Probe, Step, Wait, Work};
 
 /// A part of a history that a definition lacks or declares otherwise.
@@ -38,7 +38,15 @@ pub(super) fn misfits(state: &RunState, next: &Graph, reset: &[StepId]) -> Vec<M
 
 /// Whether anything happened to a step in this run.
 fn has_begun(step: &StepState) -> bool {
-    step.phase != Phase::Pending || step.round > everfold_base::id::Round::ZERO || step.named
+    step.phase != Phase::Pending || step.round > Round::ZERO || step.named
+}
+
+impl RunState {
+    /// Whether anything happened to a step in this run; a step that there is not has not begun.
+    #[must_use]
+    pub fn has_begun_step(&self, step: &StepId) -> bool {
+        self.graph.find(step).is_some_and(|at| has_begun(&self.facts.steps[at]))
+    }
 }
 
 fn of_step(state: &RunState, at: usize, next: &Graph) -> Vec<Misfit> {

@@ -292,6 +292,9 @@ pub enum Refusal {
     /// The step runs when the run ends.
     #[error("“{0}” runs when the run ends; it takes no breakpoint")]
     NoBreakpoint(StepId),
+    /// A fork is to pause before a step that has begun by the moment that it goes on from.
+    #[error("the step “{0}” has begun by that moment, so the run would not pause before it")]
+    BegunBefore(StepId),
     /// The run has no budget.
     #[error("the run has no budget")]
     NoBudgets,
@@ -419,6 +422,7 @@ impl Refusal {
             Self::Halted(_) => "halted",
             Self::NotActive { .. } => "not_active",
             Self::NoBreakpoint(_) => "no_breakpoint",
+            Self::BegunBefore(_) => "begun_before",
             Self::NoBudgets => "no_budget",
             Self::UnknownBudget { .. } => "unknown_budget",
             Self::SeveralBudgets(_) => "several_budgets",

@@ -9,7 +9,7 @@ use everfold_core::event::{
     RunPaused, RunReleased, RunResumed, StepCancelRequested,
 };
 use everfold_core::input::InputKind;
-use everfold_core::state::{Awaited, PausedBy};
+use everfold_core::state::{Awaited, PausedBy, RunState, effects};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -199,5 +199,22 @@ proptest! {
             bring_to_end(&mut other);
             other.check_fold();
         }
+    }
+
+    /// A damaged log is folded by who looks for the damage.
+    #[test]
+    fn events_that_do_not_fit_each_other_are_folded_without_a_panic(
+        pipeline in pipelines(), turns in turns(), without in any::<prop::sample::Index>(),
+        twice in any::<prop::sample::Index>()
+    ) {
+        let world = played(pipeline, &turns);
+        let mut state = RunState::new(world.state.definition().clone());
+        let (without, twice) = (without.index(world.history.len()), twice.index(world.history.len()));
+        for (at, (meta, event)) in world.history.iter().enumerate() {
+            for _ in 0..1 + usize::from(at == twice) - usize::from(at == without && at != twice) {
+                state.apply(event, meta);
+            }
+        }
+        let _ = effects(&state);
     }
 }

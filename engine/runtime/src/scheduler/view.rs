@@ -233,6 +233,14 @@ pub struct BreakerView {
     pub waiting: usize,
 }
 
+impl BreakerView {
+    /// Whether it is open because its service asked for a pause: fewer outages than open it stand behind it.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        self.state != BreakerStand::Closed && self.failures < self.failures_max.max(1)
+    }
+}
+
 impl Scheduler {
     /// The waiting requests of a run, in the order of arrival: the first so many, and how many there are.
     pub(crate) fn waiting(&self, run: RunId, max: usize) -> (Vec<Waiting>, usize) {

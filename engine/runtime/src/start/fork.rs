@@ -27,7 +27,7 @@ use everfold_base::json::{BlobRef, Hash, JsonText, Value};
 use everfold_base::time::Timestamp;
 use everfold_core::decide::begin::Beginning;
 use everfold_core::decide::{Decision, Refusal, begin, decide};
-use everfold_core::event::{EffectLimits, Origin, OriginKind, SlotKind};
+use everfold_core::event::{EffectLimits, Origin, OriginKind, RunEvent, SlotKind};
 use everfold_core::input::{Fork, Input, InputKind};
 use everfold_core::state::{RunState, StoredValue};
 use everfold_language::definition::{Definition, SKIPPED, similar};
@@ -326,7 +326,7 @@ impl Runtime {
         let mut loaded = Loaded::default();
         for _ in 0..NEEDS_MAX {
             match decide(&mut state.clone(), &input, &loaded) {
-                Ok(Decision::Events(_)) => return Ok(()),
+                Ok(Decision::Events(batch)) => return check_until(state, fork, &batch.events),
                 Ok(Decision::Needs(wanted)) => {
                     let values = self.values.load(fork.origin.run, wanted).await;
                     let values = values.map_err(|error| SubmitError::Store(error.to_string()))?;
@@ -501,6 +501,16 @@ fn known_documents(definition: &Definition, given: &serde_json::Map<String, Valu
 }
 
 /// The run whose id follows from its origin and a name.
+/// A run cannot pause before a step that has begun, unless the fork begins it anew.
+fn check_until(state: &RunState, fork: &Fork, events: &[RunEvent]) -> Result<(), StartError> {
+    let Some(step) = &fork.until_step else { return Ok(()) };
+    let is_reset = |event: &RunEvent| matches!(event, RunEvent::RunForked(made) if made.reset.contains(step));
+    if state.has_begun_step(step) && !events.iter().any(is_reset) {
+        return Err(Refusal::BegunBefore(step.clone()).into());
+    }
+    Ok(())
+}
+
 fn derived_run(origin: RunId, name: &str) -> RunId {
     RunId(uuid::Uuid::new_v5(&origin.0, name.as_bytes()))
 }

@@ -256,6 +256,10 @@ async fn l30_what_is_refused_stores_nothing() {
     assert!(matches!(unknown, Err(StartError::Refused(Refusal::UnknownStep(_)))), "{unknown:?}");
     let tidy = rig.engine.fork(restart(origin, "tidy")).await;
     assert!(matches!(tidy, Err(StartError::Refused(Refusal::FinishStep(_)))), "{tidy:?}");
+    // It could not pause before what has begun; a step that begins anew has not.
+    let begun = ForkRequest { until_step: Some("a".into()), ..restart(origin, "b") };
+    let begun = rig.engine.fork(begun).await;
+    assert!(matches!(begun, Err(StartError::Refused(Refusal::BegunBefore(_)))), "{begun:?}");
     let too_late = ForkRequest { at: Some(Version(999)), ..again(origin, OriginKind::Fork) };
     assert!(rig.engine.fork(too_late).await.is_err());
     let unknown = again(RunId(uuid::Uuid::from_u128(1)), OriginKind::Retry);

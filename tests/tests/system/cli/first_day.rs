@@ -100,6 +100,29 @@ fn completions_know_runs_with_their_titles_steps_tasks_and_pipelines() {
 }
 
 #[test]
+fn a_completion_of_bash_keeps_the_tilde_that_was_typed() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("folder")).unwrap();
+    let script = scratch.run(&["completions", "bash"]).out;
+    let asked = [
+        ("everfold --dir ~/fo", "(everfold --dir '~/fo')", "~/folder/"),
+        ("everfold --dir=~/fo", "(everfold --dir = '~/fo')", "~/folder/"),
+    ];
+    for (line, words, wanted) in asked {
+        let asks = format!(
+            "everfold() {{ '{program}' \"$@\"; }}\n{script}\nCOMP_LINE='{line}' COMP_WORDS={words}\n\
+             COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) COMP_POINT=${{#COMP_LINE}}\n\
+             _everfold everfold '~/fo' x\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            program = env!("CARGO_BIN_EXE_everfold-under-test"),
+        );
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", &asks]).current_dir(scratch.path("")).env("HOME", scratch.path(""));
+        let said = bash.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout).trim_end(), wanted, "{line}: {said:?}");
+    }
+}
+
+#[test]
 fn a_manual_page_is_there_for_each_verb() {
     let scratch = Scratch::new();
     let page = scratch.run(&["man", "pipeline", "check"]);

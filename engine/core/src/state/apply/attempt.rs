@@ -65,7 +65,7 @@ impl RunState {
         let stopped = self.facts.stops.remove(id);
         if let Some(reason) = stopped {
             if reason == StopReason::Rework {
-                self.facts.rework_stops -= 1;
+                self.facts.rework_stops = self.facts.rework_stops.saturating_sub(1);
                 if self.facts.rework_stops == 0 {
                     let held = std::mem::take(&mut self.facts.held);
                     held.into_iter().for_each(|key| self.touch(key));

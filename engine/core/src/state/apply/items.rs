@@ -90,7 +90,7 @@ impl RunState {
             items.stopped |= stops_others;
         }
         unit.stage = stage;
-        items.open -= 1;
+        items.open = items.open.saturating_sub(1);
         self.check_items(key.step);
         self.touch(key);
     }

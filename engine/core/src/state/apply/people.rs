@@ -63,7 +63,7 @@ impl RunState {
         if key.item.is_some()
             && let Some(items) = &mut self.facts.steps[key.step].items
         {
-            items.asking -= 1;
+            items.asking = items.asking.saturating_sub(1);
         }
         let id = self.attempt_id(key);
         for kind in [TimerKind::Expiry, TimerKind::Reminder] {

@@ -154,7 +154,7 @@ impl RunState {
             self.facts.refused.forget(&self.graph.step(at).id);
         }
         if is_main && !was_ended {
-            self.facts.unended -= 1;
+            self.facts.unended = self.facts.unended.saturating_sub(1);
         }
         let graph = self.graph.clone();
         for dependent in graph.dependents(at) {
@@ -274,7 +274,7 @@ impl RunState {
         if key.item.is_some()
             && let Some(items) = &mut self.facts.steps[key.step].items
         {
-            items.blocked -= 1;
+            items.blocked = items.blocked.saturating_sub(1);
         }
     }
 
