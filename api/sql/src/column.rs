@@ -135,6 +135,9 @@ pub struct SqlColumn {
     pub of: SqlType,
     /// How rows are found by it.
     pub lookup: ColumnLookup,
+    /// About how many values it has in all rows, for SQLite to choose what to read first; none: one row in twenty has a
+    /// value; 1: rows are found by it beside another column alone.
+    pub values: Option<u64>,
     /// Whether it belongs to what names a row; these are never null.
     pub names_row: bool,
     /// What it is, for readers.

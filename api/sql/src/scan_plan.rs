@@ -4,12 +4,14 @@
 
 use crate::column::{ColumnLookup, SqlColumn, SqlComparison};
 
-/// What a lookup by an index leaves of the rows: one in so many.
+/// What a lookup by an index leaves of the rows where it is not known how many values a column has: one in so many.
 const INDEX_LEAVES: f64 = 20.0;
 /// What a bound leaves of them.
 const RANGE_LEAVES: f64 = 3.0;
 /// What the argument of a table leaves: about so many rows.
 const ARGUMENT_LEAVES: f64 = 100.0;
+/// The cost of looking at each row of a table, for each of them: what is found by a condition is read before it.
+const EACH_ROW: f64 = 1_000.0;
 /// The cost of beginning to read, in rows.
 const BEGIN: f64 = 3.0;
 
@@ -41,6 +43,7 @@ pub(crate) struct ScanPlan {
 /// The plan; none where the argument of the table is not known yet: another order of the tables is needed.
 pub(crate) fn scan_plan(columns: &[SqlColumn], rows: u64, offered: &[OfferedCondition]) -> Option<ScanPlan> {
     let mut plan = ScanPlan { taken: Vec::new(), rows: rows.max(1) as f64, cost: 0.0, is_unique: false };
+    let mut is_found_any = false;
     for (place, condition) in offered.iter().enumerate() {
         let column = columns.get(condition.column)?;
         if !condition.is_usable {
@@ -57,25 +60,30 @@ pub(crate) fn scan_plan(columns: &[SqlColumn], rows: u64, offered: &[OfferedCond
             continue;
         }
         plan.taken.push(place);
-        if !is_found {
+        if !is_found || column.values == Some(1) {
             continue;
         }
+        is_found_any = true;
         plan.rows = match column.lookup {
-            ColumnLookup::Range if condition.how == SqlComparison::Equal => {
-                (plan.rows / INDEX_LEAVES).max(1.0)
-            }
+            ColumnLookup::Range if condition.how == SqlComparison::Equal => with_one_value(plan.rows, column),
             ColumnLookup::Key => {
                 plan.is_unique = true;
                 1.0
             }
-            ColumnLookup::Index => (plan.rows / INDEX_LEAVES).max(1.0),
+            ColumnLookup::Index => with_one_value(plan.rows, column),
             ColumnLookup::Range | ColumnLookup::From => (plan.rows / RANGE_LEAVES).max(1.0),
             ColumnLookup::Argument => plan.rows.min(ARGUMENT_LEAVES),
             ColumnLookup::EachRow => plan.rows,
         };
     }
-    plan.cost = plan.rows + BEGIN;
+    plan.cost = plan.rows * if is_found_any { 1.0 } else { EACH_ROW } + BEGIN;
     Some(plan)
+}
+
+/// How many of the rows have one value of a column, about.
+fn with_one_value(rows: f64, column: &SqlColumn) -> f64 {
+    let leaves = column.values.map_or(INDEX_LEAVES, |values| values as f64);
+    (rows / leaves).max(1.0)
 }
 
 /// Whether a table is read once for all values of `IN`. A table that gives its rows in an order keeps it only so; any other
@@ -105,7 +113,7 @@ mod tests {
     use crate::column::SqlType;
 
     fn column(of: SqlType, lookup: ColumnLookup) -> SqlColumn {
-        SqlColumn { name: "c".into(), of, lookup, names_row: false, about: "".into() }
+        SqlColumn { name: "c".into(), of, lookup, values: None, names_row: false, about: "".into() }
     }
 
     fn offered(column: usize, how: SqlComparison) -> OfferedCondition {
@@ -122,6 +130,25 @@ mod tests {
         let cost = |place| scan_plan(&columns, 10_000, &[offered(place, SqlComparison::Equal)]).unwrap().cost;
         assert!(cost(0) < cost(1) && cost(1) < cost(2));
         assert!(scan_plan(&columns, 10_000, &[offered(0, SqlComparison::Equal)]).unwrap().is_unique);
+    }
+
+    #[test]
+    fn an_index_leaves_fewer_rows_where_a_column_has_more_values() {
+        let run = SqlColumn { values: Some(5_000), ..column(SqlType::Text, ColumnLookup::Index) };
+        let columns = [run, column(SqlType::Text, ColumnLookup::Index)];
+        let rows = |place| scan_plan(&columns, 10_000, &[offered(place, SqlComparison::Equal)]).unwrap().rows;
+        assert_eq!((rows(0), rows(1)), (2.0, 500.0));
+    }
+
+    #[test]
+    fn what_is_found_beside_another_column_alone_costs_as_much_as_each_row() {
+        let beside = SqlColumn { values: Some(1), ..column(SqlType::Integer, ColumnLookup::Range) };
+        let columns = [beside, column(SqlType::Text, ColumnLookup::Index)];
+        let plan = |offered: &[OfferedCondition]| scan_plan(&columns, 10_000, offered).unwrap();
+        let (beside, other) = (offered(0, SqlComparison::Equal), offered(1, SqlComparison::Equal));
+        assert_eq!(plan(&[beside]).taken, [0]);
+        assert_eq!(plan(&[beside]).cost, plan(&[]).cost);
+        assert_eq!(plan(&[beside, other]).cost, plan(&[other]).cost);
     }
 
     #[test]

@@ -174,11 +174,14 @@ unsafe impl VTab<'_> for VirtualTable {
         }
         let table = &self.source.table;
         let Some(plan) = scan_plan(table.columns(), table.rows(), &offered) else { return Ok(false) };
+        let mut is_unique = plan.is_unique;
         for (nth, taken) in plan.taken.iter().enumerate() {
             let (place, condition) = (places[*taken], offered[*taken]);
             let is_together = is_read_once(&table.columns()[condition.column], table.descends_by().is_some());
             if is_together && condition.how == SqlComparison::Equal && info.is_in_constraint(place)? {
                 info.set_in_constraint(place, true)?;
+                // SQLite leaves out a left join with a row that is unique: several keys have several rows.
+                is_unique = false;
             }
             info.constraint_usage(place).set_argv_index(c_int::try_from(nth + 1).unwrap_or(c_int::MAX));
         }
@@ -186,7 +189,7 @@ unsafe impl VTab<'_> for VirtualTable {
         info.set_idx_str(&encode(taken));
         info.set_estimated_cost(plan.cost);
         info.set_estimated_rows(plan.rows as i64);
-        if plan.is_unique {
+        if is_unique {
             info.set_idx_flags(IndexFlags::SQLITE_INDEX_SCAN_UNIQUE);
         }
         let mut orders = info.order_bys();

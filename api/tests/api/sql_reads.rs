@@ -79,6 +79,53 @@ async fn a_condition_on_a_column_that_rows_are_found_by_reads_no_other_rows() {
     }
 }
 
+/// The tables that are found by run.
+const OF_RUNS: [&str; 14] = [
+    "labels",
+    "search",
+    "steps",
+    "attempts",
+    "step_times",
+    "events",
+    "signals",
+    "decisions",
+    "gates",
+    "votes",
+    "tasks",
+    "spend",
+    "model_spend",
+    "role_spend",
+];
+
+#[tokio::test]
+async fn a_join_with_runs_begins_where_they_have_a_condition_and_goes_on_by_run() {
+    let api = played().await;
+    for (condition, by, runs) in [
+        ("r.pipeline = 'counted'", "pipeline", 6),
+        ("r.pipeline in ('counted', 'none')", "pipeline", 6),
+        ("r.pipeline = 'counted' and r.started_at > ago('7d')", "pipeline started_at", 6),
+        ("r.status = 'failed'", "status", 3),
+        ("r.pipeline = 'counted' and r.status = 'failed'", "pipeline status", 3),
+    ] {
+        for table in OF_RUNS {
+            for from in [
+                format!("runs r join {table} t on t.run = r.id"),
+                format!("{table} t join runs r on r.id = t.run"),
+            ] {
+                let sql = format!("select t.run from {from} where {condition}");
+                let (status, answer) = asked(&api, &sql, None).await;
+                assert_eq!(status, 200, "{sql}: {answer}");
+                let rows = answer["rows"].as_array().unwrap().len();
+                let read = |read: &Value| json!([read["table"], read["by"], read["rows"]]);
+                let mut found: Vec<Value> = answer["reads"].as_array().unwrap().iter().map(read).collect();
+                found.sort_by_key(|read| read[0] == "runs");
+                let by: Vec<&str> = by.split(' ').collect();
+                assert_eq!(found, [json!([table, ["run"], rows]), json!(["runs", by, runs])], "{sql}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn rows_keep_their_order_where_a_column_may_have_one_of_several_values() {
     let api = played().await;

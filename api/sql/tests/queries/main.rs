@@ -1,6 +1,7 @@
 //! Queries over a small table whose answers are known: what is pushed down, what is refused, what ends.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod joins;
 mod things;
 
 use std::sync::Arc;

@@ -27,7 +27,7 @@ pub struct Things {
 }
 
 pub fn column(name: &'static str, of: SqlType, lookup: ColumnLookup) -> SqlColumn {
-    SqlColumn { name: name.into(), of, lookup, names_row: name == "id", about: "".into() }
+    SqlColumn { name: name.into(), of, lookup, values: None, names_row: name == "id", about: "".into() }
 }
 
 pub fn things(count: usize) -> Vec<Thing> {

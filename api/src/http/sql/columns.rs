@@ -11,6 +11,11 @@ const fn column(name: &'static str, of: everfold_sql::SqlType, about: &'static s
     ColumnText::new(name, of, about)
 }
 
+/// About how many runs there are.
+const RUN_COUNT: u64 = 100_000;
+/// About how many events there are.
+const EVENT_COUNT: u64 = 10_000_000;
+
 /// The argument of a table that is about one run.
 const OF_RUN: ColumnText =
     column("of_run", Text, "the argument: the run, as people name it (`@`, a short id)").found_by(Argument);
@@ -19,7 +24,7 @@ pub(super) const RUNS: TableText = TableText {
     name: "runs",
     about: "Every run, as lists show it.",
     route: "GET /runs",
-    rows: 100_000,
+    rows: RUN_COUNT,
     columns: &[
         column("id", Text, "the run").found_by(Key).named(),
         column("short_id", Text, "its last 8 digits"),
@@ -60,10 +65,16 @@ pub(super) const RUNS: TableText = TableText {
         column("steps_failed", Integer, "failed for good, tolerated or not").at("step_counts.failed"),
         column("steps_skipped", Integer, "did not apply").at("step_counts.skipped"),
         column("steps_cancelled", Integer, "were ended with their run").at("step_counts.cancelled"),
-        column("parent_run", Text, "the run that started it").found_by(Index).at("parent.run"),
+        column("parent_run", Text, "the run that started it")
+            .found_by(Index)
+            .of_values(RUN_COUNT / 3)
+            .at("parent.run"),
         column("parent_short_id", Text, "the last 8 digits of that").at("parent.short_id"),
         column("parent_step", Text, "the step of it that did").at("parent.step"),
-        column("parent_top", Text, "the topmost run above it").found_by(Index).at("parent.top"),
+        column("parent_top", Text, "the topmost run above it")
+            .found_by(Index)
+            .of_values(RUN_COUNT / 10)
+            .at("parent.top"),
         column("origin_run", Text, "the run whose history it began with").at("origin.run"),
         column("origin_version", Integer, "up to which version").at("origin.version"),
         column("origin_how", Text, "`fork retry restart handover`").at("origin.how"),
@@ -79,9 +90,9 @@ pub(super) const LABELS: TableText = TableText {
     route: "GET /runs",
     rows: 300_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("key", Text, "the label's name").found_by(Index).named(),
-        column("value", Text, "its text; found together with `key`").found_by(Index),
+        column("value", Text, "its text; found together with `key`").found_by(Index).beside_another(),
     ],
 };
 
@@ -91,7 +102,7 @@ pub(super) const SEARCH: TableText = TableText {
     route: "GET /runs",
     rows: 200_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("name", Text, "the attribute's name").found_by(Index).named(),
         column("type", Text, "`text number time bool list`"),
         column(
@@ -109,7 +120,7 @@ pub(super) const STEPS: TableText = TableText {
     route: "GET /runs/{run}/state",
     rows: 2_000_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("id", Text, "the step").named(),
         column("stage", Text, "the board's column"),
         column("kind", Text, "what it does: `command agent function approval question wait run gates`"),
@@ -142,7 +153,7 @@ pub(super) const ATTEMPTS: TableText = TableText {
     route: "GET /runs/{run}/timeline",
     rows: 2_000_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("step", Text, "the step, or an item of it").named(),
         column("round", Integer, "the round").named(),
         column("attempt", Integer, "the attempt").named(),
@@ -174,7 +185,7 @@ pub(super) const STEP_TIMES: TableText = TableText {
     route: "GET /pipelines/{name}/stats",
     rows: 1_000_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("step", Text, "the step").named(),
         column("rounds", Integer, "its rounds"),
         column("attempts", Integer, "its attempts that ended, those of its items among them"),
@@ -190,13 +201,14 @@ pub(super) const EVENTS: TableText = TableText {
     name: "events",
     about: "The events of a run, or of all runs in the order of the log.",
     route: "GET /runs/{run}/events",
-    rows: 10_000_000,
+    rows: EVENT_COUNT,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("version", Integer, "its place in the run; found together with the run")
             .found_by(Range)
+            .beside_another()
             .named(),
-        column("position", Integer, "its place in the log").found_by(Range),
+        column("position", Integer, "its place in the log").found_by(Range).of_values(EVENT_COUNT),
         column("recorded_at", Time, "when it was recorded"),
         column("committed_at", Time, "when it was durable"),
         column("actor", Text, "who caused it"),
@@ -217,7 +229,7 @@ pub(super) const SIGNALS: TableText = TableText {
     route: "GET /runs/{run}/events",
     rows: 2_000_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("version", Integer, "its event's place in the run").named(),
         column("position", Integer, "its event's place in the log"),
         column("at", Time, "when it came"),
@@ -235,7 +247,7 @@ pub(super) const DECISIONS: TableText = TableText {
     route: "GET /audit/decisions",
     rows: 500_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT),
         column("short_id", Text, "its last 8 digits"),
         column("pipeline", Text, "its pipeline").found_by(Index),
         column("title", Text, "its title"),
@@ -300,7 +312,7 @@ pub(super) const GATES: TableText = TableText {
     route: "GET /audit/gates",
     rows: 300_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT),
         column("short_id", Text, "its last 8 digits"),
         column("pipeline", Text, "its pipeline").found_by(Index),
         column("title", Text, "its title"),
@@ -334,7 +346,7 @@ pub(super) const VOTES: TableText = TableText {
     route: "GET /audit/decisions?kind=vote",
     rows: 50_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT),
         column("short_id", Text, "its last 8 digits"),
         column("pipeline", Text, "its pipeline").found_by(Index),
         column("title", Text, "its title"),
@@ -358,7 +370,7 @@ pub(super) const TASKS: TableText = TableText {
     rows: 1_000,
     columns: &[
         column("id", Text, "names it").named(),
-        column("run", Text, "the run").found_by(Index),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT),
         column("short_id", Text, "its last 8 digits"),
         column("pipeline", Text, "its pipeline"),
         column("run_title", Text, "its title"),
@@ -422,7 +434,7 @@ pub(super) const SPEND: TableText = TableText {
     route: "GET /spend?by=step",
     rows: 100_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("pipeline", Text, "its pipeline").named(),
         column("day", Text, "the day in UTC: `2026-11-20`").named(),
         column("step", Text, "the step").named().at("name"),
@@ -440,7 +452,7 @@ pub(super) const MODEL_SPEND: TableText = TableText {
     route: "GET /spend?by=model",
     rows: 100_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("pipeline", Text, "its pipeline").named(),
         column("day", Text, "the day in UTC: `2026-11-20`").named(),
         column("model", Text, "the model; empty: it is not known").named().at("name"),
@@ -458,7 +470,7 @@ pub(super) const ROLE_SPEND: TableText = TableText {
     route: "GET /spend?by=role",
     rows: 100_000,
     columns: &[
-        column("run", Text, "the run").found_by(Index).named(),
+        column("run", Text, "the run").found_by(Index).of_values(RUN_COUNT).named(),
         column("pipeline", Text, "its pipeline").named(),
         column("day", Text, "the day in UTC: `2026-11-20`").named(),
         column("role", Text, "the role; empty: it has none").named().at("name"),

@@ -10,6 +10,8 @@ pub(in crate::http) struct ColumnText {
     pub(super) path: &'static str,
     pub(in crate::http) of: SqlType,
     pub(in crate::http) lookup: ColumnLookup,
+    /// About how many values it has; none: that is not known; 1: rows are found by it beside another column alone.
+    pub(super) values: Option<u64>,
     pub(super) names_row: bool,
     pub(in crate::http) about: &'static str,
 }
@@ -29,7 +31,7 @@ pub(in crate::http) struct TableText {
 impl ColumnText {
     /// A column that is called as its field.
     pub(super) const fn new(name: &'static str, of: SqlType, about: &'static str) -> Self {
-        Self { name, path: name, of, lookup: ColumnLookup::EachRow, names_row: false, about }
+        Self { name, path: name, of, lookup: ColumnLookup::EachRow, values: None, names_row: false, about }
     }
 
     /// The same of a field with another name.
@@ -42,6 +44,16 @@ impl ColumnText {
         Self { lookup, ..self }
     }
 
+    /// The same with about so many values.
+    pub(super) const fn of_values(self, values: u64) -> Self {
+        Self { values: Some(values), ..self }
+    }
+
+    /// The same that has a use beside another column alone.
+    pub(super) const fn beside_another(self) -> Self {
+        Self { values: Some(1), ..self }
+    }
+
     /// The same as a part of what names a row.
     pub(super) const fn named(self) -> Self {
         Self { names_row: true, ..self }
@@ -52,6 +64,7 @@ impl ColumnText {
             name: self.name.into(),
             of: self.of,
             lookup: self.lookup,
+            values: self.values,
             names_row: self.names_row,
             about: self.about.into(),
         }
