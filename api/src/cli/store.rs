@@ -1,10 +1,12 @@
 //! `store`: info, verify, repair, adopt.
 
+mod folder;
+mod repair;
+
 use everfold_engine::clock::Stopwatch;
-use everfold_engine::data_folder::Layout;
 use everfold_engine::id::Position;
-use everfold_engine::store::repair::{self, LaterHistory, RepairError, RepairPlan, RestoreFrom};
-use everfold_engine::store::{Progress, SledOptions, positions};
+use everfold_engine::store::Progress;
+use everfold_engine::store::repair::RestoreFrom;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -15,7 +17,8 @@ use crate::client::wait_for_owner;
 use crate::fault::{Code, Fault, ProblemDocument};
 use crate::node::{self, LogDigest, Verified};
 use crate::serve;
-use crate::text::{count, option};
+use crate::text::count;
+use folder::{existing_folder, on_folder};
 
 pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8, Fault> {
     match args.verb {
@@ -23,13 +26,16 @@ pub(crate) async fn run(context: &CommandContext, args: StoreArgs) -> Result<u8,
         StoreVerb::Adopt => adopt(context).await,
         StoreVerb::Verify { digest } => verify(context, digest).await,
         StoreVerb::Repair { yes, from_sled, from, give_up_behind } => {
-            let from = match (from, from_sled, give_up_behind) {
-                (Some(folder), _, _) => RestoreFrom::Copy(folder),
-                (None, true, _) => RestoreFrom::Index,
-                (None, false, Some(position)) => RestoreFrom::GivenUpBehind(Position(position)),
-                (None, false, None) => RestoreFrom::Nothing,
+            let source = match (from, from_sled) {
+                (Some(folder), _) => RestoreFrom::Copy(folder),
+                (None, true) => RestoreFrom::Index,
+                (None, false) => RestoreFrom::Nothing,
             };
-            repair(context, yes, from).await
+            let from = match give_up_behind {
+                Some(position) => source.up_to(Position(position)),
+                None => source,
+            };
+            repair::run(context, yes, from).await
         }
     }
 }
@@ -258,235 +264,4 @@ fn report(verified: &Verified) -> String {
         text.push_str(&format!("digest {digest}\n"));
     }
     text
-}
-
-/// Says what a repair would do; does it with `--yes`.
-async fn repair(context: &CommandContext, yes: bool, from: RestoreFrom) -> Result<u8, Fault> {
-    let layout = existing_folder(context)?;
-    let folder = layout.root().to_owned();
-    let program = context.program.clone();
-    if let RestoreFrom::Copy(copy) = &from
-        && !copy.join("journal").is_dir()
-    {
-        return Err(Fault::new(
-            Code::File,
-            format!("{} has no folder journal: it is no copy of a data folder", copy.display()),
-        ));
-    }
-    let asked = from.clone();
-    let plan = on_folder(move |options| {
-        let repair = if yes { repair::apply } else { repair::plan };
-        repair(&folder, options, &asked).map_err(|error| refused(error, &asked, &program))
-    })
-    .await?;
-    if context.json {
-        let steps: Vec<String> = plan.steps.iter().map(ToString::to_string).collect();
-        let lost: Vec<_> =
-            plan.lost.iter().map(|(first, last)| json!({ "first": first, "last": last })).collect();
-        let damage: Vec<String> = plan.damage.iter().map(ToString::to_string).collect();
-        let later = plan
-            .later
-            .map(|later| json!({ "first": later.first, "last": later.last, "readable": later.readable }));
-        context.out.json(&json!({
-            "steps": steps, "missing_journal": plan.missing_journal, "damage": damage, "notes": plan.notes,
-            "lost": lost, "later": later, "done": yes,
-        }))?;
-    } else {
-        context.out.raw(&planned(&plan, yes, &from, &context.program));
-    }
-    let lost_from = match (&from, plan.has_index) {
-        (RestoreFrom::Copy(copy), _) => {
-            Some(format!("neither the journal nor {} holds what is lost", copy.display()))
-        }
-        (_, false) => Some("the journal does not hold what is lost, and there is no index".to_owned()),
-        (RestoreFrom::Index, true) => Some("neither the journal nor the index holds what is lost".to_owned()),
-        (RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_), true) => None,
-    };
-    if let (Some(message), Some((first, _))) = (lost_from, plan.lost.first()) {
-        // A file that is no segment has no positions, and stands where some were looked for.
-        let moved = match plan.damage.iter().any(|damage| damage.offset == 0 && damage.file.exists()) {
-            true => {
-                "; a file that is not of this store is to be moved out of `journal` first, or `store.json` away where that \
-                 is the one of another store"
-            }
-            false => "",
-        };
-        return Err(Fault::new(Code::Damaged, message).hint(format!(
-            "the store is as it was; {program} store repair --from DIR takes it from another copy of the folder; where none \
-             has it, --give-up-behind {end} goes on without it, and without all that came after{moved}",
-            program = context.program,
-            end = first.0 - 1,
-        )));
-    }
-    if plan.damage.is_empty() || !plan.steps.is_empty() || !plan.lost.is_empty() {
-        return Ok(0);
-    }
-    Err(unmended(&plan, &from, &context.program))
-}
-
-/// Why a repair was not done, and what is done about that.
-fn refused(error: RepairError, from: &RestoreFrom, program: &str) -> Fault {
-    let message = error.to_string();
-    let there = match from {
-        RestoreFrom::Copy(copy) => option("--dir", &copy.to_string_lossy()),
-        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(_) => "--dir DIR".to_owned(),
-    };
-    let hint = match error {
-        RepairError::Open(error) => return Fault::from(error),
-        RepairError::Itself { .. } => {
-            return Fault::new(Code::File, message).hint("name another copy of it");
-        }
-        RepairError::NotInJournal { .. } => {
-            format!("the store is as it was; {program} store repair --from-sled says what can be restored")
-        }
-        RepairError::OtherEnd { end, .. } => {
-            format!("the store is as it was; {program} store repair --give-up-behind {end}")
-        }
-        RepairError::InIndex { .. } => format!(
-            "the store is as it was; {program} store repair --from-sled   # says what the index can restore"
-        ),
-        RepairError::Lost { from, first, .. } => {
-            let other = if matches!(from, RestoreFrom::Copy(_)) { "another copy" } else { "a copy" };
-            format!(
-                "the store is as it was; {program} store repair --from DIR takes what is missing from {other} that holds it; \
-                 where none does, --give-up-behind {} goes on without it, and without all that came after",
-                first.0 - 1
-            )
-        }
-        RepairError::Step { .. } => "put that right and repeat the command: it goes on from there".to_owned(),
-        RepairError::Unfinished { .. } => {
-            "nothing is lost: the next start builds the index and goes on; where it takes the folder for a copy, \
-             `everfold store adopt` lets it act"
-                .to_owned()
-        }
-        RepairError::Write(_) => {
-            "the store is as it was; put that right and repeat the command".to_owned()
-        }
-        RepairError::OtherStore { .. } => "the store is as it was; take a copy of this store".to_owned(),
-        RepairError::OtherHistory { .. } | RepairError::Unproven { .. } => format!(
-            "the store is as it was; take a copy of this store that did not go on by itself, or go on there, and here no \
-             more: `everfold {there} store adopt`"
-        ),
-        RepairError::TooMuch { .. } => format!(
-            "the store is as it was; go on with the copy in its place: `everfold {there} store adopt` lets it act"
-        ),
-        _ => "the store is as it was; `everfold store repair --from DIR` takes what is missing from a copy that holds it"
-            .to_owned(),
-    };
-    Fault::new(Code::Damaged, message).hint(hint)
-}
-
-/// What is to be done about damage of which neither the journal nor what was asked for says what should stand there: what was
-/// not asked yet, then what no repair does.
-fn unmended(plan: &RepairPlan, from: &RestoreFrom, program: &str) -> Fault {
-    let index = match plan.has_index && *from != RestoreFrom::Index {
-        true => format!("{program} store repair --from-sled says what the index can restore; else "),
-        false => String::new(),
-    };
-    let way = match from {
-        RestoreFrom::Copy(copy) => {
-            let dir = option("--dir", &copy.to_string_lossy());
-            format!(
-                "go on with a copy that is whole: `everfold {dir} store verify` says whether that one is, and \
-                 `everfold {dir} store adopt` lets it act"
-            )
-        }
-        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(_) => {
-            "take what is damaged from a copy (--from DIR), or restore a copy without the damage".to_owned()
-        }
-    };
-    let hint = format!(
-        "{index}{way}; a file that is not of this store is to be moved out of `journal`, or `store.json` away where that is the \
-         one of another store"
-    );
-    Fault::new(Code::Damaged, "the journal is damaged where `store repair` cannot mend it").hint(hint)
-}
-
-/// What a repair does, as a text.
-fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> String {
-    let mut text = String::new();
-    plan.damage.iter().for_each(|damage| text.push_str(&format!("damage  {damage}\n")));
-    plan.notes.iter().for_each(|note| text.push_str(&format!("note    {note}\n")));
-    if let Some(journal) = plan.missing_journal.as_ref().filter(|_| !plan.lost.is_empty()) {
-        text.push_str(&format!("missing {}\n", journal.display()));
-    }
-    for (first, last) in &plan.lost {
-        text.push_str(&format!("lost    {}\n", positions(*first, *last)));
-    }
-    let later = match from {
-        RestoreFrom::Copy(copy) => plan.later.map(|later| (later, copy.display().to_string())),
-        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(_) => None,
-    };
-    if let Some((LaterHistory { first, last, readable }, copy)) = &later {
-        let events = count(*readable, "event");
-        text.push_str(&format!(
-            "note    {copy} goes on behind the end of this journal: {events} at {}\n",
-            positions(*first, *last)
-        ));
-    }
-    if plan.steps.is_empty() && plan.damage.is_empty() && plan.lost.is_empty() {
-        return text
-            + &later.map_or_else(|| "nothing need be repaired\n".to_owned(), |(_, copy)| going_on_in(&copy));
-    }
-    if !plan.lost.is_empty() {
-        if *from == RestoreFrom::Nothing && plan.has_index {
-            text.push_str(&format!(
-                "the journal alone does not hold them\n\nnext\n  {program} store repair --from-sled   # says what the index can restore\n"
-            ));
-        }
-        return text;
-    }
-    if plan.steps.is_empty() {
-        return text;
-    }
-    let word = if done { "did   " } else { "would " };
-    plan.steps.iter().for_each(|step| text.push_str(&format!("{word}  {step}\n")));
-    if !done {
-        let from = match from {
-            RestoreFrom::Nothing => String::new(),
-            RestoreFrom::Index => " --from-sled".to_owned(),
-            RestoreFrom::Copy(folder) => format!(" {}", option("--from", &folder.to_string_lossy())),
-            RestoreFrom::GivenUpBehind(position) => format!(" --give-up-behind {position}"),
-        };
-        text.push_str(&format!("\nnext\n  {program} store repair{from} --yes   # copy the folder first\n"));
-    } else {
-        text.push_str(&format!("\nnext\n  {program} store verify\n"));
-        if matches!(from, RestoreFrom::GivenUpBehind(_)) {
-            text.push_str(&format!(
-                "  {program} store adopt   # lets it act: what was done behind that position is unknown to it, and may be done again\n"
-            ));
-        }
-    }
-    text
-}
-
-/// The commands with which a user takes a copy in the place of this folder: the copy has events behind the end of this
-/// folder's journal, which lacks none before it.
-fn going_on_in(copy: &str) -> String {
-    let dir = option("--dir", copy);
-    format!(
-        "nothing need be repaired: the journal lacks nothing up to its end, and a repair takes nothing that comes behind\n\n\
-         next\n  everfold {dir} store verify\n  \
-         everfold {dir} store adopt   # to go on there, with all of that history, and here no more\n"
-    )
-}
-
-/// The data folder, which has to be there: of one that is gone nothing is as it was written.
-fn existing_folder(context: &CommandContext) -> Result<&Layout, Fault> {
-    let layout = &context.place()?.layout;
-    let folder = layout.root().display();
-    match layout.root().is_dir() {
-        true => Ok(layout),
-        false if layout.root().exists() => Err(Fault::new(Code::File, format!("{folder} is no folder"))),
-        false => Err(Fault::new(Code::File, format!("there is no folder {folder}"))),
-    }
-}
-
-/// Works on the folder itself, off the runtime's threads.
-async fn on_folder<T: Send + 'static>(
-    body: impl FnOnce(&SledOptions) -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
-    let options = SledOptions { progress: store_progress(), ..SledOptions::default() };
-    let done = tokio::task::spawn_blocking(move || body(&options)).await;
-    done.map_err(|error| Fault::new(Code::Internal, error.to_string()))?
 }

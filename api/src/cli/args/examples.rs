@@ -437,6 +437,7 @@ pub(super) const BELOW: &[(&str, &str)] = &[
     ("everfold store repair --from-sled --yes", "does what it said"),
     ("everfold store repair --from /backups/monday", "what another copy of the folder can restore"),
     ("everfold store repair --give-up-behind 48212", "what no copy has any more: go on without it"),
+    ("everfold store repair --from /backups/monday --give-up-behind 48212", "and with what that copy has"),
     ("everfold store info", ""),
     ("everfold store adopt", "a copy of a folder acts from now on"),
 ];

@@ -33,8 +33,9 @@ pub(crate) enum StoreVerb {
         /// Restore from another copy of the folder what the hash chain proves
         #[arg(long, value_name = "DIR", conflicts_with = "from_sled")]
         from: Option<PathBuf>,
-        /// Give up what comes behind this position, where nothing has what the journal lacks from there on
-        #[arg(long, value_name = "POSITION", conflicts_with_all = ["from_sled", "from"])]
+        /// Give up what comes behind this position, where nothing has what the journal lacks from there on; with --from or
+        /// --from-sled what lies before it is restored
+        #[arg(long, value_name = "POSITION")]
         give_up_behind: Option<u64>,
     },
     /// Let a copied or moved folder act

@@ -79,6 +79,9 @@ pub fn apply(folder: &Path, options: &SledOptions, from: &RestoreFrom) -> Result
     let lock = Arc::new(lock);
     let looked = looked_through(folder, options, from)?;
     if let Some(&(first, last)) = looked.plan.lost.first() {
+        if let Some((first, last)) = looked.plan.in_index {
+            return Err(RepairError::InIndex { first, last });
+        }
         return Err(match (from, looked.plan.has_index) {
             (RestoreFrom::Nothing, true) => RepairError::NotInJournal { first, last },
             // What is not there was asked in vain.

@@ -3,6 +3,7 @@
 //! Law: changes nothing: the index is looked at in a copy, since opening sled changes its files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use super::other_copy;
@@ -55,7 +56,8 @@ pub(super) fn look(
     let expected = manifest::expected(folder, manifest.as_ref())?;
     let journal = journal_folder(folder);
     let has_segment = !recover::list(&journal)?.0.is_empty();
-    let (seen, walked) = SeenJournal::of(folder, options, expected, from)?;
+    let source = from.source();
+    let (seen, walked) = SeenJournal::of(folder, options, expected, source)?;
     let SeenJournal { mut plan, whole, chains, digests, is_unfinished } = seen;
     if let Some(what) = manifest.as_ref().and_then(|manifest| walked.other_than(&manifest.journal)) {
         let file = folder.join(manifest::FILE_NAME);
@@ -64,7 +66,7 @@ pub(super) fn look(
     let index = match copied(folder, options) {
         Ok(index) => index,
         // What was closed in order is no further than the manifest says; it is compared where that is possible.
-        Err(_) if *from != RestoreFrom::Index && is_as_closed(folder, manifest.as_ref()) => None,
+        Err(_) if *source != RestoreFrom::Index && is_as_closed(folder, manifest.as_ref()) => None,
         Err(error) => return Err(error),
     };
     let described = manifest.as_ref().map(|manifest| manifest.journal.position);
@@ -85,7 +87,7 @@ pub(super) fn look(
     let broken = chains.into_broken();
     name(&mut plan, differing.damage, &broken);
     let mut store = None;
-    let found = match (from, readable) {
+    let found = match (source, readable) {
         (RestoreFrom::Index, Some(index)) => {
             streams.extend(index_streams(index));
             FoundBatches::in_index(index, &streams, &missing, differing.ranges)
@@ -104,44 +106,62 @@ pub(super) fn look(
             missing = gaps(&whole, last.map_or(end, |last| last.max(end)));
             FoundBatches::in_copy(copied)
         }
-        (asked, _) => {
-            plan.lost = joined(missing.into_iter().chain(broken));
-            if let RestoreFrom::GivenUpBehind(position) = asked {
-                if let Some(&(first, last)) = plan.lost.first()
-                    && readable.is_some()
-                    && look(folder, options, &RestoreFrom::Index)?.plan.lost.is_empty()
-                {
-                    return Err(RepairError::InIndex { first, last });
-                }
-                give_up(&mut plan, *position, &whole, end, journal.exists().then(|| unused(folder)))?;
-            }
-            return Ok(Findings { plan, manifest, store, restored: BTreeMap::new(), index: None });
-        }
+        _nowhere => FoundBatches::default(),
     };
-    let restored = found.restored(&mut plan, missing, broken, |restored| {
-        let kept_as = journal.exists().then(|| unused(folder));
-        RepairStep::RewriteJournal { kept_as, restored, from: from.clone() }
+    let kept_as = journal.exists().then(|| unused(folder));
+    let restored = found.restored(&mut plan, missing, broken, |restored| RepairStep::RewriteJournal {
+        kept_as: kept_as.clone(),
+        restored,
+        from: source.clone(),
     });
-    Ok(Findings { plan, manifest, store, restored, index })
+    if *source != RestoreFrom::Index && *from != RestoreFrom::Nothing && readable.is_some() {
+        plan.in_index = in_index(folder, options, &plan.lost)?;
+    }
+    let index = index.filter(|_| *source == RestoreFrom::Index);
+    let mut findings = Findings { plan, manifest, store, restored, index };
+    if let Some(asked) = from.given_up_behind() {
+        findings.give_up(asked, source, whole, kept_as)?;
+    }
+    Ok(findings)
 }
 
-/// Gives up what comes behind a position, which is the last one before what is lost.
-fn give_up(
-    plan: &mut RepairPlan,
-    asked: Position,
-    whole: &[Range],
-    end: Position,
-    kept_as: Option<PathBuf>,
-) -> Result<(), RepairError> {
-    let Some((first, last)) = plan.lost.first().map(|(first, _)| (*first, end)) else { return Ok(()) };
-    if asked.next() != first {
-        return Err(RepairError::OtherEnd { end: Position(first.0 - 1), asked });
+/// What the index holds of what is lost first, where it is not asked itself.
+fn in_index(folder: &Path, options: &SledOptions, lost: &[Range]) -> Result<Option<Range>, RepairError> {
+    let Some(&(first, last)) = lost.first() else { return Ok(None) };
+    let with_index = look(folder, options, &RestoreFrom::Index)?.plan;
+    let held = with_index.lost.first().map_or(last, |(lost, _)| Position(lost.0 - 1));
+    Ok((held >= first).then(|| (first, held.min(last))))
+}
+
+impl Findings {
+    /// Gives up what comes behind a position, which is the last one before what is lost.
+    fn give_up(
+        &mut self,
+        asked: Position,
+        source: &RestoreFrom,
+        whole: Vec<Range>,
+        kept_as: Option<PathBuf>,
+    ) -> Result<(), RepairError> {
+        let plan = &mut self.plan;
+        if let Some((first, last)) = plan.in_index {
+            return Err(RepairError::InIndex { first, last });
+        }
+        let Some(&(first, _)) = plan.lost.first() else { return Ok(()) };
+        if asked.next() != first {
+            let end = Position(first.0 - 1);
+            return Err(RepairError::OtherEnd { from: source.clone(), end, asked });
+        }
+        let (lost, mut restored) = (mem::take(&mut plan.lost), mem::take(&mut plan.held));
+        let readable = joined(whole.into_iter().chain(restored.iter().copied()));
+        let behind = readable.iter().filter(|(_, to)| *to >= first);
+        let last = lost.iter().chain(&readable).map(|(_, to)| *to).max().unwrap_or(first);
+        let readable = behind.map(|(from, to)| to.0 - from.0.max(first.0) + 1).sum();
+        restored.retain(|(_, to)| *to < first);
+        self.restored.retain(|position, _| *position < first);
+        let (given_up, from) = ((first, last), source.clone());
+        exchange(plan, RepairStep::CutJournal { kept_as, given_up, readable, restored, from });
+        Ok(())
     }
-    let behind = whole.iter().filter(|(_, to)| *to >= first);
-    let readable = behind.map(|(from, to)| to.0 - from.0.max(first.0) + 1).sum();
-    plan.lost.clear();
-    exchange(plan, RepairStep::CutJournal { kept_as, given_up: (first, last), readable });
-    Ok(())
 }
 
 /// Makes a step that puts another journal in the place of the old one all that is done: the index, where there is one, is that
@@ -244,6 +264,7 @@ fn index_streams(index: &Index) -> BTreeSet<StreamId> {
 }
 
 /// What was found elsewhere of the positions that the journal lacks, or has otherwise.
+#[derive(Default)]
 struct FoundBatches {
     batches: BTreeMap<Position, RestoredBatch>,
     /// The positions of each of them, in their order.
@@ -268,6 +289,9 @@ impl FoundBatches {
         let gaps = joined(missing.into_iter().chain(replaced));
         batches.retain(|position, _| is_within(*position, &gaps));
         plan.lost = joined(gaps_within(&gaps, &filled).into_iter().chain(lost));
+        if !plan.lost.is_empty() {
+            plan.held = gaps_within(&gaps, &plan.lost);
+        }
         if plan.lost.is_empty() && !gaps.is_empty() {
             exchange(plan, rewrite(gaps));
         }

@@ -18,14 +18,40 @@ pub enum RestoreFrom {
     Index,
     /// From the journal of another copy of the store: its folder.
     Copy(PathBuf),
-    /// From nowhere: what comes behind this position is given up, also what of it is whole.
-    GivenUpBehind(Position),
+    /// From there up to this position: what comes behind it is given up, also what of it is whole.
+    GivenUpBehind(Position, Box<Self>),
+}
+
+impl RestoreFrom {
+    /// The same up to a position: what comes behind it is given up.
+    #[must_use]
+    pub fn up_to(self, position: Position) -> Self {
+        Self::GivenUpBehind(position, Box::new(self))
+    }
+
+    /// The place that is asked for what the journal lacks.
+    #[must_use]
+    pub fn source(&self) -> &Self {
+        match self {
+            Self::GivenUpBehind(_, from) => from.source(),
+            source => source,
+        }
+    }
+
+    /// The position behind which all is given up, if it is.
+    #[must_use]
+    pub fn given_up_behind(&self) -> Option<Position> {
+        match self {
+            Self::GivenUpBehind(position, _) => Some(*position),
+            Self::Nothing | Self::Index | Self::Copy(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for RestoreFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing | Self::GivenUpBehind(_) => f.write_str("nowhere"),
+        match self.source() {
+            Self::Nothing | Self::GivenUpBehind(..) => f.write_str("nowhere"),
             Self::Index => f.write_str("the index"),
             Self::Copy(folder) => write!(f, "{}", folder.display()),
         }
@@ -59,15 +85,20 @@ pub enum RepairStep {
         /// From where they come.
         from: RestoreFrom,
     },
-    /// The journal is written anew up to a position; the old one is kept under another name. The store acts no more
+    /// The journal is written anew up to a position, from what is whole in it and what the index, or another copy, holds;
+    /// the old one is kept under another name. The store acts no more
     /// until it is adopted, as a copy: what was done behind that position is unknown to it.
     CutJournal {
         /// Where the old one is kept; there is none where its folder is missing.
         kept_as: Option<PathBuf>,
         /// What is given up.
         given_up: (Position, Position),
-        /// How many events of it the journal still holds.
+        /// How many events of it the journal, or what was asked beside it, still holds.
         readable: u64,
+        /// Positions before it that come from elsewhere, as ranges.
+        restored: Vec<(Position, Position)>,
+        /// From where they come.
+        from: RestoreFrom,
     },
     /// The index is thrown away; the next start builds it from the journal.
     RebuildIndex,
@@ -93,18 +124,20 @@ impl fmt::Display for RepairStep {
                 write!(f, "write {} anew from what is read in it: it lacks nothing", file.display())
             }
             Self::RewriteJournal { kept_as, restored, from } => {
-                let restored: Vec<String> =
-                    restored.iter().map(|(first, last)| positions(*first, *last)).collect();
-                let restored = restored.join(", ");
+                let restored = listed(restored);
                 let keep = and_keep(kept_as.as_deref());
                 write!(f, "write the journal anew, with {restored} from {from}{keep}")
             }
-            Self::CutJournal { kept_as, given_up: (first, last), readable } => {
+            Self::CutJournal { kept_as, given_up: (first, last), readable, restored, from } => {
                 write!(f, "give up {}", positions(*first, *last))?;
                 if *readable > 0 {
                     write!(f, ", of which {readable} can still be read")?;
                 }
-                write!(f, ": write the journal anew up to them{}", and_keep(kept_as.as_deref()))
+                f.write_str(": write the journal anew up to them")?;
+                if !restored.is_empty() {
+                    write!(f, ", with {} from {from}", listed(restored))?;
+                }
+                f.write_str(&and_keep(kept_as.as_deref()))
             }
             Self::RebuildIndex => write!(f, "throw the index away; the next start builds it again"),
         }
@@ -124,9 +157,13 @@ pub struct RepairPlan {
     pub missing_journal: Option<PathBuf>,
     /// There is an index that can be asked for what the journal lacks.
     pub has_index: bool,
-    /// Positions that the journal does not hold, nor, where it was asked, the index or the other copy. While there are any, nothing can be
-    /// done here: a backup may have them.
+    /// Positions that the journal does not hold, nor, where it was asked, the index or the other copy. While there are any, nothing is
+    /// done here: a backup may have them, and else what comes behind them is to be given up.
     pub lost: Vec<(Position, Position)>,
+    /// Positions that the journal lacks and that what was asked does hold, where others are lost all the same.
+    pub held: Vec<(Position, Position)>,
+    /// What the index, which was not asked, holds of what is lost first.
+    pub in_index: Option<(Position, Position)>,
     /// What the other copy, where it was asked, has behind the end of the journal.
     pub later: Option<LaterHistory>,
 }
@@ -189,8 +226,10 @@ pub enum RepairError {
         last: Position,
     },
     /// What is to be given up does not begin where the journal first lacks something.
-    #[error("the journal is whole up to position {end}, so nothing is given up behind position {asked}")]
+    #[error("the journal is whole up to position {end}{}, so nothing is given up behind position {asked}", with(.from))]
     OtherEnd {
+        /// What was asked for what the journal lacks.
+        from: RestoreFrom,
         /// The last position before what is lost.
         end: Position,
         /// The one that was asked for.
@@ -264,9 +303,21 @@ fn and_keep(kept_as: Option<&Path>) -> String {
     kept_as.map_or_else(String::new, |path| format!(", and keep the old one as {}", path.display()))
 }
 
+fn listed(ranges: &[(Position, Position)]) -> String {
+    let ranges: Vec<String> = ranges.iter().map(|(first, last)| positions(*first, *last)).collect();
+    ranges.join(", ")
+}
+
+fn with(from: &RestoreFrom) -> String {
+    match from.source() {
+        RestoreFrom::Index | RestoreFrom::Copy(_) => format!(" with what {from} holds"),
+        RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(..) => String::new(),
+    }
+}
+
 fn not_held(from: &RestoreFrom) -> String {
-    match from {
-        RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(_) => {
+    match from.source() {
+        RestoreFrom::Nothing | RestoreFrom::GivenUpBehind(..) => {
             "there is no index to take them from".to_owned()
         }
         RestoreFrom::Index | RestoreFrom::Copy(_) => format!("{from} does not hold them"),

@@ -147,6 +147,50 @@ fn a_journal_that_was_cut_is_restored_from_a_copy_and_what_no_repair_mends_names
     assert!(!text.contains("--from DIR"), "{text}");
 }
 
+/// Nothing was taken from it, and the hint led to giving up what it has.
+#[test]
+fn a_copy_that_is_older_than_store_json_names_what_it_has_and_the_command_that_gives_up_only_the_rest() {
+    for lacks in [&["journal", "sled"][..], &["sled"]] {
+        let scratch = with_run();
+        cp("-a", &scratch.data(), &scratch.path("copy"));
+        let info = scratch.run(&["--dir", "copy", "store", "info", "--json"]);
+        let info: serde_json::Value = serde_json::from_str(&info.out).unwrap();
+        let end = info["position"].as_u64().unwrap();
+        assert_eq!(scratch.run(&["run", "./ok.yaml"]).code, 0);
+        remove(&scratch.data(), lacks);
+        let segment = scratch.data().join("journal/0000000001.segment");
+        if segment.exists() {
+            // All but the first groups.
+            let whole = fs::read(&segment).unwrap();
+            let groups: Vec<usize> =
+                (0..whole.len() - 4).filter(|at| whole[*at..].starts_with(b"EVGR")).collect();
+            fs::write(&segment, &whole[..groups[2]]).unwrap();
+        }
+        let said = |args: &[&str], code: i32, words: &[&str]| {
+            let done = scratch.run(args);
+            let text = format!("{}{}", done.out, done.err);
+            assert!(done.code == code && words.iter().all(|word| text.contains(word)), "{args:?}: {done:?}");
+        };
+        let lost = format!("neither the journal nor copy holds positions {} to ", end + 1);
+        let (held, behind) = (format!(" to {end}, by copy"), end.to_string());
+        let hint =
+            format!("--from copy --give-up-behind {end} takes what copy holds, and goes on without it");
+        said(&["store", "repair", "--from", "copy"], 7, &["held    position", &held, &lost, &hint]);
+        let alone = ["is whole up to position ", "store repair --from DIR says what a copy"];
+        said(&["store", "repair", "--give-up-behind", &behind], 7, &alone);
+        let yes = ["store", "repair", "--from", "copy", "--yes"];
+        said(&yes, 7, &["copy does not hold them", &format!("--from copy --give-up-behind {end} ")]);
+        said(&["show", "@"], 7, &[]);
+        let both = ["store", "repair", "--from", "copy", "--give-up-behind", &behind];
+        let next = format!("store repair --from copy --give-up-behind {end} --yes");
+        said(&both, 0, &["would   give up positions ", " from copy", &next]);
+        said(&[&both[..], &["--yes"]].concat(), 0, &["did     give up positions ", "store adopt"]);
+        said(&["store", "adopt"], 0, &[]);
+        said(&["store", "verify"], 0, &["everything is as it was written"]);
+        said(&["show", "@"], 0, &["succeeded"]);
+    }
+}
+
 fn remove(folder: &Path, names: &[&str]) {
     for path in names.iter().map(|name| folder.join(name)) {
         if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) }.unwrap();

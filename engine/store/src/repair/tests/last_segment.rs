@@ -29,6 +29,6 @@ fn a_segment_that_the_stores_mark_names_and_that_is_missing_is_a_loss_whose_end_
         let plan = plan(&folder, &options, &from).unwrap();
         assert_eq!((&plan.steps[..], &plan.lost[..]), (&[][..], &[(Position(17), Position(17))][..]));
     }
-    apply(&folder, &options, &RestoreFrom::GivenUpBehind(Position(16))).unwrap();
+    apply(&folder, &options, &RestoreFrom::Nothing.up_to(Position(16))).unwrap();
     assert_eq!(events(&folder, 1, 100).unwrap().len(), 8);
 }

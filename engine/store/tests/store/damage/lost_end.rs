@@ -98,7 +98,7 @@ fn a_last_segment_that_is_gone_with_all_that_tells_of_it_is_brought_back_from_a_
     copy_folder(&pair.folder, &twin);
     let refused = repair::apply(&pair.folder, &system(), &RestoreFrom::Copy(twin.clone())).unwrap_err();
     assert!(matches!(&refused, RepairError::Lost { first: lost, .. } if *lost == first), "{refused}");
-    let behind = RestoreFrom::GivenUpBehind(Position(first.0 - 1));
+    let behind = RestoreFrom::Nothing.up_to(Position(first.0 - 1));
     repair::apply(&twin, &system(), &behind).unwrap();
     assert!(expected.starts_with(&log(&twin)) && log(&twin).len() as u64 == first.0 - 1);
     // The other one brings all of it back.

@@ -6,6 +6,7 @@ mod every_region;
 mod interrupted_repair;
 mod lengths;
 mod lost_end;
+mod older_copy;
 mod repair;
 mod sample;
 mod verify;

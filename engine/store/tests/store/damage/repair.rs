@@ -165,8 +165,8 @@ fn bytes_between_groups_that_are_not_the_zeros_that_were_written_are_named_and_r
 
 /// Gives up what comes behind a position; what is in the log then, which takes appends once the folder is adopted.
 fn given_up_behind(folder: &Path, position: Position) -> (RepairStep, Vec<Envelope>) {
-    let (options, asked) = (SledOptions::default(), RestoreFrom::GivenUpBehind(position));
-    let other = RestoreFrom::GivenUpBehind(position.next());
+    let (options, asked) = (SledOptions::default(), RestoreFrom::Nothing.up_to(position));
+    let other = RestoreFrom::Nothing.up_to(position.next());
     assert!(matches!(
         repair::apply(folder, &options, &other),
         Err(RepairError::OtherEnd { end, .. }) if end == position
@@ -217,7 +217,7 @@ fn what_can_be_read_behind_a_loss_is_counted_and_given_up_with_it() {
     let folder = kept.path().join("store");
     let expected = sample::make(&folder);
     change_groups(&folder, |bytes, groups| bytes[groups[4] + 80] ^= 1);
-    let asked = RestoreFrom::GivenUpBehind(Position(8));
+    let asked = RestoreFrom::Nothing.up_to(Position(8));
     let refused = repair::plan(&folder, &SledOptions::default(), &asked);
     assert!(matches!(refused, Err(RepairError::InIndex { .. })), "the index has what is lost: {refused:?}");
     fs::remove_dir_all(folder.join("sled")).unwrap();
@@ -243,7 +243,7 @@ fn a_copy_that_holds_what_was_given_up_is_named_and_nothing_is_taken_from_it() {
     // Before, a repair takes it.
     let before = repair::plan(&folder, &options, &from).unwrap();
     assert_eq!((before.steps.len(), before.later), (1, None));
-    repair::apply(&folder, &options, &RestoreFrom::GivenUpBehind(Position(8))).unwrap();
+    repair::apply(&folder, &options, &RestoreFrom::Nothing.up_to(Position(8))).unwrap();
     let later = LaterHistory { first: Position(9), last: Position(31), readable: 23 };
     for repair in [repair::plan(&folder, &options, &from), repair::apply(&folder, &options, &from)] {
         let plan = repair.unwrap();
@@ -259,7 +259,7 @@ fn a_repair_writes_nothing_to_a_folder_without_a_store() {
     let (copy, options) = (TempDir::new().unwrap(), SledOptions::default());
     sample::make(&copy.path().join("store"));
     let copy = RestoreFrom::Copy(copy.path().join("store"));
-    for from in [RestoreFrom::Nothing, RestoreFrom::Index, RestoreFrom::GivenUpBehind(Position(1)), copy] {
+    for from in [RestoreFrom::Nothing, RestoreFrom::Index, RestoreFrom::Nothing.up_to(Position(1)), copy] {
         for repair in
             [repair::plan(foreign.path(), &options, &from), repair::apply(foreign.path(), &options, &from)]
         {
