@@ -1,5 +1,6 @@
 //! What follows for a key.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use super::event::{ReleaseReason, SlotEvent, SlotGranted, SlotReleased, SlotRequested, SlotShared};
@@ -135,9 +136,35 @@ pub fn decide(
     draft.events
 }
 
+impl SlotState {
+    /// Whether a run evicts one for its slot: it may, does not hold one, and has evicted none yet.
+    #[must_use]
+    pub fn may_evict(&self, demand: &Demand) -> bool {
+        let has_none = |it: &WaitingRun| it.evicted.is_empty() && !it.is_leaving;
+        evicts(&demand.slot) && !self.holds(demand.run) && self.waits(demand.run).is_none_or(has_none)
+    }
+
+    /// Whether a waiting run is to evict one when it goes on.
+    #[must_use]
+    pub fn owes(&self, run: RunId) -> bool {
+        self.waits(run).is_some_and(|it| evicts(&it.slot) && it.evicted.is_empty())
+    }
+}
+
 /// Whether a run that finds no slot free evicts one.
 fn evicts(slot: &WantedSlot) -> bool {
     matches!(slot.kind, SlotKind::Concurrency { on_limit: OnLimit::CancelOldest, .. })
+}
+
+/// Where a run stands in the line: the least goes first.
+type Place = (Reverse<i32>, Position, RunId);
+
+fn place(run: RunId, it: &WaitingRun) -> Place {
+    (Reverse(it.priority), it.began, run)
+}
+
+fn own_place(demand: &Demand) -> Place {
+    (Reverse(demand.priority), demand.began, demand.run)
 }
 
 struct SlotDraft<'a> {
@@ -182,7 +209,7 @@ impl SlotDraft<'_> {
             SlotKind::Identity { on_taken: OnTaken::Replace, .. } => {
                 self.state.living().chain(self.state.waiting.keys().copied()).collect()
             }
-            SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => self.victims(demand),
+            SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => self.victims(demand, reserved),
         };
         self.request_with(demand, victims);
     }
@@ -195,9 +222,8 @@ impl SlotDraft<'_> {
     /// A run that waits asks once more. One that was paused when it asked evicts the oldest now that it may begin.
     fn request_again(&mut self, demand: &Demand, reserved: usize) {
         self.grant(reserved);
-        let may_evict = |it: &WaitingRun| it.evicted.is_empty() && !it.is_leaving;
-        if self.state.waits(demand.run).is_some_and(may_evict) {
-            let victims = self.victims(demand);
+        if self.state.waiting.contains_key(&demand.run) {
+            let victims = self.victims(demand, reserved);
             if !victims.is_empty() {
                 self.request_with(demand, victims);
             }
@@ -205,34 +231,68 @@ impl SlotDraft<'_> {
     }
 
     /// The runs that a run evicts for a slot: the oldest that no other run evicted yet. Where all that hold one are on their
-    /// way out, that is the oldest of those that come in their place. A paused run evicts none: it does not begin.
-    fn victims(&self, demand: &Demand) -> Vec<RunId> {
-        if !evicts(&demand.slot) || self.paused.contains(&demand.run) {
+    /// way out, that is the oldest of those that come in their place. A paused run evicts none: it does not begin. Nor is
+    /// one evicted that holds nothing while it is paused: it takes no slot.
+    fn victims(&self, demand: &Demand, reserved: usize) -> Vec<RunId> {
+        if !self.state.may_evict(demand) || self.paused.contains(&demand.run) {
             return Vec::new();
         }
-        let mut holders: Vec<(u64, RunId)> = (self.state.holders.iter())
+        let mut staying: Vec<(u64, RunId)> = (self.state.holders.iter())
             .filter(|(_, it)| !it.is_kept && !it.is_leaving)
             .map(|(run, it)| (it.nth, *run))
             .collect();
-        let mut waiting: Vec<(Position, RunId)> = (self.state.waiting.iter())
-            .filter(|(run, it)| **run != demand.run && !it.is_leaving)
-            .map(|(run, it)| (it.began, *run))
-            .collect();
-        holders.sort_unstable();
-        waiting.sort_unstable();
-        let mut oldest = holders.iter().map(|(_, run)| *run).chain(waiting.iter().map(|(_, run)| *run));
-        let mut victims: Vec<RunId> = oldest.next().into_iter().collect();
+        staying.sort_unstable();
+        let coming = self.coming(demand);
+        if self.finds_room(demand, staying.len() + reserved, &coming) {
+            return Vec::new();
+        }
+        let next = coming.iter().take(demand.slot.limit()).min_by_key(|(run, it)| (it.began, *run));
+        let oldest = staying.first().map(|(_, run)| *run).or_else(|| next.map(|(run, _)| *run));
+        let mut victims: Vec<RunId> = oldest.into_iter().collect();
         // Older ones that were paused when they asked evict one each when they go on. Those that would find no holder left
         // go as well: else they took the slot that comes free.
-        let holders_left = holders.len().saturating_sub(1);
-        let owes = |run: &RunId| {
-            let waits = self.state.waits(*run).filter(|it| it.evicted.is_empty() && evicts(&it.slot));
-            waits.is_some_and(|it| it.began < demand.began) && !victims.contains(run)
+        let staying = staying.len().saturating_sub(1);
+        let owes = |run: &RunId, it: &WaitingRun| {
+            it.evicted.is_empty() && evicts(&it.slot) && it.began < demand.began && !victims.contains(run)
         };
-        let owing: Vec<RunId> = waiting.iter().map(|(_, run)| *run).filter(owes).collect();
-        let too_many = owing.len().saturating_sub(holders_left);
-        victims.extend(owing.into_iter().take(too_many));
+        let mut owing: Vec<(Position, RunId)> =
+            coming.iter().filter(|(run, it)| owes(run, it)).map(|(run, it)| (it.began, *run)).collect();
+        owing.sort_unstable();
+        let too_many = owing.len().saturating_sub(staying);
+        for (_, run) in owing.into_iter().take(too_many) {
+            let left: Vec<_> = coming.iter().filter(|(run, _)| !victims.contains(run)).copied().collect();
+            if self.finds_room(demand, staying + reserved, &left) {
+                break;
+            }
+            victims.push(run);
+        }
         victims
+    }
+
+    /// The waiting runs that get a slot before this one, the first one first.
+    fn coming(&self, demand: &Demand) -> Vec<(RunId, &WaitingRun)> {
+        let queue = self.state.queue().into_iter();
+        let waiting = queue.filter_map(|run| Some((run, self.state.waits(run)?)));
+        waiting.filter(|(run, it)| self.takes(*run, it) && place(*run, it) < own_place(demand)).collect()
+    }
+
+    /// Whether a waiting run takes a slot when its turn comes.
+    fn takes(&self, run: RunId, it: &WaitingRun) -> bool {
+        !it.is_leaving && !self.paused.contains(&run)
+    }
+
+    /// Whether a run gets a slot when those have gone that were evicted, while so many are held and these runs come before
+    /// it. What a run behind it has evicted one for is not its own.
+    fn finds_room(&self, demand: &Demand, mut held: usize, coming: &[(RunId, &WaitingRun)]) -> bool {
+        for (_, it) in coming {
+            if held >= it.slot.limit() {
+                return false;
+            }
+            held += 1;
+        }
+        let behind = (self.state.waiting.iter()).filter(|(run, it)| place(**run, it) > own_place(demand));
+        let claims = behind.filter(|(run, it)| self.takes(**run, it) && !it.evicted.is_empty());
+        held + claims.count() < demand.slot.limit()
     }
 
     /// A run that succeeded while another one waited to replace it keeps no key: it would keep that one waiting for ever.

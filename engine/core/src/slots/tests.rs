@@ -414,3 +414,60 @@ fn d9_of_runs_whose_pause_ends_the_newest_is_left_in_whichever_order_they_ask() 
     let evicted = [4, 3].map(|n| key.0.waits(run(n)).unwrap().evicted.clone());
     assert_eq!(evicted, [[run(1)], [run(2)]]);
 }
+
+/// The second start had a paused run cancelled, and waited for all of the first one.
+#[test]
+fn d9_a_paused_run_that_waits_is_not_evicted_and_the_next_that_comes_is() {
+    let mut key = KeyHistory::default();
+    let demand = |n: u128| {
+        let (began, slot) = (Position(u64::try_from(n).unwrap()), slot(1, OnLimit::CancelOldest));
+        SlotInput::Request(Demand { run: run(n), slot, priority: 0, began, ancestors: vec![] })
+    };
+    let victims = |key: &KeyHistory, n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
+    key.request(1, slot(1, OnLimit::Queue), 0);
+    key.request(2, slot(1, OnLimit::Queue), 0);
+    key.give_while(&demand(3), 0, &[2]);
+    key.give_while(&demand(4), 0, &[2]);
+    assert_eq!([3, 4].map(|n| victims(&key, n)), [[run(1)], [run(3)]]);
+    key.end(3, ReleaseReason::Cancelled);
+    let release = SlotInput::Release(run(1), ReleaseReason::Cancelled);
+    assert_eq!(key.give_while(&release, 0, &[2]), ["released 1", "granted 4"]);
+    assert_eq!(key.end(4, ReleaseReason::Succeeded), ["released 4", "granted 2"], "it kept its place");
+    // One that is to evict the oldest when it goes on takes nothing before, either.
+    key.give_while(&demand(5), 0, &[5]);
+    key.give_while(&demand(6), 0, &[5]);
+    assert_eq!(victims(&key, 6), [run(2)]);
+    // It goes on, and comes first as it is: nobody goes for it.
+    key.give_while(&demand(5), 0, &[]);
+    assert_eq!(victims(&key, 5), []);
+    // A run that is not paused and is the next to come is evicted, whatever its own slot says.
+    let mut key = KeyHistory::default();
+    key.request(1, slot(1, OnLimit::Queue), 0);
+    key.request(2, slot(1, OnLimit::Queue), 0);
+    key.give_while(&demand(3), 0, &[]);
+    key.give_while(&demand(4), 0, &[]);
+    assert_eq!(victims(&key, 4), [run(2)]);
+}
+
+#[test]
+fn d9_no_run_is_evicted_by_which_no_slot_is_gained() {
+    let mut key = KeyHistory::default();
+    let victims = |key: &KeyHistory, n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
+    let two = || slot(2, OnLimit::CancelOldest);
+    for n in 1..=3 {
+        key.request(n, two(), 0);
+    }
+    key.end(3, ReleaseReason::Cancelled);
+    key.request(4, two(), 0);
+    assert_eq!(victims(&key, 4), [], "the slot of the first comes free, and nobody is before it");
+    key.request(5, two(), 0);
+    assert_eq!(victims(&key, 5), [run(2)], "the other one gets that of the first");
+    // Who comes after it takes nothing of its own.
+    let one = || slot(1, OnLimit::CancelOldest);
+    let mut key = KeyHistory::default();
+    key.request(1, one(), 0);
+    key.request(2, one(), 0);
+    key.request(3, one(), 5);
+    assert_eq!(victims(&key, 3), []);
+    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 3"]);
+}

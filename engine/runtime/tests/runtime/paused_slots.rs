@@ -14,8 +14,8 @@ use everfold_language::definition::Definition;
 use everfold_runtime::StartError;
 use serde_json::json;
 
-use crate::fixtures::slot_setup::{slot, start, with};
-use crate::fixtures::test_engine::{Rig, definition, request};
+use crate::fixtures::slot_setup::{slot, start, until_key, with};
+use crate::fixtures::test_engine::{Rig, command, definition, request};
 
 async fn order(rig: &Rig, wanted: PauseOrder, scope: &HaltScope) {
     rig.engine.halt(wanted, scope.clone(), None, Actor::User("ada".into())).await.unwrap();
@@ -135,4 +135,33 @@ async fn d9_who_stays_paused_when_a_pause_ends_is_passed_over() {
     }
     order(&rig, PauseOrder::Release, &HaltScope::Pipeline("q".into())).await;
     assert_eq!(rig.end(halted).await, RunStatus::Succeeded);
+}
+
+/// The second start had the paused run cancelled, which holds nothing, and waited for all of the first one.
+#[tokio::test(start_paused = true)]
+async fn d9_a_paused_run_that_waits_is_not_cancelled_for_one_that_has_the_oldest_make_room() {
+    let rig = Rig::new();
+    let mut tidies = slot(1, "queue");
+    tidies["on_finish"] = json!([command("tidy", &[], 60_000)]);
+    let holder = start(&rig, &with(600_000, tidies), json!({})).await.run;
+    let paused = start(&rig, &with(10, slot(1, "queue")), json!({})).await.run;
+    rig.submit(paused, InputKind::Pause(RunPaused { reason: None, interrupt: false })).await.unwrap();
+    let evicts = with(10, slot(1, "cancel_oldest"));
+    let mut new = Vec::new();
+    for _ in 0..2 {
+        let run = start(&rig, &evicts, json!({})).await.run;
+        until_key(&rig, |key| key.waits(run).is_some_and(|it| !it.evicted.is_empty())).await;
+        new.push(run);
+    }
+    for run in [holder, new[0]] {
+        assert_eq!(rig.end(run).await, RunStatus::Cancelled);
+    }
+    assert_eq!(rig.end(new[1]).await, RunStatus::Succeeded);
+    assert_eq!(rig.status(paused).await, RunStatus::Paused);
+    rig.submit(paused, InputKind::Resume(RunResumed { reason: None, prompt: None })).await.unwrap();
+    for run in [paused, holder, new[0], new[1]] {
+        rig.end(run).await;
+        rig.assert_replays(run).await;
+    }
+    assert_eq!(rig.status(paused).await, RunStatus::Succeeded);
 }

@@ -12,7 +12,7 @@ use crate::streams::stream_writer::StreamError;
 use everfold_base::envelope::StreamId;
 use everfold_base::id::RunId;
 use everfold_core::event::HaltScope;
-use everfold_core::slots::{SlotEvent, SlotInput, SlotState};
+use everfold_core::slots::{Demand, SlotEvent, SlotInput, SlotState};
 
 impl SlotAllocator {
     /// Notes runs that are to be served.
@@ -109,7 +109,8 @@ impl SlotAllocator {
         }
     }
 
-    /// The runs that would be served after an input, and are paused. No run is asked where nothing is free.
+    /// The runs that would be served after an input, and are paused. No run is asked where nothing is free and none is to be
+    /// evicted.
     pub(super) async fn paused_runs(
         &self,
         key: &SlotState,
@@ -127,7 +128,49 @@ impl SlotAllocator {
         }
         let mut paused = self.paused_before(key, held, &in_force).await;
         paused.extend(asking);
+        if let SlotInput::Request(demand) = input
+            && asking.is_none()
+            && key.may_evict(demand)
+        {
+            self.add_passed_over(key, demand, &in_force, &mut paused).await;
+        }
         paused
+    }
+
+    /// Adds the paused runs among those that may be evicted before they hold anything: so many as come first, and those that
+    /// are to evict one themselves.
+    async fn add_passed_over(
+        &self,
+        key: &SlotState,
+        demand: &Demand,
+        in_force: &BTreeSet<HaltScope>,
+        paused: &mut BTreeSet<RunId>,
+    ) {
+        let mut coming = 0;
+        for run in key.queue() {
+            let stays = run != demand.run && key.waits(run).is_some_and(|it| !it.is_leaving);
+            // One more: the first may leave.
+            let matters = coming <= demand.slot.limit() || key.owes(run);
+            if paused.contains(&run) || !stays || !matters {
+                continue;
+            }
+            match self.is_paused(run, in_force).await {
+                true => drop(paused.insert(run)),
+                false => coming += 1,
+            }
+        }
+    }
+
+    /// Whether a run that waits is paused. One that cannot be looked at now is served like one that is not.
+    async fn is_paused(&self, run: RunId, in_force: &BTreeSet<HaltScope>) -> bool {
+        match self.waiting.get(&run) {
+            // It sends its want again when it goes on. To look at a run that left memory would load it.
+            Some(waiting) if waiting.pauses.hold(in_force) => true,
+            _ => {
+                let pauses = self.shared.with_state(run, RunPauses::of).await;
+                pauses.is_ok_and(|pauses| pauses.hold(in_force))
+            }
+        }
     }
 
     /// The pipelines that are paused, and the engine.
@@ -151,15 +194,9 @@ impl SlotAllocator {
             if key.waits(run).is_none_or(|waiting| held >= waiting.slot.limit()) {
                 break;
             }
-            let is_paused = match self.waiting.get(&run) {
-                // It sends its want again when it goes on. To look at a run that left memory would load it.
-                Some(waiting) if waiting.pauses.hold(in_force) => Ok(true),
-                _ => self.shared.with_state(run, RunPauses::of).await.map(|pauses| pauses.hold(in_force)),
-            };
-            match is_paused {
-                Ok(true) => drop(paused.insert(run)),
-                // A run that cannot be looked at now is served like one that is not paused.
-                Ok(false) | Err(_) => held += 1,
+            match self.is_paused(run, in_force).await {
+                true => drop(paused.insert(run)),
+                false => held += 1,
             }
         }
         paused
