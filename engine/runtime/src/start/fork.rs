@@ -500,7 +500,6 @@ fn known_documents(definition: &Definition, given: &serde_json::Map<String, Valu
     Err(Refusal::Start(format!("config.{unknown}: the pipeline has no such document; {hint}")))
 }
 
-/// The run whose id follows from its origin and a name.
 /// A run cannot pause before a step that has begun, unless the fork begins it anew.
 fn check_until(state: &RunState, fork: &Fork, events: &[RunEvent]) -> Result<(), StartError> {
     let Some(step) = &fork.until_step else { return Ok(()) };
@@ -511,6 +510,7 @@ fn check_until(state: &RunState, fork: &Fork, events: &[RunEvent]) -> Result<(),
     Ok(())
 }
 
+/// The run whose id follows from its origin and a name.
 fn derived_run(origin: RunId, name: &str) -> RunId {
     RunId(uuid::Uuid::new_v5(&origin.0, name.as_bytes()))
 }
