@@ -269,9 +269,9 @@ impl From<Refusal> for Fault {
                 fault.hint("everfold restart RUN --from STEP begins a step and all after it anew")
             }
             Refusal::UnknownStep(_) => fault.hint("`everfold show RUN` lists its steps"),
-            Refusal::BegunBefore(step) => fault.hint(format!(
-                "`--at` names an earlier moment (`everfold events RUN` lists them), `--from {step}` begins it anew"
-            )),
+            Refusal::BegunBefore(_) => {
+                fault.hint("an earlier moment may be forked: `everfold events RUN` lists them")
+            }
             Refusal::NothingInterrupted => {
                 fault.hint("everfold interrupt RUN stops what runs; then everfold resume RUN -p TEXT")
             }

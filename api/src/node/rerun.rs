@@ -124,7 +124,7 @@ impl Node {
             ) => return Err(self.no_step(origin, path).await),
             Err(StartError::Refused(refusal @ Refusal::Ended(_))) if is_fork => {
                 return Err(Fault::from(refusal).hint(
-                    "an ended run never changes: `--at` names an earlier moment (`everfold events RUN` lists them), `--from STEP` begins a step anew",
+                    "it had ended by that moment: an earlier one can be forked (`everfold events RUN` lists them); `everfold restart RUN --from STEP` begins a step anew",
                 ));
             }
             Err(error) => return Err(error.into()),
