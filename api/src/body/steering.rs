@@ -107,6 +107,8 @@ pub(crate) struct BreakpointsBody {
 #[schema(example = json!({"pipeline": "delivery", "reason": "release freeze"}))]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HaltBody {
+    /// The pipeline; without it the whole engine.
+    #[schema(pattern = "\\S")]
     pub(crate) pipeline: Option<String>,
     pub(crate) reason: Option<String>,
 }

@@ -184,7 +184,9 @@ async fn halt(
     let dedup = once(headers, &caller, about, &bytes, DedupKeep::Week)?.dedup;
     let by = By { actor: caller.actor, dedup };
     asked.pipeline.iter().try_for_each(|name| refuse_credential(&app, "the name of the pipeline", name))?;
-    if asked.pipeline.as_ref().is_some_and(|name| name.trim().is_empty()) {
+    // One that a former version paused can be resumed.
+    let is_nameless = asked.pipeline.as_ref().is_some_and(|name| name.trim().is_empty());
+    if matches!(wanted, PauseOrder::Halt) && is_nameless {
         return Err(Fault::new(Code::Invalid, "`pipeline` names none: it is empty")
             .hint("leave it out for the whole engine"));
     }

@@ -19,6 +19,17 @@ async fn a_body_with_a_field_twice_is_unreadable_on_every_level() {
     }
 }
 
+/// No command could name it to lift its pause.
+#[tokio::test]
+async fn a_pause_of_a_pipeline_without_a_name_is_refused() {
+    let api = Api::new();
+    for name in ["", "  "] {
+        let body = json!({ "pipeline": name }).to_string();
+        let (status, problem) = read(api.send("POST", "/api/v1/engine/pause", &[], body).await).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("EF0211")), "{name:?}: {problem}");
+    }
+}
+
 #[tokio::test]
 async fn a_day_that_the_calendar_does_not_have_is_refused() {
     let api = Api::new();
