@@ -10,7 +10,7 @@ const INDEX_LEAVES: f64 = 20.0;
 const RANGE_LEAVES: f64 = 3.0;
 /// What the argument of a table leaves: about so many rows.
 const ARGUMENT_LEAVES: f64 = 100.0;
-/// The cost of looking at each row of a table, for each of them: what is found by a condition is read before it.
+/// What a row costs where SQLite looks at each row of a table: so SQLite reads first what a condition finds.
 const EACH_ROW: f64 = 1_000.0;
 /// The cost of beginning to read, in rows.
 const BEGIN: f64 = 3.0;

@@ -437,7 +437,7 @@ fn d9_a_paused_run_that_waits_is_not_evicted_and_the_next_that_comes_is() {
     key.give_while(&demand(5), 0, &[5]);
     key.give_while(&demand(6), 0, &[5]);
     assert_eq!(victims(&key, 6), [run(2)]);
-    // It goes on, and comes first as it is: nobody goes for it.
+    // Run 5 goes on, and comes first as it is: it evicts no run.
     key.give_while(&demand(5), 0, &[]);
     assert_eq!(victims(&key, 5), []);
     // A run that is not paused and is the next to come is evicted, whatever its own slot says.
