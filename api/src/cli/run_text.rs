@@ -267,10 +267,7 @@ fn waits(view: &RunView, now: Timestamp, program: &str) -> Vec<String> {
             AwaitView::Timer { step, at, limit: true } => {
                 lines.push(format!("  {step}: at most until {}", instant(*at)));
             }
-            AwaitView::Timer { step, at, .. } if *at > now => {
-                lines.push(format!("  {step}: {} (in {})", instant(*at), span(at.since(now))));
-            }
-            AwaitView::Timer { step, at, .. } => lines.push(format!("  {step}: {} (due)", instant(*at))),
+            AwaitView::Timer { step, at, .. } => lines.push(format!("  {step}: {}", moment(*at, now))),
             AwaitView::Signal { step, name, .. } => lines.push(format!("  {step}: the signal {name}")),
             AwaitView::Resume => {
                 for pause in &view.paused {
@@ -299,6 +296,22 @@ fn waits(view: &RunView, now: Timestamp, program: &str) -> Vec<String> {
         lines.extend(reminders(awaited));
     }
     lines
+}
+
+/// What it waits for that no command answers: moments.
+pub(super) fn awaited_moments(view: &RunView, now: Timestamp) -> Vec<String> {
+    let line = |awaited: &AwaitView| match awaited {
+        AwaitView::Timer { step, at, limit: false } => {
+            Some(format!("  {step} waits until {}", moment(*at, now)))
+        }
+        _answered => None,
+    };
+    view.awaits.iter().filter_map(line).collect()
+}
+
+fn moment(at: Timestamp, now: Timestamp) -> String {
+    let left = if at > now { format!("in {}", span(at.since(now))) } else { "due".to_owned() };
+    format!("{} ({left})", instant(at))
 }
 
 /// The bytes that are approved: files and the commit by their hashes, and votes that count on.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use everfold_engine::clock::Stopwatch;
+use everfold_engine::clock::{self, Stopwatch};
 use everfold_engine::state::RunStatus;
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -12,6 +12,7 @@ use super::context::CommandContext;
 use super::interrupt::{Interrupted, Interrupts};
 use super::output::{columns, note};
 use super::progress::RunProgress;
+use super::run_text::awaited_moments;
 use super::wait_state::{resting, rests};
 use crate::client::{Follow, FollowMessage, Followed};
 use crate::fault::{Code, Fault};
@@ -29,7 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The exit code of an interrupted command.
 pub(super) const INTERRUPTED: u8 = 130;
-/// The exit code where only people or timers are awaited.
+/// The exit code where only people, timers or signals are awaited.
 pub(super) const AWAITED: u8 = 6;
 
 /// The exit code of a run's end.
@@ -246,6 +247,7 @@ pub(crate) fn ending(view: &RunView, program: &str) -> String {
     if !view.output.is_null() {
         lines.push(format!("output {}", crate::text::cut(&view.output.to_string(), 4_000)));
     }
+    lines.extend(awaited_moments(view, clock::now()));
     lines.extend(next_lines(view, program, columns()));
     lines.join("\n") + "\n"
 }

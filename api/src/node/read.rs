@@ -355,8 +355,9 @@ impl Node {
             let at = self.passed_at(run, view.version).await?;
             for (_, slot) in in_order(&view.slots) {
                 let Some(awaited) = self.awaited_at(run, &slot, at).await? else { continue };
-                // One that is free keeps a paused run waiting no longer than its pause.
-                if awaited.is_empty() && view.status == RunStatus::Paused {
+                // One that no run holds keeps a paused run waiting no longer than its pause.
+                let is_held = awaited.iter().any(|awaited| awaited.since.is_some());
+                if !is_held && view.status == RunStatus::Paused {
                     continue;
                 }
                 let holders = awaited.into_iter().map(|awaited| awaited.run).collect();

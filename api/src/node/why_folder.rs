@@ -160,10 +160,12 @@ impl Node {
     }
 
     /// What a run waits for itself, the first few causes; none where it cannot be read.
-    async fn own_causes(&self, run: RunId) -> Vec<CauseNode> {
+    async fn own_causes(&self, run: RunId, status: RunStatus) -> Vec<CauseNode> {
         let Ok(state) = self.state_then(run, None).await else { return Vec::new() };
         let Ok(trail) = self.trail(run, state.version()).await else { return Vec::new() };
-        let causes = of_run(&state, &trail).into_iter().take(OWN_MAX);
+        // A paused run asks for a slot only once it goes on: its pause is what it waits for.
+        let is_asked = |cause: &CauseNode| status != RunStatus::Paused || cause.kind != CauseKind::Slot;
+        let causes = of_run(&state, &trail).into_iter().filter(is_asked).take(OWN_MAX);
         causes
             .map(|mut cause| {
                 cause.because.clear();
@@ -191,7 +193,7 @@ impl Node {
             let title = row.title.as_ref().map(|title| format!(", {}", cut(title, 60))).unwrap_or_default();
             let note = row.shown.note().map(|note| format!(": {}", cut(note, 120))).unwrap_or_default();
             let sentence = format!("run {} ({}{title}){note}", row.short_id, row.pipeline);
-            let own = self.own_causes(row.id).await;
+            let own = self.own_causes(row.id, status).await;
             // What waits may wait for people, a signal, a moment: its own causes say which.
             let kind = match own.first() {
                 Some(own) if status == RunStatus::Waiting => own.kind,

@@ -6,6 +6,9 @@ use everfold_engine::json::Value;
 use everfold_engine::policy::{Verdict, judge_default};
 use serde_json::{Map, json};
 
+/// How many paths are made up at most.
+const NAMES_MAX: u64 = 1_000;
+
 /// The evidence of a stub beside the parameters of the probe, which its policy may need.
 pub(super) fn beside(spec: &Value, given: Value) -> Value {
     match (spec, given) {
@@ -116,7 +119,46 @@ fn diff(pass: bool, spec: &Value) -> Value {
         (false, Some(max)) => max + 1,
         _within => files,
     };
-    json!({"files": files, "lines": lines, "names": [], "added": lines, "deleted": 0})
+    let names = if pass { allowed_names(files, spec) } else { Vec::new() };
+    json!({"files": files, "lines": lines, "names": names, "added": lines, "deleted": 0})
+}
+
+/// So many paths, or fewer where its globs have no more, that `allow` and `deny` of a diff let through.
+fn allowed_names(count: u64, spec: &Value) -> Vec<String> {
+    let (allow, deny) = (&spec["allow"], &spec["deny"]);
+    if allow.is_null() && deny.is_null() {
+        return Vec::new();
+    }
+    let is_fine = |name: &String| {
+        let one = json!({"files": 1, "lines": 1, "names": [name], "allow": allow, "deny": deny});
+        judge_default("diff", &one).is_some_and(|judged| judged.verdict == Verdict::Pass)
+    };
+    let globs: Vec<&str> = match allow.as_array() {
+        Some(globs) => globs.iter().filter_map(Value::as_str).collect(),
+        None => vec!["stub/*"],
+    };
+    // Some more than are needed: a few may be denied.
+    let numbers = 1..=(count + 16).min(NAMES_MAX);
+    let names = numbers.flat_map(|number| globs.iter().map(move |glob| named(glob, number)));
+    let mut found: Vec<String> = Vec::new();
+    for name in names.filter(is_fine) {
+        if found.len() as u64 == count {
+            break;
+        }
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// A path that a glob matches: another one for each number, if the glob has a place for it.
+fn named(glob: &str, number: u64) -> String {
+    glob.trim_start_matches("./")
+        .replace("**/", "")
+        .replace("**", "*")
+        .replace('*', &format!("stub-{number}"))
+        .replace('?', "x")
 }
 
 fn status(word: Verdict, spec: &Value) -> Option<u64> {
@@ -156,6 +198,9 @@ mod tests {
             ("tests", json!({"files": ["*.xml"]})),
             ("diff", json!({"min_files": 3})),
             ("diff", json!({"max_files": 5})),
+            ("diff", json!({"min_files": 3, "allow": ["src/**", "**/*.md", "Cargo.toml"]})),
+            ("diff", json!({"min_files": 2, "deny": ["*.lock"]})),
+            ("diff", json!({"min_files": 2, "allow": ["./docs/?/*.md"], "deny": ["docs/x/stub-1.md"]})),
             ("http", json!({"url": "https://example.org", "expect": ["2xx"]})),
             ("http", json!({"url": "https://example.org", "expect": [404]})),
             ("ci", json!({"provider": "gitea"})),

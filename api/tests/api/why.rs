@@ -203,6 +203,31 @@ async fn a_run_that_only_a_pause_keeps_from_its_key_waits_for_the_end_of_the_pau
     assert_eq!(runs["items"][0]["note"], "the pipeline hall is paused", "{runs}");
 }
 
+/// `show` named the first of two such runs as the holder of the slot, and `why` of the folder said that both wait for it.
+#[tokio::test]
+async fn runs_that_begin_under_a_pause_wait_for_its_end_and_not_for_each_other() {
+    let api = Api::new();
+    assert!(put(&api, "hall", HALL).await.0 < 300);
+    let (code, halted) = api.post("/api/v1/engine/pause", json!({ "pipeline": "hall" })).await;
+    assert!(code < 300, "{halted}");
+    let first = api.started(json!({ "pipeline": "hall" }), "paused").await;
+    let second = api.started(json!({ "pipeline": "hall" }), "paused").await;
+    for run in [&first, &second] {
+        let (_, view) = api.get(&format!("/api/v1/runs/{run}")).await;
+        assert_eq!(view["awaits"], json!([{ "kind": "resume" }]), "{view}");
+    }
+    let answer = why(&api, "/api/v1/why").await;
+    let paused = answer["causes"].as_array().unwrap().last().unwrap();
+    let own: Vec<&Value> = paused["because"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|run| run["because"].as_array().unwrap())
+        .collect();
+    assert_eq!(own.len(), 2, "{answer}");
+    assert!(own.iter().all(|cause| cause["sentence"] == "the pipeline hall is paused"), "{answer}");
+}
+
 async fn put(api: &Api, name: &str, text: &str) -> (u16, Value) {
     let body = json!({ "definition": text }).to_string();
     read(api.send("PUT", &format!("/api/v1/pipelines/{name}"), &[], body).await).await

@@ -54,7 +54,7 @@ pub(crate) struct WaitArgs {
     /// Return once the start is durable; the run goes on in the background
     #[arg(long, conflicts_with = "no_wait")]
     pub(crate) detach: bool,
-    /// Return with 6 when only people or timers are awaited
+    /// Return with 6 when only people, timers or signals are awaited
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// Go on with every other unfinished run, too

@@ -57,7 +57,7 @@ fn every_key_of_the_language_has_a_method() {
     let sorted = |keys: &[&'static str]| keys.iter().copied().collect::<BTreeSet<_>>();
     for (place, read) in shapes() {
         let (_, written) = built.iter().find(|(other, _)| *other == place).expect(place);
-        assert_eq!(sorted(written), sorted(read), "{place}");
+        assert_eq!(sorted(written), sorted(read.keys), "{place}");
     }
 }
 

@@ -35,7 +35,7 @@ mod tests {
             properties.and_then(|properties| properties.as_object()).unwrap().keys().cloned().collect()
         };
         for (pointer, read) in shapes() {
-            let read: BTreeSet<String> = read.iter().map(|key| (*key).to_owned()).collect();
+            let read: BTreeSet<String> = read.keys.iter().map(|key| (*key).to_owned()).collect();
             assert_eq!(keys(pointer), read, "{pointer}");
         }
     }

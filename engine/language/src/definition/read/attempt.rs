@@ -21,7 +21,7 @@ impl PipelineReader<'_> {
     pub(super) fn api(&mut self, node: &YamlNode) -> Option<StepApi> {
         let keys = self.keys(node, &API)?;
         let Some(role) = keys.get("role") else {
-            self.missing(node.span.clone(), "`api`", "role", "role: operator (or viewer, approver)");
+            self.missing(node, "`api`", "role", "role: operator (or viewer, approver)");
             return None;
         };
         let words = [
@@ -35,7 +35,7 @@ impl PipelineReader<'_> {
     pub(super) fn retry(&mut self, node: &YamlNode) -> Option<Retry> {
         let keys = self.keys(node, &RETRY)?;
         let Some(attempts) = keys.get("attempts") else {
-            self.missing(node.span.clone(), "`retry`", "attempts", "attempts: 3 (the first one included)");
+            self.missing(node, "`retry`", "attempts", "attempts: 3 (the first one included)");
             return None;
         };
         let place = attempts.span.clone();
@@ -126,12 +126,7 @@ impl PipelineReader<'_> {
         if matches!(node.kind, Kind::Map(_)) {
             let keys = self.keys(node, &DIR)?;
             let Some(dir) = keys.get("dir") else {
-                self.missing(
-                    node.span.clone(),
-                    "`workspace` of a step",
-                    "dir",
-                    "dir: PATH, or run, own or none",
-                );
+                self.missing(node, "`workspace` of a step", "dir", "dir: PATH, or run, own or none");
                 return None;
             };
             return self.text_template(dir, "`dir`", ExprPlace::Work).map(StepWorkspace::Dir);

@@ -48,12 +48,7 @@ impl PipelineReader<'_> {
             Kind::Map(_) => {
                 let Some(keys) = self.keys(root, &FILE) else { return Vec::new() };
                 let Some(list) = keys.get("cases") else {
-                    self.missing(
-                        root.span.clone(),
-                        FILE.what,
-                        "cases",
-                        "cases: and below it one `- name: …` per case",
-                    );
+                    self.missing(root, FILE.what, "cases", "cases: and below it one `- name: …` per case");
                     return Vec::new();
                 };
                 list
@@ -85,7 +80,7 @@ impl PipelineReader<'_> {
         let name = match keys.get("name") {
             Some(name) => self.text(name, "`name`"),
             None => {
-                self.missing(node.span.clone(), CASE.what, "name", "name: what the case shows");
+                self.missing(node, CASE.what, "name", "name: what the case shows");
                 None
             }
         };

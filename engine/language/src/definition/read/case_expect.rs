@@ -164,7 +164,7 @@ impl PipelineReader<'_> {
         } else {
             let keys = self.keys(node, &NOTICE)?;
             let Some(name) = keys.get("notice") else {
-                self.missing(node.span.clone(), NOTICE.what, "notice", "notice: its id");
+                self.missing(node, NOTICE.what, "notice", "notice: its id");
                 return None;
             };
             (name, Some(keys))

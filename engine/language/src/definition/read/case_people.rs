@@ -150,7 +150,7 @@ impl PipelineReader<'_> {
     fn case_signal(&mut self, node: &YamlNode, scope: &CaseScope<'_>) -> Option<CaseSignal> {
         let keys = self.keys(node, &SIGNAL)?;
         let Some(name) = keys.get("signal") else {
-            self.missing(node.span.clone(), SIGNAL.what, "signal", "signal: its name");
+            self.missing(node, SIGNAL.what, "signal", "signal: its name");
             return None;
         };
         let name = self.signal_name(name)?;

@@ -133,7 +133,7 @@ impl PipelineReader<'_> {
         let words = [("return", OnTaken::Return), ("reject", OnTaken::Reject), ("replace", OnTaken::Replace)];
         let on_taken = keys.get("on_taken").and_then(|node| self.word(node, "`on_taken`", &words));
         let Some(value) = keys.get("value") else {
-            self.missing(node.span.clone(), "`key`", "value", "value: \"${input.issue}\"");
+            self.missing(node, "`key`", "value", "value: \"${input.issue}\"");
             return None;
         };
         let value = self.naming_text(value, "`value` of `key`", "value: \"${input.issue}\"")?;
@@ -147,7 +147,7 @@ impl PipelineReader<'_> {
         }
         let keys = self.keys(node, &NUMBER)?;
         let Some(key) = keys.get("key") else {
-            self.missing(node.span.clone(), "`number`", "key", "key: \"${input.project}\", or number: true");
+            self.missing(node, "`number`", "key", "key: \"${input.project}\", or number: true");
             return None;
         };
         let example = "key: \"${input.project}\", or number: true";
@@ -182,7 +182,7 @@ impl PipelineReader<'_> {
         let when =
             keys.get("when").and_then(|node| self.expression(node, "`when`", ExprPlace::Start, Wants::Bool));
         let Some(key) = keys.get("key") else {
-            self.missing(node.span.clone(), "`concurrency`", "key", "key: \"${input.repo}\"");
+            self.missing(node, "`concurrency`", "key", "key: \"${input.repo}\"");
             return None;
         };
         let key = self.text_template(key, "`key`", ExprPlace::Start)?;
@@ -236,7 +236,9 @@ impl PipelineReader<'_> {
         let tokens = keys.get("tokens").and_then(|node| self.number_setting(node, "`tokens`", 0, place));
         let wall = keys.get("wall").and_then(|node| self.span_setting(node, "`wall`", place));
         let reserve = keys.get("reserve").and_then(|node| self.money_setting(node, "`reserve`", place));
-        let limits_nothing = ["cost", "tokens", "wall"].iter().all(|key| keys.get(key).is_none());
+        let limits = ["cost", "tokens", "wall"];
+        let limits_nothing =
+            limits.iter().all(|key| keys.get(key).is_none()) && !self.is_meant(node, &limits);
         if limits_nothing && keys.get("scope").is_none() {
             let first = self.first_line(node.span.clone());
             self.report(Code::MissingKey, first, "this budget limits nothing").hint =

@@ -60,7 +60,7 @@ impl PipelineReader<'_> {
             Some(node) => self.foreach_items(node),
             None => {
                 let example = "in: \"${input.platforms}\", or a list";
-                self.missing(node.span.clone(), "`foreach`", "in", example);
+                self.missing(node, "`foreach`", "in", example);
                 None
             }
         };

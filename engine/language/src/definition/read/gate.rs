@@ -4,7 +4,7 @@ use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{Admit, ExecutorTask, Gate, Member, OnRefused, Poll, Probe, Routes, Setting, Span, Wake};
 use super::reader::{Keys, PipelineReader, Shape};
-use super::route::RouteCause;
+use super::route_cause::RouteCause;
 use super::uses::{ExprPlace, Wants};
 use crate::expr::{Expr, Template};
 
@@ -142,7 +142,7 @@ impl PipelineReader<'_> {
             let words = [("refuse", OnRefused::Refuse), ("fail", OnRefused::Fail)];
             let on_refused = keys.get("on_refused").and_then(|node| self.word(node, "`on_refused`", &words));
             let Some(gates) = keys.get("gates") else {
-                self.missing(node.span.clone(), "`admit`", "gates", "gates: and a list of gates");
+                self.missing(node, "`admit`", "gates", "gates: and a list of gates");
                 return Admit::default();
             };
             // Each gate has a role of its own.
@@ -231,7 +231,7 @@ impl PipelineReader<'_> {
         let when =
             keys.get("when").map(|when| self.expression(when, "`when`", ExprPlace::Signal, Wants::Bool));
         let Some(signal) = keys.get("signal") else {
-            self.missing(node.span.clone(), "a signal of `wake`", "signal", "signal: NAME");
+            self.missing(node, "a signal of `wake`", "signal", "signal: NAME");
             return None;
         };
         let signal = self.signal_name(signal)?;
@@ -260,7 +260,7 @@ impl PipelineReader<'_> {
         let policy = keys.get("policy").and_then(|policy| {
             self.expression(policy, "`policy`", ExprPlace::Policy(kind.unwrap_or("any")), Wants::Any)
         });
-        if kind == Some("config") && keys.get("policy").is_none() {
+        if kind == Some("config") && keys.get("policy").is_none() && !self.is_meant(keys.node, &["policy"]) {
             let span = self.first_line(keys.node.span.clone());
             self.report(Code::MissingKey, span, "the probe `config` needs a `policy`").hint =
                 Some("a setting is neither good nor bad: policy: evidence.value == true".to_owned());
@@ -376,7 +376,7 @@ impl PipelineReader<'_> {
         let keys = self.keys(node, &AT_LEAST)?;
         for (key, example) in [("n", "n: 2"), ("of", "of: [{…}, {…}]")] {
             if keys.get(key).is_none() {
-                self.missing(node.span.clone(), "`at_least`", key, example);
+                self.missing(node, "`at_least`", key, example);
             }
         }
         let n = keys.get("n").and_then(|n| self.number_setting(n, "`n` of `at_least`", 1, ExprPlace::Gate));
@@ -397,7 +397,7 @@ impl PipelineReader<'_> {
         let every = match keys.get("every") {
             None if outside => Setting::Fixed(OUTSIDE_EVERY),
             None => {
-                self.missing(node.span.clone(), "`poll`", "every", "every: 30s");
+                self.missing(node, "`poll`", "every", "every: 30s");
                 return None;
             }
             Some(every) => {
@@ -416,7 +416,8 @@ impl PipelineReader<'_> {
             .and_then(|max| self.number_setting(max, "`max_unread` of `poll`", 1, ExprPlace::Gate));
         let mut timeout =
             keys.get("timeout").and_then(|span| self.some_span(span, "`timeout`", ExprPlace::Gate));
-        if keys.get("max").is_none() && keys.get("timeout").is_none() {
+        let bounds = ["max", "timeout"];
+        if bounds.iter().all(|key| keys.get(key).is_none()) && !self.is_meant(node, &bounds) {
             if outside {
                 timeout = Some(Setting::Fixed(OUTSIDE_TIMEOUT));
             } else {

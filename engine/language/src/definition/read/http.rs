@@ -32,7 +32,7 @@ impl PipelineReader<'_> {
                     self.url(url, place);
                     spec.insert("url".into(), text_value(url));
                 }
-                None => self.missing(node.span.clone(), "`http`", "url", "url: https://example.org/health"),
+                None => self.missing(node, "`http`", "url", "url: https://example.org/health"),
             }
             if let Some(headers) = keys.get("headers") {
                 self.headers(headers);

@@ -15,10 +15,14 @@ mod case_shapes;
 mod case_stubs;
 mod control;
 mod credential;
+mod defaults;
 mod failure_name;
 mod foreach;
 mod gate;
 mod http;
+mod needs;
+mod notice;
+mod other_words;
 mod outputs;
 mod path;
 mod people;
@@ -27,10 +31,13 @@ mod reader;
 mod reminders;
 mod renamed;
 mod route;
+mod route_cause;
 mod scalar;
+mod schedule;
 mod search;
 mod settings_path;
 mod shared_routes;
+mod short_form;
 mod signal_work;
 mod step;
 mod top;
@@ -48,57 +55,57 @@ pub(super) use reader::PipelineReader;
 /// The keys of a step.
 pub(super) const STEP_KEYS: &[&str] = step::SHAPE.keys;
 /// The keys of a notice.
-pub(super) const NOTICE_KEYS: &[&str] = trigger::NOTICE.keys;
+pub(super) const NOTICE_KEYS: &[&str] = notice::NOTICE.keys;
 
 pub(super) use step::StepDraft;
 pub(super) use top::Pipeline;
 pub(super) use uses::{ExprPlace, ExprUse, KnownRole, ReworkUse, SecretUse, Wants};
 pub(super) use work::WORKS;
 
-/// The keys of each construct with their place in the JSON Schema.
+/// What is read of each construct, with its place in the JSON Schema.
 #[cfg(test)]
-pub(crate) fn shapes() -> Vec<(&'static str, &'static [&'static str])> {
+pub(crate) fn shapes() -> Vec<(&'static str, &'static reader::Shape)> {
     vec![
-        ("", top::SHAPE.keys),
-        ("/properties/defaults", step::DEFAULTS.keys),
-        ("/$defs/key/oneOf/1", control::KEY.keys),
-        ("/$defs/numbering/oneOf/1", control::NUMBER.keys),
-        ("/$defs/concurrency", control::CONCURRENCY.keys),
-        ("/$defs/budget", control::BUDGET.keys),
-        ("/$defs/searchAttribute", search::SEARCH.keys),
-        ("/$defs/secret", control::SECRET.keys),
-        ("/$defs/trigger", trigger::TRIGGER.keys),
-        ("/$defs/schedule", trigger::SCHEDULE.keys),
-        ("/$defs/notice", trigger::NOTICE.keys),
-        ("/$defs/git", workspace::GIT.keys),
-        ("/$defs/step", step::SHAPE.keys),
-        ("/$defs/needs/oneOf/1", step::NEEDS.keys),
-        ("/$defs/api", attempt::API.keys),
-        ("/$defs/retry", attempt::RETRY.keys),
-        ("/$defs/ask", people::ASK.keys),
-        ("/$defs/remind/oneOf/1", reminders::REMIND.keys),
-        ("/$defs/fixedRemind/oneOf/1", reminders::REMIND.keys),
-        ("/$defs/foreach", foreach::FOREACH.keys),
-        ("/$defs/gate", gate::SHAPE.keys),
-        ("/$defs/member", gate::MEMBER.keys),
-        ("/$defs/probes/file/oneOf/1", probe::FILE.keys),
-        ("/$defs/probes/frontmatter", probe::FRONTMATTER.keys),
-        ("/$defs/probes/tests/oneOf/2", probe::TESTS.keys),
-        ("/$defs/probes/diff", probe::DIFF.keys),
-        ("/$defs/probes/ci", probe::CI.keys),
-        ("/$defs/probes/mergeable", probe::MERGEABLE.keys),
-        ("/$defs/probes/runs", probe::RUNS.keys),
-        ("/$defs/probes/config/oneOf/1", probe::CONFIG.keys),
-        ("/$defs/probes/at_least", gate::AT_LEAST.keys),
-        ("/$defs/poll", gate::POLL.keys),
-        ("/$defs/wakeSignal/oneOf/1", gate::WAKE.keys),
-        ("/$defs/routeMap", route::SHAPE.keys),
-        ("/$defs/http/oneOf/1", http::SHAPE.keys),
-        ("/$defs/run/oneOf/1", work::RUN.keys),
-        ("/$defs/signalWork", signal_work::SHAPE.keys),
-        ("/$defs/approval", people::APPROVAL.keys),
-        ("/$defs/question", people::QUESTION.keys),
-        ("/$defs/agent/oneOf/1", agent::SHAPE.keys),
-        ("/$defs/wait", wait::WAIT.keys),
+        ("", &top::SHAPE),
+        ("/properties/defaults", &defaults::DEFAULTS),
+        ("/$defs/key/oneOf/1", &control::KEY),
+        ("/$defs/numbering/oneOf/1", &control::NUMBER),
+        ("/$defs/concurrency", &control::CONCURRENCY),
+        ("/$defs/budget", &control::BUDGET),
+        ("/$defs/searchAttribute", &search::SEARCH),
+        ("/$defs/secret", &control::SECRET),
+        ("/$defs/trigger", &trigger::TRIGGER),
+        ("/$defs/schedule", &schedule::SCHEDULE),
+        ("/$defs/notice", &notice::NOTICE),
+        ("/$defs/git", &workspace::GIT),
+        ("/$defs/step", &step::SHAPE),
+        ("/$defs/needs/oneOf/1", &needs::NEEDS),
+        ("/$defs/api", &attempt::API),
+        ("/$defs/retry", &attempt::RETRY),
+        ("/$defs/ask", &people::ASK),
+        ("/$defs/remind/oneOf/1", &reminders::REMIND),
+        ("/$defs/fixedRemind/oneOf/1", &reminders::REMIND),
+        ("/$defs/foreach", &foreach::FOREACH),
+        ("/$defs/gate", &gate::SHAPE),
+        ("/$defs/member", &gate::MEMBER),
+        ("/$defs/probes/file/oneOf/1", &probe::FILE),
+        ("/$defs/probes/frontmatter", &probe::FRONTMATTER),
+        ("/$defs/probes/tests/oneOf/2", &probe::TESTS),
+        ("/$defs/probes/diff", &probe::DIFF),
+        ("/$defs/probes/ci", &probe::CI),
+        ("/$defs/probes/mergeable", &probe::MERGEABLE),
+        ("/$defs/probes/runs", &probe::RUNS),
+        ("/$defs/probes/config/oneOf/1", &probe::CONFIG),
+        ("/$defs/probes/at_least", &gate::AT_LEAST),
+        ("/$defs/poll", &gate::POLL),
+        ("/$defs/wakeSignal/oneOf/1", &gate::WAKE),
+        ("/$defs/routeMap", &route::SHAPE),
+        ("/$defs/http/oneOf/1", &http::SHAPE),
+        ("/$defs/run/oneOf/1", &work::RUN),
+        ("/$defs/signalWork", &signal_work::SHAPE),
+        ("/$defs/approval", &people::APPROVAL),
+        ("/$defs/question", &people::QUESTION),
+        ("/$defs/agent/oneOf/1", &agent::SHAPE),
+        ("/$defs/wait", &wait::WAIT),
     ]
 }

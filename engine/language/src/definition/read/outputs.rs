@@ -66,7 +66,7 @@ impl PipelineReader<'_> {
         }
         let keys = self.keys(node, &OUTPUT)?;
         let Some(file) = keys.get("file") else {
-            self.missing(node.span.clone(), "an output", "file", "file: PATH");
+            self.missing(node, "an output", "file", "file: PATH");
             return None;
         };
         self.inner_path(file, "`file` of an output");

@@ -8,7 +8,7 @@ use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{Approval, Ask, Question, Routes, Setting, Shown, Span, Vote};
 use super::reader::{Keys, PipelineReader, Shape};
-use super::route::RouteCause;
+use super::route_cause::RouteCause;
 use super::uses::{ExprPlace, Wants};
 use crate::expr::Template;
 
@@ -61,17 +61,11 @@ const ANSWER_FIELDS: [&str; 4] = ["choice", "text", "items", "states"];
 
 impl PipelineReader<'_> {
     pub(super) fn approval(&mut self, node: &YamlNode) -> Option<Approval> {
-        if let Some(title) = node.text() {
-            let hint = format!("write approval: {{ title: {title} }}");
-            self.report(Code::Type, node.span.clone(), "`approval` is a map, this is a text").hint =
-                Some(hint);
-            return None;
-        }
         let keys = self.keys(node, &APPROVAL)?;
         let title = match keys.get("title") {
             Some(title) => self.text_template(title, "`title`", ExprPlace::Work),
             None => {
-                self.missing(node.span.clone(), "`approval`", "title", "title: what is asked, in one line");
+                self.missing(node, "`approval`", "title", "title: what is asked, in one line");
                 None
             }
         };
@@ -138,7 +132,7 @@ impl PipelineReader<'_> {
                     let path = self.text_template(file, "`file`", ExprPlace::Work);
                     shown.extend(path.map(|file| Shown::File { file }));
                 }
-                None => self.missing(item.span.clone(), SHOWN.what, "file", "file: plan.md"),
+                None => self.missing(item, SHOWN.what, "file", "file: plan.md"),
             }
         }
         shown
@@ -183,17 +177,11 @@ impl PipelineReader<'_> {
     }
 
     pub(super) fn question(&mut self, node: &YamlNode) -> Option<Question> {
-        if let Some(title) = node.text() {
-            let hint = format!("write question: {{ title: {title} }}");
-            self.report(Code::Type, node.span.clone(), "`question` is a map, this is a text").hint =
-                Some(hint);
-            return None;
-        }
         let keys = self.keys(node, &QUESTION)?;
         let title = match keys.get("title") {
             Some(title) => self.text_template(title, "`title`", ExprPlace::Work),
             None => {
-                self.missing(node.span.clone(), "`question`", "title", "title: what is asked, in one line");
+                self.missing(node, "`question`", "title", "title: what is asked, in one line");
                 None
             }
         };
@@ -313,7 +301,7 @@ impl PipelineReader<'_> {
             let keys = self.keys(item, &ITEM)?;
             for (key, example) in [("id", "id: scope"), ("text", "text: what is asked")] {
                 if keys.get(key).is_none() {
-                    self.missing(item.span.clone(), ITEM.what, key, example);
+                    self.missing(item, ITEM.what, key, example);
                 }
             }
             if let Some(id) = keys.get("id")

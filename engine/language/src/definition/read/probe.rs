@@ -111,7 +111,7 @@ impl PipelineReader<'_> {
             [("file", "file: docs/plan.md"), ("fields", "fields: [status]"), ("pass", "pass: [READY]")]
         {
             if keys.get(key).is_none() {
-                self.missing(node.span.clone(), "the probe `frontmatter`", key, example);
+                self.missing(node, "the probe `frontmatter`", key, example);
             }
         }
         let file = keys.get("file")?;
@@ -175,9 +175,11 @@ impl PipelineReader<'_> {
             }
         }
         if spec.is_empty() {
-            let span = self.first_line(node.span.clone());
-            self.report(Code::MissingKey, span, "the probe `diff` asks for nothing").hint =
-                Some(format!("it has any of: {}", DIFF.keys[..DIFF.keys.len() - 2].join(", ")));
+            if !self.is_meant(node, DIFF.keys) {
+                let span = self.first_line(node.span.clone());
+                self.report(Code::MissingKey, span, "the probe `diff` asks for nothing").hint =
+                    Some(format!("it has any of: {}", DIFF.keys[..DIFF.keys.len() - 2].join(", ")));
+            }
             return None;
         }
         if let Some(since) = keys.get("since") {
@@ -204,7 +206,7 @@ impl PipelineReader<'_> {
             let keys = self.keys(node, &TESTS)?;
             let Some(files) = keys.get("files") else {
                 let example = "files: [\"target/junit/*.xml\"]";
-                self.missing(node.span.clone(), "the probe `tests`", "files", example);
+                self.missing(node, "the probe `tests`", "files", example);
                 return None;
             };
             files
@@ -225,7 +227,7 @@ impl PipelineReader<'_> {
         let mut spec = Map::new();
         let provider = keys.get("provider");
         if provider.is_none() {
-            self.missing(node.span.clone(), "the probe `ci`", "provider", "provider: gitea");
+            self.missing(node, "the probe `ci`", "provider", "provider: gitea");
         }
         let mut fine = true;
         for key in ["provider", "repository", "sha", "pr"] {
@@ -259,7 +261,7 @@ impl PipelineReader<'_> {
                     spec.insert(key.into(), text_value(value));
                 }
                 None => {
-                    self.missing(node.span.clone(), "the probe `mergeable`", key, example);
+                    self.missing(node, "the probe `mergeable`", key, example);
                     fine = false;
                 }
             }
@@ -297,7 +299,7 @@ impl PipelineReader<'_> {
                 spec.insert("max_age".into(), text_value(age));
             }
         }
-        if spec.is_empty() {
+        if spec.is_empty() && !self.is_meant(node, RUNS.keys) {
             let span = self.first_line(node.span.clone());
             self.report(Code::MissingKey, span, "the probe `runs` asks for nothing").hint =
                 Some("it has `labels`, `status`, `max_age`, or several of them".to_owned());
@@ -330,7 +332,7 @@ impl PipelineReader<'_> {
         let path = if matches!(node.kind, Kind::Map(_)) {
             let keys = self.keys(node, &CONFIG)?;
             let Some(path) = keys.get("path") else {
-                self.missing(node.span.clone(), "the probe `config`", "path", "path: team.merging");
+                self.missing(node, "the probe `config`", "path", "path: team.merging");
                 return None;
             };
             path

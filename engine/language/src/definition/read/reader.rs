@@ -13,8 +13,8 @@ use super::super::similar::similar;
 use super::super::source_map::SourceMap;
 use super::super::written_text::WrittenText;
 use super::super::yaml::{COPIED_BYTES_MAX, Kind, YamlNode};
-use super::renamed;
 use super::uses::{ExprUse, KnownRole, ReworkUse, SecretUse, SignalUse};
+use super::{other_words, renamed, short_form};
 use crate::expr::{Expr, ExprError};
 
 /// Which part of the file is being read.
@@ -85,6 +85,8 @@ pub(in crate::definition) struct PipelineReader<'a> {
     pub(in crate::definition) step: Option<usize>,
     /// Ids of steps that could not be read.
     pub(in crate::definition) broken: Vec<String>,
+    /// Unknown keys that most likely stand for another: the map, that key, the word that was written.
+    meant: BTreeMap<(usize, usize, &'static str), String>,
     /// Steps with a gate that could not be read.
     pub(in crate::definition) unread_gates: Vec<Option<usize>>,
     /// The folder of the run.
@@ -147,6 +149,7 @@ impl<'a> PipelineReader<'a> {
             is_sharing: false,
             step: None,
             broken: Vec::new(),
+            meant: BTreeMap::new(),
             unread_gates: Vec::new(),
             run_folder: StartFolder::Named,
             step_folder: StartFolder::Named,
@@ -228,7 +231,10 @@ impl<'a> PipelineReader<'a> {
                     node.span.clone(),
                     format!("{} is a map, this is {}", shape.what, node.what()),
                 )
-                .hint = Some(format!("its keys are: {}", shape.keys.join(", ")));
+                .hint = Some(
+                    short_form::written(shape.what, node, &self.source.text)
+                        .unwrap_or_else(|| format!("its keys are: {}", shape.keys.join(", "))),
+                );
             }
             return None;
         };
@@ -237,27 +243,30 @@ impl<'a> PipelineReader<'a> {
             if shape.keys.contains(&name) {
                 continue;
             }
-            let known = shape.keys.iter().copied();
-            let hint = match (renamed::key(shape.what, name), similar(name, known)) {
-                (Some(instead), _) => instead.to_owned(),
-                (None, Some(similar)) => format!("did you mean `{similar}`?"),
-                (None, None) => format!("its keys are: {}", shape.keys.join(", ")),
-            };
+            let (meant, hint) = likely_key(shape, name);
+            self.meant.extend(meant.map(|meant| ((node.span.start, node.span.end, meant), name.to_owned())));
             self.report(Code::UnknownKey, key.span.clone(), format!("{} has no key “{name}”", shape.what))
                 .hint = Some(hint);
         }
         Some(Keys { node })
     }
 
-    /// Reports a key that must be there.
-    pub(in crate::definition) fn missing(
-        &mut self,
-        span: Range<usize>,
-        what: &str,
-        key: &str,
-        example: &str,
-    ) {
-        let first = self.first_line(span);
+    /// The value of an unknown key of a map that most likely stands for this one.
+    pub(super) fn meant<'n>(&self, node: &'n YamlNode, key: &str) -> Option<&'n YamlNode> {
+        node.get(self.meant.get(&(node.span.start, node.span.end, key))?)
+    }
+
+    /// Whether an unknown key of a map, which was reported, most likely stands for one of these. They are not missing, too.
+    pub(super) fn is_meant(&self, node: &YamlNode, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.meant(node, key).is_some())
+    }
+
+    /// Reports a key that must be there, unless an unknown one stands for it.
+    pub(in crate::definition) fn missing(&mut self, node: &YamlNode, what: &str, key: &str, example: &str) {
+        if self.is_meant(node, &[key]) {
+            return;
+        }
+        let first = self.first_line(node.span.clone());
         self.report(Code::MissingKey, first, format!("{what} needs `{key}`")).hint =
             Some(format!("write {example}"));
     }
@@ -282,10 +291,13 @@ impl<'a> PipelineReader<'a> {
             Kind::List(items) => items,
             _ => {
                 self.wrong_type(node, what, "a list");
-                if let (Some(text), Some(last), false) =
-                    (node.text(), self.problems.last_mut(), node.is_null())
-                {
-                    last.hint = Some(format!("write [{text}]"));
+                let hint = match &node.kind {
+                    Kind::Scalar { text, .. } if !node.is_null() => Some(format!("write [{text}]")),
+                    Kind::Map(entries) => entries.first().and_then(|(key, value)| item_of(key, value)),
+                    _ => None,
+                };
+                if let (Some(hint), Some(last)) = (hint, self.problems.last_mut()) {
+                    last.hint = Some(hint);
                 }
                 &[]
             }
@@ -309,6 +321,30 @@ impl<'a> PipelineReader<'a> {
             source_map.problem_at(Code::Expression, error.offset, error.message.clone()).hinted(hint);
         self.problems.push(problem);
     }
+}
+
+/// The key that an unknown one most likely stands for, if there is one, and what is said of it.
+fn likely_key(shape: &Shape, name: &str) -> (Option<&'static str>, String) {
+    if let Some(instead) = renamed::key(shape.what, name) {
+        return (None, instead.to_owned());
+    }
+    if let Some((key, instead)) = other_words::key(shape.what, name) {
+        return (Some(key), instead.to_owned());
+    }
+    match similar(name, shape.keys.iter().copied()) {
+        Some(similar) => (Some(similar), format!("did you mean `{similar}`?")),
+        None => (None, format!("its keys are: {}", shape.keys.join(", "))),
+    }
+}
+
+/// How the first entry of a map is written that stands where a list does.
+fn item_of(key: &YamlNode, value: &YamlNode) -> Option<String> {
+    let key = key.text()?;
+    Some(match &value.kind {
+        // What is named by its key elsewhere has an id here.
+        Kind::Map(_) => format!("write it as a list, one item after the other: - id: {key}"),
+        _ => format!("write it as a list, one item after the other: - {key}: …"),
+    })
 }
 
 /// How a value of a type is written.

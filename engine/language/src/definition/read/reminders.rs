@@ -39,12 +39,9 @@ impl PipelineReader<'_> {
         }
         let keys = self.keys(node, &REMIND)?;
         if keys.get("first").is_none() && keys.get("every").is_none() {
-            self.missing(
-                node.span.clone(),
-                REMIND.what,
-                "every",
-                "every: 8h; or first: 2h, for one reminder",
-            );
+            if !self.is_meant(node, &["first"]) {
+                self.missing(node, REMIND.what, "every", "every: 8h; or first: 2h, for one reminder");
+            }
             return None;
         }
         let first = keys.get("first").map(|node| span(self, node, "`first` of `remind`"));

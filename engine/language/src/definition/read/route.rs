@@ -8,6 +8,7 @@ use super::super::yaml::{Kind, YamlNode};
 use super::super::{Busy, FinishStatus, IfUnchanged, Route, RouteMax, RouteTo, Routes, Setting};
 use super::reader::{Keys, PipelineReader, Shape};
 use super::renamed;
+use super::route_cause::{RouteCause, plain};
 use super::uses::{ExprPlace, ReworkUse, SignalUse, Wants};
 use crate::expr::Template;
 use crate::words::UnblockDecision;
@@ -62,43 +63,6 @@ const OF_SIGNALS: [&str; 11] = [
 /// The number of uses of a rework where the file sets none.
 const BY_DEFAULT: RouteMax = RouteMax::Times(Setting::Fixed(3));
 
-/// The event that a route follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RouteCause {
-    /// The failure of a gate.
-    Gate,
-    /// The failure of a step, that of its gates included.
-    Failure,
-    /// The failure of a step that people may reject.
-    Rejection,
-    /// The time limit of a gate's poll.
-    Poll,
-    /// The success of a step.
-    Success,
-    /// A rework after a success that is used up.
-    SuccessUsedUp,
-    /// The time limit of a wait or of a request to people.
-    Over,
-    /// A person's decision.
-    Person,
-    /// A signal.
-    Signal,
-}
-
-impl RouteCause {
-    /// Which names the expressions of its routes have.
-    fn place(self) -> ExprPlace {
-        match self {
-            Self::Signal => ExprPlace::Signal,
-            // Nothing failed.
-            Self::Success | Self::SuccessUsedUp => ExprPlace::Gate,
-            Self::Gate | Self::Poll | Self::Failure | Self::Rejection | Self::Over | Self::Person => {
-                ExprPlace::Route
-            }
-        }
-    }
-}
-
 /// Gives a rework without a limit the default one that applies where no person causes it.
 pub(super) fn limit_reworks(route: &mut Route) {
     if matches!(route.to, RouteTo::Rework(_)) && route.max.is_none() {
@@ -127,7 +91,7 @@ impl PipelineReader<'_> {
         let items: Vec<&YamlNode> = match &node.kind {
             Kind::List(items) if items.is_empty() => {
                 self.report(Code::Value, node.span.clone(), "a list of routes has at least one").hint =
-                    Some(format!("write {}, or {{rework: STEP}}", words(cause).join(", ")));
+                    Some(format!("write {}, or {{rework: STEP}}", cause.words().join(", ")));
                 return Routes::default();
             }
             Kind::List(items) => items.iter().collect(),
@@ -277,7 +241,7 @@ impl PipelineReader<'_> {
                 Some(to) => self.fits(to, word, node.span.clone(), cause),
                 None => {
                     let words: Vec<(&str, ())> =
-                        words(cause).into_iter().chain(["rework"]).map(|word| (word, ())).collect();
+                        cause.words().into_iter().chain(["rework"]).map(|word| (word, ())).collect();
                     self.word(node, "a route", &words);
                     None
                 }
@@ -290,7 +254,7 @@ impl PipelineReader<'_> {
         if cause != RouteCause::Signal {
             if OF_SIGNALS.contains(&name) {
                 self.report(Code::SignalRoute, span, format!("`{name}` is a route of `on_signal` only"))
-                    .hint = Some(format!("here it is one of: {}, rework, finish", words(cause).join(", ")));
+                    .hint = Some(format!("here it is one of: {}, rework, finish", cause.words().join(", ")));
                 return None;
             }
             let refused = match (&to, cause) {
@@ -385,9 +349,11 @@ impl PipelineReader<'_> {
         match given.as_slice() {
             [one] => Some(one),
             [] => {
-                let span = self.first_line(keys.node.span.clone());
-                self.report(Code::MissingKey, span, "this route leads nowhere").hint =
-                    Some(format!("it has one of: {}, rework, finish", words(cause).join(", ")));
+                if !self.is_meant(keys.node, &TARGETS) {
+                    let span = self.first_line(keys.node.span.clone());
+                    self.report(Code::MissingKey, span, "this route leads nowhere").hint =
+                        Some(format!("it has one of: {}, rework, finish", cause.words().join(", ")));
+                }
                 None
             }
             [first, second, ..] => {
@@ -475,37 +441,4 @@ pub(super) fn items(routes: &YamlNode) -> &[YamlNode] {
 /// Whether a route stands for the steps that it names.
 pub(super) fn is_shared(route: &YamlNode) -> bool {
     matches!(route.kind, Kind::Map(_)) && route.get("steps").is_some()
-}
-
-/// The route that a word alone stands for.
-fn plain(word: &str) -> Option<RouteTo> {
-    Some(match word {
-        "continue" => RouteTo::Continue,
-        "next" => RouteTo::Next,
-        "block" => RouteTo::Block,
-        "fail" => RouteTo::Fail { code: None, message: None, hint: None },
-        "approve" => RouteTo::Approve,
-        "reject" => RouteTo::Reject,
-        "changes" => RouteTo::Changes,
-        "recheck" => RouteTo::Recheck,
-        "resume" => RouteTo::Resume,
-        "ignore" => RouteTo::Ignore,
-        _ => return None,
-    })
-}
-
-/// The words that may stand alone.
-fn words(cause: RouteCause) -> Vec<&'static str> {
-    match cause {
-        RouteCause::Signal => {
-            vec!["approve", "reject", "changes", "recheck", "resume", "ignore", "block", "fail"]
-        }
-        RouteCause::Gate | RouteCause::Poll => vec!["next", "block", "fail"],
-        RouteCause::Success => vec!["continue"],
-        RouteCause::SuccessUsedUp
-        | RouteCause::Failure
-        | RouteCause::Rejection
-        | RouteCause::Over
-        | RouteCause::Person => vec!["continue", "block", "fail"],
-    }
 }

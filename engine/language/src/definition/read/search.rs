@@ -67,12 +67,7 @@ impl PipelineReader<'_> {
             None => None,
         };
         if kind.is_none() && value.is_none() {
-            self.missing(
-                node.span.clone(),
-                "a search attribute",
-                "type",
-                "type: number, or value: \"${input.amount}\"",
-            );
+            self.missing(node, "a search attribute", "type", "type: number, or value: \"${input.amount}\"");
             return None;
         }
         Some(SearchAttribute { kind, value })

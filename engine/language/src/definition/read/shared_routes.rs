@@ -7,7 +7,8 @@ use super::super::codes::Code;
 use super::super::similar::similar;
 use super::super::yaml::{Kind, YamlNode};
 use super::reader::PipelineReader;
-use super::route::{RouteCause, is_shared, items};
+use super::route::{is_shared, items};
+use super::route_cause::RouteCause;
 use super::step::StepDraft;
 
 /// Stands for all steps of `steps`.

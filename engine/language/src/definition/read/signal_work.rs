@@ -16,7 +16,7 @@ impl PipelineReader<'_> {
         for (key, example) in [("name", "name: approved"), ("to", "to: {key: …}, {labels: {…}} or {run: …}")]
         {
             if keys.get(key).is_none() {
-                self.missing(node.span.clone(), "`signal`", key, example);
+                self.missing(node, "`signal`", key, example);
             }
         }
         let place = ExprPlace::Work;

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
-use super::super::{
-    Ask, Condition, ExecutorTask, Join, OnLost, Outputs, Reminders, Retry, Routes, Setting, Span, Step, Work,
-};
+use super::super::{Ask, Condition, ExecutorTask, Join, Outputs, Routes, Setting, Span, Step, Work};
+use super::defaults::Defaults;
+use super::needs::NeededSteps;
 use super::reader::{Keys, PipelineReader, Section, Shape};
-use super::route::{RouteCause, limit_reworks};
+use super::route::limit_reworks;
+use super::route_cause::RouteCause;
 use super::uses::{ExprPlace, KnownRole, Wants};
 use super::work::WORKS;
-use crate::expr::Template;
 use everfold_base::id::StepId;
 
 /// What a step may hold.
@@ -68,21 +68,10 @@ pub(super) const SHAPE: Shape = Shape {
     ],
 };
 
-/// How needs must end, where that is not [`Join::Done`] for short.
-pub(super) const NEEDS: Shape = Shape { what: "`needs`", keys: &["done", "succeeded", "any"] };
-
-pub(super) const DEFAULTS: Shape = Shape {
-    what: "`defaults`",
-    keys: &["timeout", "remind", "grace", "retry", "on_fail", "on_lost", "env", "as"],
-};
-
 /// The time limit of an attempt where neither the step nor `defaults` sets one.
 const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// The same for a step of `on_finish`; shorter, because the run's end waits for it.
 const TIMEOUT_FINISH: Duration = Duration::from_secs(10 * 60);
-
-/// The ids of `needs` with their places.
-pub(in super::super) type NeededSteps = Vec<(String, Range<usize>)>;
 
 /// A step as it was read, with the places that later checks name.
 pub(in super::super) struct StepDraft {
@@ -98,65 +87,7 @@ pub(in super::super) struct StepDraft {
     pub(in super::super) approved: Vec<Range<usize>>,
 }
 
-/// The values of `defaults`, which a step uses for the keys that it does not set.
-#[derive(Default)]
-pub(super) struct Defaults {
-    timeout: Option<Setting<Span>>,
-    remind: Option<Reminders<Span>>,
-    grace: Option<Setting<Span>>,
-    retry: Option<Retry>,
-    on_lost: Option<OnLost>,
-    env: BTreeMap<String, Template>,
-    acts_as: Option<Template>,
-    /// How long `env` is, written out.
-    env_bytes: usize,
-    /// How long `retry` is, written out.
-    retry_bytes: usize,
-    /// Read again for each step, because the checks of a rework depend on the step that it belongs to.
-    on_fail: Option<DefaultRoute>,
-}
-
-/// The routes of `defaults.on_fail` with the reworks and expressions that stand in them.
-struct DefaultRoute {
-    routes: Routes,
-    /// How long they are, written out.
-    bytes: usize,
-    reworks: Range<usize>,
-    uses: Range<usize>,
-}
-
 impl PipelineReader<'_> {
-    pub(super) fn defaults(&mut self, node: &YamlNode) -> Defaults {
-        let Some(keys) = self.keys(node, &DEFAULTS) else { return Defaults::default() };
-        let (reworks, uses) = (self.reworks.len(), self.uses.len());
-        let on_fail =
-            keys.get("on_fail").map(|node| self.routes(node, RouteCause::Rejection)).map(|routes| {
-                let bytes = written_bytes(&routes);
-                DefaultRoute {
-                    routes,
-                    bytes,
-                    reworks: reworks..self.reworks.len(),
-                    uses: uses..self.uses.len(),
-                }
-            });
-        // Each step has a role of its own.
-        let env =
-            keys.get("env").map_or_else(BTreeMap::new, |node| self.for_any_role(|reader| reader.env(node)));
-        let retry = keys.get("retry").and_then(|node| self.retry(node));
-        Defaults {
-            timeout: keys.get("timeout").and_then(|node| self.some_span(node, "`timeout`", ExprPlace::Step)),
-            remind: keys.get("remind").and_then(|node| self.fixed_reminders(node)),
-            grace: keys.get("grace").and_then(|node| self.span_setting(node, "`grace`", ExprPlace::Step)),
-            on_lost: keys.get("on_lost").and_then(|node| self.on_lost(node)),
-            env_bytes: written_bytes(&env),
-            retry_bytes: written_bytes(&retry),
-            env,
-            retry,
-            acts_as: keys.get("as").and_then(|node| self.acts_as(node, ExprPlace::Work)),
-            on_fail,
-        }
-    }
-
     pub(super) fn steps(
         &mut self,
         node: &YamlNode,
@@ -176,7 +107,8 @@ impl PipelineReader<'_> {
                 self.uses.truncate(uses);
                 self.reworks.truncate(reworks);
                 self.signals.truncate(signals);
-                self.broken.extend(item.get("id").and_then(YamlNode::text).map(str::to_owned));
+                let id = item.get("id").or_else(|| self.meant(item, "id"));
+                self.broken.extend(id.and_then(YamlNode::text).map(str::to_owned));
             }
             if let Some(mut draft) = read {
                 // A step without a stage belongs to the stage of the step before.
@@ -207,7 +139,7 @@ impl PipelineReader<'_> {
         let id = match keys.get("id") {
             Some(id) => self.id(id, "step id", false),
             None => {
-                self.missing(node.span.clone(), "a step", "id", "id: build");
+                self.missing(node, "a step", "id", "id: build");
                 None
             }
         };
@@ -422,93 +354,6 @@ impl PipelineReader<'_> {
         Some(StepId::new(&target))
     }
 
-    /// `defaults.on_fail` as a route of the step that is being read.
-    fn default_route(&mut self, route: &DefaultRoute) -> Routes {
-        for index in route.reworks.clone() {
-            let original = &self.reworks[index];
-            let copy = super::ReworkUse { step: self.step, ..original.clone() };
-            self.reworks.push(copy);
-        }
-        for index in route.uses.clone() {
-            let original = &self.uses[index];
-            let (expr, source_map) = (original.expr.clone(), original.source_map.clone());
-            let (place, wants, shell) = (original.place, original.wants, original.shell);
-            // A route may not hold secrets, so the expression keeps `secrets: false`.
-            self.remember(expr, source_map, place, wants, shell);
-        }
-        route.routes.clone()
-    }
-
-    /// A list of steps, or a map that says how they must end.
-    fn needs(&mut self, node: &YamlNode) -> (Join, Option<NeededSteps>) {
-        if !matches!(node.kind, Kind::Map(_)) {
-            return (Join::Done, Some(self.needed_steps(node)));
-        }
-        let Some(keys) = self.keys(node, &NEEDS) else { return (Join::Done, None) };
-        let ways = [("done", Join::Done), ("succeeded", Join::Succeeded), ("any", Join::Any)];
-        let given: Vec<_> =
-            ways.into_iter().filter_map(|(way, join)| Some((way, join, keys.get(way)?))).collect();
-        match given.as_slice() {
-            [(way, join, node)] => {
-                let needs = self.needed_steps(node);
-                if *join != Join::Done && matches!(&node.kind, Kind::List(items) if items.is_empty()) {
-                    let message = format!("`{way}` of `needs` has at least one step");
-                    self.report(Code::Value, node.span.clone(), message).hint =
-                        Some("write needs: [] for a step that begins at once".to_owned());
-                }
-                (*join, Some(needs))
-            }
-            [] => {
-                // An unknown key was reported.
-                if matches!(&node.kind, Kind::Map(entries) if entries.is_empty()) {
-                    let message = "this `needs` names no step";
-                    self.report(Code::MissingKey, node.span.clone(), message).hint =
-                        Some("write needs: [ONE, TWO], or needs: [] to begin at once".to_owned());
-                }
-                (Join::Done, None)
-            }
-            [(first, ..), (second, ..), ..] => {
-                let span = keys.key_span(second);
-                let message = format!("`needs` says one thing of its steps, not `{first}` and `{second}`");
-                self.report(Code::Combination, span, message).hint = Some(
-                    "put a step with gates alone before this one, which needs the others its own way"
-                        .to_owned(),
-                );
-                (Join::Done, None)
-            }
-        }
-    }
-
-    /// The approvals that `approved` names: one, or a list.
-    fn approved(&mut self, node: &YamlNode) -> NeededSteps {
-        let items: Vec<&YamlNode> = match &node.kind {
-            Kind::List(items) => items.iter().collect(),
-            _ => vec![node],
-        };
-        let mut named: NeededSteps = Vec::new();
-        for item in items {
-            let Some(name) = self.text(item, "`approved`") else { continue };
-            if !named.iter().any(|(other, _)| *other == name) {
-                named.push((name, item.span.clone()));
-            }
-        }
-        named
-    }
-
-    fn needed_steps(&mut self, node: &YamlNode) -> Vec<(String, Range<usize>)> {
-        let mut needs: Vec<(String, Range<usize>)> = Vec::new();
-        for item in self.list(node, "`needs`") {
-            let Some(name) = self.text(item, "a need") else { continue };
-            if needs.iter().any(|(other, _)| *other == name) {
-                self.report(Code::Value, item.span.clone(), format!("“{name}” is needed twice")).hint =
-                    Some("take one of the two out".to_owned());
-                continue;
-            }
-            needs.push((name, item.span.clone()));
-        }
-        needs
-    }
-
     /// Reports a construct of `on_finish` that would wait for a person.
     pub(super) fn no_person(&mut self, span: Range<usize>, what: &str) {
         if self.section == Section::OnFinish {
@@ -529,9 +374,4 @@ fn has_command(gates: &YamlNode) -> bool {
         }),
         _ => false,
     }
-}
-
-/// How long a value is, written out.
-fn written_bytes(value: &impl serde::Serialize) -> usize {
-    serde_json::to_string(value).map_or(usize::MAX, |text| text.len())
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::super::codes::Code;
 use super::super::yaml::{Kind, YamlNode};
 use super::super::{Admit, Definition, ROUNDS_DEFAULT, ROUNDS_MAX, WorkspaceSpec};
+use super::defaults::Defaults;
 use super::reader::{PipelineReader, Section, Shape, StartFolder};
-use super::step::{Defaults, StepDraft};
+use super::step::StepDraft;
 use super::uses::ExprPlace;
 use crate::expr::Template;
 
@@ -57,7 +58,7 @@ impl PipelineReader<'_> {
         let name = match keys.get("name") {
             Some(name) => self.name(name),
             None => {
-                self.missing(root.span.clone(), "a pipeline", "name", "name: my-pipeline");
+                self.missing(root, "a pipeline", "name", "name: my-pipeline");
                 None
             }
         };
@@ -96,7 +97,7 @@ impl PipelineReader<'_> {
                 }
                 self.steps(steps, Section::Steps, &defaults, &mut drafts);
             }
-            None => self.missing(root.span.clone(), "a pipeline", "steps", "steps: and a list of steps"),
+            None => self.missing(root, "a pipeline", "steps", "steps: and a list of steps"),
         }
         if let Some(steps) = keys.get("on_finish") {
             self.steps(steps, Section::OnFinish, &defaults, &mut drafts);

@@ -4,7 +4,7 @@ use super::super::codes::Code;
 use super::super::yaml::YamlNode;
 use super::super::{Routes, Wait};
 use super::reader::{Keys, PipelineReader, Shape};
-use super::route::RouteCause;
+use super::route_cause::RouteCause;
 use super::uses::{ExprPlace, Wants};
 
 pub(super) const WAIT: Shape = Shape {
@@ -17,17 +17,14 @@ const WAYS: [&str; 3] = ["for", "until", "signal"];
 impl PipelineReader<'_> {
     /// Exactly one of `for`, `until` and `signal`, with what belongs to it.
     pub(super) fn wait(&mut self, node: &YamlNode) -> Option<Wait> {
-        if let Some(text) = node.text() {
-            let hint = format!("write wait: {{ for: {text} }}");
-            self.report(Code::Type, node.span.clone(), "`wait` is a map, this is a text").hint = Some(hint);
-            return None;
-        }
         let keys = self.keys(node, &WAIT)?;
         let given: Vec<&str> = WAYS.into_iter().filter(|way| keys.get(way).is_some()).collect();
         match given.as_slice() {
             [_] => {}
             [] => {
-                self.missing(node.span.clone(), "`wait`", "for", "for: 10m, until: MOMENT, or signal: NAME");
+                if !self.is_meant(node, &WAYS) {
+                    self.missing(node, "`wait`", "for", "for: 10m, until: MOMENT, or signal: NAME");
+                }
                 return None;
             }
             [first, second, ..] => {

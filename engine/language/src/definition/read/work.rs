@@ -40,7 +40,8 @@ impl PipelineReader<'_> {
         }
         let Some(kind) = given.first() else {
             let is_empty = |gates: &YamlNode| matches!(&gates.kind, Kind::List(gates) if gates.is_empty());
-            if keys.get("gates").is_none_or(is_empty) {
+            let is_meant = self.is_meant(keys.node, &WORKS) || self.is_meant(keys.node, &["gates"]);
+            if keys.get("gates").is_none_or(is_empty) && !is_meant {
                 let span = self.first_line(keys.node.span.clone());
                 self.report(Code::Empty, span, "this step has neither work nor gate").hint =
                     Some(format!("it has one of {}, or `gates`", WORKS.join(", ")));
@@ -187,7 +188,7 @@ impl PipelineReader<'_> {
                     self.child_name(pipeline);
                     spec["pipeline"] = text_value(pipeline);
                 }
-                None => self.missing(node.span.clone(), "`run`", "pipeline", "pipeline: NAME or a path"),
+                None => self.missing(node, "`run`", "pipeline", "pipeline: NAME or a path"),
             }
             if let Some(input) = keys.get("input")
                 && let Some(input) = self.template(input, ExprPlace::Work)

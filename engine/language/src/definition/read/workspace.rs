@@ -40,12 +40,9 @@ impl PipelineReader<'_> {
                 None
             }
             (None, None) => {
-                self.missing(
-                    node.span.clone(),
-                    "`workspace`",
-                    "git",
-                    "git: PATH of the repository, or dir: PATH",
-                );
+                if !self.is_meant(node, &["dir"]) {
+                    self.missing(node, "`workspace`", "git", "git: PATH of the repository, or dir: PATH");
+                }
                 None
             }
         }
