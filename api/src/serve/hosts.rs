@@ -43,6 +43,10 @@ impl Hosts {
     pub(super) fn asked(&self, uri: &Uri, headers: &HeaderMap) -> Result<HostPort, Fault> {
         let of_uri = uri.authority().map(|authority| authority.as_str());
         let of_headers = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or("?"));
+        // RFC 9112, 3.2: what is sent twice a proxy and a server may read differently.
+        if of_headers.clone().nth(1).is_some() {
+            return Err(Fault::new(Code::Unreadable, "the request has several headers Host").hint("send one"));
+        }
         let mut asked: Option<HostPort> = None;
         for text in of_uri.into_iter().chain(of_headers) {
             let host = text.parse::<HostPort>().ok().filter(|host| self.serves(&host.host));
@@ -210,6 +214,7 @@ mod tests {
         assert!(!both("http://evil.example/", &[("host", "localhost")]));
         assert!(!both("http://localhost/", &[("host", "evil.example")]));
         assert!(!both("/", &[("host", "localhost"), ("host", "evil.example")]));
+        assert!(!both("/", &[("host", "localhost"), ("host", "localhost")]), "one twice is refused, too");
         assert!(!both("/", &[]));
     }
 

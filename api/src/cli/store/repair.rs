@@ -15,7 +15,7 @@ pub(super) async fn run(context: &CommandContext, yes: bool, from: RestoreFrom) 
     let layout = existing_folder(context)?;
     let folder = layout.root().to_owned();
     let program = context.program.clone();
-    if let RestoreFrom::Copy(copy) = from.source()
+    if let Some(copy) = from.copy()
         && !copy.join("journal").is_dir()
     {
         return Err(Fault::new(
@@ -114,10 +114,8 @@ fn options(from: &RestoreFrom) -> String {
 /// Why a repair was not done, and what is done about that.
 fn refused(error: RepairError, from: &RestoreFrom, program: &str) -> Fault {
     let message = error.to_string();
-    let there = match from.source() {
-        RestoreFrom::Copy(copy) => option("--dir", &copy.to_string_lossy()),
-        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(..) => "--dir DIR".to_owned(),
-    };
+    let there =
+        from.copy().map_or_else(|| "--dir DIR".to_owned(), |copy| option("--dir", &copy.to_string_lossy()));
     let hint = match error {
         RepairError::Open(error) => return Fault::from(error),
         RepairError::Itself { .. } => {
@@ -174,15 +172,15 @@ fn unmended(plan: &RepairPlan, from: &RestoreFrom, program: &str) -> Fault {
         true => format!("{program} store repair --from-sled says what the index can restore; else "),
         false => String::new(),
     };
-    let way = match from.source() {
-        RestoreFrom::Copy(copy) => {
+    let way = match from.copy() {
+        Some(copy) => {
             let dir = option("--dir", &copy.to_string_lossy());
             format!(
                 "go on with a copy that is whole: `everfold {dir} store verify` says whether that one is, and \
                  `everfold {dir} store adopt` lets it act"
             )
         }
-        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(..) => {
+        None => {
             "take what is damaged from a copy (--from DIR), or restore a copy without the damage".to_owned()
         }
     };
@@ -207,10 +205,7 @@ fn planned(plan: &RepairPlan, done: bool, from: &RestoreFrom, program: &str) -> 
     for (first, last) in &plan.held {
         text.push_str(&format!("held    {}, by {from}\n", positions(*first, *last)));
     }
-    let later = match from.source() {
-        RestoreFrom::Copy(copy) => plan.later.map(|later| (later, copy.display().to_string())),
-        RestoreFrom::Nothing | RestoreFrom::Index | RestoreFrom::GivenUpBehind(..) => None,
-    };
+    let later = from.copy().and_then(|copy| Some((plan.later?, copy.display().to_string())));
     if let Some((LaterHistory { first, last, readable }, copy)) = &later {
         let events = count(*readable, "event");
         text.push_str(&format!(

@@ -38,6 +38,15 @@ impl RestoreFrom {
         }
     }
 
+    /// The folder of the copy that is asked, if one is.
+    #[must_use]
+    pub fn copy(&self) -> Option<&Path> {
+        match self.source() {
+            Self::Copy(folder) => Some(folder),
+            Self::Nothing | Self::Index | Self::GivenUpBehind(..) => None,
+        }
+    }
+
     /// The position behind which all is given up, if it is.
     #[must_use]
     pub fn given_up_behind(&self) -> Option<Position> {
