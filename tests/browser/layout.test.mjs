@@ -2,6 +2,7 @@
 // something else or is cut, and what is chosen is in sight.
 
 import assert from "node:assert/strict";
+import http from "node:http";
 import { after, before, test } from "node:test";
 import { Everfold, until } from "./everfold.mjs";
 import { closeBrowser, complainedOfNothing, look, scrollsSideways, visit } from "./pages.mjs";
@@ -71,6 +72,40 @@ test("nothing moves while a page loads, and none is beside its window, at three 
   }
   assert.deepEqual(faults, []);
   complainedOfNothing(page);
+});
+
+/** The address of a proxy before the server that lets half of each page come late, as a slow line does. */
+async function halting(t) {
+  const proxy = http.createServer((asked, answer) => {
+    const isPage = asked.headers.accept?.includes("text/html");
+    const headers = isPage ? { ...asked.headers, "accept-encoding": "identity" } : asked.headers;
+    const forward = http.request(everfold.url + asked.url, { method: asked.method, headers }, async (given) => {
+      answer.writeHead(given.statusCode, given.headers);
+      if (!isPage) return given.pipe(answer);
+      const text = Buffer.concat(await given.toArray());
+      answer.write(text.subarray(0, Math.floor(text.length * 0.6)));
+      setTimeout(() => answer.end(text.subarray(Math.floor(text.length * 0.6))), 400);
+    });
+    forward.on("error", () => answer.destroy());
+    answer.on("close", () => forward.destroy());
+    forward.end();
+  });
+  await new Promise((listens) => proxy.listen(0, "127.0.0.1", listens));
+  t.after(() => { proxy.closeAllConnections(); proxy.close(); });
+  return `http://127.0.0.1:${proxy.address().port}`;
+}
+
+test("a page of which half comes late is shown when it is whole, and does not move then", async (t) => {
+  const page = await visit(t, everfold);
+  const proxy = await halting(t);
+  await look(page, { theme: "light", width: 1400 });
+  const moved = [];
+  for (const address of ["/?by=stage", "/", "/runs", `/runs/${ids.asked}`, "/audit", "/pipelines", "/spend"]) {
+    await page.goto(proxy + address, { waitUntil: "load" });
+    const { sum, parts } = await shifts(page);
+    if (sum > 0.005) moved.push(`${address}: ${parts} moved by ${sum.toFixed(4)}`);
+  }
+  assert.deepEqual(moved, []);
 });
 
 test("no column of tasks cuts the name of its stage, and each is as wide as what it holds", async (t) => {
