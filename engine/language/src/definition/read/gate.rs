@@ -279,9 +279,11 @@ impl PipelineReader<'_> {
         match given.as_slice() {
             [one] => Some(one),
             [] => {
-                let span = self.first_line(keys.node.span.clone());
-                self.report(Code::Probes, span, format!("this {what} has no probe")).hint =
-                    Some(format!("it has one of: {}", PROBES.join(", ")));
+                if !self.is_meant(keys.node, &PROBES) {
+                    let span = self.first_line(keys.node.span.clone());
+                    self.report(Code::Probes, span, format!("this {what} has no probe")).hint =
+                        Some(format!("it has one of: {}", PROBES.join(", ")));
+                }
                 None
             }
             [first, second, ..] => {

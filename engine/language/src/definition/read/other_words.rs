@@ -153,6 +153,7 @@ const ROWS: &[Row] = &[
     ("a notice", "id", &["name", "title"], "a notice is named by its id: id: failed"),
     ("a notice", "events", &["on", "event"], "write events: and a list of them"),
     ("a notice", "when", &["if", "condition", "filter"], WHEN),
+    ("the probe `frontmatter`", "file", &["path", "name"], "write file: docs/plan.md"),
     ("the probe `file`", "exists", &["path", "file", "name"], "write exists: PATH"),
     (
         "the probe `file`",

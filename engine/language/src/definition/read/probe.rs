@@ -54,12 +54,18 @@ impl PipelineReader<'_> {
         }
         let keys = self.keys(node, &FILE)?;
         let mut spec = Map::new();
-        let ways: Vec<&str> =
-            ["exists", "all", "glob"].into_iter().filter(|way| keys.get(way).is_some()).collect();
+        let known = ["exists", "all", "glob"];
+        let ways: Vec<&str> = known.into_iter().filter(|way| keys.get(way).is_some()).collect();
         let [way] = ways.as_slice() else {
-            let span = self.first_line(node.span.clone());
-            self.report(Code::Combination, span, "the probe `file` has one of `exists`, `all` and `glob`")
+            if ways.len() > 1 || !self.is_meant(node, &known) {
+                let span = self.first_line(node.span.clone());
+                self.report(
+                    Code::Combination,
+                    span,
+                    "the probe `file` has one of `exists`, `all` and `glob`",
+                )
                 .hint = Some("write { exists: PATH }, { all: [PATH, …] } or { glob: PATTERN }".to_owned());
+            }
             return None;
         };
         let paths = keys.get(way)?;

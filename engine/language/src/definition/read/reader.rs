@@ -49,10 +49,10 @@ pub(super) enum StartFolder {
 }
 
 /// What a map may hold.
-pub(in crate::definition) struct Shape {
+pub(crate) struct Shape {
     /// The construct, in words: `a step`.
-    pub(in crate::definition) what: &'static str,
-    pub(in crate::definition) keys: &'static [&'static str],
+    pub(crate) what: &'static str,
+    pub(crate) keys: &'static [&'static str],
 }
 
 pub(in crate::definition) struct PipelineReader<'a> {
@@ -331,9 +331,10 @@ fn likely_key(shape: &Shape, name: &str) -> (Option<&'static str>, String) {
     if let Some((key, instead)) = other_words::key(shape.what, name) {
         return (Some(key), instead.to_owned());
     }
-    match similar(name, shape.keys.iter().copied()) {
-        Some(similar) => (Some(similar), format!("did you mean `{similar}`?")),
-        None => (None, format!("its keys are: {}", shape.keys.join(", "))),
+    match (similar(name, shape.keys.iter().copied()), shape.keys) {
+        (Some(similar), _) => (Some(similar), format!("did you mean `{similar}`?")),
+        (None, [only]) => (Some(only), format!("its only key is `{only}`")),
+        (None, keys) => (None, format!("its keys are: {}", keys.join(", "))),
     }
 }
 

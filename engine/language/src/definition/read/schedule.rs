@@ -41,8 +41,8 @@ impl PipelineReader<'_> {
             };
             return self.has_moments(node, &schedule).then_some(schedule);
         }
-        let keys = self.keys(node, &SCHEDULE)?;
         let before = self.problems.len();
+        let keys = self.keys(node, &SCHEDULE)?;
         match (keys.get("cron"), keys.get("every")) {
             (Some(_), None) | (None, Some(_)) => {}
             (Some(_), Some(_)) => {

@@ -89,7 +89,7 @@ impl PipelineReader<'_> {
         let notify = keys.get("notify").map_or_else(Vec::new, |node| self.notices(node));
         let defaults = keys.get("defaults").map_or_else(Defaults::default, |node| self.defaults(node));
         let mut drafts = Vec::new();
-        match keys.get("steps") {
+        match keys.get("steps").or_else(|| self.meant(root, "steps")) {
             Some(steps) => {
                 if matches!(&steps.kind, Kind::List(items) if items.is_empty()) {
                     self.report(Code::MissingKey, steps.span.clone(), "a pipeline has at least one step")
