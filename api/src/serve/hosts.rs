@@ -44,7 +44,7 @@ impl Hosts {
         let of_uri = uri.authority().map(|authority| authority.as_str());
         let of_headers = headers.get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or("?"));
         // RFC 9112, 3.2: what is sent twice a proxy and a server may read differently.
-        if of_headers.clone().nth(1).is_some() {
+        if headers.get_all(header::HOST).iter().nth(1).is_some() {
             return Err(Fault::new(Code::Unreadable, "the request has several headers Host").hint("send one"));
         }
         let mut asked: Option<HostPort> = None;
