@@ -49,9 +49,13 @@ impl CheckpointRequests {
         self.changed.notify_all();
     }
 
-    /// Waits for the next request.
-    pub(crate) fn wait<'a>(&self, requested: MutexGuard<'a, Requests>) -> MutexGuard<'a, Requests> {
-        self.changed.wait(requested).unwrap_or_else(PoisonError::into_inner)
+    /// Waits for the next request, that long at most.
+    pub(crate) fn wait<'a>(
+        &self,
+        requested: MutexGuard<'a, Requests>,
+        span: Duration,
+    ) -> MutexGuard<'a, Requests> {
+        self.changed.wait_timeout(requested, span).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Waits that long, or until the end is requested or the index fails.

@@ -4,7 +4,7 @@
 //! than the journal holds durably. The writer waits for an index that is being built, so a build that ends in a panic
 //! has failed like any other.
 //!
-//! A thread of the store; it sleeps while nothing was written.
+//! A thread of the store. While nothing was written it sleeps, but for a look at the names of folder, lock and segment.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -23,6 +23,8 @@ use super::write_gate::IndexHealth;
 
 /// How long written groups wait for a checkpoint of the index.
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(5);
+/// How often it is looked whether the folder is this process's still, while nothing is written.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
 /// How long to wait before an index that could not be built is tried again.
 const REBUILD_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -84,7 +86,13 @@ impl Checkpointer<'_> {
                 }
                 requested = requests.requested();
             } else {
-                requested = requests.wait(requested);
+                requested = requests.wait(requested, LOOK_AFTER);
+                if !requested.stop && !requested.rebuild && !requested.checkpoint {
+                    drop(requested);
+                    // Where nothing is written, nothing else learns that the folder is gone.
+                    let _logged = core.check_ours();
+                    requested = requests.requested();
+                }
             }
         }
     }

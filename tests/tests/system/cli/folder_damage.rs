@@ -287,6 +287,22 @@ fn a_command_that_owned_a_folder_that_was_removed_ends_and_says_so() {
     }
 }
 
+/// It stayed for ever: only what was to be written learnt that the folder was gone.
+#[test]
+fn an_owner_in_the_background_of_a_folder_that_was_removed_ends_though_its_run_waits() {
+    let scratch = Scratch::new();
+    scratch.write("asks.yaml", ASKS);
+    assert_eq!(scratch.run(&["run", "./asks.yaml", "--detach"]).code, 0);
+    let process = await_that("a process in the background owns the folder", || {
+        let record = fs::read(scratch.data().join("owner.json")).ok()?;
+        let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
+        Some(Path::new("/proc").join(record["pid"].as_u64()?.to_string()))
+    });
+    assert!(process.exists());
+    remove(&scratch.data());
+    await_that("it has ended", || (!process.exists()).then_some(()));
+}
+
 #[test]
 fn a_limit_of_the_size_of_files_is_an_error_and_not_the_end_by_a_signal() {
     let scratch = Scratch::new();
