@@ -144,6 +144,12 @@ impl SlotState {
         evicts(&demand.slot) && !self.holds(demand.run) && self.waits(demand.run).is_none_or(has_none)
     }
 
+    /// Whether a waiting run evicted one for its slot.
+    #[must_use]
+    pub fn claims(&self, run: RunId) -> bool {
+        self.waits(run).is_some_and(|it| !it.evicted.is_empty())
+    }
+
     /// Whether a waiting run is to evict one when it goes on.
     #[must_use]
     pub fn owes(&self, run: RunId) -> bool {
@@ -212,6 +218,7 @@ impl SlotDraft<'_> {
             SlotKind::Identity { .. } | SlotKind::Concurrency { .. } => self.victims(demand, reserved),
         };
         self.request_with(demand, victims);
+        self.give_way(demand, reserved);
     }
 
     fn request_with(&mut self, demand: &Demand, victims: Vec<RunId>) {
@@ -227,7 +234,43 @@ impl SlotDraft<'_> {
             if !victims.is_empty() {
                 self.request_with(demand, victims);
             }
+            self.give_way(demand, reserved);
         }
+    }
+
+    /// Of a run that asks after one that began behind it, and would get the slot for which that one evicted a run: it is
+    /// evicted by that one, as it would have been in the order in which they began.
+    fn give_way(&mut self, demand: &Demand, reserved: usize) {
+        let is_asking = |it: &WaitingRun| !it.is_leaving;
+        if !evicts(&demand.slot)
+            || self.paused.contains(&demand.run)
+            || !self.state.waits(demand.run).is_some_and(is_asking)
+        {
+            return;
+        }
+        let held = self.staying().len() + reserved;
+        let newer: Vec<RunId> =
+            self.claims(demand).filter(|(_, it)| it.began > demand.began).map(|(run, _)| run).collect();
+        let Some(by) = newer.iter().copied().max_by_key(|run| self.state.waits(*run).map(|it| it.began))
+        else {
+            return;
+        };
+        let coming = self.coming(demand);
+        if self.finds_room(demand, held, &coming, &[]) || !self.finds_room(demand, held, &coming, &newer) {
+            return;
+        }
+        let Some(WaitingRun { slot, priority, began, mut evicted, .. }) = self.state.waits(by).cloned()
+        else {
+            return;
+        };
+        evicted.push(demand.run);
+        self.record(SlotEvent::SlotRequested(SlotRequested {
+            run: by,
+            slot,
+            priority,
+            began,
+            victims: evicted,
+        }));
     }
 
     /// The runs that a run evicts for a slot: the oldest that no other run evicted yet. Where all that hold one are on their
@@ -237,13 +280,9 @@ impl SlotDraft<'_> {
         if !self.state.may_evict(demand) || self.paused.contains(&demand.run) {
             return Vec::new();
         }
-        let mut staying: Vec<(u64, RunId)> = (self.state.holders.iter())
-            .filter(|(_, it)| !it.is_kept && !it.is_leaving)
-            .map(|(run, it)| (it.nth, *run))
-            .collect();
-        staying.sort_unstable();
+        let staying = self.staying();
         let coming = self.coming(demand);
-        if self.finds_room(demand, staying.len() + reserved, &coming) {
+        if self.finds_room(demand, staying.len() + reserved, &coming, &[]) {
             return Vec::new();
         }
         let next = coming.iter().take(demand.slot.limit()).min_by_key(|(run, it)| (it.began, *run));
@@ -260,13 +299,42 @@ impl SlotDraft<'_> {
         owing.sort_unstable();
         let too_many = owing.len().saturating_sub(staying);
         for (_, run) in owing.into_iter().take(too_many) {
-            let left: Vec<_> = coming.iter().filter(|(run, _)| !victims.contains(run)).copied().collect();
-            if self.finds_room(demand, staying + reserved, &left) {
+            if self.finds_room(demand, staying + reserved, &coming, &victims) {
+                break;
+            }
+            victims.push(run);
+        }
+        // So do those that began before it and evicted one each: else one of them took its slot, or waited for its end.
+        let mut older: Vec<(Position, RunId)> = self
+            .claims(demand)
+            .filter(|(_, it)| it.began < demand.began)
+            .map(|(run, it)| (it.began, run))
+            .collect();
+        older.sort_unstable();
+        for (_, run) in older.into_iter().filter(|(_, run)| !victims.contains(run)).collect::<Vec<_>>() {
+            if self.finds_room(demand, staying + reserved, &coming, &victims) {
                 break;
             }
             victims.push(run);
         }
         victims
+    }
+
+    /// The holders that no run evicted, the one that has held a slot longest first.
+    fn staying(&self) -> Vec<(u64, RunId)> {
+        let mut staying: Vec<(u64, RunId)> = (self.state.holders.iter())
+            .filter(|(_, it)| !it.is_kept && !it.is_leaving)
+            .map(|(run, it)| (it.nth, *run))
+            .collect();
+        staying.sort_unstable();
+        staying
+    }
+
+    /// The other waiting runs that evicted one for their slot.
+    fn claims(&self, demand: &Demand) -> impl Iterator<Item = (RunId, &WaitingRun)> {
+        let is_other = move |run: RunId| run != demand.run;
+        let waiting = self.state.waiting.iter().map(|(run, it)| (*run, it));
+        waiting.filter(move |(run, it)| is_other(*run) && self.takes(*run, it) && !it.evicted.is_empty())
     }
 
     /// The waiting runs that get a slot before this one, the first one first.
@@ -282,17 +350,22 @@ impl SlotDraft<'_> {
     }
 
     /// Whether a run gets a slot when those have gone that were evicted, while so many are held and these runs come before
-    /// it. What a run behind it has evicted one for is not its own.
-    fn finds_room(&self, demand: &Demand, mut held: usize, coming: &[(RunId, &WaitingRun)]) -> bool {
-        for (_, it) in coming {
+    /// it, but for some. What a run behind it has evicted one for is not its own.
+    fn finds_room(
+        &self,
+        demand: &Demand,
+        mut held: usize,
+        coming: &[(RunId, &WaitingRun)],
+        without: &[RunId],
+    ) -> bool {
+        for (_, it) in coming.iter().filter(|(run, _)| !without.contains(run)) {
             if held >= it.slot.limit() {
                 return false;
             }
             held += 1;
         }
-        let behind = (self.state.waiting.iter()).filter(|(run, it)| place(**run, it) > own_place(demand));
-        let claims = behind.filter(|(run, it)| self.takes(**run, it) && !it.evicted.is_empty());
-        held + claims.count() < demand.slot.limit()
+        let behind = self.claims(demand).filter(|(run, it)| place(*run, it) > own_place(demand));
+        held + behind.filter(|(run, _)| !without.contains(run)).count() < demand.slot.limit()
     }
 
     /// A run that succeeded while another one waited to replace it keeps no key: it would keep that one waiting for ever.

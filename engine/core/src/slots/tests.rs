@@ -446,7 +446,11 @@ fn d9_a_paused_run_that_waits_is_not_evicted_and_the_next_that_comes_is() {
     key.request(2, slot(1, OnLimit::Queue), 0);
     key.give_while(&demand(3), 0, &[]);
     key.give_while(&demand(4), 0, &[]);
-    assert_eq!(victims(&key, 4), [run(2)]);
+    assert_eq!(
+        victims(&key, 4),
+        [run(2), run(3)],
+        "the third would take the slot for which it evicted the first"
+    );
 }
 
 #[test]
@@ -462,12 +466,72 @@ fn d9_no_run_is_evicted_by_which_no_slot_is_gained() {
     assert_eq!(victims(&key, 4), [], "the slot of the first comes free, and nobody is before it");
     key.request(5, two(), 0);
     assert_eq!(victims(&key, 5), [run(2)], "the other one gets that of the first");
-    // Who comes after it takes nothing of its own.
+}
+
+/// Of starts at once some stayed in line behind a run that none of them evicted, each with a run that it had evicted itself.
+#[test]
+fn d9_whoever_evicts_waits_for_no_run_that_stays_in_whichever_order_runs_ask_and_end() {
+    let orders: Vec<[u128; 4]> = (0..24)
+        .map(|mut number| {
+            let mut left = vec![1, 2, 3, 4];
+            [4, 3, 2, 1].map(|of| {
+                let at = number % of;
+                number /= of;
+                left.remove(at)
+            })
+        })
+        .collect();
+    for (order, urgent, limit) in orders
+        .iter()
+        .flat_map(|order| (0..16_u128).flat_map(move |urgent| [1, 2].map(|limit| (order, urgent, limit))))
+    {
+        // After which of the four requests those end that were evicted by then.
+        for ends in 0..16_u32 {
+            let mut state = SlotState::default();
+            let mut evicted: BTreeSet<RunId> = BTreeSet::new();
+            let mut give = |input: SlotInput, evicted: &mut BTreeSet<RunId>| {
+                for event in decide(&state, &input, 0, &BTreeSet::new()) {
+                    if let SlotEvent::SlotRequested(event) = &event {
+                        evicted.extend(&event.victims);
+                    }
+                    state.apply(&event);
+                }
+                state.clone()
+            };
+            let mut ended = BTreeSet::new();
+            let mut last = SlotState::default();
+            for (at, n) in order.iter().copied().enumerate() {
+                let priority = if urgent & (1 << (n - 1)) == 0 { 0 } else { 5 };
+                let began = Position(u64::try_from(n).unwrap());
+                let slot = slot(limit, OnLimit::CancelOldest);
+                let demand = Demand { run: run(n), slot, priority, began, ancestors: vec![] };
+                last = give(SlotInput::Request(demand), &mut evicted);
+                let all_end = at == 3 || ends & (1 << at) != 0;
+                while let Some(gone) = evicted.difference(&ended).next().copied().filter(|_| all_end) {
+                    ended.insert(gone);
+                    last = give(SlotInput::Release(gone, ReleaseReason::Cancelled), &mut evicted);
+                }
+            }
+            let of = format!("order {order:?}, urgent {urgent:04b}, limit {limit}, ends {ends:04b}");
+            assert_eq!(last.queue(), [], "{of}");
+            assert_eq!(last.held(), limit as usize, "{of}");
+        }
+    }
+}
+
+#[test]
+fn d9_a_start_that_comes_first_by_its_priority_evicts_the_one_whose_slot_it_takes() {
     let one = || slot(1, OnLimit::CancelOldest);
     let mut key = KeyHistory::default();
+    let victims = |key: &KeyHistory, n: u128| key.0.waits(run(n)).unwrap().evicted.clone();
     key.request(1, one(), 0);
     key.request(2, one(), 0);
     key.request(3, one(), 5);
-    assert_eq!(victims(&key, 3), []);
-    assert_eq!(key.end(1, ReleaseReason::Cancelled), ["released 1", "granted 3"]);
+    assert_eq!(victims(&key, 3), [run(2)]);
+    key.request(4, one(), 0);
+    assert_eq!(victims(&key, 4), [run(3)]);
+    for n in [1, 2, 3] {
+        key.end(n, ReleaseReason::Cancelled);
+    }
+    assert!(key.0.holds(run(4)));
 }

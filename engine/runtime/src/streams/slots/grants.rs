@@ -95,6 +95,9 @@ impl SlotAllocator {
                         self.forget_idle(stream);
                     }
                     self.note_granted(granted(&events));
+                    for (run, victims) in evicted_for_others(&events, by) {
+                        victims.into_iter().for_each(|victim| self.cancel(victim, run));
+                    }
                     return Ok(());
                 }
                 Err(StreamError::Changed) => {
@@ -138,7 +141,7 @@ impl SlotAllocator {
     }
 
     /// Adds the paused runs among those that may be evicted before they hold anything: so many as come first, and those that
-    /// are to evict one themselves.
+    /// evicted one themselves or are to.
     async fn add_passed_over(
         &self,
         key: &SlotState,
@@ -150,7 +153,7 @@ impl SlotAllocator {
         for run in key.queue() {
             let stays = run != demand.run && key.waits(run).is_some_and(|it| !it.is_leaving);
             // One more: the first may leave.
-            let matters = coming <= demand.slot.limit() || key.owes(run);
+            let matters = coming <= demand.slot.limit() || key.owes(run) || key.claims(run);
             if paused.contains(&run) || !stays || !matters {
                 continue;
             }
@@ -201,6 +204,17 @@ impl SlotAllocator {
         }
         paused
     }
+}
+
+/// The runs that others than the asking one evict.
+fn evicted_for_others(events: &[SlotEvent], asking: Option<RunId>) -> Vec<(RunId, Vec<RunId>)> {
+    let evicted = events.iter().filter_map(|event| match event {
+        SlotEvent::SlotRequested(event) if Some(event.run) != asking => {
+            Some((event.run, event.victims.clone()))
+        }
+        _of_the_asking_one => None,
+    });
+    evicted.collect()
 }
 
 /// The runs to which events give a slot.
