@@ -78,6 +78,7 @@ pub(crate) struct BulkBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cursor: Option<String>,
     /// How many runs this part has at most, 1 to 1,000; without it 100.
+    #[schema(minimum = 1, maximum = 1000)]
     #[serde(default, deserialize_with = "whole_if", skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<usize>,
 }

@@ -28,6 +28,8 @@ const CSRF_HEADER: &str = "x-csrf-token";
 
 /// The most bytes of a request's line and headers.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// As many as the reader of HTTP/1 takes.
+const HEADERS_MAX: usize = 100;
 
 /// The path of login links.
 const LOGIN: &str = "/login";
@@ -203,13 +205,13 @@ pub(super) async fn let_in(
     answer
 }
 
-/// Refuses a head over the limit: the reader of HTTP/1 refuses one only where it is larger than what it happened to read
-/// at once.
+/// Refuses a head over the limits: the reader of HTTP/1 refuses one only where it is larger than what it happened to read
+/// at once, and that of HTTP/2 counts no headers.
 fn head_fits(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
     // The characters between these parts: `GET /path HTTP/1.1\r\n`, `name: value\r\n`.
     let line = method.as_str().len() + uri.path_and_query().map_or(0, |path| path.as_str().len()) + 12;
     let each = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    if line + each.sum::<usize>() <= HEAD_BYTES_MAX {
+    if line + each.sum::<usize>() <= HEAD_BYTES_MAX && headers.len() <= HEADERS_MAX {
         return Ok(());
     }
     Err(Fault::new(Code::HeadTooLarge, "the request line and the headers are over the limit")
@@ -320,6 +322,22 @@ mod tests {
         let gate = Arc::new(RequestGate::new(node_guard.node().clone(), &settings, hosts));
         let routes = node_guard.routes().layer(middleware::from_fn_with_state(gate, let_in));
         (node_guard, routes)
+    }
+
+    #[test]
+    fn a_head_has_at_most_100_headers_in_64_kib_over_every_version_of_http() {
+        let mut headers = HeaderMap::new();
+        let mut fits = |count: usize, value: &str| {
+            while headers.len() < count {
+                headers.append("x-one", value.parse().unwrap());
+            }
+            head_fits(&Method::GET, &Uri::from_static("/"), &headers).is_ok()
+        };
+        assert!(fits(100, "value"));
+        assert!(!fits(101, "value"));
+        let mut large = HeaderMap::new();
+        large.append("x-one", "v".repeat(HEAD_BYTES_MAX).parse().unwrap());
+        assert!(head_fits(&Method::GET, &Uri::from_static("/"), &large).is_err());
     }
 
     #[tokio::test]

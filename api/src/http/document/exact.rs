@@ -272,6 +272,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("CreateBody", "idempotency_key", pattern(KEY)),
         ("BacktestBody", "cursor", pattern(CURSOR)),
+        ("BulkBody", "cursor", pattern(CURSOR)),
         ("RaiseBody", "wall", pattern(SPAN)),
         ("SharedBudgetBody", "wall", pattern(SPAN)),
         ("TokenBody", "expires_in", pattern(SPAN)),
